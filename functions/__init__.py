@@ -1,0 +1,1 @@
+"""What is deployed: four small functions and the path between them."""

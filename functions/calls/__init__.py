@@ -1,0 +1,1 @@
+"""The rules of a call. Pure: no clock, no network, no ids made inside."""

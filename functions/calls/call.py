@@ -1,0 +1,38 @@
+"""A call, who takes part in it, and the ids that name things."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+CallId = NewType("CallId", str)
+UserId = NewType("UserId", str)
+ConnectionId = NewType("ConnectionId", str)
+SignalId = NewType("SignalId", str)  # one per frame received: tells our commit from another's
+
+
+class Status(StrEnum):
+    """Where a call stands; all but `ringing` are answers, and the first answer is final."""
+
+    RINGING = "ringing"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    ENDED = "ended"
+
+
+class Party(StrEnum):
+    CALLER = "caller"
+    RECEIVER = "receiver"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    id: CallId
+    caller: UserId
+    receiver: UserId
+    status: Status
+    signal_id: SignalId | None = None  # of the frame that ended the ringing, if a frame did
+
+    def user(self, party: Party) -> UserId:
+        return self.caller if party is Party.CALLER else self.receiver

@@ -1,0 +1,91 @@
+"""The event that a committed signal causes: what is kept in the outbox and published."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import msgspec
+
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
+from functions.calls.signals import Signal
+
+
+class MalformedEvent(ValueError):
+    """The bytes are no event of ours, so no retry can help."""
+
+
+class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One party is to be told that the other ended the ringing. Times are Unix milliseconds."""
+
+    name: str  # as the sockets get it: `call:cancelled`, `call:rejected`, `call:accepted`
+    signal_id: SignalId
+    call_id: CallId
+    caller_id: UserId
+    tells: UserId
+    reason: str
+    timestamp: int  # of the decision, server time
+    expires_at: int
+    # The connections that have the event already; None on a copy republished from the outbox,
+    # whose publisher can't know.
+    served: tuple[ConnectionId, ...] | None = None
+
+    @classmethod
+    def of(
+        cls, call: Call, signal: Signal, signal_id: SignalId, now: datetime, ttl: timedelta
+    ) -> Self:
+        return cls(
+            name=signal.rule.event,
+            signal_id=signal_id,
+            call_id=call.id,
+            caller_id=call.caller,
+            tells=call.user(signal.rule.tells),
+            reason=signal.reason,
+            timestamp=_milliseconds(now),
+            expires_at=_milliseconds(now + ttl),
+        )
+
+    def served_to(self, connections: Iterable[ConnectionId] | None) -> Self:
+        """The event as it is published once `connections` have it; None: nobody can tell."""
+        served = None if connections is None else tuple(connections)
+        return msgspec.structs.replace(self, served=served)
+
+    @property
+    def decided_at(self) -> datetime:
+        return datetime.fromtimestamp(self.timestamp / 1000, UTC)
+
+    @property
+    def expires(self) -> datetime:
+        return datetime.fromtimestamp(self.expires_at / 1000, UTC)
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires <= now
+
+
+def encode(event: CallEvent) -> bytes:
+    return msgspec.json.encode(event)
+
+
+def decode(data: bytes) -> CallEvent:
+    """Reads a published event. Raises MalformedEvent."""
+    try:
+        return msgspec.json.decode(data, type=CallEvent)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEvent(str(error)) from error
+
+
+def to_fields(event: CallEvent) -> dict[str, object]:
+    """The event as a Firestore map."""
+    fields: dict[str, object] = msgspec.to_builtins(event)
+    return fields
+
+
+def from_fields(fields: object) -> CallEvent:
+    """Reads `to_fields` back. Raises MalformedEvent."""
+    try:
+        return msgspec.convert(fields, CallEvent)
+    except msgspec.ValidationError as error:
+        raise MalformedEvent(str(error)) from error
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

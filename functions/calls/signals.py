@@ -1,0 +1,64 @@
+"""The table of signals: who may send which, what it makes of a call, and who is told."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from functions.calls.call import CallId, Party, Status
+
+REASON_LIMIT = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: a `signal` from `sender` takes a ringing call to `to` and tells `tells`."""
+
+    signal: str
+    sender: Party
+    to: Status
+    tells: Party
+    event: str  # what the told party's sockets get
+    push_type: str | None  # what the told party's phones get by FCM, if anything
+    default_reason: str
+
+
+_ROWS = (
+    Rule(
+        signal="call:cancel",
+        sender=Party.CALLER,
+        to=Status.CANCELLED,
+        tells=Party.RECEIVER,
+        event="call:cancelled",
+        push_type="call_cancelled",
+        default_reason="Caller cancelled",
+    ),
+    Rule(
+        signal="call:reject",
+        sender=Party.RECEIVER,
+        to=Status.REJECTED,
+        tells=Party.CALLER,
+        event="call:rejected",
+        push_type="call_rejected",
+        default_reason="User declined",
+    ),
+    Rule(
+        signal="call:accept",
+        sender=Party.RECEIVER,
+        to=Status.ACCEPTED,
+        tells=Party.CALLER,
+        event="call:accepted",
+        push_type=None,
+        default_reason="User accepted",
+    ),
+)
+
+RULES = MappingProxyType({rule.signal: rule for rule in _ROWS})
+PUSH_TYPES = MappingProxyType({rule.event: rule.push_type for rule in _ROWS if rule.push_type})
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a client asks of a call, already checked."""
+
+    rule: Rule
+    call_id: CallId
+    reason: str  # never empty, at most `REASON_LIMIT` characters, without control characters

@@ -1,0 +1,83 @@
+"""`deliver`: makes sure that every open socket of the told user has the event."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import settings
+from functions.calls.event import CallEvent
+from functions.delivery import NotDelivered, receive, superseded
+from functions.notification import Report, notify
+from functions.services import apigateway, firestore
+from functions.services.apigateway import Sockets
+from functions.services.documents import Connection
+from functions.services.firestore import Store
+from functions.telemetry import Log
+
+# Until $connect has been answered, for which there are 29 s, a living connection answers 410.
+_HANDSHAKE = timedelta(seconds=30)
+
+log = Log(__name__)
+
+
+@functions_framework.aio.http
+async def deliver(request: Request) -> Response:
+    """Takes one delivery of the subscription to all call events."""
+    return await receive(request, _settings().project, _deliverer().deliver)
+
+
+class Deliverer:
+    """Posts an event to the connections that don't have it yet."""
+
+    def __init__(self, store: Store, sockets: Sockets) -> None:
+        self._store = store
+        self._sockets = sockets
+
+    async def deliver(self, event: CallEvent) -> None:
+        """1 RunQuery, 1 POST for each connection not served, 1 Commit.
+
+        Safe to run twice. Raises NotDelivered when a socket that may be open was not reached.
+        """
+        now = datetime.now(UTC)
+        if event.expired(now):
+            log.warning("expired", outcome="expired")
+            await self._store.delivered(event)
+            return
+        if await superseded(self._store, event, now):
+            log.info("superseded", outcome="superseded")
+            return
+        connections = await self._store.connections_of(event.tells, now)
+        report = await notify(self._sockets, _unserved(event, connections), event)
+        await self._record(event, report, now)
+
+    async def _record(self, event: CallEvent, report: Report, now: datetime) -> None:
+        dead = [found for found in report.gone if now - found.connected_at > _HANDSHAKE]
+        missed = len(report.failed) + len(report.gone) - len(dead)
+        log.info("delivered", served=len(report.served), gone=len(dead), missed=missed)
+        if not missed:
+            await self._store.delivered(event, gone=dead)
+            return
+        await self._store.partly_delivered(event, report.served, gone=dead)
+        raise NotDelivered(f"{missed} connections were not reached")
+
+
+def _unserved(event: CallEvent, connections: list[Connection]) -> list[Connection]:
+    served = event.served or ()
+    return [
+        connection
+        for connection in connections
+        if connection.id not in served and connection.served != event.signal_id
+    ]
+
+
+@cache
+def _settings() -> settings.Settings:
+    return settings.load("deliver")
+
+
+@cache
+def _deliverer() -> Deliverer:
+    return Deliverer(firestore.connect(_settings()), apigateway.connect(_settings()))

@@ -1,0 +1,98 @@
+"""One delivery of a Pub/Sub push subscription: envelope in, acknowledgement out.
+
+https://cloud.google.com/pubsub/docs/push#receive_push
+"""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import telemetry
+from functions.calls.event import CallEvent, MalformedEvent, decode
+from functions.services.firestore import Store, StoreConflict, StoreUnavailable
+from functions.telemetry import Log
+
+ACKNOWLEDGED = 204
+RETRY = 503
+
+# A frame's handler posts for 500 ms at most before it publishes; until then, its event is in good
+# hands, and a copy republished meanwhile would only tell everybody twice.
+_HANDLER_AT_WORK = timedelta(seconds=2)
+
+log = Log(__name__)
+
+
+class NotDelivered(Exception):
+    """Somebody who should have the event doesn't; Pub/Sub must deliver it again."""
+
+
+class _Message(msgspec.Struct, rename="camel"):
+    message_id: str
+    data: str = ""
+    attributes: dict[str, str] = {}
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    message: _Message
+    subscription: str = ""
+    delivery_attempt: int | None = None
+
+
+async def receive(
+    request: Request, project: str, handle: Callable[[CallEvent], Awaitable[None]]
+) -> Response:
+    """Hands the delivered event to `handle`, and tells Pub/Sub whether it is done with.
+
+    What can't be read is logged and acknowledged: it would never get better. What `handle` raises
+    is retried, with the subscription's back-off, and ends in the dead-letter topic.
+    """
+    try:
+        envelope = msgspec.json.decode(await request.body(), type=_Envelope)
+        event = decode(b64decode(envelope.message.data, validate=True))
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, binascii.Error) as error:
+        log.error("malformed delivery", error=str(error))
+        return Response(status_code=ACKNOWLEDGED)
+    except MalformedEvent as error:
+        log.error("malformed event", messageId=envelope.message.message_id, error=str(error))
+        return Response(status_code=ACKNOWLEDGED)
+    fields: dict[str, object] = {
+        "event": event.name,
+        "callId": event.call_id,
+        "signalId": event.signal_id,
+        "deliveryAttempt": envelope.delivery_attempt,
+    }
+    with telemetry.request(project, envelope.message.attributes.get("traceparent"), **fields):
+        return Response(status_code=await _attempt(handle, event))
+
+
+async def superseded(store: Store, event: CallEvent, now: datetime) -> bool:
+    """Whether a republished copy has nothing left to do: 1 BatchGetDocuments, of a copy only.
+
+    The outbox entry goes once the event is delivered. Raises NotDelivered while whoever wrote the
+    entry may still be at it.
+    """
+    if event.served is not None:
+        return False
+    pending = await store.pending(event.call_id)
+    if pending is None or pending.signal_id != event.signal_id:
+        return True
+    if now - event.decided_at < _HANDLER_AT_WORK:
+        raise NotDelivered("the frame's own handler may still be at work")
+    return False
+
+
+async def _attempt(handle: Callable[[CallEvent], Awaitable[None]], event: CallEvent) -> int:
+    try:
+        await handle(event)
+    except (NotDelivered, StoreUnavailable, StoreConflict) as error:
+        log.warning("will be retried", error=f"{type(error).__name__}: {error}")
+        return RETRY
+    except Exception:  # the last stop before the framework, which would log it in its own way
+        log.exception("delivery failed")
+        return RETRY
+    return ACKNOWLEDGED

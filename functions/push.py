@@ -1,0 +1,83 @@
+"""`push`: sends the FCM data message to every device of the told user."""
+
+import asyncio
+from datetime import UTC, datetime
+from functools import cache
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import settings
+from functions.calls.event import CallEvent
+from functions.calls.signals import PUSH_TYPES
+from functions.delivery import NotDelivered, receive, superseded
+from functions.services import fcm, firestore
+from functions.services.fcm import Messenger, Outcome, Sent
+from functions.services.firestore import Store
+from functions.telemetry import Log
+
+log = Log(__name__)
+
+
+@functions_framework.aio.http
+async def push(request: Request) -> Response:
+    """Takes one delivery of the subscription to the events that phones are pushed."""
+    return await receive(request, _settings().project, _pusher().push)
+
+
+class Pusher:
+    """Sends an event to the devices that don't have it yet."""
+
+    def __init__(self, store: Store, messenger: Messenger) -> None:
+        self._store = store
+        self._messenger = messenger
+
+    async def push(self, event: CallEvent) -> None:
+        """1 RunQuery, 1 POST for each device; 1 Commit for each dead token.
+
+        Safe to run twice. Raises NotDelivered when FCM could not take a message just now.
+        """
+        # The subscription's filter says the same, but Google's emulator ignores filters.
+        if event.name not in PUSH_TYPES:
+            return
+        now = datetime.now(UTC)
+        if event.expired(now):
+            log.warning("expired", outcome="expired")
+            return
+        if await superseded(self._store, event, now):
+            log.info("superseded", outcome="superseded")
+            return
+        devices = await self._store.devices_of(event.tells, now)
+        unserved = [device for device in devices if device.served != event.signal_id]
+        sent = await asyncio.gather(
+            *(self._messenger.send(event, device, now) for device in unserved)
+        )
+        await self._record(event, sent)
+
+    async def _record(self, event: CallEvent, sent: list[Sent]) -> None:
+        log.info("pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in Outcome})
+        for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
+            log.error("push failed", device=failure.device.id, error=failure.error)
+        dead = [found.device for found in _by(Outcome.DEAD, sent)]
+        await asyncio.gather(*map(self._store.forget_device, dead))
+        failed = _by(Outcome.FAILED, sent)
+        if not failed:
+            return
+        if done := _by(Outcome.SENT, sent) + _by(Outcome.REFUSED, sent):
+            await self._store.partly_delivered(event, [found.device for found in done])
+        raise NotDelivered(f"{len(failed)} devices were not reached")
+
+
+def _by(outcome: Outcome, sent: list[Sent]) -> list[Sent]:
+    return [found for found in sent if found.outcome is outcome]
+
+
+@cache
+def _settings() -> settings.Settings:
+    return settings.load("push")
+
+
+@cache
+def _pusher() -> Pusher:
+    return Pusher(firestore.connect(_settings()), fcm.connect(_settings()))

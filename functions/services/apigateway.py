@@ -1,0 +1,90 @@
+"""API Gateway's @connections: posts frames to open sockets, signed with SigV4."""
+
+from urllib.parse import quote
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from functions.calls.call import ConnectionId
+from functions.services.awscredentials import CredentialsUnavailable, RoleCredentials
+from functions.settings import Settings
+
+_TIMEOUT_SECONDS = 5.0  # a POST takes 10 ms; well within the ack deadline of `deliver`
+
+
+class Gone(Exception):
+    """The socket is closed (HTTP 410), or its handshake has not been answered yet."""
+
+
+class PostFailed(Exception):
+    """The frame may not have arrived; trying again may help. `status` is None without an answer."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Sockets:
+    """The clients' open sockets, by connection id."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        connections_url: str,
+        region: str | None = None,
+        credentials: RoleCredentials | None = None,
+    ) -> None:
+        """`connections_url` ends in `/@connections`; without `credentials` nothing is signed."""
+        self._http = http
+        # The path is signed as it is sent, so it must be percent-encoded here, not on the way.
+        self._url = connections_url.replace("/@connections", "/%40connections")
+        self._region = region
+        self._credentials = credentials
+
+    async def post(self, connection: ConnectionId, text: str) -> None:
+        """Sends one text frame, at most 128 KB: 1 POST. Raises Gone and PostFailed."""
+        try:
+            request = await self._request(connection, text.encode())
+            response = await self._http.send(request)
+        except CredentialsUnavailable as error:
+            raise PostFailed(f"no credentials: {error}") from error
+        except httpx.HTTPError as error:
+            raise PostFailed(f"{type(error).__name__}: {error}") from error
+        # The status alone: the body of a 410 is not always JSON.
+        if response.status_code == httpx.codes.GONE:
+            raise Gone(connection)
+        if response.status_code != httpx.codes.OK:
+            raise PostFailed(f"HTTP {response.status_code}", response.status_code)
+
+    async def warm_up(self) -> None:
+        """Fetches the credentials, so that the first frame need not wait for them."""
+        if self._credentials:
+            await self._credentials.get()
+
+    async def _request(self, connection: ConnectionId, body: bytes) -> httpx.Request:
+        url = f"{self._url}/{quote(connection, safe='')}"
+        headers = {"Content-Type": "application/octet-stream"}
+        if self._credentials:
+            keys = await self._credentials.get()
+            unsigned = AWSRequest("POST", url, headers, data=body)
+            SigV4Auth(keys, "execute-api", self._region).add_auth(unsigned)
+            headers = dict(unsigned.headers.items())
+        return self._http.build_request("POST", url, headers=headers, content=body)
+
+
+def connect(settings: Settings) -> Sockets:
+    """The sockets of the API at CONNECTIONS_URL."""
+    http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS)
+    credentials = None
+    if settings.aws_role_arn and settings.aws_region:
+        credentials = RoleCredentials(
+            http,
+            role_arn=settings.aws_role_arn,
+            region=settings.aws_region,
+            audience=settings.aws_token_audience,
+            sts_url=settings.sts_url,
+            metadata_host=settings.metadata_host,
+        )
+    assert settings.connections_url  # noqa: S101 - required of every function that posts
+    return Sockets(http, settings.connections_url, settings.aws_region, credentials)

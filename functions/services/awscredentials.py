@@ -1,0 +1,118 @@
+"""Temporary AWS credentials without a stored key: Google vouches for us, STS believes it.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
+
+import httpx
+from botocore.credentials import ReadOnlyCredentials
+
+from functions.telemetry import Log
+
+_METADATA_HOST = "metadata.google.internal"
+_IDENTITY_PATH = "/computeMetadata/v1/instance/service-accounts/default/identity"
+_STS = {"sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
+_REFRESH_BEFORE = timedelta(minutes=5)
+
+log = Log(__name__)
+
+
+class CredentialsUnavailable(Exception):
+    """The metadata server or STS gave us nothing to sign with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    keys: ReadOnlyCredentials
+    expires: datetime
+
+
+class RoleCredentials:
+    """The credentials of one role, fetched when first needed and renewed before they expire."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        role_arn: str,
+        region: str,
+        audience: str,
+        sts_url: str | None = None,
+        metadata_host: str | None = None,
+    ) -> None:
+        self._http = http
+        self._role_arn = role_arn
+        self._audience = audience
+        self._sts_url = sts_url or f"https://sts.{region}.amazonaws.com"
+        self._identity_url = f"http://{metadata_host or _METADATA_HOST}{_IDENTITY_PATH}"
+        self._issued: _Issued | None = None
+        self._renewal: asyncio.Task[_Issued] | None = None
+
+    async def get(self) -> ReadOnlyCredentials:
+        """Credentials that are valid now: 2 remote calls when there are none, else 0.
+
+        Those about to expire are renewed beside the request at hand, which does not wait for it.
+        Raises CredentialsUnavailable.
+        """
+        issued, now = self._issued, datetime.now(UTC)
+        if issued and now < issued.expires - _REFRESH_BEFORE:
+            return issued.keys
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+            self._renewal.add_done_callback(self._renewed)
+        if issued and now < issued.expires:
+            return issued.keys
+        # Shielded: a request that is given up must not take the renewal of all others with it.
+        return (await asyncio.shield(self._renewal)).keys
+
+    def _renewed(self, renewal: asyncio.Task[_Issued]) -> None:
+        self._renewal = None
+        if renewal.cancelled():
+            return
+        if error := renewal.exception():
+            log.error("no AWS credentials", error=str(error))
+        else:
+            self._issued = renewal.result()
+
+    async def _renew(self) -> _Issued:
+        try:
+            token = await self._http.get(
+                self._identity_url,
+                params={"audience": self._audience, "format": "full"},
+                headers={"Metadata-Flavor": "Google"},
+            )
+            token.raise_for_status()
+            answer = await self._http.post(
+                self._sts_url,
+                data={
+                    "Action": "AssumeRoleWithWebIdentity",
+                    "Version": "2011-06-15",
+                    "RoleArn": self._role_arn,
+                    "RoleSessionName": "unring",
+                    "WebIdentityToken": token.text.strip(),
+                },
+            )
+            answer.raise_for_status()
+            return _read(answer.text)
+        except httpx.HTTPStatusError as error:
+            where = error.request.url.copy_with(query=None)
+            raise CredentialsUnavailable(f"{where}: {error.response.status_code}") from error
+        except (httpx.HTTPError, ElementTree.ParseError, ValueError) as error:
+            raise CredentialsUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _read(answer: str) -> _Issued:
+    # STS is asked over TLS, so this XML is no stranger's.
+    credentials = ElementTree.fromstring(answer).find(".//sts:Credentials", _STS)  # noqa: S314
+    if credentials is None:
+        raise ValueError("STS answered without credentials")
+
+    def text(name: str) -> str:
+        return credentials.findtext(f"sts:{name}", default="", namespaces=_STS)
+
+    keys = ReadOnlyCredentials(text("AccessKeyId"), text("SecretAccessKey"), text("SessionToken"))
+    return _Issued(keys, datetime.fromisoformat(text("Expiration")))

@@ -1,0 +1,121 @@
+"""What our Firestore documents hold: from the fields as read to the types we reason about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, NewType, TypeVar
+
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
+from functions.calls.event import CallEvent, from_fields
+from functions.wire.frames import FcmToken, Platform, Wire
+
+DeviceId = NewType("DeviceId", str)  # SHA-256 of the token, hex: a token is too long for an id
+Fields = Mapping[str, Any]
+_Member = TypeVar("_Member", bound=StrEnum)
+
+
+class MalformedDocument(ValueError):
+    """A document lacks what it must have; only its writer can mend that."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """A call as it was read; `version` is the precondition of the next write."""
+
+    call: Call
+    version: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One open socket of a user."""
+
+    id: ConnectionId
+    user: UserId
+    wire: Wire
+    connected_at: datetime
+    expires_at: datetime
+    served: SignalId | None = None  # the last event it was recorded to have
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One app installation that FCM reaches; `version` changes when it registers again."""
+
+    id: DeviceId
+    token: FcmToken
+    platform: Platform
+    expires_at: datetime
+    version: datetime
+    served: SignalId | None = None
+
+
+def device_id(token: FcmToken) -> DeviceId:
+    return DeviceId(sha256(token.encode()).hexdigest())
+
+
+# The readers raise MalformedDocument.
+
+
+def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
+    signal = fields.get("signalId")
+    call = Call(
+        id=CallId(id),
+        caller=UserId(_text(fields, "callerId")),
+        receiver=UserId(_text(fields, "receiverId")),
+        status=_member(Status, fields, "status"),
+        signal_id=SignalId(signal) if isinstance(signal, str) else None,
+    )
+    return StoredCall(call, version)
+
+
+def read_connection(id: str, fields: Fields) -> Connection:
+    return Connection(
+        id=ConnectionId(id),
+        user=UserId(_text(fields, "userId")),
+        wire=_member(Wire, fields, "wire"),
+        connected_at=_moment(fields, "connectedAt"),
+        expires_at=_moment(fields, "expiresAt"),
+        served=fields.get("servedSignal"),
+    )
+
+
+def read_device(id: str, fields: Fields, version: datetime) -> Device:
+    return Device(
+        id=DeviceId(id),
+        token=FcmToken(_text(fields, "token")),
+        platform=_member(Platform, fields, "platform"),
+        expires_at=_moment(fields, "expiresAt"),
+        version=version,
+        served=fields.get("servedSignal"),
+    )
+
+
+def read_outbox(fields: Fields) -> CallEvent:
+    try:
+        return from_fields(fields.get("event"))
+    except ValueError as error:
+        raise MalformedDocument(f"event: {error}") from error
+
+
+def _text(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedDocument(f"{name} is no text")
+    return value
+
+
+def _moment(fields: Fields, name: str) -> datetime:
+    value = fields.get(name)
+    if not isinstance(value, datetime):
+        raise MalformedDocument(f"{name} is no timestamp")
+    return value
+
+
+def _member(kind: type[_Member], fields: Fields, name: str) -> _Member:
+    try:
+        return kind(_text(fields, name))
+    except ValueError as error:
+        raise MalformedDocument(f"{name}: {error}") from error

@@ -1,0 +1,140 @@
+"""Firebase Cloud Messaging: the data message that stops a ring where no socket is open."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from hashlib import sha256
+
+import firebase_admin
+from firebase_admin import credentials, exceptions, messaging
+from google.auth.credentials import Credentials
+
+from functions.calls.event import CallEvent
+from functions.calls.signals import PUSH_TYPES
+from functions.services.documents import Device
+from functions.settings import Settings
+from functions.wire.frames import FcmToken
+
+_ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
+_TOTAL_SECONDS = 10.0  # with all that the SDK repeats; well within the ack deadline of `push`
+_APNS_COLLAPSE_ID_LIMIT = 64  # bytes
+
+
+class Outcome(Enum):
+    """What became of one message."""
+
+    SENT = auto()
+    DEAD = auto()  # the token reaches nobody any more
+    REFUSED = auto()  # FCM will never take this message
+    FAILED = auto()  # trying again may help
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    device: Device
+    outcome: Outcome
+    error: str | None = None  # FCM's name for it
+
+
+class Messenger:
+    """Sends data messages through one Firebase app."""
+
+    def __init__(self, app: firebase_admin.App) -> None:
+        self._app = app
+
+    async def send(self, event: CallEvent, device: Device, now: datetime) -> Sent:
+        """1 POST, and what the SDK repeats on 500 and 503."""
+        try:
+            async with asyncio.timeout(_TOTAL_SECONDS):
+                messages = [message(event, device.token, now)]
+                batch = await messaging.send_each_async(messages, app=self._app)
+        except (TimeoutError, exceptions.FirebaseError) as error:
+            return Sent(device, Outcome.FAILED, type(error).__name__)
+        (response,) = batch.responses
+        if response.success:
+            return Sent(device, Outcome.SENT)
+        return Sent(device, _outcome(response.exception), type(response.exception).__name__)
+
+
+def message(event: CallEvent, token: FcmToken, now: datetime) -> messaging.Message:
+    """The data-only message: it wakes an app that is killed, and never shows by itself."""
+    left = event.expires - now
+    return messaging.Message(
+        token=token,
+        data=data(event),
+        android=messaging.AndroidConfig(
+            priority="high", ttl=left, collapse_key=event.call_id, direct_boot_ok=True
+        ),
+        apns=messaging.APNSConfig(
+            headers={
+                "apns-push-type": "background",
+                "apns-priority": "5",  # all that Apple allows a background push
+                "apns-collapse-id": _collapse_id(event.call_id),
+                "apns-expiration": str(int(event.expires.timestamp())),
+            },
+            payload=messaging.APNSPayload(messaging.Aps(content_available=True)),
+        ),
+        webpush=messaging.WebpushConfig(
+            headers={"Urgency": "high", "TTL": str(max(1, left // timedelta(seconds=1)))}
+        ),
+    )
+
+
+def data(event: CallEvent) -> Mapping[str, str]:
+    """What the app reads: `type`, `callId`, `callerId` and, of a rejection, `reason`."""
+    fields = {
+        "type": PUSH_TYPES[event.name],
+        "callId": event.call_id,
+        "callerId": event.caller_id,
+    }
+    if event.name == "call:rejected":
+        fields["reason"] = event.reason
+    return fields
+
+
+def connect(settings: Settings) -> Messenger:
+    """The messenger of the project; with FCM_URL, of whatever plays FCM there."""
+    credential: credentials.Base = credentials.ApplicationDefault()
+    if settings.fcm_url:
+        # The SDK has no other way to be told where FCM is.
+        path = "/v1/projects/{0}/messages:send"
+        messaging._MessagingService.FCM_URL = settings.fcm_url + path
+        credential = _LocalCredential()
+    app = firebase_admin.initialize_app(
+        credential, {"projectId": settings.project, "httpTimeout": _ATTEMPT_SECONDS}, name="fcm"
+    )
+    return Messenger(app)
+
+
+def _outcome(error: exceptions.FirebaseError) -> Outcome:
+    match error:
+        case messaging.UnregisteredError() | messaging.SenderIdMismatchError():
+            return Outcome.DEAD
+        case exceptions.InvalidArgumentError():
+            return Outcome.REFUSED
+        case _:
+            return Outcome.FAILED
+
+
+def _collapse_id(call_id: str) -> str:
+    if len(call_id.encode()) <= _APNS_COLLAPSE_ID_LIMIT:
+        return call_id
+    return sha256(call_id.encode()).hexdigest()
+
+
+class _LocalToken(Credentials):
+    """A made-up access token: who plays FCM has no way to judge one."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.token = "local"  # noqa: S105
+
+    def refresh(self, request: object) -> None:
+        """It does not expire."""
+
+
+class _LocalCredential(credentials.Base):  # type: ignore[misc]
+    def get_credential(self) -> _LocalToken:
+        return _LocalToken()

@@ -1,0 +1,297 @@
+"""Firestore: calls, connections, devices and the outbox, in as few remote calls as they need."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from google.api_core import exceptions
+from google.api_core.retry import AsyncRetry, if_exception_type
+from google.cloud.firestore import (
+    AsyncClient,
+    AsyncDocumentReference,
+    AsyncQuery,
+    DocumentSnapshot,
+    FieldFilter,
+)
+
+from functions.calls.call import CallId, ConnectionId, UserId
+from functions.calls.event import CallEvent, to_fields
+from functions.calls.signals import Signal
+from functions.services.documents import (
+    Connection,
+    Device,
+    MalformedDocument,
+    StoredCall,
+    device_id,
+    read_call,
+    read_connection,
+    read_device,
+    read_outbox,
+)
+from functions.settings import Settings
+from functions.telemetry import Log
+from functions.wire.frames import FcmToken, RegisterDevice
+
+# The library's own limits are 60 to 300 s; API Gateway waits for 29 s at most.
+_RPC: dict[str, Any] = {
+    "timeout": 2.0,
+    "retry": AsyncRetry(
+        predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.InternalServerError),
+        initial=0.05,
+        maximum=0.5,
+        timeout=4.0,
+    ),
+}
+_Snapshot = DocumentSnapshot[Any]
+_Read = TypeVar("_Read")
+
+log = Log(__name__)
+
+
+class StoreUnavailable(Exception):
+    """Firestore gave no usable answer; a write may have happened all the same."""
+
+
+class StoreConflict(Exception):
+    """The document changed since it was read, and nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that is known of a signal's call and its sender."""
+
+    sender: Connection | None
+    call: StoredCall | None
+    pending: CallEvent | None  # the call's event, as long as it isn't known to be delivered
+
+
+class Store:
+    """Our documents. Every method raises StoreUnavailable when Firestore can't be reached."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    # The path of a signal
+
+    async def load(self, sender: ConnectionId, call: CallId, now: datetime) -> Loaded:
+        """1 BatchGetDocuments."""
+        connection, stored, pending = await self._get(
+            self._document("connections", sender),
+            self._document("calls", call),
+            self._document("outbox", call),
+        )
+        return Loaded(_connection(connection, now), _call(stored), _pending(pending))
+
+    async def commit(self, stored: StoredCall, signal: Signal, event: CallEvent) -> None:
+        """1 Commit: the call's new status and its outbox entry, both or neither.
+
+        Raises StoreConflict when the call changed since `stored` was read. The library repeats a
+        commit whose reply was lost, so the conflict may be with ourselves: `signal_id` tells.
+        """
+        batch = self._client.batch()
+        batch.update(
+            self._document("calls", stored.call.id),
+            {
+                "status": signal.rule.to.value,
+                "endedAt": event.decided_at,
+                "endedBy": stored.call.user(signal.rule.sender),
+                "reason": signal.reason,
+                "signalId": event.signal_id,
+            },
+            self._client.write_option(last_update_time=stored.version),
+        )
+        batch.set(
+            self._document("outbox", event.call_id),
+            {
+                "event": to_fields(event),
+                "createdAt": event.decided_at,
+                "expiresAt": event.expires,
+            },
+        )
+        async with _remote_call():
+            await batch.commit(**_RPC)
+
+    # Connections
+
+    async def connection(self, id: ConnectionId, now: datetime) -> Connection | None:
+        """1 BatchGetDocuments."""
+        (snapshot,) = await self._get(self._document("connections", id))
+        return _connection(snapshot, now)
+
+    async def open_connection(self, connection: Connection) -> None:
+        """1 Commit."""
+        fields = {
+            "userId": connection.user,
+            "wire": connection.wire.value,
+            "connectedAt": connection.connected_at,
+            "expiresAt": connection.expires_at,
+        }
+        async with _remote_call():
+            await self._document("connections", connection.id).set(fields, **_RPC)
+
+    async def close_connection(self, id: ConnectionId) -> None:
+        """1 Commit."""
+        async with _remote_call():
+            await self._document("connections", id).delete(**_RPC)
+
+    async def connections_of(self, user: UserId, now: datetime) -> list[Connection]:
+        """1 RunQuery."""
+        snapshots = await self._run(self._of_user("connections", user))
+        return [found for snapshot in snapshots if (found := _connection(snapshot, now))]
+
+    # Devices
+
+    async def register_device(
+        self, user: UserId, device: RegisterDevice, now: datetime, expires: datetime
+    ) -> None:
+        """1 Commit. A token that another user had is this user's from now on."""
+        fields = {
+            "userId": user,
+            "token": device.token,
+            "platform": device.platform.value,
+            "registeredAt": now,
+            "expiresAt": expires,
+        }
+        async with _remote_call():
+            await self._document("devices", device_id(device.token)).set(fields, **_RPC)
+
+    async def unregister_device(self, user: UserId, token: FcmToken) -> None:
+        """1 BatchGetDocuments and, if the token is this user's, 1 Commit."""
+        (snapshot,) = await self._get(self._document("devices", device_id(token)))
+        if snapshot.exists and snapshot.get("userId") == user:
+            await self._delete_unchanged(snapshot.reference, snapshot.update_time)
+
+    async def devices_of(self, user: UserId, now: datetime) -> list[Device]:
+        """1 RunQuery."""
+        snapshots = await self._run(self._of_user("devices", user))
+        return [found for snapshot in snapshots if (found := _device(snapshot, now))]
+
+    async def forget_device(self, device: Device) -> None:
+        """1 Commit. A device that registered again since `device` was read stays."""
+        await self._delete_unchanged(self._document("devices", device.id), device.version)
+
+    # Delivery
+
+    async def pending(self, call: CallId) -> CallEvent | None:
+        """1 BatchGetDocuments: the event of `call` that isn't known to be delivered."""
+        (snapshot,) = await self._get(self._document("outbox", call))
+        return _pending(snapshot)
+
+    async def all_pending(self, limit: int) -> list[CallEvent]:
+        """1 RunQuery: what the outbox holds, oldest first."""
+        query = self._client.collection("outbox").order_by("createdAt").limit(limit)
+        return [event for snapshot in await self._run(query) if (event := _pending(snapshot))]
+
+    async def delivered(self, event: CallEvent, gone: Iterable[Connection] = ()) -> None:
+        """1 Commit: the event is done with, and the connections `gone` are dead."""
+        batch = self._client.batch()
+        batch.delete(self._document("outbox", event.call_id))
+        for connection in gone:
+            batch.delete(self._document("connections", connection.id))
+        async with _remote_call():
+            await batch.commit(**_RPC)
+
+    async def partly_delivered(
+        self,
+        event: CallEvent,
+        served: Sequence[Connection] | Sequence[Device],
+        gone: Iterable[Connection] = (),
+    ) -> None:
+        """1 Commit: remembers who has the event, so that its next delivery passes them over.
+
+        Raises StoreConflict when one of them has disconnected meanwhile; nothing is written then.
+        """
+        batch = self._client.batch()
+        for target in served:
+            collection = "devices" if isinstance(target, Device) else "connections"
+            reference = self._document(collection, target.id)
+            batch.update(reference, {"servedSignal": event.signal_id})
+        for connection in gone:
+            batch.delete(self._document("connections", connection.id))
+        async with _remote_call():
+            await batch.commit(**_RPC)
+
+    async def warm_up(self) -> None:
+        """1 BatchGetDocuments, for the sake of the open channel."""
+        await self._get(self._document("calls", "warm-up"))
+
+    # Remote calls
+
+    def _document(self, collection: str, id: str) -> AsyncDocumentReference:
+        return self._client.collection(collection).document(id)
+
+    def _of_user(self, collection: str, user: UserId) -> AsyncQuery:
+        return self._client.collection(collection).where(filter=FieldFilter("userId", "==", user))
+
+    async def _get(self, *references: AsyncDocumentReference) -> list[_Snapshot]:
+        """The documents in the order asked for; the service answers in any."""
+        async with _remote_call():
+            snapshots = [found async for found in self._client.get_all(list(references), **_RPC)]
+        by_path = {snapshot.reference.path: snapshot for snapshot in snapshots}
+        return [by_path[reference.path] for reference in references]
+
+    async def _run(self, query: AsyncQuery) -> list[_Snapshot]:
+        async with _remote_call():
+            return [snapshot async for snapshot in query.stream(**_RPC)]
+
+    async def _delete_unchanged(self, reference: AsyncDocumentReference, version: Any) -> None:
+        option = self._client.write_option(last_update_time=version)
+        try:
+            async with _remote_call():
+                await reference.delete(option, **_RPC)
+        except StoreConflict:
+            log.info("kept a device that registered again")
+
+
+@asynccontextmanager
+async def _remote_call() -> AsyncIterator[None]:
+    """Turns the library's errors into ours."""
+    try:
+        yield
+    except (exceptions.FailedPrecondition, exceptions.NotFound) as error:
+        raise StoreConflict(str(error)) from error
+    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _call(snapshot: _Snapshot) -> StoredCall | None:
+    if not snapshot.exists:
+        return None
+    try:
+        return read_call(snapshot.id, snapshot.to_dict() or {}, snapshot.update_time)
+    except MalformedDocument as error:
+        # Not ours to mend, and no verdict would be true.
+        raise StoreUnavailable(f"{snapshot.reference.path} is malformed: {error}") from error
+
+
+def _connection(snapshot: _Snapshot, now: datetime) -> Connection | None:
+    found = _readable(snapshot, lambda: read_connection(snapshot.id, snapshot.to_dict() or {}))
+    return found if found and now < found.expires_at else None
+
+
+def _device(snapshot: _Snapshot, now: datetime) -> Device | None:
+    version = snapshot.update_time
+    found = _readable(snapshot, lambda: read_device(snapshot.id, snapshot.to_dict() or {}, version))
+    return found if found and now < found.expires_at else None
+
+
+def _pending(snapshot: _Snapshot) -> CallEvent | None:
+    return _readable(snapshot, lambda: read_outbox(snapshot.to_dict() or {}))
+
+
+def _readable(snapshot: _Snapshot, read: Callable[[], _Read]) -> _Read | None:
+    """What `read` makes of a document; None of one that isn't there, or that nobody can read."""
+    if not snapshot.exists:
+        return None
+    try:
+        return read()
+    except MalformedDocument as error:
+        log.error("malformed document", collection=snapshot.reference.parent.id, error=str(error))
+        return None
+
+
+def connect(settings: Settings) -> Store:
+    """The documents of the project's default database; the library knows the emulator itself."""
+    return Store(AsyncClient(project=settings.project))

@@ -1,0 +1,146 @@
+"""The one path of a signal: load, decide, commit, notify, publish."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from functions.calls.call import ConnectionId, SignalId
+from functions.calls.decision import UNAVAILABLE, Effect, Verdict, decide, invalid
+from functions.calls.event import CallEvent
+from functions.calls.signals import Signal
+from functions.notification import Report, notify
+from functions.services.apigateway import Sockets
+from functions.services.documents import Connection, StoredCall
+from functions.services.firestore import Store, StoreConflict, StoreUnavailable
+from functions.services.pubsub import Publisher, PublishFailed
+from functions.telemetry import Log, latency_ms
+
+UNKNOWN_CONNECTION = invalid("connection", "connection is not known; reconnect")
+_DECISIONS = 3  # a call changes once or twice in its life, so a third conflict means trouble
+
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """When and on which connection a frame came, and the id its signal goes by."""
+
+    connection: ConnectionId
+    signal_id: SignalId
+    now: datetime
+    requested: datetime | None  # when API Gateway got the frame
+
+
+class Signaling:
+    """Carries signals out."""
+
+    def __init__(
+        self,
+        store: Store,
+        sockets: Sockets,
+        publisher: Publisher,
+        *,
+        event_ttl: timedelta,
+        direct_post_timeout: timedelta,
+    ) -> None:
+        self._store = store
+        self._sockets = sockets
+        self._publisher = publisher
+        self._event_ttl = event_ttl
+        self._direct_post_timeout = direct_post_timeout
+
+    async def handle(self, signal: Signal, received: Received) -> Verdict:
+        """The verdict on `signal`, true by the time it is returned.
+
+        `unavailable` means that Firestore or Pub/Sub failed us: nothing is written, or all is,
+        and then the outbox has the event. Repeating the signal is safe.
+        """
+        try:
+            verdict = await self._decide(signal, received)
+        except (StoreUnavailable, PublishFailed) as error:
+            log.error("signal failed", **_fields(signal, received), error=str(error))
+            return UNAVAILABLE
+        log.info("signal", **_fields(signal, received), outcome=verdict.outcome)
+        return verdict
+
+    async def warm_up(self) -> None:
+        """Opens the channels, so that the first signal need not wait for them."""
+        await asyncio.gather(self._sockets.warm_up(), self._publisher.warm_up())
+
+    async def _decide(self, signal: Signal, received: Received) -> Verdict:
+        for _ in range(_DECISIONS):
+            loaded = await self._store.load(received.connection, signal.call_id, received.now)
+            if loaded.sender is None:
+                return UNKNOWN_CONNECTION
+            stored = loaded.call
+            if stored and stored.call.signal_id == received.signal_id:
+                # The conflict was with our own commit, whose reply was lost.
+                event = self._event(stored, signal, received)
+                await self._tell(event, await self._look_up(event), signal, received)
+                return Verdict(ok=True, outcome=signal.rule.to)
+            verdict = decide(stored.call if stored else None, signal, loaded.sender.user)
+            match verdict.effect:
+                case Effect.COMMIT if stored:
+                    event = self._event(stored, signal, received)
+                    try:
+                        connections = await self._commit(stored, signal, event)
+                    except StoreConflict:
+                        continue
+                    await self._tell(event, connections, signal, received)
+                case Effect.REPUBLISH if loaded.pending:
+                    await self._publisher.publish(loaded.pending.served_to(None))
+            return verdict
+        raise StoreUnavailable(f"{_DECISIONS} conflicts in a row")
+
+    def _event(self, stored: StoredCall, signal: Signal, received: Received) -> CallEvent:
+        return CallEvent.of(stored.call, signal, received.signal_id, received.now, self._event_ttl)
+
+    async def _commit(
+        self, stored: StoredCall, signal: Signal, event: CallEvent
+    ) -> list[Connection]:
+        """Commits, and looks up meanwhile who is to be told."""
+        look_up = asyncio.create_task(self._look_up(event))
+        try:
+            await self._store.commit(stored, signal, event)
+        except BaseException:
+            look_up.cancel()
+            raise
+        return await look_up
+
+    async def _look_up(self, event: CallEvent) -> list[Connection]:
+        try:
+            async with asyncio.timeout(self._direct_post_timeout.total_seconds()):
+                return await self._store.connections_of(event.tells, event.decided_at)
+        except (StoreUnavailable, TimeoutError) as error:
+            # `deliver` looks again; the commit and the publish must not hang on this.
+            log.warning("look-up failed", callId=event.call_id, error=str(error))
+            return []
+
+    async def _tell(
+        self,
+        event: CallEvent,
+        connections: list[Connection],
+        signal: Signal,
+        received: Received,
+    ) -> None:
+        report = await notify(self._sockets, connections, event, within=self._direct_post_timeout)
+        self._log_told(report, signal, received)
+        served = [connection.id for connection in report.served]
+        await self._publisher.publish(event.served_to(served))
+
+    def _log_told(self, report: Report, signal: Signal, received: Received) -> None:
+        log.info(
+            "told",
+            **_fields(signal, received),
+            latencyMs=latency_ms(received.requested, datetime.now(UTC)),
+            served=len(report.served),
+            unserved=len(report.gone) + len(report.failed),
+        )
+
+
+def _fields(signal: Signal, received: Received) -> dict[str, object]:
+    return {
+        "signal": signal.rule.signal,
+        "callId": signal.call_id,
+        "signalId": received.signal_id,
+    }

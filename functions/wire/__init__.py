@@ -1,0 +1,1 @@
+"""The frames of the wires. Sans-I/O: text in, dataclasses out, and back."""

@@ -1,0 +1,75 @@
+"""What frames mean, whichever wire they came on or go out on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from functions.calls.decision import Verdict
+from functions.calls.event import CallEvent
+from functions.calls.signals import Signal
+
+FcmToken = NewType("FcmToken", str)
+AckId = int | str
+
+
+class Wire(StrEnum):
+    """How a connection's frames are written."""
+
+    JSON = "json"
+
+
+class Platform(StrEnum):
+    ANDROID = "android"
+    IOS = "ios"
+    WEB = "web"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterDevice:
+    token: FcmToken
+    platform: Platform
+
+
+@dataclass(frozen=True, slots=True)
+class UnregisterDevice:
+    token: FcmToken
+
+
+Request = Signal | RegisterDevice | UnregisterDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A well-formed request; `ack` comes back in the answer, so that the client can match them."""
+
+    request: Request
+    ack: AckId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A frame that asks for nothing we know; `field` and `message` say what is wrong with it."""
+
+    field: str
+    message: str
+    ack: AckId | None = None
+
+
+Frame = Event | Malformed
+
+
+def answer_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
+    """What the sender is answered: always `ok` and `outcome`, the rest where it says something."""
+    data: dict[str, object] = {"ok": verdict.ok, "outcome": verdict.outcome}
+    if isinstance(request, Signal):
+        data["callId"] = request.call_id
+    if verdict.field is not None:
+        data["field"] = verdict.field
+    if verdict.message is not None:
+        data["message"] = verdict.message
+    return data
+
+
+def event_data(event: CallEvent) -> dict[str, object]:
+    """What the told party reads: `callId`, `reason` and `timestamp` (Unix ms)."""
+    return {"callId": event.call_id, "reason": event.reason, "timestamp": event.timestamp}

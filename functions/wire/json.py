@@ -1,0 +1,64 @@
+"""The JSON wire: `{"event": …, "data": {…}, "id": …}` in, acks and events out."""
+
+import msgspec
+
+from functions.calls.decision import Verdict
+from functions.calls.event import CallEvent
+from functions.wire.frames import (
+    AckId,
+    Event,
+    Frame,
+    Malformed,
+    Request,
+    answer_data,
+    event_data,
+)
+from functions.wire.requests import InvalidRequest, parse
+
+ACK_ID_LIMIT = 128  # characters of a string, bits of an integer
+
+
+def decode(text: bytes) -> Frame:
+    """Reads one frame, whatever it holds; what can't be read comes out as Malformed."""
+    try:
+        frame = msgspec.json.decode(text)
+    except RecursionError:
+        return Malformed("frame", "frame is nested too deeply")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Malformed("frame", "frame is not JSON")
+    if not isinstance(frame, dict):
+        return Malformed("frame", "frame must be a JSON object")
+    ack = frame.get("id")
+    if not _is_ack_id(ack):
+        return Malformed("id", "id must be an integer or a short string")
+    try:
+        return Event(parse(frame.get("event"), frame.get("data")), ack)
+    except InvalidRequest as error:
+        return Malformed(error.field, error.message, ack)
+
+
+def encode_answer(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
+    """The frame that answers a frame; `id` is there where the client gave one."""
+    answer: dict[str, object] = {"event": "ack", "data": answer_data(verdict, request)}
+    if ack is not None:
+        answer["id"] = ack
+    return msgspec.json.encode(answer).decode()
+
+
+def encode_event(event: CallEvent) -> str:
+    """The frame that tells a client of an event."""
+    return msgspec.json.encode({"event": event.name, "data": event_data(event)}).decode()
+
+
+def _is_ack_id(ack: object) -> bool:
+    match ack:
+        case None:
+            return True
+        case bool():
+            return False
+        case int():
+            return ack.bit_length() <= ACK_ID_LIMIT
+        case str():
+            return len(ack) <= ACK_ID_LIMIT
+        case _:
+            return False

@@ -1,0 +1,111 @@
+"""From an event's name and data to a checked request, the same for every wire."""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from functions.calls.call import CallId
+from functions.calls.signals import REASON_LIMIT, RULES, Rule, Signal
+from functions.wire.frames import FcmToken, Platform, RegisterDevice, Request, UnregisterDevice
+
+CALL_ID_LIMIT = 128  # characters
+TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
+
+_Data = Mapping[str, Any]
+
+
+class InvalidRequest(ValueError):
+    """The client asked for something that can't be; `field` is what is wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def parse(event: object, data: object) -> Request:
+    """Checks what a client sent as event `event` with `data`. Raises InvalidRequest."""
+    if event is None:
+        raise InvalidRequest("event", "event is missing")
+    if not isinstance(event, str):
+        raise InvalidRequest("event", "event must be a string")
+    reader = _READERS.get(event)
+    if reader is None:
+        raise InvalidRequest("event", f"event must be one of {', '.join(_READERS)}")
+    if not isinstance(data, Mapping):
+        raise InvalidRequest("data", "data must be an object")
+    return reader(data)
+
+
+def _signal(rule: Rule) -> Callable[[_Data], Signal]:
+    def read(data: _Data) -> Signal:
+        return Signal(rule, _call_id(data), _reason(data, rule.default_reason))
+
+    return read
+
+
+def _register(data: _Data) -> RegisterDevice:
+    token = _token(data)
+    try:
+        return RegisterDevice(token, Platform(str(data.get("platform"))))
+    except ValueError as error:
+        message = f"platform must be one of {', '.join(Platform)}"
+        raise InvalidRequest("platform", message) from error
+
+
+def _unregister(data: _Data) -> UnregisterDevice:
+    return UnregisterDevice(_token(data))
+
+
+_READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
+    {
+        **{name: _signal(rule) for name, rule in RULES.items()},
+        "device:register": _register,
+        "device:unregister": _unregister,
+    }
+)
+
+
+def _call_id(data: _Data) -> CallId:
+    call_id = _text(data, "callId", CALL_ID_LIMIT)
+    # A call id names a Firestore document, and these can't.
+    if "/" in call_id:
+        raise InvalidRequest("callId", "callId must not contain a slash")
+    if call_id in {".", ".."} or (call_id.startswith("__") and call_id.endswith("__")):
+        raise InvalidRequest("callId", "callId must not be '.', '..' or of the form '__…__'")
+    return CallId(call_id)
+
+
+def _token(data: _Data) -> FcmToken:
+    return FcmToken(_text(data, "token", TOKEN_LIMIT))
+
+
+def _text(data: _Data, field: str, limit: int) -> str:
+    if data.get(field) is None:
+        raise InvalidRequest(field, f"{field} is missing")
+    value = data[field]
+    if not isinstance(value, str):
+        raise InvalidRequest(field, f"{field} must be a string")
+    if not value:
+        raise InvalidRequest(field, f"{field} must not be empty")
+    if len(value) > limit:
+        raise InvalidRequest(field, f"{field} must have at most {limit} characters")
+    if any(map(_is_control, value)):
+        raise InvalidRequest(field, f"{field} must not contain control characters")
+    return value
+
+
+def _reason(data: _Data, default: str) -> str:
+    reason = data.get("reason")
+    if reason is None:
+        return default
+    if not isinstance(reason, str):
+        raise InvalidRequest("reason", "reason must be a string")
+    printable = "".join(character for character in reason if not _is_control(character))
+    return printable.strip()[:REASON_LIMIT] or default
+
+
+def _is_control(character: str) -> bool:
+    # Cc: control characters; Cs: halves of surrogate pairs, which no wire can carry on.
+    return unicodedata.category(character) in {"Cc", "Cs"}

@@ -1,0 +1,193 @@
+"""The JSON wire: what frames mean, what is wrong with those that mean nothing, what goes out."""
+
+import json as plain
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.calls.call import Call, CallId, SignalId, Status, UserId
+from functions.calls.decision import NOT_FOUND, Verdict, invalid
+from functions.calls.event import CallEvent
+from functions.calls.signals import RULES, Signal
+from functions.wire import json
+from functions.wire.frames import Event, Malformed, Platform, RegisterDevice, UnregisterDevice
+
+
+def frame(event: object = "call:cancel", **data: object) -> bytes:
+    return plain.dumps({"event": event, "data": data}).encode()
+
+
+def signal_in(text: bytes) -> Signal:
+    decoded = json.decode(text)
+    assert isinstance(decoded, Event)
+    assert isinstance(decoded.request, Signal)
+    return decoded.request
+
+
+def test_the_frame_of_the_request_is_read() -> None:
+    read = json.decode(
+        b'{"event":"call:cancel","data":{"callId":"CALL_17637599232099",'
+        b'"reason":"Caller ended call"},"id":7}'
+    )
+    call_id = CallId("CALL_17637599232099")
+    assert read == Event(Signal(RULES["call:cancel"], call_id, "Caller ended call"), ack=7)
+
+
+@pytest.mark.parametrize(
+    ("event", "default"),
+    [
+        ("call:cancel", "Caller cancelled"),
+        ("call:reject", "User declined"),
+        ("call:accept", "User accepted"),
+    ],
+)
+@pytest.mark.parametrize("data", [{}, {"reason": None}, {"reason": ""}, {"reason": " \x00\t "}])
+def test_a_missing_reason_gets_the_default(event: str, default: str, data: dict[str, str]) -> None:
+    assert signal_in(frame(event, callId="CALL_1", **data)).reason == default
+
+
+def test_a_reason_loses_its_control_characters_and_what_is_too_long() -> None:
+    signal = signal_in(frame(callId="CALL_1", reason="a\x00b\x1b[31m\n\x7f" + "c" * 300))
+    assert signal.reason == "ab[31m" + "c" * 194
+
+
+def test_devices_are_registered_and_unregistered() -> None:
+    registered = json.decode(frame("device:register", token="T", platform="android"))
+    assert registered == Event(RegisterDevice("T", Platform.ANDROID))
+    assert json.decode(frame("device:unregister", token="T")) == Event(UnregisterDevice("T"))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (b"", "frame"),
+        (b"not json", "frame"),
+        (b"\xff\xfe\x00", "frame"),
+        (b"[" * 100_000, "frame"),
+        (b'{"a":' * 100_000, "frame"),
+        (b"x" * 131_072, "frame"),
+        (b"\x00" * 64, "frame"),
+        (b"[]", "frame"),
+        (b'"call:cancel"', "frame"),
+        (b"2", "frame"),
+        (b"null", "frame"),
+        (b"{}", "event"),
+        (b'{"event": null}', "event"),
+        (b'{"event": 7}', "event"),
+        (b'{"event": ["call:cancel"]}', "event"),
+        (frame("call:explode", callId="CALL_1"), "event"),
+        (frame("$connect", callId="CALL_1"), "event"),
+        (b'{"event": "call:cancel"}', "data"),
+        (b'{"event": "call:cancel", "data": []}', "data"),
+        (b'{"event": "call:cancel", "data": "CALL_1"}', "data"),
+        (frame(), "callId"),
+        (frame(callId=None), "callId"),
+        (frame(callId=7), "callId"),
+        (frame(callId={"$ne": 1}), "callId"),
+        (frame(callId=""), "callId"),
+        (frame(callId="x" * 129), "callId"),
+        (frame(callId="calls/CALL_1"), "callId"),
+        (frame(callId="."), "callId"),
+        (frame(callId=".."), "callId"),
+        (frame(callId="__CALL__"), "callId"),
+        (frame(callId="CALL\x00_1"), "callId"),
+        (frame(callId="CALL\n_1"), "callId"),
+        (frame(callId="CALL_1", reason=7), "reason"),
+        (frame(callId="CALL_1", reason=["x"]), "reason"),
+        (frame("device:register", platform="android"), "token"),
+        (frame("device:register", token="", platform="android"), "token"),
+        (frame("device:register", token="x" * 4097, platform="android"), "token"),
+        (frame("device:register", token="T"), "platform"),
+        (frame("device:register", token="T", platform="fridge"), "platform"),
+        (frame("device:register", token="T", platform=1), "platform"),
+        (frame("device:unregister"), "token"),
+        (b'{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": true}', "id"),
+        (b'{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": 1.5}', "id"),
+        (b'{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": [1]}', "id"),
+        (b'{"event": "call:cancel", "data": {}, "id": "' + b"x" * 129 + b'"}', "id"),
+        (b'{"event": "call:cancel", "data": {}, "id": ' + b"9" * 400 + b"}", "id"),
+    ],
+)
+def test_a_malformed_frame_is_told_which_field_is_wrong(text: bytes, field: str) -> None:
+    decoded = json.decode(text)
+    assert isinstance(decoded, Malformed)
+    assert decoded.field == field
+    assert decoded.message.startswith(field)
+
+
+def test_a_malformed_frame_gets_its_id_back() -> None:
+    assert json.decode(b'{"event": "call:explode", "id": "a"}').ack == "a"
+
+
+@given(
+    st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode(errors="replace"))
+)
+def test_no_bytes_make_the_decoder_raise(garbage: bytes) -> None:
+    assert isinstance(json.decode(garbage), Event | Malformed)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "event": st.sampled_from(["call:cancel", "device:register"]) | _JSON,
+            "data": st.dictionaries(st.sampled_from(["callId", "reason", "token"]), _JSON) | _JSON,
+            "id": _JSON,
+        },
+    )
+)
+def test_every_json_object_is_answered_with_a_frame(content: dict[str, object]) -> None:
+    decoded = json.decode(plain.dumps(content).encode())
+    request = decoded.request if isinstance(decoded, Event) else None
+    answer = plain.loads(json.encode_answer(NOT_FOUND, request, decoded.ack))
+    assert answer["event"] == "ack"
+    assert answer.get("id") == decoded.ack
+
+
+def test_an_answer_says_what_became_of_the_request() -> None:
+    request = Signal(RULES["call:cancel"], CallId("CALL_1"), "because")
+    answer = json.encode_answer(Verdict(ok=True, outcome="cancelled"), request, ack=7)
+    assert plain.loads(answer) == {
+        "event": "ack",
+        "id": 7,
+        "data": {"ok": True, "outcome": "cancelled", "callId": "CALL_1"},
+    }
+
+
+def test_the_answer_to_a_frame_without_id_has_none() -> None:
+    assert "id" not in plain.loads(json.encode_answer(NOT_FOUND, None, ack=None))
+    assert plain.loads(json.encode_answer(NOT_FOUND, None, ack=0))["id"] == 0
+
+
+def test_an_invalid_request_is_told_the_field_and_the_fault() -> None:
+    answer = json.encode_answer(invalid("callId", "callId is missing"), None, ack=None)
+    assert plain.loads(answer)["data"] == {
+        "ok": False,
+        "outcome": "invalid",
+        "field": "callId",
+        "message": "callId is missing",
+    }
+
+
+def test_an_event_goes_out_as_the_app_reads_it() -> None:
+    call = Call(CallId("CALL_1"), UserId("USR_1"), UserId("USR_2"), Status.RINGING)
+    signal = Signal(RULES["call:cancel"], call.id, "Caller ended call")
+    now = datetime.fromtimestamp(1_700_000_000, UTC)
+    event = CallEvent.of(call, signal, SignalId("S"), now, timedelta(seconds=60))
+    assert plain.loads(json.encode_event(event)) == {
+        "event": "call:cancelled",
+        "data": {
+            "callId": "CALL_1",
+            "reason": "Caller ended call",
+            "timestamp": 1_700_000_000_000,
+        },
+    }
