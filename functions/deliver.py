@@ -16,6 +16,7 @@ from functions.services.apigateway import Sockets
 from functions.services.documents import Connection
 from functions.services.firestore import Store
 from functions.telemetry import Log
+from functions.warmup import WarmUp
 
 # Until $connect has been answered, for which there are 29 s, a living connection answers 410.
 _HANDSHAKE = timedelta(seconds=30)
@@ -25,7 +26,9 @@ log = Log(__name__)
 
 @functions_framework.aio.http
 async def deliver(request: Request) -> Response:
-    """Takes one delivery of the subscription to all call events."""
+    """Takes one delivery of the subscription to all call events; a GET warms the instance up."""
+    if request.method == "GET":
+        return await _deliverer().warm_up.answer()
     return await receive(request, _settings().project, _deliverer().deliver)
 
 
@@ -35,6 +38,7 @@ class Deliverer:
     def __init__(self, store: Store, sockets: Sockets) -> None:
         self._store = store
         self._sockets = sockets
+        self.warm_up = WarmUp(store.warm_up, sockets.warm_up)
 
     async def deliver(self, event: CallEvent) -> None:
         """1 RunQuery, 1 POST for each connection not served, 1 Commit.

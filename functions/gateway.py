@@ -1,6 +1,5 @@
 """`gateway`: every frame of every client enters here; the HTTP reply is what its sender gets."""
 
-import asyncio
 import hmac
 import uuid
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from functions.services.identity import Identity, IdentityUnavailable, NotAuthen
 from functions.settings import Settings
 from functions.signaling import UNKNOWN_CONNECTION, Received, Signaling
 from functions.telemetry import Log
+from functions.warmup import WarmUp
 from functions.wire import json
 from functions.wire.frames import Event, Malformed, RegisterDevice, UnregisterDevice, Wire
 
@@ -34,7 +34,7 @@ async def gateway(request: Request) -> Response:
     """Takes what API Gateway forwards; a GET warms the instance up."""
     loaded = _settings()
     if request.method == "GET":
-        return await _gateway().warm_up()
+        return await _gateway().warm_up.answer()
     if not _is_from_api_gateway(request.headers, loaded):
         log.warning("wrong gateway secret", outcome="forbidden")
         return _refusal(403, "Forbidden")
@@ -90,21 +90,7 @@ class Gateway:
         self._identity = identity
         self._signaling = signaling
         self._settings = settings
-        self._is_warm = False
-
-    async def warm_up(self) -> Response:
-        """Opens the channels and loads the token keys, once for each instance."""
-        # Anyone may ask, so asking again must cost nothing.
-        if not self._is_warm:
-            try:
-                await asyncio.gather(
-                    self._store.warm_up(), self._identity.warm_up(), self._signaling.warm_up()
-                )
-            except Exception:  # whichever service it was, the next frame meets it again
-                log.exception("warm-up failed")
-                return _refusal(503, "unavailable")
-            self._is_warm = True
-        return JSONResponse({"message": "warm"})
+        self.warm_up = WarmUp(store.warm_up, identity.warm_up, signaling.warm_up)
 
     async def connect(self, forwarded: Forwarded) -> Response:
         """200 accepts the socket; 401, 503: API Gateway refuses the handshake with the same."""

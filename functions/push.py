@@ -16,13 +16,16 @@ from functions.services import fcm, firestore
 from functions.services.fcm import Messenger, Outcome, Sent
 from functions.services.firestore import Store
 from functions.telemetry import Log
+from functions.warmup import WarmUp
 
 log = Log(__name__)
 
 
 @functions_framework.aio.http
 async def push(request: Request) -> Response:
-    """Takes one delivery of the subscription to the events that phones are pushed."""
+    """Takes one delivery of the subscription to what phones are pushed; a GET warms up."""
+    if request.method == "GET":
+        return await _pusher().warm_up.answer()
     return await receive(request, _settings().project, _pusher().push)
 
 
@@ -32,6 +35,7 @@ class Pusher:
     def __init__(self, store: Store, messenger: Messenger) -> None:
         self._store = store
         self._messenger = messenger
+        self.warm_up = WarmUp(store.warm_up, messenger.warm_up)
 
     async def push(self, event: CallEvent) -> None:
         """1 RunQuery, 1 POST for each device; 1 Commit for each dead token.

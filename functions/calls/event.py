@@ -9,6 +9,8 @@ import msgspec
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
 from functions.calls.signals import Signal
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
 
 class MalformedEvent(ValueError):
     """The bytes are no event of ours, so no retry can help."""
@@ -88,4 +90,4 @@ def from_fields(fields: object) -> CallEvent:
 
 
 def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

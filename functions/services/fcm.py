@@ -57,6 +57,11 @@ class Messenger:
             return Sent(device, Outcome.SENT)
         return Sent(device, _outcome(response.exception), type(response.exception).__name__)
 
+    async def warm_up(self) -> None:
+        """1 POST that sends nothing: gets the access token and opens the connection."""
+        nobody = messaging.Message(token="warm-up", data={"type": "warm_up"})  # noqa: S106
+        await messaging.send_each_async([nobody], dry_run=True, app=self._app)
+
 
 def message(event: CallEvent, token: FcmToken, now: datetime) -> messaging.Message:
     """The data-only message: it wakes an app that is killed, and never shows by itself."""

@@ -1,0 +1,78 @@
+"""The services that tests run on: the embedded ones, and Google's emulators where they are."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from google.cloud.firestore import AsyncClient
+
+from functions.services.firestore import Store
+from infra.local import google
+from infra.local.calls import client_at
+from infra.local.firestore import FirestoreServer
+from infra.local.pubsub import PubSubServer
+from tests.support.connections import ConnectionsServer, connections_server
+
+
+@pytest.fixture(scope="session")
+async def embedded_firestore() -> AsyncIterator[str]:
+    async with FirestoreServer() as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+async def google_firestore() -> AsyncIterator[str]:
+    if reason := google.unavailable():
+        pytest.skip(f"Google's Firestore emulator can't run: {reason}")
+    async with google.firestore_emulator() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+async def embedded_pubsub() -> AsyncIterator[str]:
+    async with PubSubServer() as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+async def google_pubsub() -> AsyncIterator[str]:
+    if reason := google.unavailable():
+        pytest.skip(f"Google's Pub/Sub emulator can't run: {reason}")
+    async with google.pubsub_emulator("unring-test") as address:
+        yield address
+
+
+@pytest.fixture(params=["embedded", "google"])
+def firestore(request: pytest.FixtureRequest) -> str:
+    """The address of a Firestore: a test that uses it runs on both."""
+    address: str = request.getfixturevalue(f"{request.param}_firestore")
+    return address
+
+
+@pytest.fixture(params=["embedded", "google"])
+def pubsub(request: pytest.FixtureRequest) -> str:
+    """The address of a Pub/Sub: a test that uses it runs on both."""
+    address: str = request.getfixturevalue(f"{request.param}_pubsub")
+    return address
+
+
+@pytest.fixture
+def project() -> str:
+    """A project of the test's own, in which nobody else leaves documents or topics."""
+    return f"unring-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def client(embedded_firestore: str, project: str) -> AsyncClient:
+    return client_at(embedded_firestore, project)
+
+
+@pytest.fixture
+async def store(client: AsyncClient) -> Store:
+    return Store(client)
+
+
+@pytest.fixture
+async def connections() -> AsyncIterator[ConnectionsServer]:
+    async with connections_server() as server:
+        yield server

@@ -1,0 +1,159 @@
+"""Posting to sockets: signed as AWS asks, with credentials that are renewed, faults told apart."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route as HttpRoute
+from websockets.asyncio.client import connect
+
+from functions.calls.call import ConnectionId
+from functions.services.apigateway import Gone, PostFailed, Sockets
+from functions.services.awscredentials import RoleCredentials
+from infra.local.apigateway import AccessKeys, ApiGateway, Route
+from infra.local.aws import AwsCredentials, Trust
+from infra.local.http import serving
+from tests.support.connections import ConnectionsServer
+
+
+@dataclass
+class Api:
+    """An API that checks signatures, and what it takes to sign for it."""
+
+    gateway: ApiGateway
+    keys: AccessKeys
+    connected: list[str]  # connection ids
+    http: httpx.AsyncClient
+
+    async def sockets(self, aws: AwsCredentials, trust: Trust, **changes: str) -> Sockets:
+        credentials = RoleCredentials(
+            self.http,
+            **{
+                "role_arn": trust.role_arn,
+                "region": "us-east-1",
+                "audience": trust.audience,
+                "sts_url": aws.sts_url,
+                "metadata_host": aws.metadata_host,
+                **changes,
+            },
+        )
+        return Sockets(self.http, self.gateway.connections_url, "us-east-1", credentials)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    connected: list[str] = []
+
+    async def backend(request: Request) -> PlainTextResponse:
+        connected.append(request.headers["x-connection"])
+        return PlainTextResponse("ok")
+
+    keys = AccessKeys()
+    mapping = {"integration.request.header.X-Connection": "context.connectionId"}
+    app = Starlette(routes=[HttpRoute("/", backend, methods=["POST"])])
+    async with serving(app) as url:
+        gateway = ApiGateway({"$connect": Route(url, mapping)}, credentials=keys)
+        async with gateway, httpx.AsyncClient() as http:
+            yield Api(gateway, keys, connected, http)
+
+
+async def test_a_signed_post_reaches_the_socket(api: Api) -> None:
+    trust = Trust()
+    async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url) as client:
+        sockets = await api.sockets(aws, trust)
+        await sockets.post(ConnectionId(api.connected[0]), '{"ring": "no more ☎"}')
+        assert await client.recv() == '{"ring": "no more ☎"}'
+
+
+async def test_an_unsigned_post_is_refused_and_may_be_tried_again(api: Api) -> None:
+    async with connect(api.gateway.websocket_url):
+        sockets = Sockets(api.http, api.gateway.connections_url)
+        with pytest.raises(PostFailed) as failure:
+            await sockets.post(ConnectionId(api.connected[0]), "x")
+        assert failure.value.status == 403
+
+
+async def test_a_post_to_a_closed_socket_is_gone(api: Api) -> None:
+    trust = Trust()
+    async with AwsCredentials(api.keys, trust) as aws:
+        async with connect(api.gateway.websocket_url):
+            pass
+        sockets = await api.sockets(aws, trust)
+        with pytest.raises(Gone):
+            await sockets.post(ConnectionId(api.connected[0]), "x")
+
+
+async def test_many_first_posts_ask_for_credentials_once(api: Api) -> None:
+    trust = Trust()
+    async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url) as client:
+        sockets = await api.sockets(aws, trust)
+        connection = ConnectionId(api.connected[0])
+        await asyncio.gather(*(sockets.post(connection, str(number)) for number in range(5)))
+        assert {await client.recv() for _ in range(5)} == {"0", "1", "2", "3", "4"}
+        assert api.keys.count() == 1
+
+
+async def test_credentials_about_to_expire_are_renewed_beside_the_post(api: Api) -> None:
+    # Every credential is issued with less than the five minutes that make it due.
+    trust = Trust(session_seconds=200)
+    async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url) as client:
+        sockets = await api.sockets(aws, trust)
+        connection = ConnectionId(api.connected[0])
+        for number in range(3):
+            await sockets.post(connection, str(number))
+            assert await client.recv() == str(number)
+        async with asyncio.timeout(10):
+            while api.keys.count() < 2:  # noqa: ASYNC110 - nobody waits for the renewal, so it tells nobody
+                await asyncio.sleep(0.01)
+
+
+async def test_expired_credentials_are_not_used(api: Api) -> None:
+    trust = Trust(session_seconds=0.2)
+    async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url) as client:
+        sockets = await api.sockets(aws, trust)
+        connection = ConnectionId(api.connected[0])
+        await sockets.post(connection, "first")
+        await asyncio.sleep(0.25)  # the time itself is what is tested
+        await sockets.post(connection, "second")
+        assert [await client.recv(), await client.recv()] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"role_arn": "arn:aws:iam::123456789012:role/another"},
+        {"audience": "another"},
+        {"sts_url": "http://127.0.0.1:9"},
+        {"metadata_host": "127.0.0.1:9"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+async def test_without_credentials_nothing_is_posted(api: Api, wrong: dict[str, str]) -> None:
+    trust = Trust()
+    async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url):
+        sockets = await api.sockets(aws, trust, **wrong)
+        with pytest.raises(PostFailed, match="no credentials"):
+            await sockets.post(ConnectionId(api.connected[0]), "x")
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 429, 500, 503])
+async def test_any_other_status_is_a_failure(connections: ConnectionsServer, status: int) -> None:
+    connections.answers["c="] = [status]
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(PostFailed) as failure:
+            await Sockets(http, connections.url).post(ConnectionId("c="), "x")
+    assert failure.value.status == status
+
+
+async def test_no_answer_and_no_endpoint_are_failures(connections: ConnectionsServer) -> None:
+    connections.answers["c="] = [0]
+    async with httpx.AsyncClient(timeout=0.1) as http:
+        for url in (connections.url, "http://127.0.0.1:9/dev/@connections"):
+            with pytest.raises(PostFailed) as failure:
+                await Sockets(http, url).post(ConnectionId("c="), "x")
+            assert failure.value.status is None

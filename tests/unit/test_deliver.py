@@ -1,0 +1,155 @@
+"""`deliver` on a real Firestore and a real @connections endpoint: who is told, skipped, retried."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from google.cloud.firestore import AsyncClient
+
+from functions.calls.event import CallEvent
+from functions.deliver import Deliverer
+from functions.delivery import NotDelivered
+from functions.services.apigateway import Sockets
+from functions.services.firestore import Store
+from tests.support.connections import ConnectionsServer
+from tests.support.makers import (
+    CALL,
+    RECEIVER,
+    connect,
+    event,
+    ids_in,
+    now,
+    ring,
+    signal,
+)
+
+
+@pytest.fixture
+async def deliverer(store: Store, connections: ConnectionsServer) -> AsyncIterator[Deliverer]:
+    async with httpx.AsyncClient(timeout=0.3) as http:
+        yield Deliverer(store, Sockets(http, connections.url))
+
+
+async def committed(store: Store, client: AsyncClient, made: CallEvent) -> CallEvent:
+    """Puts the event into the outbox, as the signal's own commit does."""
+    await ring(client)
+    loaded = await store.load(RECEIVER, CALL, now())
+    assert loaded.call
+    await store.commit(loaded.call, signal(), made)
+    return made
+
+
+async def test_every_connection_that_was_not_served_is_told_once(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    for id in ("1=", "2=", "3="):
+        await connect(store, id, RECEIVER)
+    made = await committed(store, client, event(served=("2=",)))
+    await deliverer.deliver(made)
+    assert {id for id, _ in connections.posts} == {"1=", "3="}
+    frame = json.loads(connections.posts[0][1])
+    assert (frame["event"], frame["data"]["callId"]) == ("call:cancelled", CALL)
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_a_user_without_connections_is_done_with(
+    deliverer: Deliverer, store: Store, client: AsyncClient
+) -> None:
+    await deliverer.deliver(await committed(store, client, event()))
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_a_dead_connection_is_deleted_and_the_others_are_told(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    await connect(store, "dead=", RECEIVER)
+    await connect(store, "alive=", RECEIVER)
+    connections.answers["dead="] = [410]
+    await deliverer.deliver(await committed(store, client, event()))
+    assert await ids_in(client, "connections") == {"alive="}
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_a_connection_that_is_still_opening_is_not_taken_for_dead(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    await connect(store, "young=", RECEIVER, connected=now())
+    connections.answers["young="] = [410]
+    made = await committed(store, client, event())
+    with pytest.raises(NotDelivered):
+        await deliverer.deliver(made)
+    await deliverer.deliver(made)
+    assert len(connections.posted_to("young=")) == 1
+    assert await ids_in(client, "outbox") == set()
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 429, 500, 503, 0])
+async def test_what_failed_is_retried_and_what_was_served_is_not(
+    deliverer: Deliverer,
+    store: Store,
+    client: AsyncClient,
+    connections: ConnectionsServer,
+    status: int,
+) -> None:
+    await connect(store, "good=", RECEIVER)
+    await connect(store, "bad=", RECEIVER)
+    connections.answers["bad="] = [status]
+    made = await committed(store, client, event())
+    with pytest.raises(NotDelivered):
+        await deliverer.deliver(made)
+    assert await ids_in(client, "outbox") == {CALL}
+    await deliverer.deliver(made)
+    assert len(connections.posted_to("good=")) == 1
+    assert len(connections.posted_to("bad=")) == 1
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_an_event_delivered_twice_does_no_harm(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    await connect(store, "1=", RECEIVER)
+    made = await committed(store, client, event(served=("1=",)))
+    await deliverer.deliver(made)
+    await deliverer.deliver(made)
+    assert connections.posts == []
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_an_expired_event_is_dropped_and_forgotten(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    await connect(store, "1=", RECEIVER)
+    late = event(decided=now() - timedelta(seconds=61))
+    await deliverer.deliver(await committed(store, client, late))
+    assert connections.posts == []
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_a_republished_copy_of_what_was_delivered_is_dropped(
+    deliverer: Deliverer, store: Store, connections: ConnectionsServer
+) -> None:
+    await connect(store, "1=", RECEIVER)
+    await deliverer.deliver(event(served=None))
+    assert connections.posts == []
+
+
+async def test_a_republished_copy_waits_until_the_frames_own_handler_must_be_done(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    await connect(store, "1=", RECEIVER)
+    made = await committed(store, client, event())
+    with pytest.raises(NotDelivered):
+        await deliverer.deliver(made.served_to(None))
+    assert connections.posts == []
+
+
+async def test_a_republished_copy_of_what_a_crash_left_is_delivered(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    await connect(store, "1=", RECEIVER)
+    made = await committed(store, client, event(decided=now() - timedelta(seconds=15)))
+    await deliverer.deliver(made.served_to(None))
+    assert len(connections.posted_to("1=")) == 1
+    assert await ids_in(client, "outbox") == set()

@@ -1,0 +1,30 @@
+"""What the documentation must not forget."""
+
+from pathlib import Path
+
+import pytest
+
+from functions.calls.signals import RULES
+from functions.settings import VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("variable", [variable.name for variable in VARIABLES])
+def test_every_setting_is_documented(variable: str) -> None:
+    assert f"| `{variable}` |" in read("docs/settings.md")
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_every_signal_and_its_event_are_documented(rule: object) -> None:
+    text = read("docs/protocol.md")
+    for name in (rule.signal, rule.event, rule.push_type, rule.default_reason):
+        assert name is None or f"`{name}`" in text
+
+
+def test_the_readme_is_short() -> None:
+    assert len(read("README.md").splitlines()) < 120

@@ -1,0 +1,168 @@
+"""`push` on a real Firestore and an endpoint that plays FCM: what phones get, and what fails."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from google.cloud.firestore import AsyncClient
+
+from functions.delivery import NotDelivered
+from functions.push import Pusher
+from functions.services import fcm
+from functions.services.fcm import Messenger
+from functions.services.firestore import Store
+from infra.local.fcm import FcmError, FcmServer
+from tests.support.makers import CALL, CALLER, RECEIVER, event, ids_in, now, register
+from tests.support.processes import settings_of
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[FcmServer]:
+    async with FcmServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def messenger(server: FcmServer) -> Messenger:
+    return fcm.connect(settings_of("push", FCM_URL=server.url))
+
+
+@pytest.fixture
+def inbox(server: FcmServer) -> FcmServer:
+    server.clear()
+    server.heal()
+    return server
+
+
+@pytest.fixture
+def pusher(store: Store, messenger: Messenger) -> Pusher:
+    return Pusher(store, messenger)
+
+
+async def test_a_cancel_reaches_all_devices_as_data_alone(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "phone", RECEIVER)
+    await register(store, "tablet", RECEIVER)
+    await register(store, "somebody else's", CALLER)
+    made = event()
+    await pusher.push(made)
+    assert {message["token"] for message in inbox.messages} == {"phone", "tablet"}
+    message = inbox.messages[0]
+    assert message["data"] == {"type": "call_cancelled", "callId": CALL, "callerId": CALLER}
+    assert "notification" not in message
+    assert message["android"]["priority"] == "high"
+    assert message["android"]["collapse_key"] == CALL
+    assert message["android"]["direct_boot_ok"] is True
+    assert 55 < float(message["android"]["ttl"].rstrip("s")) <= 60
+    assert message["apns"]["headers"] == {
+        "apns-push-type": "background",
+        "apns-priority": "5",
+        "apns-collapse-id": CALL,
+        "apns-expiration": str(int(made.expires.timestamp())),
+    }
+    assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
+
+
+async def test_a_rejection_carries_its_reason_to_the_caller(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "phone", CALLER)
+    await pusher.push(event("call:reject"))
+    (message,) = inbox.messages
+    assert message["data"] == {
+        "type": "call_rejected",
+        "callId": CALL,
+        "callerId": CALLER,
+        "reason": "Caller ended call",
+    }
+
+
+async def test_an_accepted_call_is_not_pushed(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "phone", CALLER)
+    await pusher.push(event("call:accept"))
+    assert inbox.messages == []
+
+
+async def test_an_expired_event_is_not_pushed(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "phone", RECEIVER)
+    await pusher.push(event(decided=now() - timedelta(seconds=61)))
+    assert inbox.messages == []
+
+
+async def test_a_user_without_devices_is_done_with(pusher: Pusher, inbox: FcmServer) -> None:
+    await pusher.push(event())
+    assert inbox.messages == []
+
+
+@pytest.mark.parametrize("error", [FcmError.UNREGISTERED, FcmError.SENDER_ID_MISMATCH])
+async def test_a_dead_token_is_forgotten(
+    pusher: Pusher, store: Store, inbox: FcmServer, error: FcmError
+) -> None:
+    await register(store, "dead", RECEIVER)
+    await register(store, "alive", RECEIVER)
+    inbox.fail("dead", error)
+    await pusher.push(event())
+    assert [device.token for device in await store.devices_of(RECEIVER, now())] == ["alive"]
+    assert [message["token"] for message in inbox.messages] == ["alive"]
+
+
+async def test_a_message_that_fcm_refuses_is_not_tried_again(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "odd", RECEIVER)
+    inbox.fail("odd", FcmError.INVALID_ARGUMENT)
+    await pusher.push(event())
+    assert inbox.attempts("odd") == 1
+    assert len(await store.devices_of(RECEIVER, now())) == 1
+
+
+@pytest.mark.parametrize("error", [FcmError.QUOTA_EXCEEDED, FcmError.THIRD_PARTY_AUTH_ERROR])
+async def test_what_failed_is_retried_and_what_was_sent_is_not(
+    pusher: Pusher, store: Store, inbox: FcmServer, error: FcmError
+) -> None:
+    await register(store, "good", RECEIVER)
+    await register(store, "bad", RECEIVER)
+    inbox.fail("bad", error, times=3)  # the SDK repeats a 401 twice
+    made = event()
+    with pytest.raises(NotDelivered):
+        await pusher.push(made)
+    inbox.heal()
+    await pusher.push(made)
+    assert sorted(message["token"] for message in inbox.messages) == ["bad", "good"]
+
+
+async def test_a_passing_failure_of_fcm_is_overcome_at_once(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "phone", RECEIVER)
+    inbox.fail("phone", FcmError.UNAVAILABLE, times=1)
+    await pusher.push(event())
+    assert len(inbox.messages) == 1
+
+
+async def test_a_republished_copy_of_what_was_delivered_is_not_pushed(
+    pusher: Pusher, store: Store, client: AsyncClient, inbox: FcmServer
+) -> None:
+    await register(store, "phone", RECEIVER)
+    await pusher.push(event(served=None))
+    assert inbox.messages == []
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_a_long_call_id_still_fits_apples_collapse_id(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "phone", RECEIVER)
+    await pusher.push(event(call="x" * 128))
+    (message,) = inbox.messages
+    assert len(message["apns"]["headers"]["apns-collapse-id"]) == 64
+
+
+async def test_warming_up_sends_nothing(messenger: Messenger, inbox: FcmServer) -> None:
+    await messenger.warm_up()
+    assert inbox.messages == []

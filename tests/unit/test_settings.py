@@ -1,0 +1,85 @@
+"""The environment: what each function must be given, and how it is told what is wrong."""
+
+from datetime import timedelta
+
+import pytest
+
+from functions import settings
+from functions.settings import FUNCTIONS, VARIABLES, Need, SettingsError
+
+GATEWAY = {
+    "GOOGLE_CLOUD_PROJECT": "unring-test",
+    "GATEWAY_SECRET": "0123456789abcdef",
+    "CONNECTIONS_URL": "https://abc.execute-api.us-east-1.amazonaws.com/dev/@connections",
+}
+IN_CLOUD = {"K_SERVICE": "gateway", "AWS_REGION": "us-east-1", "AWS_ROLE_ARN": "arn:aws:iam::1:r"}
+
+
+def test_what_is_not_set_has_its_default() -> None:
+    loaded = settings.load("gateway", GATEWAY)
+    assert loaded.events_topic == "call-events"
+    assert loaded.event_ttl == timedelta(seconds=60)
+    assert loaded.direct_post_timeout == timedelta(milliseconds=500)
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    wrong = {"CONNECTIONS_URL": "ftp://x", "EVENT_TTL_SECONDS": "soon", "GATEWAY_SECRET": "short"}
+    with pytest.raises(SettingsError) as refusal:
+        settings.load("gateway", wrong)
+    for name in ("GOOGLE_CLOUD_PROJECT", "CONNECTIONS_URL", "EVENT_TTL_SECONDS", "GATEWAY_SECRET"):
+        assert name in str(refusal.value)
+
+
+def test_a_secret_is_not_quoted_in_the_refusal() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        settings.load("gateway", {**GATEWAY, "GATEWAY_SECRET": "hunter2"})
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_starts_with_what_it_reads_alone(function: str) -> None:
+    own = {name: value for name, value in GATEWAY.items() if name in _names(function)}
+    assert settings.load(function, own).project == "unring-test"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    "name", [variable.name for variable in VARIABLES if variable.need is Need.LOCAL]
+)
+def test_no_function_starts_in_the_cloud_with_an_emulator(function: str, name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        settings.load(function, {**GATEWAY, **IN_CLOUD, name: "127.0.0.1:8080"})
+
+
+def test_in_the_cloud_nothing_is_posted_unsigned() -> None:
+    with pytest.raises(SettingsError, match="AWS_ROLE_ARN"):
+        settings.load("gateway", {**GATEWAY, "K_SERVICE": "gateway"})
+    assert settings.load("gateway", {**GATEWAY, **IN_CLOUD}).aws_region == "us-east-1"
+
+
+def test_a_role_is_of_no_use_without_its_region() -> None:
+    with pytest.raises(SettingsError, match="AWS_REGION"):
+        settings.load("deliver", {**GATEWAY, "AWS_ROLE_ARN": "arn:aws:iam::1:role/r"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONNECTIONS_URL", "https://abc.execute-api.us-east-1.amazonaws.com/dev"),
+        ("CONNECTIONS_URL", "https:///@connections"),
+        ("FIRESTORE_EMULATOR_HOST", "localhost"),
+        ("EVENT_TTL_SECONDS", "0"),
+        ("EVENT_TTL_SECONDS", "-1"),
+        ("EVENT_TTL_SECONDS", "nan"),
+        ("DIRECT_POST_TIMEOUT_MS", "1e99"),
+        ("GATEWAY_SECRET", "0123456789,abcdef"),
+        ("GATEWAY_SECRET_PREVIOUS", "kurz"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        settings.load("gateway", {**GATEWAY, name: value})
+
+
+def _names(function: str) -> set[str]:
+    return {variable.name for variable in settings.variables_of(function)}

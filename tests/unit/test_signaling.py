@@ -1,0 +1,241 @@
+"""The path of a signal on real services: what it costs, in which order, and what it survives."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import grpc
+import httpx
+import pytest
+from google.cloud.firestore import AsyncClient
+from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+
+from functions.calls import event as events
+from functions.calls.call import ConnectionId, SignalId, UserId
+from functions.calls.decision import Verdict
+from functions.calls.event import CallEvent
+from functions.services.apigateway import Sockets
+from functions.services.firestore import Store
+from functions.services.pubsub import Publisher
+from functions.signaling import Received, Signaling
+from infra.local.calls import client_at
+from infra.local.firestore import FirestoreServer
+from infra.local.pubsub import PubSubServer
+from tests.support.connections import ConnectionsServer
+from tests.support.journal import Journal
+from tests.support.makers import (
+    CALL,
+    CALLER,
+    RECEIVER,
+    connect,
+    fields_of,
+    ids_in,
+    now,
+    ring,
+    signal,
+)
+
+
+@dataclass
+class System:
+    """All that a signal meets, and the journal of who was called when."""
+
+    journal: Journal
+    client: AsyncClient
+    store: Store
+    signaling: Signaling
+    subscriber: SubscriberAsyncClient
+    subscription: str
+    pubsub: PubSubServer
+
+    async def send(self, name: str = "call:cancel", by: UserId = CALLER) -> Verdict:
+        self.journal.clear()
+        received = Received(
+            ConnectionId(f"{by}="), SignalId(uuid.uuid4().hex), now(), requested=None
+        )
+        return await self.signaling.handle(signal(name), received)
+
+    async def published(self) -> list[CallEvent]:
+        """What has been published since the last look."""
+        pulled = await self.subscriber.pull(
+            request={
+                "subscription": self.subscription,
+                "max_messages": 10,
+                "return_immediately": True,  # an empty answer is an answer here
+            }
+        )
+        ids = [message.ack_id for message in pulled.received_messages]
+        if ids:
+            await self.subscriber.acknowledge(subscription=self.subscription, ack_ids=ids)
+        return [events.decode(message.message.data) for message in pulled.received_messages]
+
+
+@pytest.fixture
+async def system(connections: ConnectionsServer, project: str) -> AsyncIterator[System]:
+    journal = Journal()
+    connections.journal = journal
+    async with (
+        FirestoreServer(interceptors=[journal]) as firestore,
+        PubSubServer(interceptors=[journal]) as pubsub,
+        grpc.aio.insecure_channel(pubsub.address) as channel,
+        httpx.AsyncClient() as http,
+    ):
+        client = client_at(firestore.address, project)
+        store = Store(client)
+        topic, subscription = (
+            f"projects/{project}/topics/events",
+            f"projects/{project}/subscriptions/all",
+        )
+        transport = PublisherGrpcAsyncIOTransport(channel=channel)
+        await PublisherAsyncClient(transport=transport).create_topic(name=topic)
+        subscriber = SubscriberAsyncClient(
+            transport=SubscriberGrpcAsyncIOTransport(channel=channel)
+        )
+        await subscriber.create_subscription(name=subscription, topic=topic)
+        signaling = Signaling(
+            store,
+            Sockets(http, connections.url),
+            Publisher(transport, topic),
+            event_ttl=timedelta(seconds=60),
+            direct_post_timeout=timedelta(milliseconds=500),
+        )
+        for user in (CALLER, RECEIVER):
+            await connect(store, f"{user}=", user)
+        await ring(client)
+        journal.clear()
+        yield System(journal, client, store, signaling, subscriber, subscription, pubsub)
+
+
+async def test_a_cancel_takes_five_remote_calls_and_the_look_up_costs_no_time(
+    system: System,
+) -> None:
+    # Were the look-up not beside the commit, this would wait for ever.
+    system.journal.hold("Commit", until="RunQuery")
+    verdict = await system.send()
+    assert (verdict.ok, verdict.outcome) == (True, "cancelled")
+    journal = system.journal
+    assert sorted(journal.started) == ["BatchGetDocuments", "Commit", "POST", "Publish", "RunQuery"]
+    assert journal.before("< BatchGetDocuments", "> Commit")
+    assert journal.before("< Commit", "> POST")
+    assert journal.before("< RunQuery", "> POST")
+    assert journal.before("< POST", "> Publish")
+
+
+async def test_each_connection_costs_one_post(system: System) -> None:
+    await connect(system.store, "tablet=", RECEIVER)
+    await system.send()
+    assert system.journal.started.count("POST") == 2
+    assert len(system.journal.started) == 6
+
+
+async def test_a_finished_cancel_costs_one_call_to_repeat(system: System) -> None:
+    await system.send()
+    (made,) = await system.published()
+    await system.store.delivered(made)
+    verdict = await system.send()
+    assert (verdict.ok, verdict.outcome) == (True, "already_cancelled")
+    assert system.journal.started == ["BatchGetDocuments"]
+
+
+async def test_an_unfinished_cancel_is_published_again_when_it_is_repeated(system: System) -> None:
+    await system.send()
+    (first,) = await system.published()
+    verdict = await system.send()
+    assert verdict.outcome == "already_cancelled"
+    assert system.journal.started == ["BatchGetDocuments", "Publish"]
+    assert await system.published() == [first.served_to(None)]
+
+
+async def test_what_is_refused_costs_one_call_and_changes_nothing(system: System) -> None:
+    for name, by in (("call:cancel", RECEIVER), ("call:reject", CALLER)):
+        assert (await system.send(name, by)).outcome == "forbidden"
+        assert system.journal.started == ["BatchGetDocuments"]
+    call = await fields_of(system.client, "calls", CALL)
+    assert call == {"callerId": CALLER, "receiverId": RECEIVER, "status": "ringing"}
+    assert await ids_in(system.client, "outbox") == set()
+
+
+async def test_the_receivers_connections_are_told_and_named_in_the_event(
+    system: System, connections: ConnectionsServer
+) -> None:
+    await connect(system.store, "tablet=", RECEIVER)
+    await system.send()
+    assert {id for id, _ in connections.posts} == {f"{RECEIVER}=", "tablet="}
+    frame = json.loads(connections.posts[0][1])
+    (made,) = await system.published()
+    assert frame["data"] == {
+        "callId": CALL,
+        "reason": "Caller ended call",
+        "timestamp": made.timestamp,
+    }
+    assert set(made.served or ()) == {f"{RECEIVER}=", "tablet="}
+
+
+async def test_an_answer_tells_the_caller(system: System, connections: ConnectionsServer) -> None:
+    verdict = await system.send("call:reject", by=RECEIVER)
+    assert (verdict.ok, verdict.outcome) == (True, "rejected")
+    ((connection, text),) = connections.posts
+    assert (connection, json.loads(text)["event"]) == (f"{CALLER}=", "call:rejected")
+
+
+@pytest.mark.parametrize("status", [410, 429, 500])
+async def test_a_post_that_failed_is_left_to_deliver(
+    system: System, connections: ConnectionsServer, status: int
+) -> None:
+    connections.answers[f"{RECEIVER}="] = [status]
+    assert (await system.send()).outcome == "cancelled"
+    (made,) = await system.published()
+    assert made.served == ()
+    assert await ids_in(system.client, "connections") == {f"{CALLER}=", f"{RECEIVER}="}
+
+
+async def test_the_publish_does_not_wait_for_a_post_that_hangs(
+    system: System, connections: ConnectionsServer
+) -> None:
+    await connect(system.store, "tablet=", RECEIVER)
+    connections.answers["tablet="] = [0]
+    assert (await system.send()).outcome == "cancelled"
+    (made,) = await system.published()
+    assert made.served == (f"{RECEIVER}=",)
+
+
+async def test_a_frame_of_an_unknown_connection_changes_nothing(system: System) -> None:
+    verdict = await system.send(by=UserId("nobody"))
+    assert (verdict.outcome, verdict.field) == ("invalid", "connection")
+    assert system.journal.started == ["BatchGetDocuments"]
+
+
+async def test_without_pubsub_the_verdict_is_unavailable_and_the_outbox_keeps_the_event(
+    system: System,
+) -> None:
+    await system.pubsub.stop()
+    verdict = await system.send()
+    assert (verdict.ok, verdict.outcome) == (False, "unavailable")
+    assert await ids_in(system.client, "outbox") == {CALL}
+    call = await fields_of(system.client, "calls", CALL)
+    assert call is not None
+    assert call["status"] == "cancelled"
+
+
+async def test_a_commit_whose_reply_was_lost_is_our_own_success(
+    system: System, connections: ConnectionsServer
+) -> None:
+    system.journal.lose_reply("Commit")
+    verdict = await system.send()
+    assert (verdict.ok, verdict.outcome) == (True, "cancelled")
+    assert system.journal.started.count("Commit") == 2
+    assert len(connections.posts) == 1
+    assert len(await system.published()) == 1
+
+
+async def test_of_two_equal_frames_at_once_one_cancels_and_one_repeats(
+    system: System, connections: ConnectionsServer
+) -> None:
+    verdicts = await asyncio.gather(system.send(), system.send())
+    assert sorted(verdict.outcome for verdict in verdicts) == ["already_cancelled", "cancelled"]
+    assert len(connections.posts) == 1
