@@ -1,0 +1,78 @@
+"""An ASGI application served over HTTP inside the event loop that is already running."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+@asynccontextmanager
+async def serving(
+    app: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    grace: int = 1,
+    **config: Any,
+) -> AsyncIterator[str]:
+    """Serves `app` for as long as the block lasts; gives its base URL, "http://127.0.0.1:1234".
+
+    Port 0 takes a free one. No signal handler is installed. On the way out idle connections close
+    at once, requests under way get `grace` seconds and are then cancelled; afterwards no task and
+    no socket is left. `config` goes to uvicorn.Config as it is. Raises OSError when the port is
+    taken and RuntimeError when the application's lifespan refuses to start.
+    """
+    settings: dict[str, Any] = {
+        "log_config": None,
+        "access_log": False,
+        "timeout_graceful_shutdown": grace,
+        **config,
+    }
+    # Bound here, so that a taken port is an OSError of the caller and not the end of the process.
+    listener = socket.create_server((host, port))
+    server = _Server(uvicorn.Config(app, **settings))
+    serve = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _first(server.listening, serve)
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await asyncio.wait([serve])
+        listener.close()
+        # Those cancelled at the end of the grace period have yet to unwind.
+        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+
+
+async def _first(listening: asyncio.Event, serve: asyncio.Task[None]) -> None:
+    """Waits until the server listens; raises what ended it if that came first."""
+    waiter = asyncio.create_task(listening.wait())
+    try:
+        await asyncio.wait([waiter, serve], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+    if serve.done():
+        serve.result()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its hold on the process: no signal handlers, no sys.exit."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            raise RuntimeError("the application's lifespan did not start") from error
+        self.listening.set()
