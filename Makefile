@@ -1,0 +1,41 @@
+# `make demo` shows it, `make run` stays, `make test` proves it. All they need is Python ≥ 3.11.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo run bench test check unit format clean
+
+demo: $(READY) ## play the request's test cases on the local stack and print what came when
+	@$(BIN)/python -m infra.local demo
+
+run: $(READY) ## start the local stack and stay; PORT=… for another port than 8080
+	@$(BIN)/python -m infra.local $(if $(PORT),--port $(PORT))
+
+bench: $(READY) ## measure how long a cancel takes on this machine
+	@$(BIN)/python -m infra.local bench
+
+test: check ## all checks and all tests
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## lint, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+unit: $(READY) ## the tests that take seconds
+	@$(BIN)/python -m pytest tests/unit
+
+format: $(READY) ## put the code into its format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+clean: ## remove what make made
+	rm -rf $(VENV) .unring .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Unring needs Python 3.11 or newer; set PYTHON=… to one.")'
+	@echo "Setting up $(VENV), which takes a minute the first time …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(READY)

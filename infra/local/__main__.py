@@ -1,0 +1,175 @@
+"""The command line: `python -m infra.local` runs the stack; the rest goes with it."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+PROJECT = "unring-local"
+
+
+def main() -> int:
+    # Read when gRPC is first imported; without it, every channel that closes says so.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    arguments = _parser().parse_args()
+    try:
+        match arguments.command:
+            case "token":
+                return _token(arguments)
+            case "call":
+                return _run(_call(arguments))
+            case "demo":
+                from infra.local.demo import demo
+
+                return _run(demo(google=arguments.google))
+            case "bench":
+                from infra.local.bench import bench
+
+                return _run(bench(arguments.count, google=arguments.google))
+            case _:
+                return _run(_stay(arguments))
+    except KeyboardInterrupt:  # before the event loop has the signals
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local",
+        description="Unring on one machine: the deployed functions, and the clouds around them.",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8080, help="of the WebSocket endpoint; 0 takes a free one"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one line of JSON once all is ready"
+    )
+    parser.add_argument(
+        "--google", action="store_true", help="run on Google's Firestore and Pub/Sub emulators"
+    )
+    parser.add_argument(
+        "--signed", action="store_true", help="have a local STS, and check signatures (SigV4)"
+    )
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="play the test cases and say whether they hold")
+    demo.add_argument("--google", action="store_true", help="on Google's emulators")
+    demo.set_defaults(command="demo")
+
+    bench = commands.add_parser("bench", help="measure how long a cancel takes here")
+    bench.add_argument("--google", action="store_true", help="on Google's emulators")
+    bench.add_argument("--count", type=_at_least_two, default=500, help="of calls to cancel")
+    bench.set_defaults(command="bench")
+
+    token = commands.add_parser("token", help="print an ID token that the stack accepts")
+    token.add_argument("user", metavar="USER")
+    token.add_argument("--project", default=PROJECT)
+    token.set_defaults(command="token")
+
+    call = commands.add_parser("call", help="make a call ring in the running stack")
+    call.add_argument("id", metavar="CALL")
+    call.add_argument("caller", metavar="CALLER")
+    call.add_argument("receiver", metavar="RECEIVER")
+    call.set_defaults(command="call")
+    return parser
+
+
+def _at_least_two(text: str) -> int:
+    count = int(text)
+    if count < 2:
+        raise argparse.ArgumentTypeError("percentiles take two calls at least")
+    return count
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    from infra.local.tokens import unsigned_token
+
+    print(unsigned_token(arguments.user, arguments.project))
+    return 0
+
+
+async def _call(arguments: argparse.Namespace) -> int:
+    from infra.local import state
+    from infra.local.calls import Calls
+
+    stack = state.newest()
+    if stack is None:
+        print("No stack is running. Start one with: make run", file=sys.stderr)
+        return 1
+    calls = Calls(stack["firestore"], stack["project"])
+    try:
+        await calls.ring(arguments.id, arguments.caller, arguments.receiver)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{arguments.id} is ringing: {arguments.caller} calls {arguments.receiver}")
+    return 0
+
+
+async def _stay(arguments: argparse.Namespace) -> int:
+    """Runs the stack until a signal ends it."""
+    from infra.local import state
+    from infra.local.functions import NotStarted
+    from infra.local.google import EmulatorError
+    from infra.local.stack import Options, running
+
+    options = Options(
+        port=arguments.port,
+        google=arguments.google,
+        signed=arguments.signed,
+        project=PROJECT,
+    )
+    try:
+        async with running(options) as stack:
+            with state.kept(stack.addresses()):
+                if arguments.json:
+                    print(json.dumps(stack.addresses()), flush=True)
+                else:
+                    from infra.local.welcome import welcome
+
+                    welcome(stack, options.logs)
+                await asyncio.Event().wait()
+    except OSError as error:
+        print(f"Can't listen on port {arguments.port}: {error.strerror}.", file=sys.stderr)
+        print("Choose another with --port, or --port 0 for any free one.", file=sys.stderr)
+        return 1
+    except (NotStarted, EmulatorError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Runs `work`; the first signal ends it in good order, further ones don't disturb that."""
+
+    async def until_signalled() -> int:
+        task = asyncio.create_task(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, _cancel_once(task))
+        with contextlib.suppress(asyncio.CancelledError):
+            return await task
+        return 0
+
+    return asyncio.run(until_signalled())
+
+
+def _cancel_once(task: asyncio.Task[int]) -> Any:
+    signalled = False
+
+    def cancel() -> None:
+        nonlocal signalled
+        if not signalled:
+            signalled = True
+            task.cancel()
+
+    return cancel
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The demo: the request's three test cases and the reject flow, played on the real stack."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.calls import Calls
+from infra.local.phone import Phone, phone
+from infra.local.stack import Options, Stack, running
+
+_PATIENCE_SECONDS = 10.0
+_SOCKET, _FCM = "WebSocket", "FCM"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A signal, who is told of it and how, and what becomes of the call."""
+
+    signal: str
+    told: str  # "caller" or "receiver"
+    event: str  # over the socket, if there is one
+    push: str  # by FCM, always: a socket may be dead without anybody knowing
+    status: str
+
+
+CANCEL = Flow("call:cancel", "receiver", "call:cancelled", "call_cancelled", "cancelled")
+REJECT = Flow("call:reject", "caller", "call:rejected", "call_rejected", "rejected")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A flow, and what happens to the told phone's socket before."""
+
+    title: str
+    flow: Flow
+    leaves: Callable[[Phone], Awaitable[None]] | None = None
+
+
+CASES = (
+    Case("1  Socket connected", CANCEL),
+    Case("2  Socket disconnected", CANCEL, Phone.hang_up),
+    Case("3  App killed", CANCEL, Phone.die),
+    Case("4  Call rejected", REJECT),
+)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    what: str
+    channel: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a case; `wrong` says what did not hold, None that all did."""
+
+    case: Case
+    arrivals: list[Arrival]
+    status: str
+    wrong: str | None
+
+
+async def demo(google: bool = False) -> int:
+    """Plays all cases and prints the table; 0 only if all of them hold."""
+    console = Console(highlight=False)
+    console.print("\nStarting four functions and the clouds' services around them …")
+    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
+        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
+            played = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
+    console.print(_table(played))
+    failures = [result for result in played if result.wrong]
+    for result in failures:
+        console.print(f"[red]{result.case.title}: {result.wrong}[/]")
+    if not failures:
+        console.print("[green]All cases hold.[/] Times run from the send to the arrival.\n")
+    return 1 if failures else 0
+
+
+async def play(case: Case, stack: Stack, number: int) -> Played:
+    """Plays one case with a caller and a receiver of its own."""
+    call, caller, receiver = f"CALL_{number}", f"USR_{number}_CALLER", f"USR_{number}_RECEIVER"
+    told, sender = (caller, receiver) if case.flow.told == "caller" else (receiver, caller)
+    calls = Calls(stack.firestore, stack.project)
+    stack.fcm.clear()
+    arrivals: list[Arrival] = []
+    wrong = None
+    async with AsyncExitStack() as phones:
+        sending = await phones.enter_async_context(phone(stack.websocket, sender, stack.project))
+        listening = await phones.enter_async_context(phone(stack.websocket, told, stack.project))
+        await listening.emit("device:register", token=f"fcm-token-of-{told}", platform="android")
+        if case.leaves:
+            await case.leaves(listening)
+            await _disconnected(calls, told)
+        await calls.ring(call, caller, receiver)
+        start = perf_counter()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(sending.emit(case.flow.signal, callId=call))
+                tasks.create_task(_pushed(case.flow, stack, call, start, arrivals))
+                if not case.leaves:
+                    tasks.create_task(_told(case.flow, listening, call, start, arrivals))
+        except* (TimeoutError, UnexpectedError) as errors:
+            wrong = "; ".join(str(error) or "nothing came" for error in errors.exceptions)
+        if listening.untold():
+            wrong = "the event came more than once"
+    status = await calls.status(call)
+    if status != case.flow.status:
+        wrong = f"the call is {status}"
+    return Played(case, sorted(arrivals, key=lambda a: a.milliseconds), status, wrong)
+
+
+class UnexpectedError(Exception):
+    """Something else came than what should have."""
+
+
+async def _told(
+    flow: Flow, listening: Phone, call: str, start: float, arrivals: list[Arrival]
+) -> None:
+    data = await listening.told(flow.event)
+    arrivals.append(Arrival(flow.event, _SOCKET, (data["at"] - start) * 1000))
+    if data["callId"] != call:
+        raise UnexpectedError(f"{flow.event} came for {data['callId']}")
+
+
+async def _pushed(
+    flow: Flow, stack: Stack, call: str, start: float, arrivals: list[Arrival]
+) -> None:
+    (message,) = await stack.fcm.wait_for(1, _PATIENCE_SECONDS)
+    arrivals.append(Arrival(flow.push, _FCM, (perf_counter() - start) * 1000))
+    if (message["data"]["type"], message["data"]["callId"]) != (flow.push, call):
+        raise UnexpectedError(f"FCM was sent {message['data']}")
+
+
+async def _disconnected(calls: Calls, user: str) -> None:
+    """Waits until the backend knows that the socket is gone."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while await calls.is_connected(user):  # noqa: ASYNC110 - Firestore tells nobody
+            await asyncio.sleep(0.01)
+
+
+def _table(played: list[Played]) -> Table:
+    table = Table(box=box.ROUNDED, title="What the other phone got", title_style="bold")
+    for column in ("case", "got", "by"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("after", justify="right")
+    table.add_column("call")
+    table.add_column()
+    for result in played:
+        arrivals = result.arrivals
+        table.add_row(
+            result.case.title,
+            "\n".join(arrival.what for arrival in arrivals),
+            "\n".join(arrival.channel for arrival in arrivals),
+            "\n".join(f"{arrival.milliseconds:.0f} ms" for arrival in arrivals),
+            result.status,
+            "[red]✗[/]" if result.wrong else "[green]✓[/]",
+            end_section=True,
+        )
+    return table

@@ -1,0 +1,182 @@
+"""The whole system on one machine: the deployed functions, and the clouds' services around them."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from infra.local import apigateway, google
+from infra.local.apigateway import AccessKeys, ApiGateway
+from infra.local.aws import AwsCredentials, Trust
+from infra.local.fcm import FcmServer
+from infra.local.firestore import FirestoreServer
+from infra.local.functions import ROOT, function
+from infra.local.pubsub import PubSubServer
+from infra.local.topology import TOPIC, create_subscriptions, routes
+
+_AUTH_EMULATOR = "127.0.0.1:9099"  # its presence alone makes the SDK take unsigned tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the stack differs from its default."""
+
+    port: int = 8080  # of the WebSocket endpoint; 0 takes a free one, as all others do
+    project: str = "unring-local"
+    google: bool = False  # Google's emulators for Firestore and Pub/Sub instead of the embedded
+    signed: bool = False  # a local STS hands out credentials, and @connections checks signatures
+    sweep_every: timedelta = timedelta(minutes=1)
+    backoff: tuple[timedelta, timedelta] = (timedelta(seconds=1), timedelta(seconds=10))
+    gateway: apigateway.Options = field(default_factory=apigateway.Options)
+    settings: Mapping[str, str] = field(default_factory=dict)  # environment of the functions
+    logs: Path = ROOT / ".unring" / "logs"  # a file for each function
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where everything is, once all of it is ready."""
+
+    websocket: str
+    connections: str
+    firestore: str
+    pubsub: str
+    project: str
+    fcm: FcmServer
+    functions: Mapping[str, str]  # base URLs by name
+
+    def addresses(self) -> dict[str, str]:
+        """What other programs are told; they depend on these names."""
+        return {
+            "websocket": self.websocket,
+            "connections": self.connections,
+            "firestore": self.firestore,
+            "pubsub": self.pubsub,
+            "fcm": self.fcm.url,
+            "project": self.project,
+        }
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Stack]:
+    """Starts the stack, and ends all of it on the way out.
+
+    Raises OSError when the port is taken and NotStarted when a function does not come up.
+    """
+    async with AsyncExitStack() as parts:
+        secret = secrets.token_urlsafe(32)
+        urls: dict[str, str] = {}
+        keys = AccessKeys() if options.signed else None
+        api = ApiGateway(routes(lambda: urls["gateway"], secret), options.gateway, credentials=keys)
+        await api.start(port=options.port)
+        parts.push_async_callback(api.stop)
+        fcm = await parts.enter_async_context(FcmServer())
+        firestore, pubsub = await _google_services(parts, options)
+        values = {
+            "GOOGLE_CLOUD_PROJECT": options.project,
+            "EVENTS_TOPIC": TOPIC,
+            "GATEWAY_SECRET": secret,
+            "CONNECTIONS_URL": api.connections_url,
+            "FIRESTORE_EMULATOR_HOST": firestore,
+            "PUBSUB_EMULATOR_HOST": pubsub,
+            "FIREBASE_AUTH_EMULATOR_HOST": _AUTH_EMULATOR,
+            "FCM_URL": fcm.url,
+            **(await _aws_settings(parts, keys, options) if keys is not None else {}),
+            **options.settings,
+        }
+        urls.update(await _start_functions(parts, values, options.logs))
+        await create_subscriptions(pubsub, options.project, urls, options.backoff)
+        await _warm_up(urls[name] for name in ("gateway", "deliver", "push"))
+        parts.enter_context(_Scheduler(urls["sweep"], options.sweep_every))
+        yield Stack(
+            websocket=api.websocket_url,
+            connections=api.connections_url,
+            firestore=firestore,
+            pubsub=pubsub,
+            project=options.project,
+            fcm=fcm,
+            functions=urls,
+        )
+
+
+async def _google_services(parts: AsyncExitStack, options: Options) -> tuple[str, str]:
+    """The addresses of Firestore and Pub/Sub."""
+    if options.google:
+        firestore, pubsub = await asyncio.gather(
+            parts.enter_async_context(google.firestore_emulator()),
+            parts.enter_async_context(google.pubsub_emulator(options.project)),
+        )
+        return firestore, pubsub
+    documents = await parts.enter_async_context(FirestoreServer())
+    messages = await parts.enter_async_context(PubSubServer())
+    return documents.address, messages.address
+
+
+async def _aws_settings(
+    parts: AsyncExitStack, keys: AccessKeys, options: Options
+) -> dict[str, str]:
+    trust = Trust()
+    aws = await parts.enter_async_context(AwsCredentials(keys, trust))
+    return {
+        "AWS_REGION": options.gateway.region,
+        "AWS_ROLE_ARN": trust.role_arn,
+        "AWS_TOKEN_AUDIENCE": trust.audience,
+        "AWS_ENDPOINT_URL_STS": aws.sts_url,
+        "GCE_METADATA_HOST": aws.metadata_host,
+    }
+
+
+async def _start_functions(
+    parts: AsyncExitStack, values: Mapping[str, str], logs: Path
+) -> dict[str, str]:
+    """Starts all of them at once, and has them end at once: each takes its second."""
+    names = ("gateway", "deliver", "push", "sweep")
+    lives = [AsyncExitStack() for _ in names]
+
+    async def end() -> None:
+        await asyncio.gather(*(life.aclose() for life in lives))
+
+    parts.push_async_callback(end)
+    started = await asyncio.gather(
+        *(
+            life.enter_async_context(function(name, values, logs))
+            for life, name in zip(lives, names, strict=True)
+        ),
+        return_exceptions=True,
+    )
+    for result in started:
+        if isinstance(result, BaseException):
+            raise result
+    return {name: url for name, url in zip(names, started, strict=True) if isinstance(url, str)}
+
+
+async def _warm_up(urls: Iterable[str]) -> None:
+    """As Cloud Run's startup probe does, so that the first frame meets open channels."""
+    async with httpx.AsyncClient(timeout=30) as http:
+        for response in await asyncio.gather(*map(http.get, urls)):
+            response.raise_for_status()
+
+
+class _Scheduler:
+    """Cloud Scheduler: calls `sweep` again and again, whatever it answers."""
+
+    def __init__(self, url: str, every: timedelta) -> None:
+        self._url = url
+        self._every = every.total_seconds()
+
+    def __enter__(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    def __exit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        async with httpx.AsyncClient(timeout=180) as http:
+            while True:
+                await asyncio.sleep(self._every)
+                with suppress(httpx.HTTPError):  # the function's log has it; the next call is due
+                    await http.post(self._url)

@@ -1,0 +1,90 @@
+"""What stands between the functions: the API's routes, the topic and its subscriptions.
+
+The same as in the cloud, in the services' own terms, so that the local stack plays what is
+deployed.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import grpc
+from google.pubsub_v1 import (
+    DeadLetterPolicy,
+    PublisherAsyncClient,
+    PushConfig,
+    RetryPolicy,
+    SubscriberAsyncClient,
+    Subscription,
+)
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+
+from infra.local.apigateway import Route
+
+TOPIC = "call-events"
+DEAD_LETTERS = "call-events-dead"
+PUSH_FILTER = 'attributes.type = "call:cancelled" OR attributes.type = "call:rejected"'
+ACK_SECONDS = 20
+MAX_ATTEMPTS = 10
+
+_HEADER = "integration.request.header"
+_EVERY_ROUTE = {
+    f"{_HEADER}.Unring-Connection-Id": "context.connectionId",
+    f"{_HEADER}.Unring-Event-Type": "context.eventType",
+    f"{_HEADER}.Unring-Request-Time": "context.requestTimeEpoch",
+}
+_FROM_THE_CLIENT = {
+    f"{_HEADER}.Unring-Authorization": "route.request.header.Authorization",
+    f"{_HEADER}.Unring-Token": "route.request.querystring.token",
+    f"{_HEADER}.Unring-User-Id": "route.request.querystring.userId",
+}
+
+
+def routes(gateway_url: Callable[[], str], secret: str) -> dict[str, Route]:
+    """The three routes of the WebSocket API, all to the function `gateway`."""
+    every = {**_EVERY_ROUTE, f"{_HEADER}.Unring-Secret": f"'{secret}'"}
+    return {
+        "$connect": Route(
+            gateway_url, {**every, **_FROM_THE_CLIENT}, frozenset(_FROM_THE_CLIENT.values())
+        ),
+        "$default": Route(gateway_url, every, route_response=True),
+        "$disconnect": Route(gateway_url, every),
+    }
+
+
+async def create_subscriptions(
+    address: str,
+    project: str,
+    endpoints: Mapping[str, str],
+    backoff: tuple[timedelta, timedelta] = (timedelta(seconds=1), timedelta(seconds=10)),
+) -> None:
+    """Makes the topics and subscriptions at the Pub/Sub emulator on `address`.
+
+    `endpoints` has the URLs of `deliver` and `push`. Dead letters wait in a subscription that is
+    pulled, `call-events-dead`.
+    """
+    async with grpc.aio.insecure_channel(address) as channel:
+        publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+        subscriber = SubscriberAsyncClient(
+            transport=SubscriberGrpcAsyncIOTransport(channel=channel)
+        )
+        topics = {name: f"projects/{project}/topics/{name}" for name in (TOPIC, DEAD_LETTERS)}
+        for topic in topics.values():
+            await publisher.create_topic(name=topic)
+        subscriptions = f"projects/{project}/subscriptions"
+        await subscriber.create_subscription(
+            name=f"{subscriptions}/{DEAD_LETTERS}", topic=topics[DEAD_LETTERS]
+        )
+        for name, filter in (("deliver", ""), ("push", PUSH_FILTER)):
+            subscription = Subscription(
+                name=f"{subscriptions}/{name}",
+                topic=topics[TOPIC],
+                filter=filter,
+                ack_deadline_seconds=ACK_SECONDS,
+                push_config=PushConfig(push_endpoint=endpoints[name]),
+                retry_policy=RetryPolicy(minimum_backoff=backoff[0], maximum_backoff=backoff[1]),
+                dead_letter_policy=DeadLetterPolicy(
+                    dead_letter_topic=topics[DEAD_LETTERS], max_delivery_attempts=MAX_ATTEMPTS
+                ),
+            )
+            await subscriber.create_subscription(request=subscription)

@@ -1,0 +1,79 @@
+"""The local stack, as a user starts it: real functions-framework processes on real sockets."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from google.cloud.firestore import AsyncClient
+
+from infra.local import google
+from infra.local.calls import Calls, client_at
+from infra.local.stack import Options, Stack, running
+
+BACKOFF = (timedelta(milliseconds=100), timedelta(milliseconds=500))
+
+
+@pytest.fixture(scope="session")
+async def embedded_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running(_options(tmp_path_factory)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+async def google_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    if reason := google.unavailable():
+        pytest.skip(f"Google's emulators can't run: {reason}")
+    async with running(_options(tmp_path_factory, google=True)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+async def signed_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running(_options(tmp_path_factory, signed=True)) as stack:
+        yield stack
+
+
+@pytest.fixture(params=["embedded", "google", "signed"])
+def any_stack(request: pytest.FixtureRequest) -> Stack:
+    """A test that uses it runs on each kind of stack."""
+    stack: Stack = request.getfixturevalue(f"{request.param}_stack")
+    return stack
+
+
+@pytest.fixture
+def stack(embedded_stack: Stack) -> Stack:
+    return embedded_stack
+
+
+@pytest.fixture
+def ids() -> "Ids":
+    return Ids(uuid.uuid4().hex[:8])
+
+
+@pytest.fixture
+def calls(stack: Stack) -> Calls:
+    return Calls(stack.firestore, stack.project)
+
+
+@pytest.fixture
+def documents(stack: Stack) -> AsyncClient:
+    return client_at(stack.firestore, stack.project)
+
+
+class Ids:
+    """A call and its parties that no other test knows."""
+
+    def __init__(self, unique: str) -> None:
+        self.call = f"CALL_{unique}"
+        self.caller = f"USR_{unique}_CALLER"
+        self.receiver = f"USR_{unique}_RECEIVER"
+        self.token = f"fcm-token-{unique}"
+
+
+def _options(
+    paths: pytest.TempPathFactory, *, google: bool = False, signed: bool = False
+) -> Options:
+    logs: Path = paths.mktemp("logs")
+    return Options(port=0, google=google, signed=signed, backoff=BACKOFF, logs=logs)

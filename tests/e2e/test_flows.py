@@ -1,0 +1,154 @@
+"""What the request asks for, as two phones live it, on every kind of stack."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from websockets.asyncio.client import connect
+
+from infra.local.calls import Calls, client_at
+from infra.local.phone import Phone, phone
+from infra.local.stack import Stack
+from infra.local.tokens import unsigned_token
+from tests.e2e.conftest import Ids
+from tests.support.makers import fields_of
+
+PhoneOf = Callable[[str], AbstractAsyncContextManager[Phone]]
+
+
+@pytest.fixture
+def stack(any_stack: Stack) -> Stack:
+    return any_stack
+
+
+@pytest.fixture
+def phone_of(stack: Stack) -> PhoneOf:
+    return lambda user: phone(stack.websocket, user, stack.project)
+
+
+async def pushes_to(stack: Stack, token: str, count: int = 1) -> AsyncIterator[dict[str, object]]:
+    async with asyncio.timeout(15):
+        while True:
+            sent = [message for message in stack.fcm.messages if message["token"] == token]
+            if len(sent) >= count:
+                return sent
+            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, 15)
+
+
+async def test_a_cancel_stops_the_ring_on_the_socket_and_by_push(
+    stack: Stack, calls: Calls, ids: Ids, phone_of: PhoneOf
+) -> None:
+    async with phone_of(ids.caller) as caller, phone_of(ids.receiver) as receiver:
+        registered = await receiver.emit("device:register", token=ids.token, platform="android")
+        assert registered == {"ok": True, "outcome": "registered"}
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        verdict = await caller.emit("call:cancel", callId=ids.call, reason="Caller ended call")
+        assert verdict == {"ok": True, "outcome": "cancelled", "callId": ids.call}
+        told = await receiver.told("call:cancelled")
+        assert (told["callId"], told["reason"]) == (ids.call, "Caller ended call")
+        (push,) = await pushes_to(stack, ids.token)
+        assert push["data"] == {
+            "type": "call_cancelled",
+            "callId": ids.call,
+            "callerId": ids.caller,
+        }
+        assert receiver.untold() == 0
+        assert caller.untold() == 0
+    call = await fields_of(client_at(stack.firestore, stack.project), "calls", ids.call)
+    assert call is not None
+    assert (call["status"], call["endedBy"], call["reason"]) == (
+        "cancelled",
+        ids.caller,
+        "Caller ended call",
+    )
+    assert call["signalId"]
+    assert call["endedAt"]
+
+
+@pytest.mark.parametrize("leave", [Phone.hang_up, Phone.die], ids=["disconnected", "killed"])
+async def test_a_receiver_without_a_socket_is_pushed(
+    stack: Stack, calls: Calls, ids: Ids, phone_of: PhoneOf, leave: Callable[..., object]
+) -> None:
+    async with phone_of(ids.caller) as caller, phone_of(ids.receiver) as receiver:
+        await receiver.emit("device:register", token=ids.token, platform="ios")
+        await leave(receiver)
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        assert (await caller.emit("call:cancel", callId=ids.call))["outcome"] == "cancelled"
+        (push,) = await pushes_to(stack, ids.token)
+        assert push["data"]["type"] == "call_cancelled"
+        assert push["data"]["callId"] == ids.call
+
+
+async def test_a_rejection_is_the_mirror_of_a_cancel(
+    stack: Stack, calls: Calls, ids: Ids, phone_of: PhoneOf
+) -> None:
+    async with phone_of(ids.caller) as caller, phone_of(ids.receiver) as receiver:
+        await caller.emit("device:register", token=ids.token, platform="android")
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        assert (await receiver.emit("call:reject", callId=ids.call))["outcome"] == "rejected"
+        told = await caller.told("call:rejected")
+        assert (told["callId"], told["reason"]) == (ids.call, "User declined")
+        (push,) = await pushes_to(stack, ids.token)
+        assert push["data"] == {
+            "type": "call_rejected",
+            "callId": ids.call,
+            "callerId": ids.caller,
+            "reason": "User declined",
+        }
+    assert await calls.status(ids.call) == "rejected"
+
+
+async def test_an_accepted_call_is_told_and_can_no_longer_be_cancelled(
+    calls: Calls, ids: Ids, phone_of: PhoneOf
+) -> None:
+    async with phone_of(ids.caller) as caller, phone_of(ids.receiver) as receiver:
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        assert (await receiver.emit("call:accept", callId=ids.call))["outcome"] == "accepted"
+        assert (await caller.told("call:accepted"))["callId"] == ids.call
+        late = await caller.emit("call:cancel", callId=ids.call)
+        assert late == {"ok": False, "outcome": "already_accepted", "callId": ids.call}
+        assert receiver.untold() == 0
+    assert await calls.status(ids.call) == "accepted"
+
+
+async def test_every_socket_of_the_receiver_is_told_once(
+    calls: Calls, ids: Ids, phone_of: PhoneOf
+) -> None:
+    async with (
+        phone_of(ids.caller) as caller,
+        phone_of(ids.receiver) as one,
+        phone_of(ids.receiver) as two,
+        phone_of(ids.receiver) as three,
+    ):
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        await caller.emit("call:cancel", callId=ids.call)
+        for receiver in (one, two, three):
+            assert (await receiver.told("call:cancelled"))["callId"] == ids.call
+        again = await caller.emit("call:cancel", callId=ids.call)
+        assert again == {"ok": True, "outcome": "already_cancelled", "callId": ids.call}
+        # An answer comes over the same socket as an event, and after it.
+        for receiver in (one, two, three):
+            await receiver.emit("device:unregister", token="nothing to wait for")
+            assert receiver.untold() == 0
+
+
+async def test_a_call_without_phones_is_still_cancelled(
+    calls: Calls, ids: Ids, phone_of: PhoneOf
+) -> None:
+    async with phone_of(ids.caller) as caller:
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        assert (await caller.emit("call:cancel", callId=ids.call))["ok"]
+    assert await calls.status(ids.call) == "cancelled"
+
+
+async def test_a_token_may_come_in_the_query(stack: Stack, ids: Ids) -> None:
+    token = unsigned_token(ids.caller, stack.project)
+    async with connect(f"{stack.websocket}?token={token}&userId={ids.caller}") as socket:
+        await socket.send(json.dumps({"event": "call:cancel", "data": {"callId": "CALL_0"}}))
+        answer = json.loads(await socket.recv())
+    assert answer == {
+        "event": "ack",
+        "data": {"ok": False, "outcome": "not_found", "callId": "CALL_0"},
+    }

@@ -1,0 +1,183 @@
+"""Nothing is lost: what a crash left is swept up, what fails is retried, what is dead pruned."""
+
+import asyncio
+import base64
+import json
+import uuid
+from datetime import timedelta
+
+import httpx
+import pytest
+from google.cloud.firestore import AsyncClient
+
+from functions.calls import event as events
+from functions.calls.call import CallId, ConnectionId
+from functions.services.firestore import Store
+from infra.local.calls import Calls
+from infra.local.fcm import FcmError
+from infra.local.phone import phone
+from infra.local.stack import Stack
+from tests.e2e.conftest import Ids
+from tests.support.makers import connect, event, fields_of, ids_in, now, signal
+
+
+@pytest.fixture
+def store(documents: AsyncClient) -> Store:
+    return Store(documents)
+
+
+async def crashed(store: Store, calls: Calls, ids: Ids, ago: timedelta) -> None:
+    """Leaves a call as a `gateway` does that dies between its commit and its publish."""
+    call = CallId(ids.call)
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    loaded = await store.load(ConnectionId("none="), call, now())
+    assert loaded.call
+    made = event(call=call, decided=now() - ago)
+    made = events.decode(
+        events.encode(made)
+        .replace(b"USR_1", ids.caller.encode())
+        .replace(b"USR_2", ids.receiver.encode())
+    )
+    await store.commit(loaded.call, signal(call=call), made)
+
+
+async def is_gone(documents: AsyncClient, collection: str, id: str) -> None:
+    async with asyncio.timeout(10):
+        while await fields_of(documents, collection, id) is not None:  # noqa: ASYNC110 - Firestore tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def sweep(stack: Stack) -> dict[str, int]:
+    async with httpx.AsyncClient(timeout=60) as http:
+        answer = await http.post(stack.functions["sweep"])
+    assert answer.status_code == 200
+    summary: dict[str, int] = answer.json()
+    return summary
+
+
+async def test_what_a_crash_left_is_delivered_by_the_sweep(
+    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+) -> None:
+    async with phone(stack.websocket, ids.receiver, stack.project) as receiver:
+        await receiver.emit("device:register", token=ids.token, platform="android")
+        await crashed(store, calls, ids, ago=timedelta(seconds=15))
+        assert (await sweep(stack))["republished"] >= 1
+        assert (await receiver.told("call:cancelled"))["callId"] == ids.call
+        await is_gone(documents, "outbox", ids.call)
+        assert receiver.untold() == 0
+
+
+async def test_what_a_crash_left_is_delivered_when_the_caller_repeats(
+    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+) -> None:
+    async with (
+        phone(stack.websocket, ids.caller, stack.project) as caller,
+        phone(stack.websocket, ids.receiver, stack.project) as receiver,
+    ):
+        await crashed(store, calls, ids, ago=timedelta(0))
+        verdict = await caller.emit("call:cancel", callId=ids.call)
+        assert (verdict["ok"], verdict["outcome"]) == (True, "already_cancelled")
+        assert (await receiver.told("call:cancelled"))["callId"] == ids.call
+        await is_gone(documents, "outbox", ids.call)
+        assert receiver.untold() == 0
+
+
+async def test_what_has_expired_is_swept_away_untold(
+    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+) -> None:
+    async with phone(stack.websocket, ids.receiver, stack.project) as receiver:
+        await crashed(store, calls, ids, ago=timedelta(seconds=61))
+        assert (await sweep(stack))["expired"] >= 1
+        assert ids.call not in await ids_in(documents, "outbox")
+        assert receiver.untold() == 0
+
+
+async def test_a_dead_connection_is_pruned_and_the_living_are_told(
+    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+) -> None:
+    dead = base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode()
+    async with (
+        phone(stack.websocket, ids.caller, stack.project) as caller,
+        phone(stack.websocket, ids.receiver, stack.project) as receiver,
+    ):
+        await connect(store, dead, ids.receiver)
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        await caller.emit("call:cancel", callId=ids.call)
+        assert (await receiver.told("call:cancelled"))["callId"] == ids.call
+        await is_gone(documents, "connections", dead)
+        await is_gone(documents, "outbox", ids.call)
+        assert await calls.is_connected(ids.receiver)
+
+
+async def test_a_connection_is_pruned_once_it_can_no_longer_be_opening(
+    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+) -> None:
+    dead = base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode()
+    async with phone(stack.websocket, ids.caller, stack.project) as caller:
+        # In a second from now, its handshake must have ended.
+        await connect(store, dead, ids.receiver, connected=now() - timedelta(seconds=29))
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        await caller.emit("call:cancel", callId=ids.call)
+        assert await fields_of(documents, "outbox", ids.call) is not None
+        await is_gone(documents, "outbox", ids.call)
+        assert await fields_of(documents, "connections", dead) is None
+
+
+async def test_a_push_that_fcm_can_not_take_now_is_retried(
+    stack: Stack, calls: Calls, ids: Ids
+) -> None:
+    stack.fcm.fail(ids.token, FcmError.QUOTA_EXCEEDED, times=2)
+    async with (
+        phone(stack.websocket, ids.caller, stack.project) as caller,
+        phone(stack.websocket, ids.receiver, stack.project) as receiver,
+    ):
+        await receiver.emit("device:register", token=ids.token, platform="android")
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        await caller.emit("call:cancel", callId=ids.call)
+        async with asyncio.timeout(15):
+            while ids.token not in [message["token"] for message in stack.fcm.messages]:
+                await stack.fcm.wait_for(len(stack.fcm.messages) + 1, 15)
+    assert stack.fcm.attempts(ids.token) == 3
+
+
+async def test_a_token_that_fcm_calls_dead_is_forgotten(
+    stack: Stack, calls: Calls, documents: AsyncClient, ids: Ids
+) -> None:
+    from functions.services.documents import device_id
+
+    stack.fcm.fail(ids.token, FcmError.UNREGISTERED)
+    async with (
+        phone(stack.websocket, ids.caller, stack.project) as caller,
+        phone(stack.websocket, ids.receiver, stack.project) as receiver,
+    ):
+        await receiver.emit("device:register", token=ids.token, platform="android")
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        await caller.emit("call:cancel", callId=ids.call)
+        await is_gone(documents, "devices", device_id(ids.token))
+
+
+@pytest.mark.parametrize("function", ["deliver", "push"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"message": null}',
+        b'{"message": {"messageId": 7}}',
+        b'{"message": {"messageId": "1", "data": "not base64!"}}',
+        b'{"message": {"messageId": "1"}}',
+        json.dumps({"message": {"messageId": "1", "data": "e30="}}).encode(),
+        b"\x00" * 1000,
+        b"\xff\xfe",
+    ],
+    ids=lambda body: str(body[:20]),
+)
+async def test_a_delivery_that_nobody_can_read_is_acknowledged(
+    stack: Stack, function: str, body: bytes
+) -> None:
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(stack.functions[function], content=body)
+    assert answer.status_code == 204

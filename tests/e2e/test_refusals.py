@@ -1,0 +1,219 @@
+"""What is refused: at the handshake, at the function's door, and frame by frame."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from google.cloud.firestore import AsyncClient
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from infra.local.calls import Calls
+from infra.local.functions import function
+from infra.local.phone import phone
+from infra.local.stack import Stack
+from infra.local.tokens import unsigned_token
+from tests.e2e.conftest import Ids
+from tests.support.makers import fields_of, ids_in
+from tests.support.processes import SECRET, environment
+
+HEADERS = {
+    "unring-secret": SECRET,
+    "unring-connection-id": "abcdefghijkl=",
+    "unring-event-type": "CONNECT",
+    "unring-request-time": "1700000000000",
+}
+
+
+async def handshake(url: str, **headers: str) -> int:
+    """The HTTP status of a handshake; 101 when it is accepted."""
+    try:
+        async with connect(url, additional_headers=headers):
+            return 101
+    except InvalidStatus as error:
+        return error.response.status_code
+
+
+async def test_a_handshake_without_a_good_token_is_refused(stack: Stack, ids: Ids) -> None:
+    good = unsigned_token(ids.caller, stack.project)
+    expired = unsigned_token(ids.caller, stack.project, lifetime_seconds=-1)
+    foreign = unsigned_token(ids.caller, "another-project")
+    url = stack.websocket
+    assert await handshake(url) == 401
+    assert await handshake(url, Authorization="Bearer ") == 401
+    assert await handshake(url, Authorization="Basic dXNlcjpwYXNz") == 401
+    for bad in (expired, foreign, "garbage", good[:-20]):
+        assert await handshake(f"{url}?token={bad}") == 401
+        assert await handshake(url, Authorization=f"Bearer {bad}") == 401
+    assert await handshake(f"{url}?token={good}&userId={ids.receiver}") == 401
+    assert await handshake(f"{url}?token={good}&userId={ids.caller}") == 101
+    assert await handshake(url, Authorization=f"bearer {good}") == 101
+
+
+async def test_a_refused_handshake_leaves_no_connection(
+    stack: Stack, documents: AsyncClient
+) -> None:
+    before = await ids_in(documents, "connections")
+    await handshake(stack.websocket)
+    assert await ids_in(documents, "connections") == before
+
+
+async def test_a_client_cannot_speak_in_api_gateways_name(
+    stack: Stack, ids: Ids, documents: AsyncClient
+) -> None:
+    forged = {
+        "Authorization": f"Bearer {unsigned_token(ids.caller, stack.project)}",
+        "Unring-Connection-Id": "somebody-elses=",
+        "Unring-Event-Type": "DISCONNECT",
+        "Unring-User-Id": ids.receiver,
+    }
+    assert await handshake(stack.websocket, **forged) == 401
+    del forged["Unring-User-Id"]
+    assert await handshake(stack.websocket, **forged) == 101
+    assert "somebody-elses=" not in await ids_in(documents, "connections")
+
+
+async def test_the_function_takes_requests_from_api_gateway_alone(stack: Stack) -> None:
+    async with httpx.AsyncClient() as http:
+        for secret in (None, "", "wrong", f"{SECRET}x"):
+            headers = {**HEADERS, "unring-secret": secret} if secret is not None else {}
+            answer = await http.post(stack.functions["gateway"], headers=headers)
+            assert answer.status_code == 403
+
+
+@pytest.fixture(scope="module")
+def values() -> dict[str, str]:
+    """The environment of a gateway that runs alone: its Firestore is down."""
+    return {
+        **environment(),
+        "GATEWAY_SECRET_PREVIOUS": "the one before this",
+        "FIRESTORE_EMULATOR_HOST": "127.0.0.1:9",
+        "PUBSUB_EMULATOR_HOST": "127.0.0.1:9",
+        "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9",
+    }
+
+
+async def test_a_gateway_whose_services_are_down_says_so(
+    values: dict[str, str], tmp_path: Path
+) -> None:
+    token = unsigned_token("USR_1", "unring-test")
+    async with function("gateway", values, tmp_path) as url, httpx.AsyncClient(timeout=30) as http:
+
+        async def post(body: str = "", **changes: str) -> httpx.Response:
+            return await http.post(url, headers={**HEADERS, **changes}, content=body)
+
+        frame = '{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": 1}'
+        connect, disconnect, message, warm_up = await asyncio.gather(
+            post(**{"unring-token": token}),
+            post(**{"unring-event-type": "DISCONNECT"}),
+            post(frame, **{"unring-event-type": "MESSAGE"}),
+            http.get(url),
+        )
+        assert [connect.status_code, disconnect.status_code, warm_up.status_code] == [503] * 3
+        assert (message.status_code, message.json()["data"]["outcome"]) == (200, "unavailable")
+
+        previous = await post(**{"unring-secret": "the one before this"})
+        assert previous.status_code == 401
+        assert (await post(**{"unring-event-type": "EXPLODE"})).status_code == 400
+        assert (await post(**{"unring-connection-id": "a=,b="})).status_code == 400
+        twice = [*HEADERS.items(), ("unring-connection-id", "b=")]
+        assert (await http.post(url, headers=twice)).status_code == 400
+        both = [*HEADERS.items(), ("unring-secret", SECRET)]
+        assert (await http.post(url, headers=both)).status_code == 403
+        headers = {key: HEADERS[key] for key in HEADERS if key != "unring-connection-id"}
+        assert (await http.post(url, headers=headers)).status_code == 400
+
+
+BAD_FRAMES = [
+    ("not json", "frame"),
+    ("", "frame"),
+    ("[]", "frame"),
+    ("2", "frame"),
+    ("[" * 30_000, "frame"),
+    ('{"a":' * 6_000, "frame"),
+    ("\x00\x01\x02", "frame"),
+    ('{"event": "call:explode", "data": {}}', "event"),
+    ('{"event": "$connect", "data": {}}', "event"),
+    ('{"event": "$disconnect", "data": {}}', "event"),
+    ('{"event": "call:cancel"}', "data"),
+    ('{"event": "call:cancel", "data": {}}', "callId"),
+    ('{"event": "call:cancel", "data": {"callId": 7}}', "callId"),
+    ('{"event": "call:cancel", "data": {"callId": ""}}', "callId"),
+    (json.dumps({"event": "call:cancel", "data": {"callId": "x" * 129}}), "callId"),
+    ('{"event": "call:cancel", "data": {"callId": "a/b"}}', "callId"),
+    ('{"event": "call:cancel", "data": {"callId": "CALL\\u0000"}}', "callId"),
+    ('{"event": "call:cancel", "data": {"callId": "CALL_1", "reason": 7}}', "reason"),
+    ('{"event": "device:register", "data": {"token": "T", "platform": "fridge"}}', "platform"),
+]
+
+
+async def test_a_bad_frame_is_told_what_is_wrong_and_changes_nothing(
+    stack: Stack, ids: Ids, calls: Calls, documents: AsyncClient
+) -> None:
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    before = await fields_of(documents, "calls", ids.call)
+    async with phone(stack.websocket, ids.caller, stack.project) as caller:
+        for text, field in BAD_FRAMES:
+            await caller.socket.send(text)
+            answer = await caller.told("ack")
+            assert (answer["outcome"], answer["field"]) == ("invalid", field), text
+            assert answer["message"].startswith(field)
+    assert await fields_of(documents, "calls", ids.call) == before
+
+
+async def test_128_kilobytes_of_garbage_are_answered_and_more_is_not_taken(
+    stack: Stack, ids: Ids
+) -> None:
+    def pieces(size: int) -> list[str]:
+        return ["x" * 32_768] * (size // 32_768) + ["x" * (size % 32_768)]
+
+    async with phone(stack.websocket, ids.caller, stack.project) as caller:
+        await caller.socket.send(pieces(131_072))
+        assert (await caller.told("ack"))["field"] == "frame"
+        await caller.socket.send(pieces(131_073))
+        await caller.socket.wait_closed()
+        assert caller.socket.close_code == 1009
+
+
+async def test_a_frame_of_a_connection_that_is_not_known_is_told_to_reconnect(
+    stack: Stack, ids: Ids, calls: Calls, documents: AsyncClient
+) -> None:
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    async with phone(stack.websocket, ids.caller, stack.project) as caller:
+        async for snapshot in documents.collection("connections").stream():
+            if snapshot.get("userId") == ids.caller:
+                await snapshot.reference.delete()
+        for event, data in (
+            ("call:cancel", {"callId": ids.call}),
+            ("device:register", {"token": ids.token, "platform": "web"}),
+        ):
+            verdict = await caller.emit(event, **data)
+            assert (verdict["outcome"], verdict["field"]) == ("invalid", "connection")
+            assert "reconnect" in verdict["message"]
+    assert await calls.status(ids.call) == "ringing"
+
+
+async def test_nobody_acts_on_the_calls_of_others(stack: Stack, ids: Ids, calls: Calls) -> None:
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    async with (
+        phone(stack.websocket, ids.caller, stack.project) as caller,
+        phone(stack.websocket, ids.receiver, stack.project) as receiver,
+        phone(stack.websocket, "USR_STRANGER", stack.project) as stranger,
+    ):
+        for event in ("call:cancel", "call:reject", "call:accept"):
+            known = await stranger.emit(event, callId=ids.call)
+            unknown = await stranger.emit(event, callId="CALL_UNKNOWN")
+            assert known["outcome"] == unknown["outcome"] == "not_found"
+        assert (await receiver.emit("call:cancel", callId=ids.call))["outcome"] == "forbidden"
+        assert (await caller.emit("call:reject", callId=ids.call))["outcome"] == "forbidden"
+        assert (await caller.emit("call:accept", callId=ids.call))["outcome"] == "forbidden"
+    assert await calls.status(ids.call) == "ringing"
+
+
+async def test_a_closed_connection_is_forgotten(stack: Stack, ids: Ids, calls: Calls) -> None:
+    async with phone(stack.websocket, ids.caller, stack.project):
+        assert await calls.is_connected(ids.caller)
+    while await calls.is_connected(ids.caller):  # until $disconnect has been handled
+        pass
