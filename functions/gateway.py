@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from functions import settings, telemetry
-from functions.calls.call import ConnectionId, SignalId, UserId
+from functions.calls.call import ConnectionId, SignalId, UserId, names_document
 from functions.calls.decision import UNAVAILABLE, Verdict, invalid
 from functions.calls.signals import Signal
 from functions.services import apigateway, firestore, identity, pubsub
@@ -69,9 +69,12 @@ class Forwarded:
 
     @classmethod
     def read(cls, headers: Headers) -> "Forwarded":
-        """Raises ValueError, naming the header, where one is missing or was given twice."""
+        """Raises ValueError, naming the header that is missing, given twice or makes no sense."""
+        connection = _required(headers, "unring-connection-id")
+        if not names_document(connection):
+            raise ValueError("unring-connection-id is no connection id")
         return cls(
-            connection=ConnectionId(_required(headers, "unring-connection-id")),
+            connection=ConnectionId(connection),
             event_type=_required(headers, "unring-event-type"),
             requested=_moment(_mapped(headers, "unring-request-time")),
             token=_bearer(_mapped(headers, "unring-authorization"))

@@ -10,6 +10,12 @@ ConnectionId = NewType("ConnectionId", str)
 SignalId = NewType("SignalId", str)  # one per frame received: tells our commit from another's
 
 
+def names_document(id: str) -> bool:
+    """Whether `id` can name a Firestore document, as the id of a call does."""
+    reserved = id.startswith("__") and id.endswith("__")
+    return bool(id) and "/" not in id and id not in {".", ".."} and not reserved
+
+
 class Status(StrEnum):
     """Where a call stands; all but `ringing` are answers, and the first answer is final."""
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
-from functions.calls.signals import Signal
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId, names_document
+from functions.calls.signals import EVENTS, Signal
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # till the year 9999
 
 
 class MalformedEvent(ValueError):
@@ -19,17 +20,24 @@ class MalformedEvent(ValueError):
 class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One party is to be told that the other ended the ringing. Times are Unix milliseconds."""
 
-    name: str  # as the sockets get it: `call:cancelled`, `call:rejected`, `call:accepted`
+    name: str  # as the sockets get it: an event of the table of signals
     signal_id: SignalId
     call_id: CallId
     caller_id: UserId
     tells: UserId
     reason: str
-    timestamp: int  # of the decision, server time
-    expires_at: int
+    timestamp: _Moment  # of the decision, server time
+    expires_at: _Moment
     # The connections that have the event already; None on a copy republished from the outbox,
     # whose publisher can't know.
     served: tuple[ConnectionId, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an event that no handler could ever finish."""
+        if self.name not in EVENTS:
+            raise ValueError(f"{self.name!r} is no event")
+        if not names_document(self.call_id):
+            raise ValueError("callId names no document")
 
     @classmethod
     def of(

@@ -52,6 +52,7 @@ _ROWS = (
 )
 
 RULES = MappingProxyType({rule.signal: rule for rule in _ROWS})
+EVENTS = frozenset(rule.event for rule in _ROWS)
 PUSH_TYPES = MappingProxyType({rule.event: rule.push_type for rule in _ROWS if rule.push_type})
 
 

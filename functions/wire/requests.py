@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from functions.calls.call import CallId
+from functions.calls.call import CallId, names_document
 from functions.calls.signals import REASON_LIMIT, RULES, Rule, Signal
 from functions.wire.frames import FcmToken, Platform, RegisterDevice, Request, UnregisterDevice
 
@@ -69,11 +69,9 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
 
 def _call_id(data: _Data) -> CallId:
     call_id = _text(data, "callId", CALL_ID_LIMIT)
-    # A call id names a Firestore document, and these can't.
-    if "/" in call_id:
-        raise InvalidRequest("callId", "callId must not contain a slash")
-    if call_id in {".", ".."} or (call_id.startswith("__") and call_id.endswith("__")):
-        raise InvalidRequest("callId", "callId must not be '.', '..' or of the form '__…__'")
+    if not names_document(call_id):
+        message = "callId must not contain a slash, nor be '.', '..' or of the form '__…__'"
+        raise InvalidRequest("callId", message)
     return CallId(call_id)
 
 

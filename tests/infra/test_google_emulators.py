@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -81,25 +82,23 @@ def gcloud_without_jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @needs_google
 @needs_proc
-async def test_the_firestore_emulator_serves_and_ends() -> None:
-    async with google.firestore_emulator() as address:
-        db = Db(make_client("async", address, "unring-test"))
+async def test_both_serve_their_clients_and_end() -> None:
+    async with AsyncExitStack() as emulators:
+        firestore, pubsub = await asyncio.gather(
+            emulators.enter_async_context(google.firestore_emulator()),
+            emulators.enter_async_context(google.pubsub_emulator("unring-test")),
+        )
+        db = Db(make_client("async", firestore, "unring-test"))
         await db.set("a/b", {"n": 1})
         assert await db.fields("a/b") == {"n": 1}
         await db.close()
-        assert processes_of(address)
-    assert processes_of(address) == []
-
-
-@needs_google
-@needs_proc
-async def test_the_pubsub_emulator_serves_its_project_and_ends() -> None:
-    async with google.pubsub_emulator("unring-test") as address:
-        await _create_topic(address, "unring-test")
+        await _create_topic(pubsub, "unring-test")
         with pytest.raises(exceptions.NotFound):
-            await _create_topic(address, "another-project")
-        assert processes_of(address)
-    assert processes_of(address) == []
+            await _create_topic(pubsub, "another-project")
+        assert processes_of(firestore)
+        assert processes_of(pubsub)
+    assert processes_of(firestore) == []
+    assert processes_of(pubsub) == []
 
 
 @needs_google
@@ -114,9 +113,9 @@ async def test_an_error_inside_ends_the_emulator_too() -> None:
 
 @needs_google
 @needs_proc
-@pytest.mark.parametrize("emulator", ["firestore_emulator", "pubsub_emulator"])
-async def test_no_java_outlives_an_owner_that_is_killed(emulator: str) -> None:
-    await _kill_the_owner_of(emulator)
+async def test_no_java_outlives_an_owner_that_is_killed() -> None:
+    emulators = ("firestore_emulator", "pubsub_emulator")
+    await asyncio.gather(*map(_kill_the_owner_of, emulators))
 
 
 @needs_google

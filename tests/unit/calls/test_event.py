@@ -1,5 +1,6 @@
 """The published event survives its journeys, and knows when it is too late."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -59,6 +60,26 @@ def test_the_time_of_the_decision_is_told_in_unix_milliseconds() -> None:
 def test_bytes_that_are_no_event_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedEvent):
         events.decode(data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "call:exploded"},
+        {"callId": ""},
+        {"callId": "a/b"},
+        {"timestamp": -1},
+        {"expiresAt": 10**18},
+        {"expiresAt": "soon"},
+        {"served": [1]},
+        {"tells": None},
+    ],
+    ids=str,
+)
+def test_an_event_that_no_handler_could_finish_is_refused(change: dict[str, object]) -> None:
+    content = json.loads(events.encode(event_of("call:cancel"))) | change
+    with pytest.raises(MalformedEvent):
+        events.decode(json.dumps(content).encode())
 
 
 def test_an_outbox_entry_that_is_no_event_is_refused() -> None:

@@ -1,0 +1,129 @@
+"""The event publisher, and what a push subscription makes of it, on both Pub/Subs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import grpc
+import pytest
+from google.pubsub_v1 import (
+    PublisherAsyncClient,
+    PushConfig,
+    RetryPolicy,
+    SubscriberAsyncClient,
+    Subscription,
+)
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from functions import telemetry
+from functions.calls import event as events
+from functions.calls.event import CallEvent
+from functions.delivery import NotDelivered, receive
+from functions.services.pubsub import Publisher, PublishFailed
+from infra.local.http import serving
+from tests.support.makers import event
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@dataclass
+class Topic:
+    """A topic of the test's own, with a publisher for it."""
+
+    name: str
+    publisher: Publisher
+    admin: PublisherAsyncClient
+    subscriber: SubscriberAsyncClient
+
+    async def subscribe(self, **changes: object) -> str:
+        name = self.name.replace("/topics/", "/subscriptions/")
+        subscription = Subscription(name=name, topic=self.name, **changes)
+        await self.subscriber.create_subscription(request=subscription)
+        return name
+
+
+@pytest.fixture
+async def topic(pubsub: str, project: str) -> AsyncIterator[Topic]:
+    # Google's emulator is started for one project, so the topic's name makes the difference.
+    name = f"projects/unring-test/topics/{project}"
+    async with grpc.aio.insecure_channel(pubsub) as channel:
+        transport = PublisherGrpcAsyncIOTransport(channel=channel)
+        admin = PublisherAsyncClient(transport=transport)
+        await admin.create_topic(name=name)
+        subscriber = SubscriberAsyncClient(
+            transport=SubscriberGrpcAsyncIOTransport(channel=channel)
+        )
+        yield Topic(name, Publisher(transport, name), admin, subscriber)
+
+
+async def test_an_event_is_published_with_its_name_and_its_trace(topic: Topic) -> None:
+    subscription = await topic.subscribe()
+    made = event(served=("1=", "2="))
+    with telemetry.request("unring-test", TRACEPARENT):
+        await topic.publisher.publish(made)
+    pulled = await topic.subscriber.pull(subscription=subscription, max_messages=1)
+    (message,) = (received.message for received in pulled.received_messages)
+    assert events.decode(message.data) == made
+    assert dict(message.attributes) == {"type": "call:cancelled", "traceparent": TRACEPARENT}
+
+
+async def test_a_topic_that_is_not_there_takes_no_event(topic: Topic) -> None:
+    await topic.admin.delete_topic(topic=topic.name)
+    with pytest.raises(PublishFailed):
+        await topic.publisher.publish(event())
+
+
+async def test_a_pubsub_that_is_down_takes_no_event() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:9") as channel:
+        transport = PublisherGrpcAsyncIOTransport(channel=channel)
+        publisher = Publisher(transport, "projects/unring-test/topics/events")
+        with pytest.raises(PublishFailed):
+            await publisher.publish(event())
+
+
+@dataclass
+class Handler:
+    """Takes deliveries as `deliver` and `push` do; the first `failures` are not delivered."""
+
+    failures: int = 0
+    attempts: int = 0
+    delivered: asyncio.Queue[CallEvent] = field(default_factory=asyncio.Queue)
+    traces: list[str | None] = field(default_factory=list)
+
+    async def __call__(self, made: CallEvent) -> None:
+        self.attempts += 1
+        self.traces.append(telemetry.traceparent())
+        if self.attempts <= self.failures:
+            raise NotDelivered("not this time")
+        self.delivered.put_nowait(made)
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+async def test_an_event_is_delivered_until_it_is_acknowledged(topic: Topic, failures: int) -> None:
+    handler = Handler(failures)
+
+    async def endpoint(request: Request) -> Response:
+        return await receive(request, "unring-test", handler)
+
+    async with serving(Starlette(routes=[Route("/", endpoint, methods=["POST"])])) as url:
+        subscription = await topic.subscribe(
+            push_config=PushConfig(push_endpoint=url),
+            retry_policy=RetryPolicy(
+                minimum_backoff=timedelta(milliseconds=50),
+                maximum_backoff=timedelta(milliseconds=100),
+            ),
+        )
+        made = event(served=("1=",))
+        with telemetry.request("unring-test", TRACEPARENT):
+            await topic.publisher.publish(made)
+        async with asyncio.timeout(20):
+            assert await handler.delivered.get() == made
+        assert handler.attempts == failures + 1
+        assert set(handler.traces) == {TRACEPARENT}
+        await topic.subscriber.delete_subscription(subscription=subscription)
