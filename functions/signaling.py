@@ -113,7 +113,7 @@ class Signaling:
                 return await self._store.connections_of(event.tells, event.decided_at)
         except (StoreUnavailable, TimeoutError) as error:
             # `deliver` looks again; the commit and the publish must not hang on this.
-            log.warning("look-up failed", callId=event.call_id, error=str(error))
+            log.warning("look-up failed", callId=event.call_id, error=repr(error))
             return []
 
     async def _tell(

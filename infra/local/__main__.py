@@ -118,15 +118,17 @@ async def _stay(arguments: argparse.Namespace) -> int:
     from infra.local.google import EmulatorError
     from infra.local.stack import Options, running
 
+    folder = state.folder()
     options = Options(
         port=arguments.port,
         google=arguments.google,
         signed=arguments.signed,
         project=PROJECT,
+        logs=folder,
     )
     try:
         async with running(options) as stack:
-            with state.kept(stack.addresses()):
+            with state.kept(folder, stack.addresses()):
                 if arguments.json:
                     print(json.dumps(stack.addresses()), flush=True)
                 else:

@@ -15,7 +15,7 @@ from infra.local.apigateway import AccessKeys, ApiGateway
 from infra.local.aws import AwsCredentials, Trust
 from infra.local.fcm import FcmServer
 from infra.local.firestore import FirestoreServer
-from infra.local.functions import ROOT, function
+from infra.local.functions import function
 from infra.local.pubsub import PubSubServer
 from infra.local.topology import TOPIC, create_subscriptions, routes
 
@@ -34,7 +34,7 @@ class Options:
     backoff: tuple[timedelta, timedelta] = (timedelta(seconds=1), timedelta(seconds=10))
     gateway: apigateway.Options = field(default_factory=apigateway.Options)
     settings: Mapping[str, str] = field(default_factory=dict)  # environment of the functions
-    logs: Path = ROOT / ".unring" / "logs"  # a file for each function
+    logs: Path  # a folder; a file for each function
 
 
 @dataclass(frozen=True)

@@ -113,16 +113,18 @@ async def test_an_error_inside_ends_the_emulator_too() -> None:
 
 @needs_google
 @needs_proc
-async def test_no_java_outlives_an_owner_that_is_killed() -> None:
+async def test_no_java_outlives_an_owner_that_is_killed(
+    tmp_path: Path,
+) -> None:
     emulators = ("firestore_emulator", "pubsub_emulator")
-    await asyncio.gather(*map(_kill_the_owner_of, emulators))
+    await asyncio.gather(*(_kill_the_owner_of(emulator, tmp_path) for emulator in emulators))
 
 
 @needs_google
 @needs_proc
 @pytest.mark.usefixtures("gcloud_without_jars")
-async def test_neither_gcloud_nor_its_java_outlives_an_owner_that_is_killed() -> None:
-    started = await _kill_the_owner_of("firestore_emulator")
+async def test_neither_gcloud_nor_its_java_outlives_an_owner_that_is_killed(tmp_path: Path) -> None:
+    started = await _kill_the_owner_of("firestore_emulator", tmp_path)
     assert len(started) > 2  # the guard, gcloud, and Java below it
 
 
@@ -159,10 +161,18 @@ async def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.Monk
             pass
 
 
-async def _kill_the_owner_of(emulator: str) -> list[int]:
-    """Kill it and wait for the end of all it started; return what that was."""
+async def _kill_the_owner_of(emulator: str, folder: Path) -> list[int]:
+    """Kill it and wait for the end of all it started; return what that was.
+
+    `folder` gets what a killed process can't remove.
+    """
     owner = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWNER, emulator, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-c",
+        OWNER,
+        emulator,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(folder)},
     )
     try:
         assert owner.stdout is not None
