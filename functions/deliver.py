@@ -1,5 +1,6 @@
 """`deliver`: makes sure that every open socket of the told user has the event."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -16,7 +17,7 @@ from functions.services.apigateway import Sockets
 from functions.services.documents import Connection
 from functions.services.firestore import Store
 from functions.telemetry import Log
-from functions.warmup import WarmUp
+from functions.warmup import Step, WarmUp
 
 # Until $connect has been answered, for which there are 29 s, a living connection answers 410.
 _HANDSHAKE = timedelta(seconds=30)
@@ -28,8 +29,8 @@ log = Log(__name__)
 async def deliver(request: Request) -> Response:
     """Takes one delivery of the subscription to all call events; a GET warms the instance up."""
     if request.method == "GET":
-        return await _deliverer().warm_up.answer()
-    return await receive(request, _settings().project, _deliverer().deliver)
+        return await _WARM_UP.answer()
+    return await receive(request, _settings().project, lambda event: _deliverer().deliver(event))
 
 
 class Deliverer:
@@ -38,7 +39,9 @@ class Deliverer:
     def __init__(self, store: Store, sockets: Sockets) -> None:
         self._store = store
         self._sockets = sockets
-        self.warm_up = WarmUp(store.warm_up, sockets.warm_up)
+
+    def warm_up_steps(self) -> Sequence[Step]:
+        return (self._store.warm_up, self._sockets.warm_up)
 
     async def deliver(self, event: CallEvent) -> None:
         """1 RunQuery, 1 POST for each connection not served, 1 Commit.
@@ -60,11 +63,17 @@ class Deliverer:
     async def _record(self, event: CallEvent, report: Report, now: datetime) -> None:
         dead = [found for found in report.gone if now - found.connected_at > _HANDSHAKE]
         missed = len(report.failed) + len(report.gone) - len(dead)
-        log.info("delivered", served=len(report.served), gone=len(dead), missed=missed)
+        log.info(
+            "delivered",
+            served=len(report.served),
+            gone=len(dead),
+            refused=len(report.refused),
+            missed=missed,
+        )
         if not missed:
             await self._store.delivered(event, gone=dead)
             return
-        await self._store.partly_delivered(event, report.served, gone=dead)
+        await self._store.partly_delivered(event, report.served + report.refused, gone=dead)
         raise NotDelivered(f"{missed} connections were not reached")
 
 
@@ -85,3 +94,6 @@ def _settings() -> settings.Settings:
 @cache
 def _deliverer() -> Deliverer:
     return Deliverer(firestore.connect(_settings()), apigateway.connect(_settings()))
+
+
+_WARM_UP = WarmUp(lambda: _deliverer().warm_up_steps())

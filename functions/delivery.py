@@ -3,8 +3,6 @@
 https://cloud.google.com/pubsub/docs/push#receive_push
 """
 
-import binascii
-from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -14,7 +12,7 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.calls.event import CallEvent, MalformedEvent, decode
-from functions.services.firestore import Store, StoreConflict, StoreUnavailable
+from functions.services.firestore import Store, StoreUnavailable
 from functions.telemetry import Log
 
 ACKNOWLEDGED = 204
@@ -33,7 +31,7 @@ class NotDelivered(Exception):
 
 class _Message(msgspec.Struct, rename="camel"):
     message_id: str
-    data: str = ""
+    data: bytes = b""  # base64 in the envelope
     attributes: dict[str, str] = {}
 
 
@@ -53,12 +51,9 @@ async def receive(
     """
     try:
         envelope = msgspec.json.decode(await request.body(), type=_Envelope)
-        event = decode(b64decode(envelope.message.data, validate=True))
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, binascii.Error) as error:
-        log.error("malformed delivery", error=str(error))
-        return Response(status_code=ACKNOWLEDGED)
-    except MalformedEvent as error:
-        log.error("malformed event", messageId=envelope.message.message_id, error=str(error))
+        event = decode(envelope.message.data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, MalformedEvent) as error:
+        log.error("malformed delivery", error=f"{type(error).__name__}: {error}")
         return Response(status_code=ACKNOWLEDGED)
     fields: dict[str, object] = {
         "event": event.name,
@@ -71,10 +66,10 @@ async def receive(
 
 
 async def superseded(store: Store, event: CallEvent, now: datetime) -> bool:
-    """Whether a republished copy has nothing left to do: 1 BatchGetDocuments, of a copy only.
+    """Whether a copy that was republished has nothing left to do for `deliver`, which deletes the
+    outbox entry once it is done: 1 BatchGetDocuments, of a copy only.
 
-    The outbox entry goes once the event is delivered. Raises NotDelivered while whoever wrote the
-    entry may still be at it.
+    Raises NotDelivered while whoever wrote the entry may still be at it.
     """
     if event.served is not None:
         return False
@@ -89,7 +84,7 @@ async def superseded(store: Store, event: CallEvent, now: datetime) -> bool:
 async def _attempt(handle: Callable[[CallEvent], Awaitable[None]], event: CallEvent) -> int:
     try:
         await handle(event)
-    except (NotDelivered, StoreUnavailable, StoreConflict) as error:
+    except (NotDelivered, StoreUnavailable) as error:
         log.warning("will be retried", error=f"{type(error).__name__}: {error}")
         return RETRY
     except Exception:  # the last stop before the framework, which would log it in its own way

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from functions.calls.event import CallEvent
-from functions.services.apigateway import Gone, PostFailed, Sockets
+from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
 from functions.services.documents import Connection
 from functions.telemetry import Log
 from functions.wire import json
@@ -21,6 +21,7 @@ class Report:
 
     served: list[Connection] = field(default_factory=list)
     gone: list[Connection] = field(default_factory=list)
+    refused: list[Connection] = field(default_factory=list)  # trying again would not help
     failed: list[Connection] = field(default_factory=list)  # or not known to be served in time
 
 
@@ -32,20 +33,18 @@ async def notify(
 ) -> Report:
     """1 POST for each connection, all at the same time; those not done `within` are given up."""
     report = Report()
-    posts = {
-        asyncio.create_task(
-            sockets.post(connection.id, _encode(connection.wire, event))
-        ): connection
-        for connection in connections
-    }
+    posts: dict[asyncio.Task[None], Connection] = {}
+    for connection in connections:
+        text = _encode(connection.wire, event)
+        posts[asyncio.create_task(sockets.post(connection.id, text))] = connection
     if not posts:
         return report
-    done, late = await asyncio.wait(
-        posts, timeout=within.total_seconds() if within is not None else None
-    )
-    for post in late:
-        post.cancel()
-        report.failed.append(posts[post])
+    try:
+        done, late = await asyncio.wait(posts, timeout=within.total_seconds() if within else None)
+    finally:
+        for post in posts:
+            post.cancel()  # which does nothing to those that are done
+    report.failed += [posts[post] for post in late]
     for post in done:
         _sort(post, posts[post], report)
     return report
@@ -62,8 +61,14 @@ def _sort(post: asyncio.Task[None], connection: Connection, report: Report) -> N
         post.result()
     except Gone:
         report.gone.append(connection)
+    except Refused as error:
+        log.error("post refused", to=connection.id, error=str(error))
+        report.refused.append(connection)
     except PostFailed as error:
-        log.warning("post failed", connection=connection.id, status=error.status, error=str(error))
+        log.warning("post failed", to=connection.id, status=error.status, error=str(error))
+        report.failed.append(connection)
+    except Exception:  # one socket's trouble must not keep the event from the others
+        log.exception("post failed", to=connection.id)
         report.failed.append(connection)
     else:
         report.served.append(connection)

@@ -1,6 +1,7 @@
 """`push`: sends the FCM data message to every device of the told user."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 
@@ -10,13 +11,14 @@ from starlette.responses import Response
 
 from functions import settings
 from functions.calls.event import CallEvent
-from functions.calls.signals import PUSH_TYPES
-from functions.delivery import NotDelivered, receive, superseded
+from functions.calls.signals import PUSHES
+from functions.delivery import NotDelivered, receive
 from functions.services import fcm, firestore
+from functions.services.documents import Device
 from functions.services.fcm import Messenger, Outcome, Sent
-from functions.services.firestore import Store
+from functions.services.firestore import Store, StoreUnavailable
 from functions.telemetry import Log
-from functions.warmup import WarmUp
+from functions.warmup import Step, WarmUp
 
 log = Log(__name__)
 
@@ -25,8 +27,8 @@ log = Log(__name__)
 async def push(request: Request) -> Response:
     """Takes one delivery of the subscription to what phones are pushed; a GET warms up."""
     if request.method == "GET":
-        return await _pusher().warm_up.answer()
-    return await receive(request, _settings().project, _pusher().push)
+        return await _WARM_UP.answer()
+    return await receive(request, _settings().project, lambda event: _pusher().push(event))
 
 
 class Pusher:
@@ -35,22 +37,22 @@ class Pusher:
     def __init__(self, store: Store, messenger: Messenger) -> None:
         self._store = store
         self._messenger = messenger
-        self.warm_up = WarmUp(store.warm_up, messenger.warm_up)
+
+    def warm_up_steps(self) -> Sequence[Step]:
+        return (self._store.warm_up, self._messenger.warm_up)
 
     async def push(self, event: CallEvent) -> None:
         """1 RunQuery, 1 POST for each device; 1 Commit for each dead token.
 
-        Safe to run twice. Raises NotDelivered when FCM could not take a message just now.
+        Safe to run twice: the messages of a call collapse into one. Raises NotDelivered when FCM
+        could not take a message just now.
         """
         # The subscription's filter says the same, but Google's emulator ignores filters.
-        if event.name not in PUSH_TYPES:
+        if event.name not in PUSHES:
             return
         now = datetime.now(UTC)
         if event.expired(now):
             log.warning("expired", outcome="expired")
-            return
-        if await superseded(self._store, event, now):
-            log.info("superseded", outcome="superseded")
             return
         devices = await self._store.devices_of(event.tells, now)
         unserved = [device for device in devices if device.served != event.signal_id]
@@ -63,14 +65,20 @@ class Pusher:
         log.info("pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in Outcome})
         for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
             log.error("push failed", device=failure.device.id, error=failure.error)
-        dead = [found.device for found in _by(Outcome.DEAD, sent)]
-        await asyncio.gather(*map(self._store.forget_device, dead))
         failed = _by(Outcome.FAILED, sent)
-        if not failed:
-            return
-        if done := _by(Outcome.SENT, sent) + _by(Outcome.REFUSED, sent):
+        if failed:
+            done = _by(Outcome.SENT, sent) + _by(Outcome.REFUSED, sent)
             await self._store.partly_delivered(event, [found.device for found in done])
-        raise NotDelivered(f"{len(failed)} devices were not reached")
+        await self._forget([found.device for found in _by(Outcome.DEAD, sent)])
+        if failed:
+            raise NotDelivered(f"{len(failed)} devices were not reached")
+
+    async def _forget(self, dead: list[Device]) -> None:
+        try:
+            await asyncio.gather(*map(self._store.forget_device, dead))
+        except StoreUnavailable as error:
+            # The next event meets the token again; those who have this one must not get it twice.
+            log.warning("dead tokens stay", error=str(error))
 
 
 def _by(outcome: Outcome, sent: list[Sent]) -> list[Sent]:
@@ -85,3 +93,6 @@ def _settings() -> settings.Settings:
 @cache
 def _pusher() -> Pusher:
     return Pusher(firestore.connect(_settings()), fcm.connect(_settings()))
+
+
+_WARM_UP = WarmUp(lambda: _pusher().warm_up_steps())

@@ -47,6 +47,7 @@ class Settings:
     connection_ttl: timedelta
     device_ttl: timedelta
     sweep_after: timedelta
+    sweep_every: timedelta
     gateway_secret: str | None
     gateway_secret_previous: str | None
     connections_url: str | None  # ends in /@connections
@@ -105,8 +106,8 @@ def _text(value: str) -> str:
 def _secret(value: str) -> str:
     if len(value) < 16:
         raise ValueError("must have at least 16 characters")
-    if not value.isascii() or "," in value:
-        raise ValueError("must be ASCII without commas, as it travels in a header")
+    if not (value.isascii() and value.isprintable()) or "," in value or "'" in value:
+        raise ValueError("must be plain ASCII without commas and quotes: it travels in a header")
     return value
 
 
@@ -141,8 +142,11 @@ def _number(value: str) -> float:
     return number
 
 
-def _milliseconds(value: str) -> timedelta:
-    return timedelta(milliseconds=_number(value))
+def _post_timeout(value: str) -> timedelta:
+    milliseconds = _number(value)
+    if milliseconds > 1000:
+        raise ValueError("must be 1000 at most: a copy of the event is held back for two seconds")
+    return timedelta(milliseconds=milliseconds)
 
 
 def _seconds(value: str) -> timedelta:
@@ -166,7 +170,7 @@ VARIABLES: tuple[Variable, ...] = (
         "DIRECT_POST_TIMEOUT_MS",
         "direct_post_timeout",
         _GATEWAY,
-        _milliseconds,
+        _post_timeout,
         default=timedelta(milliseconds=500),
     ),
     Variable(
@@ -180,6 +184,7 @@ VARIABLES: tuple[Variable, ...] = (
     # FCM itself gives up a token that was not used for 270 days.
     Variable("DEVICE_TTL_DAYS", "device_ttl", _GATEWAY, _days, default=timedelta(days=270)),
     Variable("SWEEP_AFTER_SECONDS", "sweep_after", _SWEEP, _seconds, default=timedelta(seconds=10)),
+    Variable("SWEEP_EVERY_SECONDS", "sweep_every", _SWEEP, _seconds, default=timedelta(seconds=20)),
     Variable("GATEWAY_SECRET", "gateway_secret", _GATEWAY, _secret, Need.ALWAYS),
     Variable("GATEWAY_SECRET_PREVIOUS", "gateway_secret_previous", _GATEWAY, _secret),
     Variable("CONNECTIONS_URL", "connections_url", _POSTING, _connections_url, Need.ALWAYS),

@@ -1,6 +1,7 @@
 """The one path of a signal: load, decide, commit, notify, publish."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,9 +15,10 @@ from functions.services.documents import Connection, StoredCall
 from functions.services.firestore import Store, StoreConflict, StoreUnavailable
 from functions.services.pubsub import Publisher, PublishFailed
 from functions.telemetry import Log, latency_ms
+from functions.warmup import Step
 
 UNKNOWN_CONNECTION = invalid("connection", "connection is not known; reconnect")
-_DECISIONS = 3  # a call changes once or twice in its life, so a third conflict means trouble
+_COMMITS = 3  # tries: a call changes once or twice in its life, so a third conflict means trouble
 
 log = Log(__name__)
 
@@ -56,19 +58,16 @@ class Signaling:
         and then the outbox has the event. Repeating the signal is safe.
         """
         try:
-            verdict = await self._decide(signal, received)
+            return await self._decide(signal, received)
         except (StoreUnavailable, PublishFailed) as error:
             log.error("signal failed", **_fields(signal, received), error=str(error))
             return UNAVAILABLE
-        log.info("signal", **_fields(signal, received), outcome=verdict.outcome)
-        return verdict
 
-    async def warm_up(self) -> None:
-        """Opens the channels, so that the first signal need not wait for them."""
-        await asyncio.gather(self._sockets.warm_up(), self._publisher.warm_up())
+    def warm_up_steps(self) -> Sequence[Step]:
+        return (self._sockets.warm_up, self._publisher.warm_up)
 
     async def _decide(self, signal: Signal, received: Received) -> Verdict:
-        for _ in range(_DECISIONS):
+        for commits_left in reversed(range(_COMMITS + 1)):
             loaded = await self._store.load(received.connection, signal.call_id, received.now)
             if loaded.sender is None:
                 return UNKNOWN_CONNECTION
@@ -80,7 +79,7 @@ class Signaling:
                 return Verdict(ok=True, outcome=signal.rule.to)
             verdict = decide(stored.call if stored else None, signal, loaded.sender.user)
             match verdict.effect:
-                case Effect.COMMIT if stored:
+                case Effect.COMMIT if stored and commits_left:
                     event = self._event(stored, signal, received)
                     try:
                         connections = await self._commit(stored, signal, event)
@@ -89,8 +88,10 @@ class Signaling:
                     await self._tell(event, connections, signal, received)
                 case Effect.REPUBLISH if loaded.pending:
                     await self._publisher.publish(loaded.pending.served_to(None))
+                case Effect.COMMIT:
+                    break
             return verdict
-        raise StoreUnavailable(f"{_DECISIONS} conflicts in a row")
+        raise StoreUnavailable(f"{_COMMITS} conflicts in a row")
 
     def _event(self, stored: StoredCall, signal: Signal, received: Received) -> CallEvent:
         return CallEvent.of(stored.call, signal, received.signal_id, received.now, self._event_ttl)
@@ -132,9 +133,10 @@ class Signaling:
         log.info(
             "told",
             **_fields(signal, received),
+            outcome=signal.rule.to.value,
             latencyMs=latency_ms(received.requested, datetime.now(UTC)),
             served=len(report.served),
-            unserved=len(report.gone) + len(report.failed),
+            unserved=len(report.gone) + len(report.refused) + len(report.failed),
         )
 
 

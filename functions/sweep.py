@@ -1,6 +1,7 @@
 """`sweep`: republishes what a crash left in the outbox. Cloud Scheduler calls it every minute."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,7 +15,9 @@ from functions.services import firestore, pubsub
 from functions.services.firestore import Store, StoreUnavailable
 from functions.services.pubsub import Publisher, PublishFailed
 from functions.telemetry import Log
+from functions.warmup import Step, WarmUp
 
+_CALLED_EVERY = timedelta(minutes=1)  # as often as Cloud Scheduler can
 _LIMIT = 500  # entries a pass; what is left waits for the next one
 
 log = Log(__name__)
@@ -22,58 +25,71 @@ log = Log(__name__)
 
 @functions_framework.aio.http
 async def sweep(request: Request) -> Response:
-    """Answers 200 with `{"republished": …, "expired": …}`, or 503 when it could not finish."""
+    """Answers with what was done in all passes: 200, or 503 when one could not finish."""
+    if request.method == "GET":
+        return await _WARM_UP.answer()
     with telemetry.request(_settings().project, request.headers.get("traceparent")):
-        try:
-            swept = await _sweeper().sweep()
-        except (StoreUnavailable, PublishFailed) as error:
-            log.error("sweep failed", error=str(error))
-            return JSONResponse({"message": "unavailable"}, status_code=503)
-        return JSONResponse(asdict(swept))
+        swept = await _sweeper().sweep()
+        log.info("swept", **asdict(swept))
+        return JSONResponse(asdict(swept), status_code=503 if swept.failed else 200)
 
 
 @dataclass(slots=True)
 class Swept:
     republished: int = 0
     expired: int = 0
+    failed: int = 0  # passes that Firestore or Pub/Sub ended
 
 
 class Sweeper:
-    """Republishes outbox entries that are older than `after`."""
+    """Republishes outbox entries older than `after`: looks `every` so often, `until` the next."""
 
-    def __init__(self, store: Store, publisher: Publisher, after: timedelta) -> None:
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        *,
+        after: timedelta,
+        every: timedelta,
+        until: timedelta = _CALLED_EVERY,
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self._after = after
+        self._every = every
+        self._looks = max(1, until // every)
+
+    def warm_up_steps(self) -> Sequence[Step]:
+        return (self._store.warm_up, self._publisher.warm_up)
 
     async def sweep(self) -> Swept:
-        """1 RunQuery a pass, 1 Publish for each entry; 1 Commit for each that expired.
+        """Looks again and again until the next call is due.
 
-        Entries too young for the first pass get a second: by the next minute's sweep, most of
-        them would have expired.
+        An event lives as long as the time between two calls: looking once would find many of
+        those that a crash left only when they had expired.
         """
         swept = Swept()
-        if await self._pass(swept):
-            await asyncio.sleep(self._after.total_seconds())
-            await self._pass(swept)
-        log.info("swept", republished=swept.republished, expired=swept.expired)
+        for number in range(self._looks):
+            if number:
+                await asyncio.sleep(self._every.total_seconds())
+            try:
+                await self.look(swept)
+            except (StoreUnavailable, PublishFailed) as error:
+                log.error("pass failed", error=str(error))
+                swept.failed += 1
         return swept
 
-    async def _pass(self, swept: Swept) -> bool:
-        """Goes through the outbox once; says whether there are entries too young for it."""
+    async def look(self, swept: Swept) -> None:
+        """1 RunQuery, 1 Publish for each entry, 1 Commit for each that expired."""
         now = datetime.now(UTC)
-        young = False
         for event in await self._store.all_pending(_LIMIT):
-            if now - event.decided_at < self._after:
-                young = True
-            elif event.expired(now):
+            if event.expired(now):
                 log.warning("expired", callId=event.call_id, signalId=event.signal_id)
                 await self._store.delivered(event)
                 swept.expired += 1
-            else:
+            elif now - event.decided_at >= self._after:
                 await self._publisher.publish(event.served_to(None))
                 swept.republished += 1
-        return young
 
 
 @cache
@@ -84,4 +100,12 @@ def _settings() -> settings.Settings:
 @cache
 def _sweeper() -> Sweeper:
     loaded = _settings()
-    return Sweeper(firestore.connect(loaded), pubsub.connect(loaded), loaded.sweep_after)
+    return Sweeper(
+        firestore.connect(loaded),
+        pubsub.connect(loaded),
+        after=loaded.sweep_after,
+        every=loaded.sweep_every,
+    )
+
+
+_WARM_UP = WarmUp(lambda: _sweeper().warm_up_steps())

@@ -57,6 +57,11 @@ def request(project: str, traceparent: str | None, **fields: object) -> Iterator
         _context.reset(context)
 
 
+def bind(**fields: object) -> None:
+    """What is logged of the request at hand from now on carries `fields` too."""
+    _context.set({**_context.get(), **fields})
+
+
 def traceparent() -> str | None:
     """The trace of the request at hand, to be handed on to whoever works for it next."""
     return _traceparent.get()

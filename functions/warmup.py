@@ -1,29 +1,51 @@
 """A GET warms an instance up before its first frame: channels open, keys and credentials there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.responses import JSONResponse, Response
 
 from functions.telemetry import Log
 
+_LIMIT_SECONDS = 10.0
+
 log = Log(__name__)
+
+Step = Callable[[], Awaitable[None]]
 
 
 class WarmUp:
-    """Runs its steps once in the life of an instance: anyone may ask, so asking must be cheap."""
+    """Runs its steps once in the life of an instance.
 
-    def __init__(self, *steps: Callable[[], Awaitable[None]]) -> None:
+    `steps` is asked for them when they are first needed. Anybody may send a GET, so however many
+    come, one attempt is under way at most.
+    """
+
+    def __init__(self, steps: Callable[[], Sequence[Step]]) -> None:
         self._steps = steps
         self._is_warm = False
+        self._attempt: asyncio.Task[None] | None = None
 
     async def answer(self) -> Response:
         """200 once everything is open; 503 when something is not, and the next GET tries again."""
         if not self._is_warm:
-            try:
-                await asyncio.gather(*(step() for step in self._steps))
-            except Exception:  # whichever service it was, the next event meets it again
-                log.exception("warm-up failed")
-                return JSONResponse({"message": "unavailable"}, status_code=503)
-            self._is_warm = True
+            self._attempt = self._attempt or asyncio.create_task(self._run())
+            await asyncio.shield(self._attempt)
+        if not self._is_warm:
+            return JSONResponse({"message": "unavailable"}, status_code=503)
         return JSONResponse({"message": "warm"})
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.timeout(_LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
+                for step in self._steps():
+                    tasks.create_task(_taken(step))
+            self._is_warm = True
+        except Exception:  # whichever service it was, the next event meets it again
+            log.exception("warm-up failed")
+        finally:
+            self._attempt = None
+
+
+async def _taken(step: Step) -> None:
+    await step()

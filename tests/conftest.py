@@ -1,5 +1,6 @@
 """The services that tests run on: the embedded ones, and Google's emulators where they are."""
 
+import os
 import uuid
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,12 @@ from infra.local.calls import client_at
 from infra.local.firestore import FirestoreServer
 from infra.local.pubsub import PubSubServer
 from tests.support.connections import ConnectionsServer, connections_server
+
+
+def pytest_configure() -> None:
+    """Where Google's emulators must be, a run without them would prove too little."""
+    if os.environ.get("UNRING_REQUIRE_EMULATORS") and (reason := google.unavailable()):
+        raise pytest.UsageError(f"Google's emulators are required, and can't run: {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ SignalId = NewType("SignalId", str)  # one per frame received: tells our commit 
 
 def names_document(id: str) -> bool:
     """Whether `id` can name a Firestore document, as the id of a call does."""
-    reserved = id.startswith("__") and id.endswith("__")
-    return bool(id) and "/" not in id and id not in {".", ".."} and not reserved
+    reserved = id in {".", ".."} or (id.startswith("__") and id.endswith("__"))
+    return 0 < len(id.encode()) <= 1500 and "/" not in id and not reserved
 
 
 class Status(StrEnum):

@@ -9,6 +9,14 @@ REASON_LIMIT = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
+class Push:
+    """What phones get by FCM."""
+
+    type: str
+    with_reason: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One row: a `signal` from `sender` takes a ringing call to `to` and tells `tells`."""
 
@@ -17,7 +25,7 @@ class Rule:
     to: Status
     tells: Party
     event: str  # what the told party's sockets get
-    push_type: str | None  # what the told party's phones get by FCM, if anything
+    push: Push | None  # what the told party's phones get by FCM, if anything
     default_reason: str
 
 
@@ -28,7 +36,7 @@ _ROWS = (
         to=Status.CANCELLED,
         tells=Party.RECEIVER,
         event="call:cancelled",
-        push_type="call_cancelled",
+        push=Push("call_cancelled"),
         default_reason="Caller cancelled",
     ),
     Rule(
@@ -37,7 +45,7 @@ _ROWS = (
         to=Status.REJECTED,
         tells=Party.CALLER,
         event="call:rejected",
-        push_type="call_rejected",
+        push=Push("call_rejected", with_reason=True),
         default_reason="User declined",
     ),
     Rule(
@@ -46,14 +54,14 @@ _ROWS = (
         to=Status.ACCEPTED,
         tells=Party.CALLER,
         event="call:accepted",
-        push_type=None,
+        push=None,
         default_reason="User accepted",
     ),
 )
 
 RULES = MappingProxyType({rule.signal: rule for rule in _ROWS})
 EVENTS = frozenset(rule.event for rule in _ROWS)
-PUSH_TYPES = MappingProxyType({rule.event: rule.push_type for rule in _ROWS if rule.push_type})
+PUSHES = MappingProxyType({rule.event: rule.push for rule in _ROWS if rule.push})
 
 
 @dataclass(frozen=True, slots=True)

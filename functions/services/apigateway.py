@@ -1,5 +1,7 @@
 """API Gateway's @connections: posts frames to open sockets, signed with SigV4."""
 
+import asyncio
+from contextlib import suppress
 from urllib.parse import quote
 
 import httpx
@@ -11,10 +13,17 @@ from functions.services.awscredentials import CredentialsUnavailable, RoleCreden
 from functions.settings import Settings
 
 _TIMEOUT_SECONDS = 5.0  # a POST takes 10 ms; well within the ack deadline of `deliver`
+# httpx gives up an idle connection after 5 s, and calls are rarer: each would pay for a handshake.
+_KEPT_SECONDS = 60.0
+_NOBODY = ConnectionId("d2FybS11cA=")
 
 
 class Gone(Exception):
     """The socket is closed (HTTP 410), or its handshake has not been answered yet."""
+
+
+class Refused(Exception):
+    """API Gateway will never take this frame for this connection (HTTP 400, 413)."""
 
 
 class PostFailed(Exception):
@@ -43,24 +52,33 @@ class Sockets:
         self._credentials = credentials
 
     async def post(self, connection: ConnectionId, text: str) -> None:
-        """Sends one text frame, at most 128 KB: 1 POST. Raises Gone and PostFailed."""
+        """Sends one text frame, at most 128 KB: 1 POST. Raises Gone, Refused and PostFailed."""
         try:
-            request = await self._request(connection, text.encode())
-            response = await self._http.send(request)
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                request = await self._request(connection, text.encode())
+                response = await self._http.send(request)
         except CredentialsUnavailable as error:
             raise PostFailed(f"no credentials: {error}") from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise PostFailed(f"{type(error).__name__}: {error}") from error
         # The status alone: the body of a 410 is not always JSON.
-        if response.status_code == httpx.codes.GONE:
-            raise Gone(connection)
-        if response.status_code != httpx.codes.OK:
-            raise PostFailed(f"HTTP {response.status_code}", response.status_code)
+        match response.status_code:
+            case httpx.codes.OK:
+                return
+            case httpx.codes.GONE:
+                raise Gone(connection)
+            case httpx.codes.BAD_REQUEST | httpx.codes.REQUEST_ENTITY_TOO_LARGE as status:
+                raise Refused(f"HTTP {status}")
+            case status:
+                raise PostFailed(f"HTTP {status}", status)
 
     async def warm_up(self) -> None:
-        """Fetches the credentials, so that the first frame need not wait for them."""
-        if self._credentials:
-            await self._credentials.get()
+        """1 POST to nobody: fetches the credentials and opens a connection.
+
+        Raises PostFailed when API Gateway can't be reached, or does not know us.
+        """
+        with suppress(Gone, Refused):
+            await self.post(_NOBODY, "{}")
 
     async def _request(self, connection: ConnectionId, body: bytes) -> httpx.Request:
         url = f"{self._url}/{quote(connection, safe='')}"
@@ -75,7 +93,8 @@ class Sockets:
 
 def connect(settings: Settings) -> Sockets:
     """The sockets of the API at CONNECTIONS_URL."""
-    http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS)
+    limits = httpx.Limits(keepalive_expiry=_KEPT_SECONDS)
+    http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, limits=limits)
     credentials = None
     if settings.aws_role_arn and settings.aws_region:
         credentials = RoleCredentials(

@@ -12,7 +12,7 @@ from firebase_admin import credentials, exceptions, messaging
 from google.auth.credentials import Credentials
 
 from functions.calls.event import CallEvent
-from functions.calls.signals import PUSH_TYPES
+from functions.calls.signals import PUSHES
 from functions.services.documents import Device
 from functions.settings import Settings
 from functions.wire.frames import FcmToken
@@ -58,9 +58,15 @@ class Messenger:
         return Sent(device, _outcome(response.exception), type(response.exception).__name__)
 
     async def warm_up(self) -> None:
-        """1 POST that sends nothing: gets the access token and opens the connection."""
+        """1 POST that sends nothing: gets the access token and opens the connection.
+
+        Raises FirebaseError when FCM can't be reached.
+        """
         nobody = messaging.Message(token="warm-up", data={"type": "warm_up"})  # noqa: S106
-        await messaging.send_each_async([nobody], dry_run=True, app=self._app)
+        batch = await messaging.send_each_async([nobody], dry_run=True, app=self._app)
+        (response,) = batch.responses
+        if not response.success and _outcome(response.exception) is Outcome.FAILED:
+            raise response.exception
 
 
 def message(event: CallEvent, token: FcmToken, now: datetime) -> messaging.Message:
@@ -88,15 +94,10 @@ def message(event: CallEvent, token: FcmToken, now: datetime) -> messaging.Messa
 
 
 def data(event: CallEvent) -> Mapping[str, str]:
-    """What the app reads: `type`, `callId`, `callerId` and, of a rejection, `reason`."""
-    fields = {
-        "type": PUSH_TYPES[event.name],
-        "callId": event.call_id,
-        "callerId": event.caller_id,
-    }
-    if event.name == "call:rejected":
-        fields["reason"] = event.reason
-    return fields
+    """What the app reads: `type`, `callId`, `callerId` and, where the table says so, `reason`."""
+    push = PUSHES[event.name]
+    fields = {"type": push.type, "callId": event.call_id, "callerId": event.caller_id}
+    return {**fields, "reason": event.reason} if push.with_reason else fields
 
 
 def connect(settings: Settings) -> Messenger:

@@ -1,5 +1,6 @@
 """Firestore: calls, connections, devices and the outbox, in as few remote calls as they need."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,7 +8,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from google.api_core import exceptions
-from google.api_core.retry import AsyncRetry, if_exception_type
 from google.cloud.firestore import (
     AsyncClient,
     AsyncDocumentReference,
@@ -30,20 +30,11 @@ from functions.services.documents import (
     read_device,
     read_outbox,
 )
+from functions.services.rpc import LIMITS
 from functions.settings import Settings
 from functions.telemetry import Log
 from functions.wire.frames import FcmToken, RegisterDevice
 
-# The library's own limits are 60 to 300 s; API Gateway waits for 29 s at most.
-_RPC: dict[str, Any] = {
-    "timeout": 2.0,
-    "retry": AsyncRetry(
-        predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.InternalServerError),
-        initial=0.05,
-        maximum=0.5,
-        timeout=4.0,
-    ),
-}
 _Snapshot = DocumentSnapshot[Any]
 _Read = TypeVar("_Read")
 
@@ -110,8 +101,8 @@ class Store:
                 "expiresAt": event.expires,
             },
         )
-        async with _remote_call():
-            await batch.commit(**_RPC)
+        async with _conditional_write():
+            await batch.commit(**LIMITS)
 
     # Connections
 
@@ -129,12 +120,12 @@ class Store:
             "expiresAt": connection.expires_at,
         }
         async with _remote_call():
-            await self._document("connections", connection.id).set(fields, **_RPC)
+            await self._document("connections", connection.id).set(fields, **LIMITS)
 
     async def close_connection(self, id: ConnectionId) -> None:
         """1 Commit."""
         async with _remote_call():
-            await self._document("connections", id).delete(**_RPC)
+            await self._document("connections", id).delete(**LIMITS)
 
     async def connections_of(self, user: UserId, now: datetime) -> list[Connection]:
         """1 RunQuery."""
@@ -155,12 +146,12 @@ class Store:
             "expiresAt": expires,
         }
         async with _remote_call():
-            await self._document("devices", device_id(device.token)).set(fields, **_RPC)
+            await self._document("devices", device_id(device.token)).set(fields, **LIMITS)
 
     async def unregister_device(self, user: UserId, token: FcmToken) -> None:
         """1 BatchGetDocuments and, if the token is this user's, 1 Commit."""
         (snapshot,) = await self._get(self._document("devices", device_id(token)))
-        if snapshot.exists and snapshot.get("userId") == user:
+        if (snapshot.to_dict() or {}).get("userId") == user:
             await self._delete_unchanged(snapshot.reference, snapshot.update_time)
 
     async def devices_of(self, user: UserId, now: datetime) -> list[Device]:
@@ -191,7 +182,7 @@ class Store:
         for connection in gone:
             batch.delete(self._document("connections", connection.id))
         async with _remote_call():
-            await batch.commit(**_RPC)
+            await batch.commit(**LIMITS)
 
     async def partly_delivered(
         self,
@@ -199,19 +190,14 @@ class Store:
         served: Sequence[Connection] | Sequence[Device],
         gone: Iterable[Connection] = (),
     ) -> None:
-        """1 Commit: remembers who has the event, so that its next delivery passes them over.
+        """1 Commit each: who has the event, to be passed over next time, and who is dead.
 
-        Raises StoreConflict when one of them has disconnected meanwhile; nothing is written then.
+        Each by itself, so that one that disconnected meanwhile does not undo the others.
         """
-        batch = self._client.batch()
-        for target in served:
-            collection = "devices" if isinstance(target, Device) else "connections"
-            reference = self._document(collection, target.id)
-            batch.update(reference, {"servedSignal": event.signal_id})
-        for connection in gone:
-            batch.delete(self._document("connections", connection.id))
-        async with _remote_call():
-            await batch.commit(**_RPC)
+        await asyncio.gather(
+            *(self._mark(target, event) for target in served),
+            *(self.close_connection(connection.id) for connection in gone),
+        )
 
     async def warm_up(self) -> None:
         """1 BatchGetDocuments, for the sake of the open channel."""
@@ -228,19 +214,28 @@ class Store:
     async def _get(self, *references: AsyncDocumentReference) -> list[_Snapshot]:
         """The documents in the order asked for; the service answers in any."""
         async with _remote_call():
-            snapshots = [found async for found in self._client.get_all(list(references), **_RPC)]
+            snapshots = [found async for found in self._client.get_all(list(references), **LIMITS)]
         by_path = {snapshot.reference.path: snapshot for snapshot in snapshots}
         return [by_path[reference.path] for reference in references]
 
     async def _run(self, query: AsyncQuery) -> list[_Snapshot]:
         async with _remote_call():
-            return [snapshot async for snapshot in query.stream(**_RPC)]
+            return [snapshot async for snapshot in query.stream(**LIMITS)]
+
+    async def _mark(self, target: Connection | Device, event: CallEvent) -> None:
+        collection = "devices" if isinstance(target, Device) else "connections"
+        try:
+            async with _conditional_write():
+                fields = {"servedSignal": event.signal_id}
+                await self._document(collection, target.id).update(fields, **LIMITS)
+        except StoreConflict:
+            log.info("served, and gone since", collection=collection)
 
     async def _delete_unchanged(self, reference: AsyncDocumentReference, version: Any) -> None:
         option = self._client.write_option(last_update_time=version)
         try:
-            async with _remote_call():
-                await reference.delete(option, **_RPC)
+            async with _conditional_write():
+                await reference.delete(option, **LIMITS)
         except StoreConflict:
             log.info("kept a device that registered again")
 
@@ -250,10 +245,23 @@ async def _remote_call() -> AsyncIterator[None]:
     """Turns the library's errors into ours."""
     try:
         yield
-    except (exceptions.FailedPrecondition, exceptions.NotFound) as error:
-        raise StoreConflict(str(error)) from error
     except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-        raise StoreUnavailable(str(error)) from error
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def _conditional_write() -> AsyncIterator[None]:
+    """A remote call that writes only if the document is as it was read."""
+    async with _remote_call():
+        try:
+            yield
+        # Aborted: a transaction of somebody else's holds the document. Nothing is written either.
+        except (
+            exceptions.FailedPrecondition,
+            exceptions.NotFound,
+            exceptions.Aborted,
+        ) as error:
+            raise StoreConflict(str(error)) from error
 
 
 def _call(snapshot: _Snapshot) -> StoredCall | None:

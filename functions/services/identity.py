@@ -15,6 +15,7 @@ from google.auth.credentials import AnonymousCredentials
 from functions.calls.call import UserId
 from functions.settings import Settings
 
+_CLOCK_SKEW_SECONDS = 10  # by which a token may seem to come from the future
 _TIMEOUT_SECONDS = 5.0  # of fetching Google's public keys, which are then kept for hours
 
 
@@ -53,7 +54,9 @@ class Identity:
     async def _claims(self, token: str) -> Mapping[str, Any]:
         try:
             # In a thread: when the keys are due again, the SDK fetches them without yielding.
-            claims: Mapping[str, Any] = await asyncio.to_thread(self._client.verify_id_token, token)
+            claims: Mapping[str, Any] = await asyncio.to_thread(
+                self._client.verify_id_token, token, clock_skew_seconds=_CLOCK_SKEW_SECONDS
+            )
             return claims
         except auth.CertificateFetchError as error:
             raise IdentityUnavailable(str(error)) from error

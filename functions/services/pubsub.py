@@ -6,21 +6,13 @@ waits 14 ms for company that never comes; the generated client under it does nei
 
 import grpc
 from google.api_core import exceptions
-from google.api_core.retry import AsyncRetry, if_exception_type
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
 from functions.calls.event import CallEvent, encode
+from functions.services.rpc import LIMITS
 from functions.settings import Settings
 from functions.telemetry import traceparent
-
-_TIMEOUT_SECONDS = 2.0
-_RETRY = AsyncRetry(
-    predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.InternalServerError),
-    initial=0.05,
-    maximum=0.5,
-    timeout=4.0,
-)
 
 
 class PublishFailed(Exception):
@@ -45,11 +37,9 @@ class Publisher:
             attributes["traceparent"] = trace
         message = PubsubMessage(data=encode(event), attributes=attributes)
         try:
-            await self._client.publish(
-                topic=self._topic, messages=[message], retry=_RETRY, timeout=_TIMEOUT_SECONDS
-            )
+            await self._client.publish(topic=self._topic, messages=[message], **LIMITS)
         except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-            raise PublishFailed(str(error)) from error
+            raise PublishFailed(f"{type(error).__name__}: {error}") from error
 
     async def warm_up(self) -> None:
         """Opens the channel, so that the first event need not wait for it."""

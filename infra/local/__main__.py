@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -115,7 +114,6 @@ async def _stay(arguments: argparse.Namespace) -> int:
     """Runs the stack until a signal ends it."""
     from infra.local import state
     from infra.local.functions import NotStarted
-    from infra.local.google import EmulatorError
     from infra.local.stack import Options, running
 
     folder = state.folder()
@@ -136,41 +134,37 @@ async def _stay(arguments: argparse.Namespace) -> int:
 
                     welcome(stack, options.logs)
                 await asyncio.Event().wait()
-    except OSError as error:
-        print(f"Can't listen on port {arguments.port}: {error.strerror}.", file=sys.stderr)
-        print("Choose another with --port, or --port 0 for any free one.", file=sys.stderr)
-        return 1
-    except (NotStarted, EmulatorError) as error:
+    except NotStarted as error:
         print(error, file=sys.stderr)
         return 1
+    except asyncio.CancelledError:  # which is how it is meant to end
+        return 0
     return 0
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    """Runs `work`; the first signal ends it in good order, further ones don't disturb that."""
+    """Runs `work`; the first signal ends it in good order, further ones don't disturb that.
+
+    What a signal interrupted has not succeeded: the status is the shell's for that signal.
+    """
+    received: list[signal.Signals] = []
 
     async def until_signalled() -> int:
         task = asyncio.create_task(work)
-        loop = asyncio.get_running_loop()
+
+        def cancel(number: signal.Signals) -> None:
+            if not received:
+                task.cancel()
+            received.append(number)
+
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, _cancel_once(task))
-        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+        try:
             return await task
-        return 0
+        except asyncio.CancelledError:
+            return 128 + received[0]
 
     return asyncio.run(until_signalled())
-
-
-def _cancel_once(task: asyncio.Task[int]) -> Any:
-    signalled = False
-
-    def cancel() -> None:
-        nonlocal signalled
-        if not signalled:
-            signalled = True
-            task.cancel()
-
-    return cancel
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from google.api_core.exceptions import InvalidArgument
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import AsyncClient, FieldFilter
 
@@ -21,22 +22,25 @@ class Calls:
         """Makes a call ring, also one that has ended before. Raises ValueError for a bad id."""
         if not call or "/" in call:
             raise ValueError("a call id must not be empty or contain a slash")
-        await (
-            self._client.collection("calls")
-            .document(call)
-            .set(
-                {
-                    "callerId": caller,
-                    "receiverId": receiver,
-                    "status": "ringing",
-                    "createdAt": datetime.now(UTC),
-                }
-            )
-        )
+        fields = {
+            "callerId": caller,
+            "receiverId": receiver,
+            "status": "ringing",
+            "createdAt": datetime.now(UTC),
+        }
+        try:
+            await self._client.collection("calls").document(call).set(fields)
+        except InvalidArgument as error:
+            raise ValueError(f"{call!r} can't be a call id: {error.message}") from error
 
     async def status(self, call: str) -> str:
         snapshot = await self._client.collection("calls").document(call).get()
         return str(snapshot.get("status"))
+
+    async def is_delivered(self, call: str) -> bool:
+        """Whether the call's event, if it had one, has reached all it could."""
+        entry = await self._client.collection("outbox").document(call).get()
+        return not entry.exists
 
     async def is_connected(self, user: str) -> bool:
         """Whether any socket of `user` is known."""

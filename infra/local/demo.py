@@ -104,13 +104,14 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
         start = perf_counter()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(sending.emit(case.flow.signal, callId=call))
+                tasks.create_task(_answered(case.flow, sending, call))
                 tasks.create_task(_pushed(case.flow, stack, call, start, arrivals))
                 if not case.leaves:
                     tasks.create_task(_told(case.flow, listening, call, start, arrivals))
+            await _delivered(calls, call)
         except* (TimeoutError, UnexpectedError) as errors:
             wrong = "; ".join(str(error) or "nothing came" for error in errors.exceptions)
-        if listening.untold():
+        if listening.untold() or len(stack.fcm.messages) > 1:
             wrong = "the event came more than once"
     status = await calls.status(call)
     if status != case.flow.status:
@@ -120,6 +121,12 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
 
 class UnexpectedError(Exception):
     """Something else came than what should have."""
+
+
+async def _answered(flow: Flow, sending: Phone, call: str) -> None:
+    verdict = await sending.emit(flow.signal, callId=call)
+    if (verdict["ok"], verdict["outcome"]) != (True, flow.status):
+        raise UnexpectedError(f"{flow.signal} was answered {verdict['outcome']}")
 
 
 async def _told(
@@ -134,10 +141,17 @@ async def _told(
 async def _pushed(
     flow: Flow, stack: Stack, call: str, start: float, arrivals: list[Arrival]
 ) -> None:
-    (message,) = await stack.fcm.wait_for(1, _PATIENCE_SECONDS)
+    message = (await stack.fcm.wait_for(1, _PATIENCE_SECONDS))[0]
     arrivals.append(Arrival(flow.push, _FCM, (perf_counter() - start) * 1000))
     if (message["data"]["type"], message["data"]["callId"]) != (flow.push, call):
         raise UnexpectedError(f"FCM was sent {message['data']}")
+
+
+async def _delivered(calls: Calls, call: str) -> None:
+    """Waits until nobody is at work on the event any more."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not await calls.is_delivered(call):  # noqa: ASYNC110 - Firestore tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def _disconnected(calls: Calls, user: str) -> None:

@@ -19,7 +19,7 @@ _PORTS = 3  # tries, as another process may take a free port before ours does
 
 
 class NotStarted(Exception):
-    """A function's process ended, or never answered; the message ends with what it printed."""
+    """Some part of the stack did not come up; the message is for the person who started it."""
 
 
 @asynccontextmanager

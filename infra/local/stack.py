@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,7 @@ from infra.local.apigateway import AccessKeys, ApiGateway
 from infra.local.aws import AwsCredentials, Trust
 from infra.local.fcm import FcmServer
 from infra.local.firestore import FirestoreServer
-from infra.local.functions import function
+from infra.local.functions import NotStarted, function
 from infra.local.pubsub import PubSubServer
 from infra.local.topology import TOPIC, create_subscriptions, routes
 
@@ -65,14 +65,17 @@ class Stack:
 async def running(options: Options) -> AsyncIterator[Stack]:
     """Starts the stack, and ends all of it on the way out.
 
-    Raises OSError when the port is taken and NotStarted when a function does not come up.
+    Raises NotStarted when the port is taken, or a function or an emulator does not come up.
     """
     async with AsyncExitStack() as parts:
         secret = secrets.token_urlsafe(32)
         urls: dict[str, str] = {}
         keys = AccessKeys() if options.signed else None
         api = ApiGateway(routes(lambda: urls["gateway"], secret), options.gateway, credentials=keys)
-        await api.start(port=options.port)
+        try:
+            await api.start(port=options.port)
+        except OSError as error:
+            raise NotStarted(f"Can't listen on port {options.port}: {error.strerror}.") from error
         parts.push_async_callback(api.stop)
         fcm = await parts.enter_async_context(FcmServer())
         firestore, pubsub = await _google_services(parts, options)
@@ -90,7 +93,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         }
         urls.update(await _start_functions(parts, values, options.logs))
         await create_subscriptions(pubsub, options.project, urls, options.backoff)
-        await _warm_up(urls[name] for name in ("gateway", "deliver", "push"))
+        await _warm_up(urls)
         parts.enter_context(_Scheduler(urls["sweep"], options.sweep_every))
         yield Stack(
             websocket=api.websocket_url,
@@ -106,10 +109,12 @@ async def running(options: Options) -> AsyncIterator[Stack]:
 async def _google_services(parts: AsyncExitStack, options: Options) -> tuple[str, str]:
     """The addresses of Firestore and Pub/Sub."""
     if options.google:
-        firestore, pubsub = await asyncio.gather(
-            parts.enter_async_context(google.firestore_emulator()),
-            parts.enter_async_context(google.pubsub_emulator(options.project)),
-        )
+        try:
+            # One after the other: of two at once, one that failed would leave the other behind.
+            firestore = await parts.enter_async_context(google.firestore_emulator())
+            pubsub = await parts.enter_async_context(google.pubsub_emulator(options.project))
+        except google.EmulatorError as error:
+            raise NotStarted(str(error)) from error
         return firestore, pubsub
     documents = await parts.enter_async_context(FirestoreServer())
     messages = await parts.enter_async_context(PubSubServer())
@@ -154,11 +159,17 @@ async def _start_functions(
     return {name: url for name, url in zip(names, started, strict=True) if isinstance(url, str)}
 
 
-async def _warm_up(urls: Iterable[str]) -> None:
+async def _warm_up(urls: Mapping[str, str]) -> None:
     """As Cloud Run's startup probe does, so that the first frame meets open channels."""
+
+    async def get(name: str, url: str) -> None:
+        try:
+            (await http.get(url)).raise_for_status()
+        except httpx.HTTPError as error:
+            raise NotStarted(f"{name} can't reach its services; its log says why.") from error
+
     async with httpx.AsyncClient(timeout=30) as http:
-        for response in await asyncio.gather(*map(http.get, urls)):
-            response.raise_for_status()
+        await asyncio.gather(*(get(name, url) for name, url in urls.items()))
 
 
 class _Scheduler:

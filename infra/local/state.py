@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.local.functions import ROOT
@@ -15,8 +15,8 @@ _ADDRESSES = "stack.json"
 
 def folder() -> Path:
     """This process's own folder, empty; those that ended stacks have left are removed."""
-    for left in _STACKS.glob("[0-9]*"):
-        if not _runs(int(left.name)) or left.name == str(os.getpid()):
+    for left in _STACKS.glob("*"):
+        if not _is_running(left) or left.name == str(os.getpid()):
             shutil.rmtree(left, ignore_errors=True)
     own = _STACKS / str(os.getpid())
     own.mkdir(parents=True)
@@ -27,7 +27,9 @@ def folder() -> Path:
 def kept(folder: Path, addresses: Mapping[str, str]) -> Iterator[None]:
     """Makes this process's stack the newest for as long as the block lasts."""
     file = folder / _ADDRESSES
-    file.write_text(json.dumps(addresses))
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(addresses))
+    draft.rename(file)  # so that nobody reads half of it
     try:
         yield
     finally:
@@ -36,20 +38,23 @@ def kept(folder: Path, addresses: Mapping[str, str]) -> Iterator[None]:
 
 def newest() -> dict[str, str] | None:
     """The addresses of the stack that was started last and still runs, if there is one."""
-    running = [file for file in _STACKS.glob(f"*/{_ADDRESSES}") if _runs(int(file.parent.name))]
-    if not running:
-        return None
-    addresses: dict[str, str] = json.loads(max(running, key=_started).read_text())
-    return addresses
+    running = filter(_is_running, _STACKS.glob("*"))
+    for file in sorted((folder / _ADDRESSES for folder in running), key=_started, reverse=True):
+        with suppress(FileNotFoundError):  # it is starting, or it has just ended
+            addresses: dict[str, str] = json.loads(file.read_text())
+            return addresses
+    return None
 
 
 def _started(file: Path) -> float:
-    return file.stat().st_mtime
+    return file.stat().st_mtime if file.exists() else 0
 
 
-def _runs(process: int) -> bool:
+def _is_running(folder: Path) -> bool:
+    if not folder.name.isdecimal():
+        return False
     try:
-        os.kill(process, 0)
+        os.kill(int(folder.name), 0)
     except ProcessLookupError:
         return False
     except PermissionError:

@@ -20,11 +20,14 @@ def welcome(stack: Stack, logs: Path) -> None:
     console.print("See it work, in two more terminals:\n")
     _step(console, "1. The receiver's phone", _phone(python, stack, "USR_2"))
     _step(console, "2. The caller's phone", _phone(python, stack, "USR_1"))
-    _step(console, "3. A call that rings", f"{python} -m infra.local call CALL_1 USR_1 USR_2")
-    frame = '{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": 1}'
-    _step(console, "4. The caller gives up: type this on the caller's phone", frame)
-    console.print("What phones without a socket were sent by FCM:\n")
-    console.print(f"   [cyan]curl {stack.fcm.url}/messages[/]\n")
+    register = '{"event": "device:register", "data": {"token": "T", "platform": "android"}}'
+    _step(console, "3. It wants to be pushed, too: type this on the receiver's phone", register)
+    _step(console, "4. A call that rings", f"{python} -m infra.local call CALL_1 USR_1 USR_2")
+    cancel = '{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": 1}'
+    _step(console, "5. The caller gives up: type this on the caller's phone", cancel)
+    _step(console, "6. What FCM was sent", f"curl {stack.fcm.url}/messages")
+    console.print("The receiver's phone has been told. End it with Ctrl-D and play 4 to 6 again")
+    console.print("with CALL_2: the push still comes.\n")
 
 
 def _phone(python: str, stack: Stack, user: str) -> str:

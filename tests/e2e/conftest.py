@@ -12,7 +12,8 @@ from infra.local import google
 from infra.local.calls import Calls, client_at
 from infra.local.stack import Options, Stack, running
 
-BACKOFF = (timedelta(milliseconds=100), timedelta(milliseconds=500))
+# Ten attempts in seven seconds instead of in a minute.
+BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
 
 
 @pytest.fixture(scope="session")
@@ -76,4 +77,11 @@ def _options(
     paths: pytest.TempPathFactory, *, google: bool = False, signed: bool = False
 ) -> Options:
     logs: Path = paths.mktemp("logs")
-    return Options(port=0, google=google, signed=signed, backoff=BACKOFF, logs=logs)
+    return Options(
+        port=0,
+        google=google,
+        signed=signed,
+        backoff=BACKOFF,
+        settings={"SWEEP_EVERY_SECONDS": "60"},  # one look a call
+        logs=logs,
+    )

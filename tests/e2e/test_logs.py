@@ -22,7 +22,8 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 async def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
     """What each function logs of a cancel, a refused handshake and some garbage."""
     folder: Path = tmp_path_factory.mktemp("logs")
-    async with running(Options(port=0, logs=folder)) as stack:
+    settings = {"SWEEP_EVERY_SECONDS": "60"}  # one look a call
+    async with running(Options(port=0, settings=settings, logs=folder)) as stack:
         calls = Calls(stack.firestore, stack.project)
         documents = client_at(stack.firestore, stack.project)
         await calls.ring("CALL_1", "USR_1", "USR_2")
@@ -70,13 +71,15 @@ def test_a_signal_is_logged_with_its_ids_outcome_and_latency(
     logs: Logs,
 ) -> None:
     (told,) = lines(logs, "gateway", "told")
-    assert told["callId"] == "CALL_1"
-    assert told["connectionId"]
-    assert isinstance(told["latencyMs"], int)
-    assert 0 <= told["latencyMs"] < 60_000
     assert (told["served"], told["unserved"]) == (1, 0)
-    (answered,) = lines(logs, "gateway", "signal")
-    assert (answered["signal"], answered["outcome"]) == ("call:cancel", "cancelled")
+    (verdict,) = [
+        line for line in lines(logs, "gateway", "verdict") if line["request"] == "call:cancel"
+    ]
+    for line in (told, verdict):
+        assert (line["callId"], line["outcome"]) == ("CALL_1", "cancelled")
+        assert line["connectionId"]
+        assert isinstance(line["latencyMs"], int)
+        assert 0 <= line["latencyMs"] < 60_000
 
 
 def test_the_signals_id_ties_all_functions_together(
@@ -93,8 +96,10 @@ def test_a_request_with_a_trace_is_logged_with_it(
     logs: Logs,
 ) -> None:
     (swept,) = lines(logs, "sweep", "swept")
+    (refused,) = lines(logs, "gateway", "wrong gateway secret")
     trace = "projects/unring-local/traces/0af7651916cd43dd8448eb211c80319c"
-    assert swept["logging.googleapis.com/trace"] == trace
+    for line in (swept, refused):
+        assert line["logging.googleapis.com/trace"] == trace
 
 
 def test_a_malformed_delivery_is_logged(logs: Logs) -> None:

@@ -102,8 +102,10 @@ async def test_one_line_of_json_tells_where_everything_is() -> None:
             verdict = await Phone(socket).emit("call:reject", callId="CALL_1")
             assert verdict["outcome"] == "rejected"
 
-        status, _, errors = await run("call", "CALL/1", "USR_1", "USR_2")
-        assert (status, "slash" in errors) == (1, True)
+        for bad in ("CALL/1", ".", "__x__"):
+            status, _, errors = await run("call", bad, "USR_1", "USR_2")
+            assert (status, "Traceback" in errors) == (1, False)
+            assert "call id" in errors
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -170,6 +172,16 @@ async def test_the_demo_holds() -> None:
     for line in ("Socket connected", "Socket disconnected", "App killed", "Call rejected"):
         assert line in output
     assert "All cases hold" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+async def test_a_demo_that_was_interrupted_has_not_succeeded(number: signal.Signals) -> None:
+    async with started("demo") as process:
+        assert process.stdout
+        await process.stdout.readuntil(b"Starting")
+        process.send_signal(number)
+        _, errors = await process.communicate()
+        assert (process.returncode, errors.decode()) == (128 + number, "")
 
 
 async def test_a_person_is_told_what_to_type_next() -> None:

@@ -15,10 +15,15 @@ class Journal(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self.entries: list[str] = []
         self._holds: dict[str, str] = {}
         self._lost: dict[str, int] = {}
+        self._failures: dict[str, list[grpc.StatusCode]] = {}
         self._starts: dict[str, asyncio.Event] = {}
 
     def hold(self, name: str, until: str) -> None:
         self._holds[name] = until
+
+    def fail(self, name: str, *codes: grpc.StatusCode) -> None:
+        """The next such RPCs are not served, but answered with these codes."""
+        self._failures.setdefault(name, []).extend(codes)
 
     def lose_reply(self, name: str) -> None:
         """The next such RPC is served, but its client never learns of it."""
@@ -59,7 +64,7 @@ class Journal(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _unary(self, name: str, serve: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         async def noted(request: Any, context: Any) -> Any:
-            await self._enter(name)
+            await self._enter(name, context)
             try:
                 response = await serve(request, context)
             finally:
@@ -73,15 +78,17 @@ class Journal(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _stream(self, name: str, serve: Callable[..., AsyncIterator[Any]]) -> Callable[..., Any]:
         async def noted(request: Any, context: Any) -> AsyncIterator[Any]:
-            await self._enter(name)
+            await self._enter(name, context)
             async for response in serve(request, context):
                 yield response
             self.end(name)
 
         return noted
 
-    async def _enter(self, name: str) -> None:
+    async def _enter(self, name: str, context: Any) -> None:
         self.start(name)
+        if codes := self._failures.get(name):
+            await context.abort(codes.pop(0), "as told")
         if until := self._holds.get(name):
             await self._started(until).wait()
 

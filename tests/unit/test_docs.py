@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.calls.signals import RULES
+from functions.calls.signals import RULES, Rule
 from functions.settings import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,10 +20,11 @@ def test_every_setting_is_documented(variable: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
-def test_every_signal_and_its_event_are_documented(rule: object) -> None:
+def test_every_signal_and_its_event_are_documented(rule: Rule) -> None:
     text = read("docs/protocol.md")
-    for name in (rule.signal, rule.event, rule.push_type, rule.default_reason):
-        assert name is None or f"`{name}`" in text
+    names = [rule.signal, rule.event, rule.default_reason]
+    for name in names + ([rule.push.type] if rule.push else []):
+        assert f"`{name}`" in text
 
 
 def test_the_readme_is_short() -> None:

@@ -22,8 +22,9 @@ ALLOWED = {
     "services": {"calls", "wire", "services", "settings", "telemetry"},
     "notification": {"calls", "wire", "services", "telemetry"},
     "delivery": {"calls", "services", "telemetry"},
+    "forwarded": {"calls"},
     "warmup": {"telemetry"},
-    "signaling": {"calls", "notification", "services", "telemetry"},
+    "signaling": {"calls", "notification", "services", "telemetry", "warmup"},
 }
 
 

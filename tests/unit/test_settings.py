@@ -47,7 +47,7 @@ def test_each_function_starts_with_what_it_reads_alone(function: str) -> None:
     "name", [variable.name for variable in VARIABLES if variable.need is Need.LOCAL]
 )
 def test_no_function_starts_in_the_cloud_with_an_emulator(function: str, name: str) -> None:
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingsError, match=f"{name} points at an emulator"):
         settings.load(function, {**GATEWAY, **IN_CLOUD, name: "127.0.0.1:8080"})
 
 
@@ -72,6 +72,9 @@ def test_a_role_is_of_no_use_without_its_region() -> None:
         ("EVENT_TTL_SECONDS", "-1"),
         ("EVENT_TTL_SECONDS", "nan"),
         ("DIRECT_POST_TIMEOUT_MS", "1e99"),
+        ("DIRECT_POST_TIMEOUT_MS", "1001"),
+        ("GATEWAY_SECRET", "it's 0123456789abcdef"),
+        ("GATEWAY_SECRET", "0123456789\tabcdef"),
         ("GATEWAY_SECRET", "0123456789,abcdef"),
         ("GATEWAY_SECRET_PREVIOUS", "kurz"),
     ],

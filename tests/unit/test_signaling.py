@@ -199,7 +199,8 @@ async def test_the_publish_does_not_wait_for_a_post_that_hangs(
 ) -> None:
     await connect(system.store, "tablet=", RECEIVER)
     connections.answers["tablet="] = [0]
-    assert (await system.send()).outcome == "cancelled"
+    async with asyncio.timeout(4):  # far more than its half second, less than the POST's own limit
+        assert (await system.send()).outcome == "cancelled"
     (made,) = await system.published()
     assert made.served == (f"{RECEIVER}=",)
 
@@ -231,6 +232,46 @@ async def test_a_commit_whose_reply_was_lost_is_our_own_success(
     assert system.journal.started.count("Commit") == 2
     assert len(connections.posts) == 1
     assert len(await system.published()) == 1
+
+
+async def test_a_call_that_keeps_changing_is_given_up_after_three_tries(system: System) -> None:
+    system.journal.fail("Commit", *[grpc.StatusCode.ABORTED] * 9)
+    verdict = await system.send()
+    assert (verdict.ok, verdict.outcome) == (False, "unavailable")
+    assert system.journal.started.count("Commit") == 3
+    assert await system.published() == []
+
+
+async def test_a_transaction_of_somebody_elses_is_waited_out(system: System) -> None:
+    system.journal.fail("Commit", grpc.StatusCode.ABORTED)
+    assert (await system.send()).outcome == "cancelled"
+    assert len(await system.published()) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ],
+)
+async def test_an_event_is_published_although_nobody_could_be_looked_up(
+    system: System, code: grpc.StatusCode
+) -> None:
+    system.journal.fail("RunQuery", code)
+    assert (await system.send()).outcome == "cancelled"
+    (made,) = await system.published()
+    assert made.served == ()
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED])
+async def test_a_firestore_that_refuses_us_is_unavailable(
+    system: System, code: grpc.StatusCode
+) -> None:
+    system.journal.fail("BatchGetDocuments", code)
+    assert (await system.send()).outcome == "unavailable"
 
 
 async def test_of_two_equal_frames_at_once_one_cancels_and_one_repeats(

@@ -13,7 +13,7 @@ from starlette.routing import Route as HttpRoute
 from websockets.asyncio.client import connect
 
 from functions.calls.call import ConnectionId
-from functions.services.apigateway import Gone, PostFailed, Sockets
+from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
 from functions.services.awscredentials import RoleCredentials
 from infra.local.apigateway import AccessKeys, ApiGateway, Route
 from infra.local.aws import AwsCredentials, Trust
@@ -113,12 +113,12 @@ async def test_credentials_about_to_expire_are_renewed_beside_the_post(api: Api)
 
 
 async def test_expired_credentials_are_not_used(api: Api) -> None:
-    trust = Trust(session_seconds=0.2)
+    trust = Trust(session_seconds=2)
     async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url) as client:
         sockets = await api.sockets(aws, trust)
         connection = ConnectionId(api.connected[0])
         await sockets.post(connection, "first")
-        await asyncio.sleep(0.25)  # the time itself is what is tested
+        await asyncio.sleep(2.1)  # the time itself is what is tested
         await sockets.post(connection, "second")
         assert [await client.recv(), await client.recv()] == ["first", "second"]
 
@@ -141,7 +141,32 @@ async def test_without_credentials_nothing_is_posted(api: Api, wrong: dict[str, 
             await sockets.post(ConnectionId(api.connected[0]), "x")
 
 
-@pytest.mark.parametrize("status", [400, 403, 413, 429, 500, 503])
+@pytest.mark.parametrize("status", [400, 413])
+async def test_what_will_never_be_taken_is_refused(
+    connections: ConnectionsServer, status: int
+) -> None:
+    connections.answers["c="] = [status]
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(Refused):
+            await Sockets(http, connections.url).post(ConnectionId("c="), "x")
+
+
+async def test_warming_up_fetches_credentials_and_posts_to_nobody(api: Api) -> None:
+    trust = Trust()
+    async with AwsCredentials(api.keys, trust) as aws:
+        await (await api.sockets(aws, trust)).warm_up()
+    assert api.keys.count() == 1
+
+
+async def test_warming_up_fails_where_api_gateway_is_not_reached_or_does_not_know_us(
+    api: Api,
+) -> None:
+    for url in (api.gateway.connections_url, "http://127.0.0.1:9/dev/@connections"):
+        with pytest.raises(PostFailed):
+            await Sockets(api.http, url).warm_up()
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 503])
 async def test_any_other_status_is_a_failure(connections: ConnectionsServer, status: int) -> None:
     connections.answers["c="] = [status]
     async with httpx.AsyncClient() as http:

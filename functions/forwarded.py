@@ -1,0 +1,97 @@
+"""What API Gateway forwards: who it is, and what it says of a request in its mapped headers."""
+
+import hmac
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers
+
+from functions.calls.call import ConnectionId, names_document
+
+
+class NotMapped(ValueError):
+    """A header that API Gateway maps is missing, comes twice or makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """One request of API Gateway's, as its routes' header mappings tell it."""
+
+    connection: ConnectionId
+    event_type: str  # CONNECT, MESSAGE or DISCONNECT
+    requested: datetime | None  # when API Gateway got it
+
+    @classmethod
+    def read(cls, headers: Headers) -> "Forwarded":
+        """Raises NotMapped."""
+        connection = _required(headers, "unring-connection-id")
+        if not names_document(connection):
+            raise NotMapped("unring-connection-id is no connection id")
+        return cls(
+            connection=ConnectionId(connection),
+            event_type=_required(headers, "unring-event-type"),
+            requested=_moment(_mapped(headers, "unring-request-time")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a client sends with its handshake."""
+
+    token: str | None
+    user: str | None  # who it says it is
+
+    @classmethod
+    def read(cls, headers: Headers) -> "Credentials":
+        """Raises NotMapped when one of them was given twice."""
+        bearer = _bearer(_single(headers, "unring-authorization"))
+        return cls(
+            token=bearer or _single(headers, "unring-token"),
+            user=_single(headers, "unring-user-id"),
+        )
+
+
+def is_from_api_gateway(headers: Headers, secrets: Collection[str]) -> bool:
+    """Whether the request carries one of the accepted `secrets`, compared in constant time."""
+    given = headers.getlist("unring-secret")
+    matches = [
+        hmac.compare_digest(secret.encode(), value.encode())
+        for secret in secrets
+        for value in given
+    ]
+    return len(given) == 1 and any(matches)
+
+
+def _required(headers: Headers, name: str) -> str:
+    value = _mapped(headers, name)
+    if value is None:
+        raise NotMapped(f"{name} is missing")
+    return value
+
+
+def _mapped(headers: Headers, name: str) -> str | None:
+    """A header that only API Gateway can know. A client that sends the same name as well makes it
+    come twice, or joined by a comma."""
+    value = _single(headers, name)
+    if value and "," in value:
+        raise NotMapped(f"{name} was given more than once")
+    return value
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    values = headers.getlist(name)
+    if len(values) > 1:
+        raise NotMapped(f"{name} was given more than once")
+    return values[0] if values and values[0] else None
+
+
+def _bearer(authorization: str | None) -> str | None:
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _moment(epoch_ms: str | None) -> datetime | None:
+    if epoch_ms is None or not epoch_ms.isdecimal() or len(epoch_ms) > len("1700000000000"):
+        return None
+    return datetime.fromtimestamp(int(epoch_ms) / 1000, UTC)
