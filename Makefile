@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo run bench test check unit format clean
+.PHONY: demo run bench test check unit format clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -29,6 +29,9 @@ unit: $(READY) ## the tests that take seconds
 format: $(READY) ## put the code into its format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+help: ## list what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 clean: ## remove what make made
 	rm -rf $(VENV) .unring .mypy_cache .ruff_cache .pytest_cache .hypothesis

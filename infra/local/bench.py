@@ -93,8 +93,8 @@ def _latencies(times: Mapping[str, list[float]]) -> Table:
     for column in ("p50", "p90", "p99", "max"):
         table.add_column(column, justify="right")
     titles = {
-        "event": "call:cancelled on the receiver's socket",
-        "verdict": "the verdict on the caller's socket",
+        "event": "call:cancelled at the receiver",
+        "verdict": "the verdict at the caller",
         "push": "call_cancelled at FCM",
     }
     for key, title in titles.items():
@@ -105,7 +105,7 @@ def _latencies(times: Mapping[str, list[float]]) -> Table:
 
 
 def _cold_starts(imports: Mapping[str, float]) -> Table:
-    table = Table(box=box.ROUNDED, title="What a cold start imports", title_style="bold")
+    table = Table(box=box.ROUNDED, title="Cold imports", title_style="bold")
     table.add_column("function")
     table.add_column("median", justify="right")
     for function, milliseconds in imports.items():

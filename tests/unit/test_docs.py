@@ -1,5 +1,6 @@
 """What the documentation must not forget."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ def test_every_signal_and_its_event_are_documented(rule: Rule) -> None:
     names = [rule.signal, rule.event, rule.default_reason]
     for name in names + ([rule.push.type] if rule.push else []):
         assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
+)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
 def test_the_readme_is_short() -> None:
