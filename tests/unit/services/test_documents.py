@@ -1,0 +1,52 @@
+"""What is read of our documents, and what of a document that lacks something."""
+
+import pytest
+
+from functions.services import documents
+from functions.services.documents import MalformedDocument
+from functions.wire.frames import FcmToken
+from tests.support.makers import now
+
+CALL = {"callerId": "USR_1", "receiverId": "USR_2", "status": "ringing"}
+CONNECTION = {"userId": "USR_1", "wire": "json", "connectedAt": now(), "expiresAt": now()}
+DEVICE = {"userId": "USR_1", "token": "T", "platform": "ios", "expiresAt": now()}
+
+
+def test_what_the_backend_adds_to_a_call_does_not_matter() -> None:
+    read = documents.read_call("CALL_1", {**CALL, "createdAt": now(), "video": True}, now())
+    assert (read.call.caller, read.call.receiver, read.call.status) == ("USR_1", "USR_2", "ringing")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [*((field, value) for field in CALL for value in (None, 7, "")), ("status", "dialling")],
+)
+def test_a_call_needs_its_parties_and_a_known_status(field: str, value: object) -> None:
+    with pytest.raises(MalformedDocument):
+        documents.read_call("CALL_1", {**CALL, field: value}, now())
+
+
+@pytest.mark.parametrize("field", CONNECTION)
+def test_a_connection_needs_all_its_fields(field: str) -> None:
+    documents.read_connection("c=", CONNECTION)
+    with pytest.raises(MalformedDocument):
+        documents.read_connection("c=", {**CONNECTION, field: None})
+
+
+@pytest.mark.parametrize("field", ["token", "platform", "expiresAt"])
+def test_a_device_needs_all_that_is_read_of_it(field: str) -> None:
+    documents.read_device("d", DEVICE, now())
+    with pytest.raises(MalformedDocument):
+        documents.read_device("d", {**DEVICE, field: None}, now())
+
+
+@pytest.mark.parametrize("fields", [{}, {"event": None}, {"event": {"name": "call:cancelled"}}])
+def test_an_outbox_entry_needs_its_event(fields: dict[str, object]) -> None:
+    with pytest.raises(MalformedDocument):
+        documents.read_outbox(fields)
+
+
+def test_a_device_is_named_after_the_hash_of_its_token() -> None:
+    assert documents.device_id(FcmToken("T")) == (
+        "e632b7095b0bf32c260fa4c539e9fd7b852d0de454e9be26f24d0d6f91d069d3"
+    )

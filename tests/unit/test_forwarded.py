@@ -1,0 +1,85 @@
+"""API Gateway's headers: what is believed, and what is refused."""
+
+from datetime import UTC, datetime
+
+import pytest
+from starlette.datastructures import Headers
+
+from functions.forwarded import Credentials, Forwarded, NotMapped, is_from_api_gateway
+
+GOOD = {
+    "unring-connection-id": "Dxe94t_sVUdIB2Q=",
+    "unring-event-type": "MESSAGE",
+    "unring-request-time": "1700000000123",
+}
+
+
+def headers(*more: tuple[str, str], **changes: str) -> Headers:
+    named = {**GOOD, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    pairs = [*named.items(), *more]
+    return Headers(raw=[(name.encode(), value.encode("latin-1")) for name, value in pairs])
+
+
+def test_a_request_is_what_its_mapped_headers_say() -> None:
+    forwarded = Forwarded.read(headers())
+    assert forwarded.connection == "Dxe94t_sVUdIB2Q="
+    assert forwarded.event_type == "MESSAGE"
+    assert forwarded.requested == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
+
+
+@pytest.mark.parametrize("name", ["unring-connection-id", "unring-event-type"])
+@pytest.mark.parametrize("value", ["", "a,b"])
+def test_a_header_that_is_missing_or_was_joined_is_refused(name: str, value: str) -> None:
+    with pytest.raises(NotMapped, match=name):
+        Forwarded.read(headers(**{name: value}))
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_header_that_comes_twice_is_refused(name: str) -> None:
+    with pytest.raises(NotMapped, match=name):
+        Forwarded.read(headers((name, GOOD[name])))
+
+
+@pytest.mark.parametrize("id", ["a/b", ".", "..", "__id__", "x" * 1501])
+def test_a_connection_id_that_names_no_document_is_refused(id: str) -> None:
+    with pytest.raises(NotMapped):
+        Forwarded.read(headers(unring_connection_id=id))
+
+
+@pytest.mark.parametrize("time", ["", "soon", "-1", "1e3", "9" * 40, "\xb2"])
+def test_a_time_that_makes_no_sense_is_not_known(time: str) -> None:
+    assert Forwarded.read(headers(unring_request_time=time)).requested is None
+
+
+def test_the_header_wins_over_the_query() -> None:
+    both = headers(unring_authorization="Bearer one", unring_token="two", unring_user_id="USR_1")
+    assert Credentials.read(both) == Credentials("one", "USR_1")
+    assert Credentials.read(headers(unring_token="two")) == Credentials("two", None)
+
+
+@pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic dXNlcg==", "one"])
+def test_an_authorization_that_is_no_bearer_token_is_none(value: str) -> None:
+    assert Credentials.read(headers(unring_authorization=value)) == Credentials(None, None)
+
+
+def test_a_user_id_may_hold_a_comma() -> None:
+    assert Credentials.read(headers(unring_user_id="a,b")).user == "a,b"
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        ([], False),
+        ([""], False),
+        (["current secret"], True),
+        (["previous secret"], True),
+        (["current secret "], False),
+        (["current secret", "current secret"], False),
+        (["current secret,current secret"], False),
+    ],
+)
+def test_one_of_two_secrets_opens_the_door(given: list[str], accepted: bool) -> None:
+    secret_headers = headers(*[("unring-secret", value) for value in given])
+    secrets = ["current secret", "previous secret"]
+    assert is_from_api_gateway(secret_headers, secrets) is accepted
+    assert not is_from_api_gateway(secret_headers, [])
