@@ -61,7 +61,8 @@ async def _message(forwarded: Forwarded, body: bytes) -> Response:
     """Always 200 with a frame: on anything else API Gateway sends one of its own."""
     match json.decode(body):
         case Malformed(field, message, ack):
-            log.info("frame", outcome="invalid", field=field)
+            latency = latency_ms(forwarded.requested, datetime.now(UTC))
+            log.info("frame", outcome="invalid", field=field, latencyMs=latency)
             answer = json.encode_answer(invalid(field, message), None, ack)
         case Event(request, ack):
             verdict = await _verdict(forwarded, request)

@@ -67,7 +67,7 @@ class Signaling:
         return (self._sockets.warm_up, self._publisher.warm_up)
 
     async def _decide(self, signal: Signal, received: Received) -> Verdict:
-        for commits_left in reversed(range(_COMMITS + 1)):
+        for attempt in range(_COMMITS + 1):
             loaded = await self._store.load(received.connection, signal.call_id, received.now)
             if loaded.sender is None:
                 return UNKNOWN_CONNECTION
@@ -78,18 +78,18 @@ class Signaling:
                 await self._tell(event, await self._look_up(event), signal, received)
                 return Verdict(ok=True, outcome=signal.rule.to)
             verdict = decide(stored.call if stored else None, signal, loaded.sender.user)
-            match verdict.effect:
-                case Effect.COMMIT if stored and commits_left:
-                    event = self._event(stored, signal, received)
-                    try:
-                        connections = await self._commit(stored, signal, event)
-                    except StoreConflict:
-                        continue
-                    await self._tell(event, connections, signal, received)
-                case Effect.REPUBLISH if loaded.pending:
-                    await self._publisher.publish(loaded.pending.served_to(None))
-                case Effect.COMMIT:
-                    break
+            if verdict.effect is Effect.REPUBLISH and loaded.pending:
+                await self._publisher.publish(loaded.pending.served_to(None))
+            if verdict.effect is not Effect.COMMIT or stored is None:
+                return verdict
+            if attempt == _COMMITS:
+                break
+            event = self._event(stored, signal, received)
+            try:
+                connections = await self._commit(stored, signal, event)
+            except StoreConflict:
+                continue
+            await self._tell(event, connections, signal, received)
             return verdict
         raise StoreUnavailable(f"{_COMMITS} conflicts in a row")
 
