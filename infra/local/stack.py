@@ -1,6 +1,7 @@
 """The whole system on one machine: the deployed functions, and the clouds' services around them."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -75,7 +76,10 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         try:
             await api.start(port=options.port)
         except OSError as error:
-            raise NotStarted(f"Can't listen on port {options.port}: {error.strerror}.") from error
+            raise NotStarted(
+                f"Can't listen on port {options.port}: {os.strerror(error.errno or 0)}.\n"
+                "Choose another with --port, or PORT=… of make run; 0 takes a free one."
+            ) from error
         parts.push_async_callback(api.stop)
         fcm = await parts.enter_async_context(FcmServer())
         firestore, pubsub = await _google_services(parts, options)

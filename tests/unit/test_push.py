@@ -60,6 +60,8 @@ async def test_a_cancel_reaches_all_devices_as_data_alone(
         "apns-collapse-id": CALL,
         "apns-expiration": str(int(made.expires.timestamp())),
     }
+    assert message["webpush"]["headers"]["Urgency"] == "high"
+    assert 55 <= int(message["webpush"]["headers"]["TTL"]) <= 60
     assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
 
 
