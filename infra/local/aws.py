@@ -4,10 +4,10 @@ GET /computeMetadata/v1/instance/service-accounts/default/identity answers the s
 token; AssumeRoleWithWebIdentity turns it into access keys that the local API Gateway accepts.
 """
 
-import asyncio
 import re
 import secrets
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -16,9 +16,12 @@ from urllib.parse import parse_qs
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import jwt
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import request_response
 
-from infra.local.apigateway.http1 import HttpConnection, Request, Response
 from infra.local.apigateway.sigv4 import AccessKeys
+from infra.local.http import serving
 
 _IDENTITY_PATH = "/computeMetadata/v1/instance/service-accounts/default/identity"
 _ISSUER = "https://accounts.google.com"
@@ -72,78 +75,53 @@ class IssuedKey:
 class AwsCredentials:
     """Both services; every access key that is issued is added to `keys`.
 
-    Use as `async with`, or start() and stop().
+    An async context that listens on a free port while it lasts.
     """
 
     def __init__(self, keys: AccessKeys, trust: Trust = Trust()) -> None:
         self._keys = keys
         self._trust = trust
         self._signing_key = secrets.token_bytes(32)
-        self._serving: set[asyncio.Task[None]] = set()
-
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 picks a free one. Raises OSError when the port is taken."""
-        self._server = await asyncio.start_server(self._accept, host, port)
-        self._host = host
-
-    async def stop(self) -> None:
-        self._server.close()
-        serving = list(self._serving)
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        server = serving(request_response(self._answer), lifespan="off")
+        self._url = await self._stack.enter_async_context(server)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        await self._stack.aclose()
 
     @property
     def port(self) -> int:
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return int(self._url.rpartition(":")[2])
 
     @property
     def metadata_host(self) -> str:
         """As GCE_METADATA_HOST has it: host and port, no scheme."""
-        return f"{self._host}:{self.port}"
+        return self._url.removeprefix("http://")
 
     @property
     def sts_url(self) -> str:
-        return f"http://{self._host}:{self.port}"
+        return self._url
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        http = HttpConnection(reader, writer)
-        try:
-            while (request := await http.next_request()) is not None:
-                await http.respond(self._answer(request))
-        except ConnectionError:
-            # The client is gone; there is nobody to answer.
-            return
-        finally:
-            writer.close()
-
-    def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response:
         """Where every request enters."""
-        if request.path.startswith("/computeMetadata/"):
+        path = request.url.path
+        if path.startswith("/computeMetadata/"):
             return self._metadata(request)
-        if request.path == "/" and request.method in ("GET", "POST"):
-            return self._sts(request)
-        return Response(HTTPStatus.NOT_FOUND)
+        if path == "/" and request.method == "GET":
+            return self._sts(request.url.query)
+        if path == "/" and request.method == "POST":
+            return self._sts((await request.body()).decode("latin-1"))
+        return Response(status_code=HTTPStatus.NOT_FOUND)
 
     def _metadata(self, request: Request) -> Response:
-        if request.header("metadata-flavor") != "Google":
+        if request.headers.get("metadata-flavor") != "Google":
             return _metadata_text(HTTPStatus.FORBIDDEN, "Missing Metadata-Flavor:Google header.")
-        if request.path != _IDENTITY_PATH or request.method != "GET":
+        if request.url.path != _IDENTITY_PATH or request.method != "GET":
             return _metadata_text(HTTPStatus.NOT_FOUND, "Not Found")
-        query = _parameters(request.query)
+        query = request.query_params
         if not query.get("audience"):
             return _metadata_text(HTTPStatus.BAD_REQUEST, "non-empty audience parameter required")
         full = query.get("format") == "full"
@@ -164,9 +142,8 @@ class AwsCredentials:
         # Google signs with RS256; only this very server has to verify it, so HS256 will do.
         return jwt.encode(claims, self._signing_key, algorithm="HS256")
 
-    def _sts(self, request: Request) -> Response:
-        source = request.body.decode("latin-1") if request.method == "POST" else request.query
-        parameters = _parameters(source)
+    def _sts(self, form: str) -> Response:
+        parameters = {name: values[-1] for name, values in parse_qs(form).items()}
         try:
             claims = self._check(parameters)
         except StsError as error:
@@ -240,13 +217,9 @@ def _invalid(message: str) -> StsError:
     return StsError(400, "ValidationError", message)
 
 
-def _parameters(encoded: str) -> dict[str, str]:
-    return {name: values[-1] for name, values in parse_qs(encoded).items()}
-
-
 def _metadata_text(status: int, text: str) -> Response:
-    headers = (("metadata-flavor", "Google"), ("content-type", "text/html"))
-    return Response(status, headers, text.encode())
+    headers = {"Metadata-Flavor": "Google", "Content-Type": "text/html"}
+    return Response(text, status, headers)
 
 
 def _credentials_document(
@@ -284,4 +257,4 @@ def _add(parent: Element, **texts: str) -> None:
 
 
 def _xml(status: int, document: Element) -> Response:
-    return Response(status, (("content-type", "text/xml"),), tostring(document))
+    return Response(tostring(document), status, {"Content-Type": "text/xml"})

@@ -73,11 +73,9 @@ def parse(body: bytes) -> SendRequest:
         raise InvalidMessage([Violation("message", "The message is not set.")], by_fcm=True)
     targets = [name for name in _TARGETS if message.get(name) is not None]
     if len(targets) > 1:
-        text = (
-            f"Invalid value at 'message' (oneof), oneof field 'target' is already set. "
-            f"Cannot set '{targets[1]}'"
-        )
-        raise InvalidMessage([Violation("message", text)], by_fcm=False)
+        text = f"oneof field 'target' is already set. Cannot set '{targets[1]}'"
+        wrong = [Violation("message", f"Invalid value at 'message' (oneof), {text}")]
+        raise InvalidMessage(wrong, by_fcm=False)
     if wrong := list(_refusals(message)):
         raise InvalidMessage(wrong, by_fcm=True)
     device = message.get("token") or message.get("fid")
@@ -161,44 +159,35 @@ def _mistyped(value: object, path: str, expected: str) -> Violation:
     return Violation(path, f"Invalid value at '{path}' ({expected}){shown}")
 
 
-def _text(value: object, path: str) -> Iterator[Violation]:
-    if not isinstance(value, str):
-        yield _mistyped(value, path, "TYPE_STRING")
+def _scalar(expected: str, fits: Callable[[object], bool]) -> _Kind:
+    """Anything that `fits`; `expected` is what Google's answer calls it."""
 
+    def check(value: object, path: str) -> Iterator[Violation]:
+        if not fits(value):
+            yield _mistyped(value, path, expected)
 
-def _flag(value: object, path: str) -> Iterator[Violation]:
-    if not isinstance(value, bool):
-        yield _mistyped(value, path, "TYPE_BOOL")
-
-
-def _int32(value: object, path: str) -> Iterator[Violation]:
-    if not isinstance(value, int) or isinstance(value, bool) or not -(2**31) <= value < 2**31:
-        yield _mistyped(value, path, "TYPE_INT32")
-
-
-def _float(value: object, path: str) -> Iterator[Violation]:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        yield _mistyped(value, path, "TYPE_FLOAT")
-
-
-def _duration(value: object, path: str) -> Iterator[Violation]:
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        yield _mistyped(value, path, "type.googleapis.com/google.protobuf.Duration")
-
-
-def _any_object(value: object, path: str) -> Iterator[Violation]:
-    if not isinstance(value, dict):
-        yield _mistyped(value, path, "type.googleapis.com/google.protobuf.Struct")
+    return check
 
 
 def _one_of(name: str, *values: str) -> _Kind:
     """An enum; Google's JSON takes its values in any case, and the SDKs send "high"."""
+    return _scalar(
+        f"type.googleapis.com/google.firebase.fcm.v1.{name}",
+        lambda value: isinstance(value, str) and value.upper() in values,
+    )
 
-    def check(value: object, path: str) -> Iterator[Violation]:
-        if not isinstance(value, str) or value.upper() not in values:
-            yield _mistyped(value, path, f"type.googleapis.com/google.firebase.fcm.v1.{name}")
 
-    return check
+_text = _scalar("TYPE_STRING", lambda value: isinstance(value, str))
+_flag = _scalar("TYPE_BOOL", lambda value: isinstance(value, bool))
+_int32 = _scalar("TYPE_INT32", lambda value: type(value) is int and -(2**31) <= value < 2**31)
+_float = _scalar("TYPE_FLOAT", lambda value: type(value) in (int, float))
+_duration = _scalar(
+    "type.googleapis.com/google.protobuf.Duration",
+    lambda value: isinstance(value, str) and _DURATION.fullmatch(value) is not None,
+)
+_any_object = _scalar(
+    "type.googleapis.com/google.protobuf.Struct", lambda value: isinstance(value, dict)
+)
 
 
 def _list_of(kind: _Kind) -> _Kind:
@@ -220,7 +209,9 @@ def _texts_by_key(value: object, path: str) -> Iterator[Violation]:
         yield from _text(item, f"{path}[{index}].value")
 
 
-def _object(**fields: _Kind) -> _Kind:
+def _object(texts: str = "", **others: _Kind) -> _Kind:
+    """A message; `texts` are the names of its text fields, separated by spaces."""
+    fields = {**dict.fromkeys(texts.split(), _text), **others}
     spelled = {spelling: name for name in fields for spelling in (name, _camel(name))}
 
     def check(value: object, path: str) -> Iterator[Violation]:
@@ -239,24 +230,14 @@ def _object(**fields: _Kind) -> _Kind:
     return check
 
 
-_NOTIFICATION = _object(title=_text, body=_text, image=_text)
+_NOTIFICATION = _object("title body image")
 _COLOR = _object(red=_float, green=_float, blue=_float, alpha=_float)
 _ANDROID_NOTIFICATION = _object(
-    title=_text,
-    body=_text,
-    icon=_text,
-    color=_text,
-    sound=_text,
-    tag=_text,
-    click_action=_text,
-    body_loc_key=_text,
+    "title body icon color sound tag click_action body_loc_key title_loc_key channel_id ticker"
+    " event_time image",
     body_loc_args=_list_of(_text),
-    title_loc_key=_text,
     title_loc_args=_list_of(_text),
-    channel_id=_text,
-    ticker=_text,
     sticky=_flag,
-    event_time=_text,
     local_only=_flag,
     notification_priority=_one_of(
         "AndroidNotification.NotificationPriority",
@@ -276,49 +257,43 @@ _ANDROID_NOTIFICATION = _object(
     ),
     notification_count=_int32,
     light_settings=_object(color=_COLOR, light_on_duration=_duration, light_off_duration=_duration),
-    image=_text,
     bypass_proxy_notification=_flag,
     proxy=_one_of(
         "AndroidNotification.Proxy", "PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"
     ),
 )
 _ANDROID = _object(
-    collapse_key=_text,
+    "collapse_key restricted_package_name",
     priority=_one_of("AndroidMessagePriority", "NORMAL", "HIGH"),
     ttl=_duration,
-    restricted_package_name=_text,
     data=_texts_by_key,
     notification=_ANDROID_NOTIFICATION,
-    fcm_options=_object(analytics_label=_text),
+    fcm_options=_object("analytics_label"),
     direct_boot_ok=_flag,
     bandwidth_constrained_ok=_flag,
     restricted_satellite_ok=_flag,
 )
 _APNS = _object(
+    "live_activity_token",
     headers=_texts_by_key,
     payload=_any_object,
-    fcm_options=_object(analytics_label=_text, image=_text),
-    live_activity_token=_text,
+    fcm_options=_object("analytics_label image"),
 )
 _WEBPUSH = _object(
     headers=_texts_by_key,
     data=_texts_by_key,
     notification=_any_object,
-    fcm_options=_object(link=_text, analytics_label=_text),
+    fcm_options=_object("link analytics_label"),
 )
 _REQUEST = _object(
     validate_only=_flag,
     message=_object(
-        name=_text,
+        "name token fid topic condition",
         data=_texts_by_key,
         notification=_NOTIFICATION,
         android=_ANDROID,
         webpush=_WEBPUSH,
         apns=_APNS,
-        fcm_options=_object(analytics_label=_text),
-        token=_text,
-        fid=_text,
-        topic=_text,
-        condition=_text,
+        fcm_options=_object("analytics_label"),
     ),
 )

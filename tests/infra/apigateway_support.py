@@ -1,15 +1,13 @@
 """What the tests of the local API Gateway share: a backend on a real port, and clients for it."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import pytest
-import uvicorn
 from botocore.config import Config
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -20,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from infra.local.apigateway import AccessKeys, ApiGateway, Options, Route
+from infra.local.http import serving
 
 MAPPED = {
     "integration.request.header.Test-Connection-Id": "context.connectionId",
@@ -58,21 +57,6 @@ async def echo(seen: Seen) -> Response:
     return Response(seen.body)
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Signals belong to the test run.
-        yield
-
-
 class Backend:
     """An HTTP server that records what it is sent and answers as it is told."""
 
@@ -95,19 +79,9 @@ class Backend:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Backend"]:
         routes = [HttpRoute("/{path:path}", self._handle, methods=["POST"])]
-        config = uvicorn.Config(
-            Starlette(routes=routes), port=0, log_level="warning", lifespan="off"
-        )
-        server = _Server(config)
-        task = asyncio.create_task(server.serve())
-        await server.ready.wait()
-        self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/function"
-        try:
+        async with serving(Starlette(routes=routes), grace=0) as url:
+            self.url = f"{url}/function"
             yield self
-        finally:
-            server.should_exit = True
-            server.force_exit = True
-            await task
 
     async def _handle(self, request: Request) -> Response:
         body = await request.body()

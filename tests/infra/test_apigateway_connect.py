@@ -3,7 +3,6 @@
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -19,17 +18,7 @@ from tests.infra.apigateway_support import (
     running_gateway,
 )
 
-
-@pytest.fixture(scope="module")
-async def running_backend() -> AsyncIterator[Backend]:
-    async with Backend().running() as backend:
-        yield backend
-
-
-@pytest.fixture
-def backend(running_backend: Backend) -> Backend:
-    running_backend.reset()
-    return running_backend
+pytest_plugins = ["tests.infra.apigateway_fixtures"]
 
 
 async def test_connect_posts_the_handshake_with_an_empty_body(backend: Backend) -> None:

@@ -25,17 +25,7 @@ from tests.infra.apigateway_support import (
     running_gateway,
 )
 
-
-@pytest.fixture(scope="module")
-async def running_backend() -> AsyncIterator[Backend]:
-    async with Backend().running() as backend:
-        yield backend
-
-
-@pytest.fixture
-def backend(running_backend: Backend) -> Backend:
-    running_backend.reset()
-    return running_backend
+pytest_plugins = ["tests.infra.apigateway_fixtures"]
 
 
 @pytest.fixture

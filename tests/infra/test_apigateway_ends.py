@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -22,17 +21,7 @@ from tests.infra.apigateway_support import (
     running_gateway,
 )
 
-
-@pytest.fixture(scope="module")
-async def running_backend() -> AsyncIterator[Backend]:
-    async with Backend().running() as backend:
-        yield backend
-
-
-@pytest.fixture
-def backend(running_backend: Backend) -> Backend:
-    running_backend.reset()
-    return running_backend
+pytest_plugins = ["tests.infra.apigateway_fixtures"]
 
 
 async def test_a_ping_is_answered(backend: Backend) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 from starlette.responses import Response
@@ -21,17 +20,7 @@ from tests.infra.apigateway_support import (
     running_gateway,
 )
 
-
-@pytest.fixture(scope="module")
-async def running_backend() -> AsyncIterator[Backend]:
-    async with Backend().running() as backend:
-        yield backend
-
-
-@pytest.fixture
-def backend(running_backend: Backend) -> Backend:
-    running_backend.reset()
-    return running_backend
+pytest_plugins = ["tests.infra.apigateway_fixtures"]
 
 
 async def test_a_message_reaches_the_backend_raw_without_client_headers(backend: Backend) -> None:

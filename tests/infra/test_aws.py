@@ -28,7 +28,7 @@ IDENTITY = "/computeMetadata/v1/instance/service-accounts/default/identity"
 FLAVOR = {"Metadata-Flavor": "Google"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def aws() -> AsyncIterator[AwsCredentials]:
     async with AwsCredentials(AccessKeys()) as aws:
         yield aws

@@ -1,55 +1,24 @@
 """The API of the embedded Pub/Sub, as its unmodified clients see it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
 from infra.local.pubsub import PubSubServer
+from tests.infra.pubsub_support import PULL, TOPIC, clients_at, message
 
-TOPIC = "projects/unring/topics/call-events"
-PULL = "projects/unring/subscriptions/pull"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[PubSubServer]:
-    # A 10 s ack deadline, the shortest there is, passes in 0.1 s.
-    async with PubSubServer(second=0.01) as server:
-        yield server
-
-
-@pytest.fixture
-async def publisher(server: PubSubServer) -> AsyncIterator[PublisherAsyncClient]:
-    async with grpc.aio.insecure_channel(server.address) as channel:
-        client = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
-        await client.create_topic(name=TOPIC)
-        yield client
-
-
-@pytest.fixture
-async def subscriber(server: PubSubServer) -> AsyncIterator[SubscriberAsyncClient]:
-    # gRPC's own limit of 4 MB is lifted, as it is in the channel that the client makes by itself.
-    options = [("grpc.max_receive_message_length", -1)]
-    async with grpc.aio.insecure_channel(server.address, options) as channel:
-        yield SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
+pytest_plugins = ["tests.infra.pubsub_fixtures"]
 
 
 @pytest.fixture
 async def pulling(publisher: PublisherAsyncClient, subscriber: SubscriberAsyncClient) -> str:
     await subscriber.create_subscription(name=PULL, topic=TOPIC)
     return PULL
-
-
-def message(data: bytes = b"x", **attributes: str) -> types.PubsubMessage:
-    return types.PubsubMessage(data=data, attributes=attributes)
 
 
 async def test_the_clients_of_google_cloud_find_it_by_the_emulator_variable(
@@ -382,18 +351,14 @@ async def test_a_pull_gives_no_more_than_was_asked_for(
     assert counts == [2, 1]
 
 
-async def test_a_waiting_pull_gets_what_is_published_meanwhile(
-    publisher: PublisherAsyncClient, subscriber: SubscriberAsyncClient
-) -> None:
+async def test_a_waiting_pull_gets_what_is_published_meanwhile() -> None:
     server = PubSubServer()  # with seconds of full length, so that the pull does wait
-    async with server, grpc.aio.insecure_channel(server.address) as channel:
-        sender = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
-        reader = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
-        await sender.create_topic(name=TOPIC)
-        await reader.create_subscription(name=PULL, topic=TOPIC)
-        waiting = asyncio.ensure_future(reader.pull(subscription=PULL, max_messages=1))
+    async with server, clients_at(server.address) as (publisher, subscriber):
+        await publisher.create_topic(name=TOPIC)
+        await subscriber.create_subscription(name=PULL, topic=TOPIC)
+        waiting = asyncio.ensure_future(subscriber.pull(subscription=PULL, max_messages=1))
         await asyncio.wait([waiting], timeout=0.05)
-        await sender.publish(topic=TOPIC, messages=[message(b"news")])
+        await publisher.publish(topic=TOPIC, messages=[message(b"news")])
         pulled = await asyncio.wait_for(waiting, 5)
         assert [each.message.data for each in pulled.received_messages] == [b"news"]
 

@@ -7,16 +7,14 @@ import re
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,11 +23,12 @@ from starlette.routing import Route
 from infra.local.http import serving
 from infra.local.pubsub import PubSubServer
 from infra.local.pubsub.subscription import backoff
+from tests.infra.pubsub_support import PULL, TOPIC, clients_at, message
 
-TOPIC = "projects/unring/topics/call-events"
+pytest_plugins = ["tests.infra.pubsub_fixtures"]
+
 GRAVE = "projects/unring/topics/dead-letters"
 PUSH = "projects/unring/subscriptions/push"
-PULL = "projects/unring/subscriptions/pull"
 TINY = types.RetryPolicy(
     minimum_backoff=timedelta(milliseconds=10), maximum_backoff=timedelta(milliseconds=20)
 )
@@ -84,61 +83,61 @@ def receivers(all_receivers: Receivers) -> Receivers:
     return all_receivers
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[PubSubServer]:
-    # A 10 s ack deadline, the shortest there is, passes in 0.1 s.
-    async with PubSubServer(second=0.01) as server:
-        yield server
-
-
-@pytest.fixture
-async def publisher(server: PubSubServer) -> AsyncIterator[PublisherAsyncClient]:
-    async with grpc.aio.insecure_channel(server.address) as channel:
-        client = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
-        await client.create_topic(name=TOPIC)
-        yield client
-
-
-@pytest.fixture
-async def subscriber(server: PubSubServer) -> AsyncIterator[SubscriberAsyncClient]:
-    async with grpc.aio.insecure_channel(server.address) as channel:
-        yield SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
-
-
 def subscription(endpoint: str, name: str = PUSH, **settings: Any) -> types.Subscription:
     return types.Subscription(
         {"name": name, "topic": TOPIC, "push_config": {"push_endpoint": endpoint}, **settings}
     )
 
 
-def message(data: bytes = b"x", **attributes: str) -> types.PubsubMessage:
-    return types.PubsubMessage(data=data, attributes=attributes)
+@dataclass(frozen=True)
+class Pushing:
+    """The embedded Pub/Sub, its clients, and the endpoints it pushes to."""
+
+    server: PubSubServer
+    publisher: PublisherAsyncClient
+    subscriber: SubscriberAsyncClient
+    receivers: Receivers
+
+    async def subscribe(self, endpoint: str = "a", name: str = PUSH, **settings: Any) -> None:
+        """Creates a subscription that pushes to the receiver called `endpoint`."""
+        await self.subscriber.create_subscription(
+            subscription(f"{self.receivers.url}/{endpoint}", name, **settings)
+        )
+
+    async def publish(self, *messages: types.PubsubMessage) -> list[str]:
+        """Gives the ids of the messages."""
+        sent = await self.publisher.publish(topic=TOPIC, messages=messages)
+        return list(sent.message_ids)
+
+    async def settled(self) -> None:
+        async with asyncio.timeout(10):
+            await self.server.idle()
 
 
-async def settled(server: PubSubServer) -> None:
-    async with asyncio.timeout(10):
-        await server.idle()
-
-
-async def test_a_push_is_the_wrapped_message_of_the_real_service(
+@pytest.fixture
+def pushing(
     server: PubSubServer,
     publisher: PublisherAsyncClient,
     subscriber: SubscriberAsyncClient,
     receivers: Receivers,
+) -> Pushing:
+    return Pushing(server, publisher, subscriber, receivers)
+
+
+async def test_a_push_is_the_wrapped_message_of_the_real_service(
+    pushing: Pushing, receivers: Receivers
 ) -> None:
-    await subscriber.create_subscription(subscription(f"{receivers.url}/a"))
+    await pushing.subscribe()
     before = datetime.now(UTC)
-    sent = await publisher.publish(
-        topic=TOPIC, messages=[message(b'{"a": "\xc3\xa9"}', event="call:cancelled")]
-    )
+    (sent,) = await pushing.publish(message(b'{"a": "\xc3\xa9"}', event="call:cancelled"))
     (body,) = await receivers.wait_for("a", 1)
     time = body["message"]["publishTime"]
     assert body == {
         "message": {
             "attributes": {"event": "call:cancelled"},
             "data": base64.b64encode(b'{"a": "\xc3\xa9"}').decode(),
-            "messageId": sent.message_ids[0],
-            "message_id": sent.message_ids[0],
+            "messageId": sent,
+            "message_id": sent,
             "publishTime": time,
             "publish_time": time,
         },
@@ -150,12 +149,10 @@ async def test_a_push_is_the_wrapped_message_of_the_real_service(
     assert "authorization" not in receivers.headers["a"][0]
 
 
-async def test_a_push_leaves_out_what_is_empty(
-    publisher: PublisherAsyncClient, subscriber: SubscriberAsyncClient, receivers: Receivers
-) -> None:
-    await subscriber.create_subscription(subscription(f"{receivers.url}/a"))
-    await publisher.publish(topic=TOPIC, messages=[message(b"", a="1")])
-    await publisher.publish(topic=TOPIC, messages=[message(b"x")])
+async def test_a_push_leaves_out_what_is_empty(pushing: Pushing, receivers: Receivers) -> None:
+    await pushing.subscribe()
+    await pushing.publish(message(b"", a="1"))
+    await pushing.publish(message(b"x"))
     bodies = await receivers.wait_for("a", 2)
     assert sorted(
         ("data" in each["message"], "attributes" in each["message"]) for each in bodies
@@ -167,107 +164,83 @@ async def test_a_push_leaves_out_what_is_empty(
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 async def test_these_statuses_acknowledge(
-    status: int,
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    status: int, pushing: Pushing, receivers: Receivers
 ) -> None:
-    await subscriber.create_subscription(subscription(f"{receivers.url}/a"))
+    await pushing.subscribe()
     receivers.plans["a"] = [status]
-    await publisher.publish(topic=TOPIC, messages=[message()])
-    await settled(server)
+    await pushing.publish(message())
+    await pushing.settled()
     assert len(receivers.bodies["a"]) == 1
 
 
 @pytest.mark.parametrize("status", [203, 205, 302, 400, 404, 429, 500, 503])
 async def test_every_other_status_is_a_nack(
-    status: int,
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    status: int, pushing: Pushing, receivers: Receivers
 ) -> None:
-    await subscriber.create_subscription(subscription(f"{receivers.url}/a", retry_policy=TINY))
+    await pushing.subscribe(retry_policy=TINY)
     receivers.plans["a"] = [status]
-    await publisher.publish(topic=TOPIC, messages=[message()])
-    await settled(server)
+    await pushing.publish(message())
+    await pushing.settled()
     first, second = receivers.bodies["a"]
     assert first == second
 
 
 async def test_attempts_are_counted_when_there_is_a_dead_letter_policy(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    pushing: Pushing, receivers: Receivers
 ) -> None:
-    await publisher.create_topic(name=GRAVE)
+    await pushing.publisher.create_topic(name=GRAVE)
     policy = types.DeadLetterPolicy(dead_letter_topic=GRAVE)
-    await subscriber.create_subscription(
-        subscription(f"{receivers.url}/a", retry_policy=TINY, dead_letter_policy=policy)
-    )
+    await pushing.subscribe(retry_policy=TINY, dead_letter_policy=policy)
     receivers.plans["a"] = [500, 429]
-    await publisher.publish(topic=TOPIC, messages=[message()])
-    await settled(server)
+    await pushing.publish(message())
+    await pushing.settled()
     assert [each["deliveryAttempt"] for each in receivers.bodies["a"]] == [1, 2, 3]
 
 
 async def test_no_answer_within_the_ack_deadline_is_a_nack(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    pushing: Pushing, receivers: Receivers
 ) -> None:
-    await subscriber.create_subscription(subscription(f"{receivers.url}/a", retry_policy=TINY))
+    await pushing.subscribe(retry_policy=TINY)
     receivers.plans["a"] = [HANG]
-    await publisher.publish(topic=TOPIC, messages=[message()])
-    await settled(server)
+    await pushing.publish(message())
+    await pushing.settled()
     assert len(receivers.bodies["a"]) == 2
 
 
-async def test_an_endpoint_that_is_down_gets_the_message_once_it_is_up(
-    server: PubSubServer, publisher: PublisherAsyncClient, subscriber: SubscriberAsyncClient
-) -> None:
+async def test_an_endpoint_that_is_down_gets_the_message_once_it_is_up(pushing: Pushing) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-    await subscriber.create_subscription(
+    await pushing.subscriber.create_subscription(
         subscription(f"http://127.0.0.1:{port}/late", retry_policy=TINY)
     )
-    await publisher.publish(topic=TOPIC, messages=[message()])
+    await pushing.publish(message())
     late = Receivers()
     app = Starlette(routes=[Route("/{name}", late.answer, methods=["POST"])])
     async with serving(app, port=port):
         await late.wait_for("late", 1)
-        await settled(server)
+        await pushing.settled()
 
 
 async def test_after_the_last_attempt_a_message_lies_in_the_dead_letter_topic(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
-    monkeypatch: pytest.MonkeyPatch,
+    pushing: Pushing, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await publisher.create_topic(name=GRAVE)
-    await subscriber.create_subscription(name=PULL, topic=GRAVE)
+    await pushing.publisher.create_topic(name=GRAVE)
+    await pushing.subscriber.create_subscription(name=PULL, topic=GRAVE)
     policy = types.DeadLetterPolicy(dead_letter_topic=GRAVE, max_delivery_attempts=5)
-    await subscriber.create_subscription(
-        subscription(f"{receivers.url}/a", retry_policy=TINY, dead_letter_policy=policy)
-    )
+    await pushing.subscribe(retry_policy=TINY, dead_letter_policy=policy)
     receivers.plans["a"] = [500] * 10
-    sent = await publisher.publish(topic=TOPIC, messages=[message(b"poison", event="call:ended")])
-    await settled(server)
+    (sent,) = await pushing.publish(message(b"poison", event="call:ended"))
+    await pushing.settled()
     assert [each["deliveryAttempt"] for each in receivers.bodies["a"]] == [1, 2, 3, 4, 5]
-    assert server.outstanding(PUSH) == 0
+    assert pushing.server.outstanding(PUSH) == 0
 
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", server.address)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pushing.server.address)
     with pubsub_v1.SubscriberClient() as reader:
         request = {"subscription": PULL, "max_messages": 10}
         pulled = await asyncio.to_thread(reader.pull, request=request)
         (letter,) = pulled.received_messages
         assert letter.message.data == b"poison"
-        assert letter.message.message_id != sent.message_ids[0]
+        assert letter.message.message_id != sent
         attributes = dict(letter.message.attributes)
         published = attributes.pop("CloudPubSubDeadLetterSourceTopicPublishTime")
         original = receivers.bodies["a"][0]["message"]["publishTime"]
@@ -280,41 +253,31 @@ async def test_after_the_last_attempt_a_message_lies_in_the_dead_letter_topic(
         }
         acknowledgement = {"subscription": PULL, "ack_ids": [letter.ack_id]}
         await asyncio.to_thread(reader.acknowledge, request=acknowledgement)
-    assert server.outstanding(PULL) == 0
+    assert pushing.server.outstanding(PULL) == 0
 
 
 async def test_without_its_dead_letter_topic_a_message_is_tried_on(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    pushing: Pushing, receivers: Receivers
 ) -> None:
-    await publisher.create_topic(name=GRAVE)
+    await pushing.publisher.create_topic(name=GRAVE)
     policy = types.DeadLetterPolicy(dead_letter_topic=GRAVE, max_delivery_attempts=5)
-    await subscriber.create_subscription(
-        subscription(f"{receivers.url}/a", retry_policy=TINY, dead_letter_policy=policy)
-    )
-    await publisher.delete_topic(topic=GRAVE)
+    await pushing.subscribe(retry_policy=TINY, dead_letter_policy=policy)
+    await pushing.publisher.delete_topic(topic=GRAVE)
     receivers.plans["a"] = [500] * 6
-    await publisher.publish(topic=TOPIC, messages=[message()])
-    await settled(server)
+    await pushing.publish(message())
+    await pushing.settled()
     assert len(receivers.bodies["a"]) == 7
 
 
 async def test_each_subscription_gets_what_its_filter_matches(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    pushing: Pushing, receivers: Receivers
 ) -> None:
     filters = {"all": "", "rung": 'attributes.push = "yes"', "rest": 'attributes.push != "yes"'}
     for name, text in filters.items():
-        await subscriber.create_subscription(
-            subscription(f"{receivers.url}/{name}", f"{PUSH}-{name}", filter=text)
-        )
+        await pushing.subscribe(name, f"{PUSH}-{name}", filter=text)
     messages = [message(b"1", push="yes"), message(b"2", push="no"), message(b"3")]
-    await publisher.publish(topic=TOPIC, messages=messages)
-    await settled(server)
+    await pushing.publish(*messages)
+    await pushing.settled()
     got = {
         name: sorted(base64.b64decode(each["message"]["data"]) for each in receivers.bodies[name])
         for name in filters
@@ -323,49 +286,41 @@ async def test_each_subscription_gets_what_its_filter_matches(
 
 
 async def test_a_later_subscription_does_not_get_earlier_messages(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    pushing: Pushing, receivers: Receivers
 ) -> None:
-    await publisher.publish(topic=TOPIC, messages=[message(b"early")])
-    await subscriber.create_subscription(subscription(f"{receivers.url}/a"))
-    await publisher.publish(topic=TOPIC, messages=[message(b"late")])
-    await settled(server)
+    await pushing.publish(message(b"early"))
+    await pushing.subscribe()
+    await pushing.publish(message(b"late"))
+    await pushing.settled()
     (body,) = receivers.bodies["a"]
     assert base64.b64decode(body["message"]["data"]) == b"late"
 
 
-async def test_messages_are_delivered_side_by_side(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
-) -> None:
-    await subscriber.create_subscription(
-        subscription(f"{receivers.url}/a", ack_deadline_seconds=600)
-    )
+async def test_messages_are_delivered_side_by_side(pushing: Pushing, receivers: Receivers) -> None:
+    await pushing.subscribe(ack_deadline_seconds=600)
     receivers.gates["a"] = asyncio.Event()
     messages = [message(str(number).encode()) for number in range(150)]
-    await publisher.publish(topic=TOPIC, messages=messages)
+    await pushing.publish(*messages)
     await receivers.wait_for("a", 150)
     # All of them are under way before the first is answered.
     assert len({each["message"]["messageId"] for each in receivers.bodies["a"]}) == 150
-    assert server.outstanding(PUSH) == 150
+    assert pushing.server.outstanding(PUSH) == 150
     receivers.gates["a"].set()
-    await settled(server)
+    await pushing.settled()
     assert len(receivers.bodies["a"]) == 150
 
 
 async def test_a_push_carries_an_identity_token_if_one_is_configured(
-    publisher: PublisherAsyncClient, subscriber: SubscriberAsyncClient, receivers: Receivers
+    pushing: Pushing, receivers: Receivers
 ) -> None:
     account = "pubsub@unring.iam.gserviceaccount.com"
     for name, audience in (("a", "https://push.example"), ("b", "")):
         token = {"service_account_email": account, "audience": audience}
         config = types.PushConfig(push_endpoint=f"{receivers.url}/{name}", oidc_token=token)
-        await subscriber.create_subscription(name=f"{PUSH}-{name}", topic=TOPIC, push_config=config)
-    await publisher.publish(topic=TOPIC, messages=[message()])
+        await pushing.subscriber.create_subscription(
+            name=f"{PUSH}-{name}", topic=TOPIC, push_config=config
+        )
+    await pushing.publish(message())
     for name, audience in (("a", "https://push.example"), ("b", f"{receivers.url}/b")):
         await receivers.wait_for(name, 1)
         scheme, token = receivers.headers[name][0]["authorization"].split(" ")
@@ -379,62 +334,51 @@ async def test_a_push_carries_an_identity_token_if_one_is_configured(
 
 
 async def test_a_new_endpoint_gets_what_the_old_one_refused(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    pushing: Pushing, receivers: Receivers
 ) -> None:
-    await subscriber.create_subscription(subscription(f"{receivers.url}/old", retry_policy=TINY))
+    await pushing.subscribe("old", retry_policy=TINY)
     receivers.plans["old"] = [500] * 1000
-    await publisher.publish(topic=TOPIC, messages=[message()])
+    await pushing.publish(message())
     await receivers.wait_for("old", 2)
-    changed = await subscriber.update_subscription(
-        subscription=subscription(f"{receivers.url}/new"), update_mask={"paths": ["push_config"]}
+    changed = await pushing.subscriber.update_subscription(
+        subscription=subscription(f"{receivers.url}/new"),
+        update_mask={"paths": ["push_config"]},
     )
     assert changed.push_config.push_endpoint == f"{receivers.url}/new"
-    await settled(server)
+    await pushing.settled()
     assert len(receivers.bodies["new"]) == 1
 
 
 async def test_push_can_be_turned_off_and_on_without_losing_a_message(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
+    pushing: Pushing, receivers: Receivers
 ) -> None:
-    await subscriber.create_subscription(name=PULL, topic=TOPIC)
-    await publisher.publish(topic=TOPIC, messages=[message()])
+    await pushing.subscriber.create_subscription(name=PULL, topic=TOPIC)
+    await pushing.publish(message())
     config = types.PushConfig(push_endpoint=f"{receivers.url}/a")
-    await subscriber.modify_push_config(subscription=PULL, push_config=config)
+    await pushing.subscriber.modify_push_config(subscription=PULL, push_config=config)
     await receivers.wait_for("a", 1)
-    await settled(server)
-    await subscriber.modify_push_config(subscription=PULL, push_config=types.PushConfig())
-    await publisher.publish(topic=TOPIC, messages=[message(b"y")])
-    pulled = await subscriber.pull(subscription=PULL, max_messages=5)
+    await pushing.settled()
+    await pushing.subscriber.modify_push_config(subscription=PULL, push_config=types.PushConfig())
+    await pushing.publish(message(b"y"))
+    pulled = await pushing.subscriber.pull(subscription=PULL, max_messages=5)
     assert [each.message.data for each in pulled.received_messages] == [b"y"]
     assert len(receivers.bodies["a"]) == 1
 
 
 async def test_a_deleted_subscription_tries_no_more(
-    server: PubSubServer,
-    publisher: PublisherAsyncClient,
-    subscriber: SubscriberAsyncClient,
-    receivers: Receivers,
-    caplog: pytest.LogCaptureFixture,
+    pushing: Pushing, receivers: Receivers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await subscriber.create_subscription(subscription(f"{receivers.url}/a", retry_policy=TINY))
+    await pushing.subscribe(retry_policy=TINY)
     receivers.plans["a"] = [500] * 1000
-    await publisher.publish(topic=TOPIC, messages=[message()])
+    await pushing.publish(message())
     await receivers.wait_for("a", 2)
-    await subscriber.delete_subscription(subscription=PUSH)
-    await settled(server)
+    await pushing.subscriber.delete_subscription(subscription=PUSH)
+    await pushing.settled()
     tried = len(receivers.bodies["a"])
     # A second subscription that fails and succeeds meanwhile is the clock of this test.
-    await subscriber.create_subscription(
-        subscription(f"{receivers.url}/clock", f"{PUSH}-clock", retry_policy=TINY)
-    )
+    await pushing.subscribe("clock", f"{PUSH}-clock", retry_policy=TINY)
     receivers.plans["clock"] = [500] * 20
-    await publisher.publish(topic=TOPIC, messages=[message()])
+    await pushing.publish(message())
     await receivers.wait_for("clock", 21)
     assert len(receivers.bodies["a"]) == tried
     assert not [record for record in caplog.records if record.name == "asyncio"]
@@ -450,11 +394,7 @@ async def test_stop_ends_deliveries_and_leaves_no_task_and_no_port(receivers: Re
     server = PubSubServer()
     await server.start()
     address = server.address
-    async with grpc.aio.insecure_channel(address) as channel:
-        publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
-        subscriber = SubscriberAsyncClient(
-            transport=SubscriberGrpcAsyncIOTransport(channel=channel)
-        )
+    async with clients_at(address) as (publisher, subscriber):
         await publisher.create_topic(name=TOPIC)
         await subscriber.create_subscription(subscription(f"{receivers.url}/hanging"))
         await subscriber.create_subscription(
