@@ -51,16 +51,26 @@ class Deliverer:
         now = datetime.now(UTC)
         if event.expired(now):
             log.warning("expired", outcome="expired")
-            await self._store.delivered(event)
+            await self._forget(event)
             return
         if await superseded(self._store, event, now):
             log.info("superseded", outcome="superseded")
             return
         connections = await self._store.connections_of(event.tells, now)
-        report = await notify(self._sockets, _unserved(event, connections), event)
-        await self._record(event, report, now)
+        served = [found for found in connections if _is_served(found, event)]
+        unserved = [found for found in connections if found not in served]
+        report = await notify(self._sockets, unserved, event)
+        await self._record(event, served, report, now)
 
-    async def _record(self, event: CallEvent, report: Report, now: datetime) -> None:
+    async def _forget(self, event: CallEvent) -> None:
+        """Deletes the outbox entry, unless it is of a later ring of the same call."""
+        pending = await self._store.pending(event.call_id)
+        if pending and pending.signal_id == event.signal_id:
+            await self._store.delivered(event)
+
+    async def _record(
+        self, event: CallEvent, served: list[Connection], report: Report, now: datetime
+    ) -> None:
         dead = [found for found in report.gone if now - found.connected_at > _HANDSHAKE]
         missed = len(report.failed) + len(report.gone) - len(dead)
         log.info(
@@ -73,17 +83,14 @@ class Deliverer:
         if not missed:
             await self._store.delivered(event, gone=dead)
             return
-        await self._store.partly_delivered(event, report.served + report.refused, gone=dead)
+        # Those that the gateway served, too: a copy of the event would not know of them.
+        done = served + report.served + report.refused
+        await self._store.partly_delivered(event, done, gone=dead)
         raise NotDelivered(f"{missed} connections were not reached")
 
 
-def _unserved(event: CallEvent, connections: list[Connection]) -> list[Connection]:
-    served = event.served or ()
-    return [
-        connection
-        for connection in connections
-        if connection.id not in served and connection.served != event.signal_id
-    ]
+def _is_served(connection: Connection, event: CallEvent) -> bool:
+    return connection.id in (event.served or ()) or connection.served == event.signal_id
 
 
 @cache

@@ -18,8 +18,8 @@ from functions.telemetry import Log
 ACKNOWLEDGED = 204
 RETRY = 503
 
-# A frame's handler posts for 500 ms at most before it publishes; until then, its event is in good
-# hands, and a copy republished meanwhile would only tell everybody twice.
+# A frame's handler has published by then, if Firestore is not slow: until then its event is in
+# good hands, and a copy republished meanwhile would only tell everybody twice.
 _HANDLER_AT_WORK = timedelta(seconds=2)
 
 log = Log(__name__)

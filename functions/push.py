@@ -42,7 +42,8 @@ class Pusher:
         return (self._store.warm_up, self._messenger.warm_up)
 
     async def push(self, event: CallEvent) -> None:
-        """1 RunQuery, 1 POST for each device; 1 Commit for each dead token.
+        """1 RunQuery, 1 POST for each device; 1 Commit for each dead token, and, when some could
+        not be reached, for each of the others.
 
         Safe to run twice: the messages of a call collapse into one. Raises NotDelivered when FCM
         could not take a message just now.

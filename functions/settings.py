@@ -150,11 +150,17 @@ def _post_timeout(value: str) -> timedelta:
 
 
 def _seconds(value: str) -> timedelta:
-    return timedelta(seconds=_number(value))
+    seconds = _number(value)
+    if not 1 <= seconds <= 86_400:
+        raise ValueError("must be from 1 to 86400")
+    return timedelta(seconds=seconds)
 
 
 def _days(value: str) -> timedelta:
-    return timedelta(seconds=_number(value) * 86_400)
+    days = _number(value)
+    if not 1 <= days <= 3650:
+        raise ValueError("must be from 1 to 3650")
+    return timedelta(days=days)
 
 
 _GATEWAY = ("gateway",)

@@ -69,14 +69,14 @@ class Signaling:
     async def _decide(self, signal: Signal, received: Received) -> Verdict:
         for attempt in range(_COMMITS + 1):
             loaded = await self._store.load(received.connection, signal.call_id, received.now)
-            if loaded.sender is None:
-                return UNKNOWN_CONNECTION
             stored = loaded.call
             if stored and stored.call.signal_id == received.signal_id:
                 # The conflict was with our own commit, whose reply was lost.
                 event = self._event(stored, signal, received)
                 await self._tell(event, await self._look_up(event), signal, received)
                 return Verdict(ok=True, outcome=signal.rule.to)
+            if loaded.sender is None:
+                return UNKNOWN_CONNECTION
             verdict = decide(stored.call if stored else None, signal, loaded.sender.user)
             if verdict.effect is Effect.REPUBLISH and loaded.pending:
                 await self._publisher.publish(loaded.pending.served_to(None))

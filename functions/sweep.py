@@ -18,14 +18,14 @@ from functions.telemetry import Log
 from functions.warmup import Step, WarmUp
 
 _CALLED_EVERY = timedelta(minutes=1)  # as often as Cloud Scheduler can
-_LIMIT = 500  # entries a pass; what is left waits for the next one
+_LIMIT = 500  # entries a look, oldest first; the others wait until these are delivered
 
 log = Log(__name__)
 
 
 @functions_framework.aio.http
 async def sweep(request: Request) -> Response:
-    """Answers with what was done in all passes: 200, or 503 when one could not finish."""
+    """Answers with what was done in all looks: 200, or 503 when one could not finish."""
     if request.method == "GET":
         return await _WARM_UP.answer()
     with telemetry.request(_settings().project, request.headers.get("traceparent")):
@@ -38,11 +38,14 @@ async def sweep(request: Request) -> Response:
 class Swept:
     republished: int = 0
     expired: int = 0
-    failed: int = 0  # passes that Firestore or Pub/Sub ended
+    failed: int = 0  # looks that Firestore or Pub/Sub ended
 
 
 class Sweeper:
-    """Republishes outbox entries older than `after`: looks `every` so often, `until` the next."""
+    """Republishes outbox entries older than `after`.
+
+    A call looks once `every` so often, as many times as that fits into `until` the next call.
+    """
 
     def __init__(
         self,
@@ -75,7 +78,10 @@ class Sweeper:
             try:
                 await self.look(swept)
             except (StoreUnavailable, PublishFailed) as error:
-                log.error("pass failed", error=str(error))
+                log.error("look failed", error=str(error))
+                swept.failed += 1
+            except Exception:  # the next look may find the rest
+                log.exception("look failed")
                 swept.failed += 1
         return swept
 

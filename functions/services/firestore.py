@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -37,6 +37,8 @@ from functions.wire.frames import FcmToken, RegisterDevice
 
 _Snapshot = DocumentSnapshot[Any]
 _Read = TypeVar("_Read")
+
+_UNREGISTER_TRIES = 3  # a push may be marking the device at this moment
 
 log = Log(__name__)
 
@@ -149,10 +151,14 @@ class Store:
             await self._document("devices", device_id(device.token)).set(fields, **LIMITS)
 
     async def unregister_device(self, user: UserId, token: FcmToken) -> None:
-        """1 BatchGetDocuments and, if the token is this user's, 1 Commit."""
-        (snapshot,) = await self._get(self._document("devices", device_id(token)))
-        if (snapshot.to_dict() or {}).get("userId") == user:
-            await self._delete_unchanged(snapshot.reference, snapshot.update_time)
+        """1 BatchGetDocuments and, if the token is this user's, 1 Commit; again on a conflict."""
+        for _ in range(_UNREGISTER_TRIES):
+            (snapshot,) = await self._get(self._document("devices", device_id(token)))
+            if (snapshot.to_dict() or {}).get("userId") != user:
+                return
+            if await self._delete_unchanged(snapshot.reference, snapshot.update_time):
+                return
+        raise StoreUnavailable("the device keeps changing")
 
     async def devices_of(self, user: UserId, now: datetime) -> list[Device]:
         """1 RunQuery."""
@@ -161,7 +167,8 @@ class Store:
 
     async def forget_device(self, device: Device) -> None:
         """1 Commit. A device that registered again since `device` was read stays."""
-        await self._delete_unchanged(self._document("devices", device.id), device.version)
+        if not await self._delete_unchanged(self._document("devices", device.id), device.version):
+            log.info("a dead device changed, and stays")
 
     # Delivery
 
@@ -224,20 +231,21 @@ class Store:
 
     async def _mark(self, target: Connection | Device, event: CallEvent) -> None:
         collection = "devices" if isinstance(target, Device) else "connections"
-        try:
-            async with _conditional_write():
-                fields = {"servedSignal": event.signal_id}
+        fields = {"servedSignal": event.signal_id}
+        async with _remote_call():
+            # What disconnected meanwhile must not come back as a document without a user.
+            with suppress(exceptions.NotFound):
                 await self._document(collection, target.id).update(fields, **LIMITS)
-        except StoreConflict:
-            log.info("served, and gone since", collection=collection)
 
-    async def _delete_unchanged(self, reference: AsyncDocumentReference, version: Any) -> None:
+    async def _delete_unchanged(self, reference: AsyncDocumentReference, version: Any) -> bool:
+        """Whether it was deleted; if not, it is not as it was read."""
         option = self._client.write_option(last_update_time=version)
         try:
             async with _conditional_write():
                 await reference.delete(option, **LIMITS)
         except StoreConflict:
-            log.info("kept a device that registered again")
+            return False
+        return True
 
 
 @asynccontextmanager

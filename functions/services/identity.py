@@ -62,7 +62,7 @@ class Identity:
             raise IdentityUnavailable(str(error)) from error
         except auth.ExpiredIdTokenError as error:
             raise NotAuthenticated("the token has expired") from error
-        except (auth.InvalidIdTokenError, ValueError) as error:
+        except (auth.InvalidIdTokenError, ValueError, RecursionError) as error:
             # The SDK's own words quote the token.
             raise NotAuthenticated("the token is not valid") from error
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -113,7 +114,6 @@ async def _call(arguments: argparse.Namespace) -> int:
 async def _stay(arguments: argparse.Namespace) -> int:
     """Runs the stack until a signal ends it."""
     from infra.local import state
-    from infra.local.functions import NotStarted
     from infra.local.stack import Options, running
 
     folder = state.folder()
@@ -124,21 +124,16 @@ async def _stay(arguments: argparse.Namespace) -> int:
         project=PROJECT,
         logs=folder,
     )
-    try:
-        async with running(options) as stack:
-            with state.kept(folder, stack.addresses()):
-                if arguments.json:
-                    print(json.dumps(stack.addresses()), flush=True)
-                else:
-                    from infra.local.welcome import welcome
+    async with running(options) as stack:
+        with state.kept(folder, stack.addresses()):
+            if arguments.json:
+                print(json.dumps(stack.addresses()), flush=True)
+            else:
+                from infra.local.welcome import welcome
 
-                    welcome(stack, options.logs)
+                welcome(stack, options.logs)
+            with contextlib.suppress(asyncio.CancelledError):  # which is how it is meant to end
                 await asyncio.Event().wait()
-    except NotStarted as error:
-        print(error, file=sys.stderr)
-        return 1
-    except asyncio.CancelledError:  # which is how it is meant to end
-        return 0
     return 0
 
 
@@ -147,6 +142,8 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 
     What a signal interrupted has not succeeded: the status is the shell's for that signal.
     """
+    from infra.local.functions import NotStarted
+
     received: list[signal.Signals] = []
 
     async def until_signalled() -> int:
@@ -161,7 +158,12 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
             asyncio.get_running_loop().add_signal_handler(number, cancel, number)
         try:
             return await task
+        except NotStarted as error:
+            print(error, file=sys.stderr)
+            return 1
         except asyncio.CancelledError:
+            if not received:
+                raise
             return 128 + received[0]
 
     return asyncio.run(until_signalled())

@@ -1,6 +1,7 @@
 """The whole system on one machine: the deployed functions, and the clouds' services around them."""
 
 import asyncio
+import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -97,7 +98,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         }
         urls.update(await _start_functions(parts, values, options.logs))
         await create_subscriptions(pubsub, options.project, urls, options.backoff)
-        await _warm_up(urls)
+        await _warm_up(urls, options.logs)
         parts.enter_context(_Scheduler(urls["sweep"], options.sweep_every))
         yield Stack(
             websocket=api.websocket_url,
@@ -163,14 +164,15 @@ async def _start_functions(
     return {name: url for name, url in zip(names, started, strict=True) if isinstance(url, str)}
 
 
-async def _warm_up(urls: Mapping[str, str]) -> None:
+async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:
     """As Cloud Run's startup probe does, so that the first frame meets open channels."""
 
     async def get(name: str, url: str) -> None:
         try:
             (await http.get(url)).raise_for_status()
         except httpx.HTTPError as error:
-            raise NotStarted(f"{name} can't reach its services; its log says why.") from error
+            log = (logs / f"{name}.log").read_text(errors="replace")
+            raise NotStarted(f"{name} can't reach its services:\n{log[-2000:]}") from error
 
     async with httpx.AsyncClient(timeout=30) as http:
         await asyncio.gather(*(get(name, url) for name, url in urls.items()))
@@ -190,8 +192,9 @@ class _Scheduler:
         self._task.cancel()
 
     async def _run(self) -> None:
+        now = asyncio.get_running_loop().time
         async with httpx.AsyncClient(timeout=180) as http:
-            while True:
-                await asyncio.sleep(self._every)
+            for due in itertools.count(now() + self._every, self._every):
+                await asyncio.sleep(due - now())
                 with suppress(httpx.HTTPError):  # the function's log has it; the next call is due
                     await http.post(self._url)

@@ -47,7 +47,9 @@ def newest() -> dict[str, str] | None:
 
 
 def _started(file: Path) -> float:
-    return file.stat().st_mtime if file.exists() else 0
+    with suppress(FileNotFoundError):
+        return file.stat().st_mtime
+    return 0
 
 
 def _is_running(folder: Path) -> bool:

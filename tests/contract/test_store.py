@@ -1,5 +1,6 @@
 """The Firestore service keeps its promises on the embedded server and on Google's emulator."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -145,6 +146,16 @@ async def test_nobody_unregisters_the_device_of_another(store: Store) -> None:
     await store.unregister_device(CALLER, FcmToken("never registered"))
     assert len(await store.devices_of(RECEIVER, now())) == 1
     await store.unregister_device(RECEIVER, FcmToken("T"))
+    assert await store.devices_of(RECEIVER, now()) == []
+
+
+async def test_a_device_that_a_push_marks_meanwhile_is_still_unregistered(store: Store) -> None:
+    await register(store, "T", RECEIVER)
+    (device,) = await store.devices_of(RECEIVER, now())
+    await asyncio.gather(
+        *(store.partly_delivered(event(), [device]) for _ in range(5)),
+        store.unregister_device(RECEIVER, FcmToken("T")),
+    )
     assert await store.devices_of(RECEIVER, now()) == []
 
 

@@ -143,8 +143,8 @@ async def test_ctrl_c_while_starting_leaves_no_process() -> None:
             while len(children := descendants(process.pid)) < 4:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = await process.communicate()
-        assert errors.decode() == ""
+        output, errors = await process.communicate()
+        assert (process.returncode, output, errors) == (130, b"", b"")
         await all_gone(children)
 
 

@@ -144,6 +144,29 @@ async def test_an_expired_event_is_dropped_and_forgotten(
     assert await ids_in(client, "outbox") == set()
 
 
+async def test_a_copy_of_what_was_partly_delivered_reaches_only_the_others(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    for id in ("by gateway=", "by deliver=", "bad="):
+        await connect(store, id, RECEIVER)
+    connections.answers["bad="] = [500]
+    decided = now() - timedelta(seconds=15)
+    made = await committed(store, client, event(decided=decided, served=("by gateway=",)))
+    with pytest.raises(NotDelivered):
+        await deliverer.deliver(made)
+    await deliverer.deliver(made.served_to(None))
+    assert sorted(id for id, _ in connections.posts) == ["bad=", "by deliver="]
+
+
+async def test_an_expired_copy_leaves_the_entry_of_a_later_ring_alone(
+    deliverer: Deliverer, store: Store, client: AsyncClient
+) -> None:
+    old = event(decided=now() - timedelta(seconds=61))
+    await committed(store, client, event())
+    await deliverer.deliver(old)
+    assert await ids_in(client, "outbox") == {CALL}
+
+
 async def test_a_republished_copy_of_what_was_delivered_is_dropped(
     deliverer: Deliverer, store: Store, connections: ConnectionsServer
 ) -> None:

@@ -1,5 +1,6 @@
 """Whose token it is, judged with real keys: RS256 against a server that plays Google's."""
 
+import base64
 import subprocess
 import sys
 import time
@@ -140,6 +141,7 @@ async def test_a_token_that_is_expired_forged_or_for_others_is_refused(
         (signer.token()[:-8], "the token is not valid"),
         ("garbage", "the token is not valid"),
         ("a.b.c", "the token is not valid"),
+        (f"{base64.urlsafe_b64encode(b'[' * 9_000).decode()}.e30.AA", "the token is not valid"),
     ]
     found = await verified(*(token for token, _ in refused), ID_TOKEN_KEYS_URL=keys_url)
     assert found == [f"NotAuthenticated: {reason}" for _, reason in refused]
