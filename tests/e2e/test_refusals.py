@@ -57,7 +57,8 @@ async def test_a_refused_handshake_leaves_no_connection(
 ) -> None:
     before = await ids_in(documents, "connections")
     await handshake(stack.websocket)
-    assert await ids_in(documents, "connections") == before
+    # Fewer there may be: those of earlier tests are still closing.
+    assert await ids_in(documents, "connections") <= before
 
 
 async def test_a_client_cannot_speak_in_api_gateways_name(
