@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from functions.settings import FUNCTIONS
 from infra.local import apigateway, google
 from infra.local.apigateway import AccessKeys, ApiGateway
 from infra.local.aws import AwsCredentials, Trust
@@ -144,8 +145,7 @@ async def _start_functions(
     parts: AsyncExitStack, values: Mapping[str, str], logs: Path
 ) -> dict[str, str]:
     """Starts all of them at once, and has them end at once: each takes its second."""
-    names = ("gateway", "deliver", "push", "sweep")
-    lives = [AsyncExitStack() for _ in names]
+    lives = [AsyncExitStack() for _ in FUNCTIONS]
 
     async def end() -> None:
         await asyncio.gather(*(life.aclose() for life in lives))
@@ -154,14 +154,14 @@ async def _start_functions(
     started = await asyncio.gather(
         *(
             life.enter_async_context(function(name, values, logs))
-            for life, name in zip(lives, names, strict=True)
+            for life, name in zip(lives, FUNCTIONS, strict=True)
         ),
         return_exceptions=True,
     )
     for result in started:
         if isinstance(result, BaseException):
             raise result
-    return {name: url for name, url in zip(names, started, strict=True) if isinstance(url, str)}
+    return {name: url for name, url in zip(FUNCTIONS, started, strict=True) if isinstance(url, str)}
 
 
 async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:
