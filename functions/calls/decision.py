@@ -22,7 +22,7 @@ class Verdict:
     ok: bool
     outcome: str
     effect: Effect = Effect.NONE
-    field: str | None = None  # of an `invalid` request: the field that is wrong,
+    field: str | None = None  # what is wrong of an `invalid` request, or of its connection,
     message: str | None = None  # and what is wrong with it
 
 
@@ -33,6 +33,16 @@ UNAVAILABLE = Verdict(ok=False, outcome="unavailable")
 
 def invalid(field: str, message: str) -> Verdict:
     return Verdict(ok=False, outcome="invalid", field=field, message=message)
+
+
+# Of the sender's connection, whatever the request.
+UNKNOWN_CONNECTION = invalid("connection", "connection is not known; reconnect")
+NOT_AUTHENTICATED = Verdict(
+    ok=False,
+    outcome="forbidden",
+    field="connection",
+    message="connection is not authenticated",
+)
 
 
 def decide(call: Call | None, signal: Signal, sender: UserId) -> Verdict:

@@ -14,7 +14,7 @@ _Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # till the
 
 
 class MalformedEvent(ValueError):
-    """The bytes are no event of ours, so no retry can help."""
+    """It is no event of ours, so no retry can help."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -69,18 +69,6 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def expired(self, now: datetime) -> bool:
         return self.expires <= now
-
-
-def encode(event: CallEvent) -> bytes:
-    return msgspec.json.encode(event)
-
-
-def decode(data: bytes) -> CallEvent:
-    """Reads a published event. Raises MalformedEvent."""
-    try:
-        return msgspec.json.decode(data, type=CallEvent)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedEvent(str(error)) from error
 
 
 def to_fields(event: CallEvent) -> dict[str, object]:

@@ -1,19 +1,26 @@
 """What our Firestore documents hold: from the fields as read to the types we reason about."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NewType, TypeVar
 
+from google.cloud.firestore import DocumentSnapshot
+
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
 from functions.calls.event import CallEvent, from_fields
+from functions.telemetry import Log
 from functions.wire.frames import FcmToken, Platform, Wire
 
 DeviceId = NewType("DeviceId", str)  # SHA-256 of the token, hex: a token is too long for an id
 Fields = Mapping[str, Any]
+Snapshot = DocumentSnapshot[Any]
 _Member = TypeVar("_Member", bound=StrEnum)
+_Read = TypeVar("_Read")
+
+log = Log(__name__)
 
 
 class MalformedDocument(ValueError):
@@ -30,13 +37,19 @@ class StoredCall:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One open socket of a user."""
+    """One client's socket."""
 
     id: ConnectionId
-    user: UserId
+    user: UserId | None  # None until a Socket.IO client has authenticated
     wire: Wire
     connected_at: datetime
     expires_at: datetime
+    is_open: bool = True  # False until a Socket.IO client has been posted its open packet
+    # What a Socket.IO client's handshake showed: whose token, whose it was said to be, and why it
+    # won't do. It counts once the client asks to be let in.
+    shown_user: UserId | None = None
+    claimed_user: str | None = None
+    refusal: str | None = None
     served: SignalId | None = None  # the last event it was recorded to have
 
 
@@ -54,6 +67,34 @@ class Device:
 
 def device_id(token: FcmToken) -> DeviceId:
     return DeviceId(sha256(token.encode()).hexdigest())
+
+
+# What a document is, or None where it isn't there, has expired, or nobody can read it.
+
+
+def connection_in(snapshot: Snapshot, now: datetime) -> Connection | None:
+    found = _readable(snapshot, lambda fields: read_connection(snapshot.id, fields))
+    return found if found and now < found.expires_at else None
+
+
+def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
+    version = snapshot.update_time
+    found = _readable(snapshot, lambda fields: read_device(snapshot.id, fields, version))
+    return found if found and now < found.expires_at else None
+
+
+def event_in(snapshot: Snapshot) -> CallEvent | None:
+    return _readable(snapshot, read_outbox)
+
+
+def _readable(snapshot: Snapshot, read: Callable[[Fields], _Read]) -> _Read | None:
+    if not snapshot.exists:
+        return None
+    try:
+        return read(snapshot.to_dict() or {})
+    except MalformedDocument as error:
+        log.error("malformed document", collection=snapshot.reference.parent.id, error=str(error))
+        return None
 
 
 # The readers raise MalformedDocument.
@@ -74,10 +115,14 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
 def read_connection(id: str, fields: Fields) -> Connection:
     return Connection(
         id=ConnectionId(id),
-        user=UserId(_text(fields, "userId")),
+        user=_user(fields, "userId"),
         wire=_member(Wire, fields, "wire"),
         connected_at=_moment(fields, "connectedAt"),
         expires_at=_moment(fields, "expiresAt"),
+        is_open=fields.get("isOpen") is not False,
+        shown_user=_user(fields, "shownUserId"),
+        claimed_user=fields.get("claimedUserId"),
+        refusal=fields.get("refusal"),
         served=fields.get("servedSignal"),
     )
 
@@ -105,6 +150,10 @@ def _text(fields: Fields, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedDocument(f"{name} is no text")
     return value
+
+
+def _user(fields: Fields, name: str) -> UserId | None:
+    return UserId(_text(fields, name)) if name in fields else None
 
 
 def _moment(fields: Fields, name: str) -> datetime:

@@ -1,18 +1,18 @@
 """Firestore: calls, connections, devices and the outbox, in as few remote calls as they need."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from google.api_core import exceptions
 from google.cloud.firestore import (
+    DELETE_FIELD,
     AsyncClient,
     AsyncDocumentReference,
     AsyncQuery,
-    DocumentSnapshot,
     FieldFilter,
 )
 
@@ -23,20 +23,18 @@ from functions.services.documents import (
     Connection,
     Device,
     MalformedDocument,
+    Snapshot,
     StoredCall,
+    connection_in,
     device_id,
+    device_in,
+    event_in,
     read_call,
-    read_connection,
-    read_device,
-    read_outbox,
 )
 from functions.services.rpc import LIMITS
 from functions.settings import Settings
 from functions.telemetry import Log
 from functions.wire.frames import FcmToken, RegisterDevice
-
-_Snapshot = DocumentSnapshot[Any]
-_Read = TypeVar("_Read")
 
 _UNREGISTER_TRIES = 3  # a push may be marking the device at this moment
 
@@ -75,7 +73,7 @@ class Store:
             self._document("calls", call),
             self._document("outbox", call),
         )
-        return Loaded(_connection(connection, now), _call(stored), _pending(pending))
+        return Loaded(connection_in(connection, now), _call(stored), event_in(pending))
 
     async def commit(self, stored: StoredCall, signal: Signal, event: CallEvent) -> None:
         """1 Commit: the call's new status and its outbox entry, both or neither.
@@ -111,20 +109,38 @@ class Store:
     async def connection(self, id: ConnectionId, now: datetime) -> Connection | None:
         """1 BatchGetDocuments."""
         (snapshot,) = await self._get(self._document("connections", id))
-        return _connection(snapshot, now)
+        return connection_in(snapshot, now)
 
-    async def open_connection(self, connection: Connection) -> None:
+    async def add_connection(self, connection: Connection) -> None:
         """1 Commit."""
         fields = {
             "userId": connection.user,
             "wire": connection.wire.value,
             "connectedAt": connection.connected_at,
             "expiresAt": connection.expires_at,
+            "isOpen": None if connection.is_open else False,
+            "shownUserId": connection.shown_user,
+            "claimedUserId": connection.claimed_user,
+            "refusal": connection.refusal,
         }
+        known = {name: value for name, value in fields.items() if value is not None}
         async with _remote_call():
-            await self._document("connections", connection.id).set(fields, **LIMITS)
+            await self._document("connections", connection.id).set(known, **LIMITS)
 
-    async def close_connection(self, id: ConnectionId) -> None:
+    async def authenticate(self, id: ConnectionId, user: UserId) -> bool:
+        """1 Commit: the connection is `user`'s. False if it is not there any more."""
+        # Who can ask for it has had the open packet.
+        return await self._update("connections", id, {"userId": user, "isOpen": True})
+
+    async def shut_out(self, id: ConnectionId) -> None:
+        """1 Commit: the connection is nobody's."""
+        await self._update("connections", id, {"userId": DELETE_FIELD})
+
+    async def opened(self, id: ConnectionId) -> None:
+        """1 Commit: the connection has had its open packet, unless it is not there any more."""
+        await self._update("connections", id, {"isOpen": True})
+
+    async def remove_connection(self, id: ConnectionId) -> None:
         """1 Commit."""
         async with _remote_call():
             await self._document("connections", id).delete(**LIMITS)
@@ -132,7 +148,7 @@ class Store:
     async def connections_of(self, user: UserId, now: datetime) -> list[Connection]:
         """1 RunQuery."""
         snapshots = await self._run(self._of_user("connections", user))
-        return [found for snapshot in snapshots if (found := _connection(snapshot, now))]
+        return [found for snapshot in snapshots if (found := connection_in(snapshot, now))]
 
     # Devices
 
@@ -163,7 +179,7 @@ class Store:
     async def devices_of(self, user: UserId, now: datetime) -> list[Device]:
         """1 RunQuery."""
         snapshots = await self._run(self._of_user("devices", user))
-        return [found for snapshot in snapshots if (found := _device(snapshot, now))]
+        return [found for snapshot in snapshots if (found := device_in(snapshot, now))]
 
     async def forget_device(self, device: Device) -> None:
         """1 Commit. A device that registered again since `device` was read stays."""
@@ -175,12 +191,12 @@ class Store:
     async def pending(self, call: CallId) -> CallEvent | None:
         """1 BatchGetDocuments: the event of `call` that isn't known to be delivered."""
         (snapshot,) = await self._get(self._document("outbox", call))
-        return _pending(snapshot)
+        return event_in(snapshot)
 
     async def all_pending(self, limit: int) -> list[CallEvent]:
         """1 RunQuery: what the outbox holds, oldest first."""
         query = self._client.collection("outbox").order_by("createdAt").limit(limit)
-        return [event for snapshot in await self._run(query) if (event := _pending(snapshot))]
+        return [event for snapshot in await self._run(query) if (event := event_in(snapshot))]
 
     async def delivered(self, event: CallEvent, gone: Iterable[Connection] = ()) -> None:
         """1 Commit: the event is done with, and the connections `gone` are dead."""
@@ -203,7 +219,7 @@ class Store:
         """
         await asyncio.gather(
             *(self._mark(target, event) for target in served),
-            *(self.close_connection(connection.id) for connection in gone),
+            *(self.remove_connection(connection.id) for connection in gone),
         )
 
     async def warm_up(self) -> None:
@@ -218,24 +234,29 @@ class Store:
     def _of_user(self, collection: str, user: UserId) -> AsyncQuery:
         return self._client.collection(collection).where(filter=FieldFilter("userId", "==", user))
 
-    async def _get(self, *references: AsyncDocumentReference) -> list[_Snapshot]:
+    async def _get(self, *references: AsyncDocumentReference) -> list[Snapshot]:
         """The documents in the order asked for; the service answers in any."""
         async with _remote_call():
             snapshots = [found async for found in self._client.get_all(list(references), **LIMITS)]
         by_path = {snapshot.reference.path: snapshot for snapshot in snapshots}
         return [by_path[reference.path] for reference in references]
 
-    async def _run(self, query: AsyncQuery) -> list[_Snapshot]:
+    async def _run(self, query: AsyncQuery) -> list[Snapshot]:
         async with _remote_call():
             return [snapshot async for snapshot in query.stream(**LIMITS)]
 
     async def _mark(self, target: Connection | Device, event: CallEvent) -> None:
         collection = "devices" if isinstance(target, Device) else "connections"
-        fields = {"servedSignal": event.signal_id}
+        await self._update(collection, target.id, {"servedSignal": event.signal_id})
+
+    async def _update(self, collection: str, id: str, fields: dict[str, object]) -> bool:
+        """Whether it was there: what is deleted must not come back with these fields alone."""
         async with _remote_call():
-            # What disconnected meanwhile must not come back as a document without a user.
-            with suppress(exceptions.NotFound):
-                await self._document(collection, target.id).update(fields, **LIMITS)
+            try:
+                await self._document(collection, id).update(fields, **LIMITS)
+            except exceptions.NotFound:
+                return False
+        return True
 
     async def _delete_unchanged(self, reference: AsyncDocumentReference, version: Any) -> bool:
         """Whether it was deleted; if not, it is not as it was read."""
@@ -272,7 +293,7 @@ async def _conditional_write() -> AsyncIterator[None]:
             raise StoreConflict(str(error)) from error
 
 
-def _call(snapshot: _Snapshot) -> StoredCall | None:
+def _call(snapshot: Snapshot) -> StoredCall | None:
     if not snapshot.exists:
         return None
     try:
@@ -280,32 +301,6 @@ def _call(snapshot: _Snapshot) -> StoredCall | None:
     except MalformedDocument as error:
         # Not ours to mend, and no verdict would be true.
         raise StoreUnavailable(f"{snapshot.reference.path} is malformed: {error}") from error
-
-
-def _connection(snapshot: _Snapshot, now: datetime) -> Connection | None:
-    found = _readable(snapshot, lambda: read_connection(snapshot.id, snapshot.to_dict() or {}))
-    return found if found and now < found.expires_at else None
-
-
-def _device(snapshot: _Snapshot, now: datetime) -> Device | None:
-    version = snapshot.update_time
-    found = _readable(snapshot, lambda: read_device(snapshot.id, snapshot.to_dict() or {}, version))
-    return found if found and now < found.expires_at else None
-
-
-def _pending(snapshot: _Snapshot) -> CallEvent | None:
-    return _readable(snapshot, lambda: read_outbox(snapshot.to_dict() or {}))
-
-
-def _readable(snapshot: _Snapshot, read: Callable[[], _Read]) -> _Read | None:
-    """What `read` makes of a document; None of one that isn't there, or that nobody can read."""
-    if not snapshot.exists:
-        return None
-    try:
-        return read()
-    except MalformedDocument as error:
-        log.error("malformed document", collection=snapshot.reference.parent.id, error=str(error))
-        return None
 
 
 def connect(settings: Settings) -> Store:

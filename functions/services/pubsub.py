@@ -1,4 +1,4 @@
-"""Pub/Sub: publishes call events, each in one unary call that is over when it returns.
+"""Pub/Sub: publishes events, each in one unary call that is over when it returns.
 
 The library's batching publisher works in threads that Cloud Run stops between requests, and
 waits 14 ms for company that never comes; the generated client under it does neither.
@@ -9,7 +9,7 @@ from google.api_core import exceptions
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
-from functions.calls.event import CallEvent, encode
+from functions.published import Published, encode
 from functions.services.rpc import LIMITS
 from functions.settings import Settings
 from functions.telemetry import traceparent
@@ -27,7 +27,7 @@ class Publisher:
         self._channel = transport.grpc_channel
         self._topic = topic
 
-    async def publish(self, event: CallEvent) -> None:
+    async def publish(self, event: Published) -> None:
         """1 Publish. Attribute `type`, the event's name, is what subscriptions filter by.
 
         Raises PublishFailed.

@@ -16,6 +16,8 @@ class Wire(StrEnum):
     """How a connection's frames are written."""
 
     JSON = "json"
+    EIO3 = "eio3"  # Socket.IO v2: Engine.IO protocol 3
+    EIO4 = "eio4"  # Socket.IO v3 and v4: Engine.IO protocol 4
 
 
 class Platform(StrEnum):
@@ -55,7 +57,28 @@ class Malformed:
     ack: AckId | None = None
 
 
-Frame = Event | Malformed
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """A Socket.IO client asks to be let into `namespace`, with what it says of itself."""
+
+    namespace: str
+    token: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A heartbeat, which is answered with its payload."""
+
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A Socket.IO packet that asks for nothing, or that no client of ours could mean."""
+
+
+Frame = Event | Malformed | Connect | Ping | Ignored
 
 
 def answer_data(verdict: Verdict, request: Request | None) -> dict[str, object]:

@@ -14,6 +14,7 @@ from functions.wire.frames import (
     event_data,
 )
 from functions.wire.requests import InvalidRequest, parse
+from functions.wire.text import NotJson, loads
 
 ACK_ID_LIMIT = 128  # characters of a string, bits of an integer
 
@@ -21,11 +22,11 @@ ACK_ID_LIMIT = 128  # characters of a string, bits of an integer
 def decode(text: bytes) -> Frame:
     """Reads one frame, whatever it holds; what can't be read comes out as Malformed."""
     try:
-        frame = msgspec.json.decode(text)
-    except RecursionError:
-        return Malformed("frame", "frame is nested too deeply")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Malformed("frame", "frame is not JSON")
+        frame = loads(text.decode())
+    except UnicodeDecodeError:
+        return Malformed("frame", "frame is not UTF-8")
+    except NotJson as error:
+        return Malformed("frame", f"frame is {error}")
     if not isinstance(frame, dict):
         return Malformed("frame", "frame must be a JSON object")
     ack = frame.get("id")
@@ -59,6 +60,15 @@ def _is_ack_id(ack: object) -> bool:
         case int():
             return ack.bit_length() <= ACK_ID_LIMIT
         case str():
-            return len(ack) <= ACK_ID_LIMIT
+            return len(ack) <= ACK_ID_LIMIT and _is_text(ack)
         case _:
             return False
+
+
+def _is_text(ack: str) -> bool:
+    """Whether it can be sent back: half of a character can't."""
+    try:
+        ack.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -46,12 +46,10 @@ def _signal(rule: Rule) -> Callable[[_Data], Signal]:
 
 
 def _register(data: _Data) -> RegisterDevice:
-    token = _token(data)
-    try:
-        return RegisterDevice(token, Platform(str(data.get("platform"))))
-    except ValueError as error:
-        message = f"platform must be one of {', '.join(Platform)}"
-        raise InvalidRequest("platform", message) from error
+    token, platform = _token(data), data.get("platform")
+    if not isinstance(platform, str) or platform not in set(Platform):
+        raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
+    return RegisterDevice(token, Platform(platform))
 
 
 def _unregister(data: _Data) -> UnregisterDevice:

@@ -1,0 +1,30 @@
+"""Which codec reads a frame, and which writes for a connection."""
+
+from typing import Protocol
+
+from functions.calls.decision import Verdict
+from functions.calls.event import CallEvent
+from functions.wire import json, socketio
+from functions.wire.frames import AckId, Frame, Request, Wire
+
+
+class Codec(Protocol):
+    """One wire, read and written; the modules `json` and `socketio` are such codecs."""
+
+    def decode(self, text: bytes, /) -> Frame: ...
+
+    def encode_answer(
+        self, verdict: Verdict, request: Request | None, ack: AckId | None, /
+    ) -> str: ...
+
+    def encode_event(self, event: CallEvent, /) -> str: ...
+
+
+def codec_of(frame: bytes) -> Codec:
+    """The codec of the wire that a client's frame is written in: the frame itself tells."""
+    return socketio if socketio.is_packet(frame) else json
+
+
+def codec_for(wire: Wire) -> Codec:
+    """The codec of the wire that a connection reads."""
+    return json if wire is Wire.JSON else socketio

@@ -1,0 +1,136 @@
+"""The Socket.IO wire: Engine.IO 3 and 4 packets in, answers, events and the opening out.
+
+Text only: the digit of an Engine.IO packet and, after a 4, that of a Socket.IO packet, then an
+optional namespace, an optional ack id and JSON. https://socket.io/docs/v4/socket-io-protocol
+"""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from functions.calls.decision import UNKNOWN_CONNECTION, Verdict
+from functions.calls.event import CallEvent
+from functions.wire.frames import (
+    AckId,
+    Connect,
+    Event,
+    Frame,
+    Ignored,
+    Malformed,
+    Ping,
+    Request,
+    Wire,
+    answer_data,
+    event_data,
+)
+from functions.wire.requests import InvalidRequest, parse
+from functions.wire.text import NotJson, loads
+
+ROOT = "/"  # the one namespace there is
+NOOP = "6"  # no client minds it, while an empty frame ends the session of every one
+# No packet of any version: the client closes, and connects again by itself.
+RECONNECT = '{"message":"reconnect"}'
+ERROR_EVENT = "call:error"
+
+_NOT_TEXT = "\0"  # no token, and nobody's id
+
+_MESSAGE = re.compile(
+    r"4(?P<type>\d)"
+    r"(?:(?P<namespace>/[^,?]*)(?:\?[^,]*)?(?:,|$))?"
+    r"(?P<ack>\d{0,38})"  # below 2**127, as on the JSON wire
+    r"(?P<data>.*)",
+    re.ASCII | re.DOTALL,
+)
+
+
+def is_packet(text: bytes) -> bool:
+    """Whether a frame is of this wire: a JSON object never begins so. `b`: base64, by EIO3."""
+    return text.removeprefix(b"b")[:1].isdigit()
+
+
+def decode(text: bytes) -> Frame:
+    """Reads one packet, whatever it holds; what makes no sense comes out as Ignored."""
+    try:
+        packet = text.decode()
+        if packet.startswith("2"):
+            return Ping(packet[1:])
+        message = _MESSAGE.fullmatch(packet)
+        if message is None:
+            return Ignored()
+        data = loads(message["data"]) if message["data"] else None
+    except (UnicodeDecodeError, NotJson):
+        return Ignored()
+    namespace = message["namespace"] or ROOT
+    match message["type"], data:
+        case "0", None:
+            return Connect(namespace)
+        case "0", dict():
+            return Connect(namespace, _text(data.get("token")), _text(data.get("userId")))
+        case "2", [str(name), *arguments] if namespace == ROOT:
+            return _event(name, arguments, int(message["ack"]) if message["ack"] else None)
+        case _:
+            return Ignored()
+
+
+def encode_answer(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
+    """The frame that answers an event: an ack where the client asked for one."""
+    if verdict == UNKNOWN_CONNECTION:
+        return RECONNECT
+    data = answer_data(verdict, request)
+    if ack is not None:
+        return f"43{ack}{_json([data])}"
+    return NOOP if verdict.ok else f"42{_json([ERROR_EVENT, data])}"
+
+
+def encode_event(event: CallEvent) -> str:
+    """The frame that tells a client of an event."""
+    return f"42{_json([event.name, event_data(event)])}"
+
+
+def encode_open(sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> str:
+    """The packet that a client waits for once its WebSocket is open."""
+    handshake = {
+        "sid": sid,
+        "upgrades": [],
+        "pingInterval": ping_interval // timedelta(milliseconds=1),
+        "pingTimeout": ping_timeout // timedelta(milliseconds=1),
+    }
+    return f"0{_json(handshake)}"
+
+
+def encode_connected(wire: Wire, sid: str) -> str:
+    """The packet that lets a client into the root namespace."""
+    return "40" if wire is Wire.EIO3 else f"40{_json({'sid': sid})}"
+
+
+def encode_refusal(wire: Wire, message: str, namespace: str = ROOT) -> str:
+    """The packet that keeps a client out of a namespace; it does not try again by itself."""
+    prefix = "44" if namespace == ROOT else f"44{namespace},"
+    return prefix + _json(message if wire is Wire.EIO3 else {"message": message})
+
+
+def encode_pong(payload: str) -> str:
+    """The packet that answers a heartbeat."""
+    return f"3{payload}"
+
+
+def _event(name: str, arguments: list[Any], ack: int | None) -> Frame:
+    # Clients may write `null` for a callback that wasn't given: of several arguments, the first.
+    data = arguments[0] if arguments else None
+    try:
+        return Event(parse(name, data), ack)
+    except InvalidRequest as error:
+        return Malformed(error.field, error.message, ack)
+
+
+def _text(value: object) -> str | None:
+    """What a client says of itself; other than text is as good as a wrong one."""
+    if isinstance(value, str):
+        return value or None
+    return None if value is None else _NOT_TEXT
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
