@@ -1,4 +1,4 @@
-"""`deliver`: makes sure that every open socket of the told user has the event."""
+"""`deliver`: makes sure that the told user's sockets have the event; opens Socket.IO sessions."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,15 @@ from functions import settings
 from functions.calls.event import CallEvent
 from functions.delivery import NotDelivered, receive, superseded
 from functions.notification import Report, notify
+from functions.opening import Opener, Timers
+from functions.published import ConnectionOpened, Published
 from functions.services import apigateway, firestore
 from functions.services.apigateway import Sockets
 from functions.services.documents import Connection
 from functions.services.firestore import Store
 from functions.telemetry import Log
 from functions.warmup import Step, WarmUp
+from functions.wire.frames import Wire
 
 # Until $connect has been answered, for which there are 29 s, a living connection answers 410.
 _HANDSHAKE = timedelta(seconds=30)
@@ -27,10 +30,18 @@ log = Log(__name__)
 
 @functions_framework.aio.http
 async def deliver(request: Request) -> Response:
-    """Takes one delivery of the subscription to all call events; a GET warms the instance up."""
+    """Takes one delivery of the subscription to all events; a GET warms the instance up."""
     if request.method == "GET":
         return await _WARM_UP.answer()
-    return await receive(request, _settings().project, lambda event: _deliverer().deliver(event))
+    return await receive(request, _settings().project, _handle)
+
+
+async def _handle(event: Published) -> None:
+    match event:
+        case CallEvent():
+            await _deliverer().deliver(event)
+        case ConnectionOpened():
+            await _opener().open(event)
 
 
 class Deliverer:
@@ -99,8 +110,28 @@ def _settings() -> settings.Settings:
 
 
 @cache
+def _store() -> Store:
+    return firestore.connect(_settings())
+
+
+@cache
+def _sockets() -> Sockets:
+    return apigateway.connect(_settings())
+
+
+@cache
 def _deliverer() -> Deliverer:
-    return Deliverer(firestore.connect(_settings()), apigateway.connect(_settings()))
+    return Deliverer(_store(), _sockets())
+
+
+@cache
+def _opener() -> Opener:
+    loaded = _settings()
+    timers = {
+        Wire.EIO3: Timers(loaded.eio3_ping_interval, loaded.eio3_ping_timeout),
+        Wire.EIO4: Timers(loaded.eio4_ping_interval, loaded.eio4_ping_timeout),
+    }
+    return Opener(_store(), _sockets(), timers)
 
 
 _WARM_UP = WarmUp(lambda: _deliverer().warm_up_steps())

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import telemetry
-from functions.calls.event import CallEvent, MalformedEvent, decode
+from functions.calls.event import CallEvent, MalformedEvent
+from functions.published import ConnectionOpened, Published, decode
 from functions.services.firestore import Store, StoreUnavailable
 from functions.telemetry import Log
 
@@ -21,6 +22,8 @@ RETRY = 503
 # A frame's handler has published by then, if Firestore is not slow: until then its event is in
 # good hands, and a copy republished meanwhile would only tell everybody twice.
 _HANDLER_AT_WORK = timedelta(seconds=2)
+
+Handler = Callable[[Published], Awaitable[None]]
 
 log = Log(__name__)
 
@@ -41,9 +44,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
     delivery_attempt: int | None = None
 
 
-async def receive(
-    request: Request, project: str, handle: Callable[[CallEvent], Awaitable[None]]
-) -> Response:
+async def receive(request: Request, project: str, handle: Handler) -> Response:
     """Hands the delivered event to `handle`, and tells Pub/Sub whether it is done with.
 
     What can't be read is logged and acknowledged: it would never get better. What `handle` raises
@@ -55,13 +56,9 @@ async def receive(
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, MalformedEvent) as error:
         log.error("malformed delivery", error=f"{type(error).__name__}: {error}")
         return Response(status_code=ACKNOWLEDGED)
-    fields: dict[str, object] = {
-        "event": event.name,
-        "callId": event.call_id,
-        "signalId": event.signal_id,
-        "deliveryAttempt": envelope.delivery_attempt,
-    }
-    with telemetry.request(project, envelope.message.attributes.get("traceparent"), **fields):
+    trace = envelope.message.attributes.get("traceparent")
+    fields = {**_names(event), "deliveryAttempt": envelope.delivery_attempt}
+    with telemetry.request(project, trace, **fields):
         return Response(status_code=await _attempt(handle, event))
 
 
@@ -81,7 +78,16 @@ async def superseded(store: Store, event: CallEvent, now: datetime) -> bool:
     return False
 
 
-async def _attempt(handle: Callable[[CallEvent], Awaitable[None]], event: CallEvent) -> int:
+def _names(event: Published) -> dict[str, object]:
+    """What of an event may be logged."""
+    match event:
+        case CallEvent(name=name, call_id=call_id, signal_id=signal_id):
+            return {"event": name, "callId": call_id, "signalId": signal_id}
+        case ConnectionOpened(name=name, connection_id=connection_id):
+            return {"event": name, "connectionId": connection_id}
+
+
+async def _attempt(handle: Handler, event: Published) -> int:
     try:
         await handle(event)
     except (NotDelivered, StoreUnavailable) as error:

@@ -8,10 +8,17 @@ from datetime import UTC, datetime
 from starlette.datastructures import Headers
 
 from functions.calls.call import ConnectionId, names_document
+from functions.wire.frames import Wire
+
+_ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}
 
 
 class NotMapped(ValueError):
     """A header that API Gateway maps is missing, comes twice or makes no sense."""
+
+
+class NotSupported(ValueError):
+    """A Socket.IO client of a version, or with a transport, that can't be served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +43,21 @@ class Forwarded:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class Handshake:
     """What a client sends with its handshake."""
 
+    wire: Wire
     token: str | None
     user: str | None  # who it says it is
 
     @classmethod
-    def read(cls, headers: Headers) -> "Credentials":
-        """Raises NotMapped when one of them was given twice."""
+    def read(cls, headers: Headers) -> "Handshake":
+        """Raises NotMapped when something was given twice, and NotSupported."""
         bearer = _bearer(_single(headers, "unring-authorization"))
         return cls(
+            wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
             token=bearer or _single(headers, "unring-token"),
-            user=_single(headers, "unring-user-id"),
+            user=_text(_single(headers, "unring-user-id")),
         )
 
 
@@ -61,6 +70,18 @@ def is_from_api_gateway(headers: Headers, secrets: Collection[str]) -> bool:
         for value in given
     ]
     return len(given) == 1 and any(matches)
+
+
+def _wire(protocol: str | None, transport: str | None) -> Wire:
+    """The wire of a client that names an Engine.IO `protocol`, or names none."""
+    if protocol is None:
+        return Wire.JSON
+    wire = _ENGINE_IO.get(protocol)
+    if wire is None:
+        raise NotSupported(f"EIO must be one of {', '.join(_ENGINE_IO)}")
+    if transport != "websocket":
+        raise NotSupported("transport must be websocket")
+    return wire
 
 
 def _required(headers: Headers, name: str) -> str:
@@ -84,6 +105,14 @@ def _single(headers: Headers, name: str) -> str | None:
     if len(values) > 1:
         raise NotMapped(f"{name} was given more than once")
     return values[0] if values and values[0] else None
+
+
+def _text(value: str | None) -> str | None:
+    """What a client wrote, of a header that Starlette reads as Latin-1."""
+    try:
+        return value and value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value  # nobody's id
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import functions_framework.aio
@@ -10,19 +10,41 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from functions import settings, telemetry, warmup
-from functions.calls.call import SignalId, UserId
-from functions.calls.decision import UNAVAILABLE, Verdict, invalid
+from functions.calls.call import SignalId
+from functions.calls.decision import (
+    NOT_AUTHENTICATED,
+    UNAVAILABLE,
+    UNKNOWN_CONNECTION,
+    Verdict,
+    invalid,
+)
 from functions.calls.signals import Signal
-from functions.forwarded import Credentials, Forwarded, NotMapped, is_from_api_gateway
+from functions.forwarded import (
+    Forwarded,
+    Handshake,
+    NotMapped,
+    NotSupported,
+    is_from_api_gateway,
+)
 from functions.services import apigateway, firestore, identity, pubsub
-from functions.services.documents import Connection
 from functions.services.firestore import Store, StoreUnavailable
-from functions.services.identity import Identity, IdentityUnavailable, NotAuthenticated
+from functions.services.identity import IdentityUnavailable, NotAuthenticated
+from functions.services.pubsub import Publisher, PublishFailed
+from functions.sessions import Sessions
 from functions.settings import Settings
-from functions.signaling import UNKNOWN_CONNECTION, Received, Signaling
+from functions.signaling import Received, Signaling
 from functions.telemetry import Log, latency_ms
-from functions.wire import frames, json
-from functions.wire.frames import Event, Malformed, RegisterDevice, UnregisterDevice, Wire
+from functions.wire import frames, socketio
+from functions.wire.codecs import Codec, codec_of
+from functions.wire.frames import (
+    Connect,
+    Event,
+    Ignored,
+    Malformed,
+    Ping,
+    RegisterDevice,
+    UnregisterDevice,
+)
 
 log = Log(__name__)
 
@@ -58,16 +80,30 @@ async def _handle(forwarded: Forwarded, request: Request) -> Response:
 
 
 async def _message(forwarded: Forwarded, body: bytes) -> Response:
-    """Always 200 with a frame: on anything else API Gateway sends one of its own."""
-    match json.decode(body):
+    """Always 200 with a frame that isn't empty: else API Gateway or the client ends the session."""
+    codec = codec_of(body)
+    try:
+        answer = await _answer(forwarded, codec, body)
+    except Exception:  # a 5xx would reach the client as API Gateway's own error frame
+        log.exception("frame failed")
+        answer = codec.encode_answer(UNAVAILABLE, None, None)
+    return Response(answer, media_type="application/json")
+
+
+async def _answer(forwarded: Forwarded, codec: Codec, body: bytes) -> str:
+    match codec.decode(body):
+        case Event(request, ack):
+            return codec.encode_answer(await _verdict(forwarded, request), request, ack)
         case Malformed(field, message, ack):
             latency = latency_ms(forwarded.requested, datetime.now(UTC))
             log.info("frame", outcome="invalid", field=field, latencyMs=latency)
-            answer = json.encode_answer(invalid(field, message), None, ack)
-        case Event(request, ack):
-            verdict = await _verdict(forwarded, request)
-            answer = json.encode_answer(verdict, request, ack)
-    return Response(answer, media_type="application/json")
+            return codec.encode_answer(invalid(field, message), None, ack)
+        case Connect() as request:
+            return await _let_in(forwarded, request)
+        case Ping(payload):
+            return socketio.encode_pong(payload)
+        case Ignored():
+            return socketio.NOOP
 
 
 async def _verdict(forwarded: Forwarded, request: frames.Request) -> Verdict:
@@ -76,7 +112,7 @@ async def _verdict(forwarded: Forwarded, request: frames.Request) -> Verdict:
     except StoreUnavailable as error:
         log.error("frame failed", error=str(error))
         verdict = UNAVAILABLE
-    except Exception:  # a 5xx would reach the client as API Gateway's own error frame
+    except Exception:  # the answer must still carry the frame's id
         log.exception("frame failed")
         verdict = UNAVAILABLE
     latency = latency_ms(forwarded.requested, datetime.now(UTC))
@@ -84,14 +120,29 @@ async def _verdict(forwarded: Forwarded, request: frames.Request) -> Verdict:
     return verdict
 
 
-async def _connect(forwarded: Forwarded, request: Request) -> Response:
-    """200 accepts the socket; with 401 or 503, API Gateway refuses the handshake with the same."""
+async def _let_in(forwarded: Forwarded, request: Connect) -> str:
+    """The packet for a client that asks to be let in; when nobody can say, it is to come again."""
     try:
-        await _gateway().connect(forwarded, Credentials.read(request.headers))
+        return await _sessions().let_in(forwarded.connection, request)
+    except (IdentityUnavailable, StoreUnavailable) as error:
+        log.error("let in", outcome="unavailable", error=str(error))
+    except Exception:  # a connect error would keep the client out for good
+        log.exception("let in", outcome="unavailable")
+    return socketio.RECONNECT
+
+
+async def _connect(forwarded: Forwarded, request: Request) -> Response:
+    """200 accepts the socket; with another status, API Gateway refuses the handshake with it."""
+    try:
+        handshake = Handshake.read(request.headers)
+        await _sessions().open(forwarded.connection, handshake)
+    except NotSupported as error:
+        log.info("connect", outcome="invalid")
+        return _refusal(400, str(error))
     except (NotAuthenticated, NotMapped) as error:
         log.info("connect", outcome="unauthenticated")
         return _refusal(401, str(error))
-    except (IdentityUnavailable, StoreUnavailable) as error:
+    except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
         log.error("connect", outcome="unavailable", error=str(error))
         return _refusal(503, "unavailable")
     except Exception:  # the client can come again, so it is told to
@@ -103,7 +154,7 @@ async def _connect(forwarded: Forwarded, request: Request) -> Response:
 
 async def _disconnect(forwarded: Forwarded) -> Response:
     try:
-        await _gateway().disconnect(forwarded)
+        await _sessions().close(forwarded.connection)
     except Exception:  # nobody asks again: what stays expires, and a POST to it answers 410
         log.exception("disconnect", outcome="unavailable")
         return _refusal(503, "unavailable")
@@ -112,34 +163,15 @@ async def _disconnect(forwarded: Forwarded) -> Response:
 
 
 class Gateway:
-    """Opens and closes connections, and has requests carried out."""
+    """Has the requests of clients carried out."""
 
-    def __init__(
-        self, store: Store, identity: Identity, signaling: Signaling, settings: Settings
-    ) -> None:
+    def __init__(self, store: Store, signaling: Signaling, device_ttl: timedelta) -> None:
         self._store = store
-        self._identity = identity
         self._signaling = signaling
-        self._settings = settings
+        self._device_ttl = device_ttl
 
     def warm_up_steps(self) -> Sequence[warmup.Step]:
-        return (self._store.warm_up, self._identity.warm_up, *self._signaling.warm_up_steps())
-
-    async def connect(self, forwarded: Forwarded, credentials: Credentials) -> None:
-        """1 Commit. Raises NotAuthenticated, IdentityUnavailable and StoreUnavailable."""
-        now = datetime.now(UTC)
-        connection = Connection(
-            id=forwarded.connection,
-            user=await self._authenticate(credentials),
-            wire=Wire.JSON,
-            connected_at=now,
-            expires_at=now + self._settings.connection_ttl,
-        )
-        await self._store.open_connection(connection)
-
-    async def disconnect(self, forwarded: Forwarded) -> None:
-        """1 Commit. Raises StoreUnavailable."""
-        await self._store.close_connection(forwarded.connection)
+        return (self._store.warm_up, *self._signaling.warm_up_steps())
 
     async def verdict(self, forwarded: Forwarded, request: frames.Request) -> Verdict:
         """Carries `request` out. Raises StoreUnavailable."""
@@ -156,22 +188,16 @@ class Gateway:
         sender = await self._store.connection(forwarded.connection, now)
         if sender is None:
             return UNKNOWN_CONNECTION
+        if sender.user is None:
+            return NOT_AUTHENTICATED
         match request:
             case RegisterDevice():
-                expires = now + self._settings.device_ttl
+                expires = now + self._device_ttl
                 await self._store.register_device(sender.user, request, now, expires)
                 return Verdict(ok=True, outcome="registered")
             case UnregisterDevice(token):
                 await self._store.unregister_device(sender.user, token)
                 return Verdict(ok=True, outcome="unregistered")
-
-    async def _authenticate(self, credentials: Credentials) -> UserId:
-        if credentials.token is None:
-            raise NotAuthenticated("the token is missing")
-        user = await self._identity.verify(credentials.token)
-        if credentials.user not in (None, user):
-            raise NotAuthenticated("userId is not the token's")
-        return user
 
 
 def _received(forwarded: Forwarded) -> Received:
@@ -210,18 +236,37 @@ def _secrets() -> Sequence[str]:
 
 
 @cache
+def _store() -> Store:
+    return firestore.connect(_settings())
+
+
+@cache
+def _publisher() -> Publisher:
+    return pubsub.connect(_settings())
+
+
+@cache
+def _sessions() -> Sessions:
+    # Last, as a Firebase app can't be made twice: what failed before it is tried again.
+    store, publisher, loaded = _store(), _publisher(), _settings()
+    return Sessions(store, publisher, identity.connect(loaded), loaded.connection_ttl)
+
+
+@cache
 def _gateway() -> Gateway:
     loaded = _settings()
-    store = firestore.connect(loaded)
     signaling = Signaling(
-        store,
+        _store(),
         apigateway.connect(loaded),
-        pubsub.connect(loaded),
+        _publisher(),
         event_ttl=loaded.event_ttl,
         direct_post_timeout=loaded.direct_post_timeout,
     )
-    # Last, as a Firebase app can't be made twice: what failed before it is tried again.
-    return Gateway(store, identity.connect(loaded), signaling, loaded)
+    return Gateway(_store(), signaling, loaded.device_ttl)
 
 
-_WARM_UP = warmup.WarmUp(lambda: _gateway().warm_up_steps())
+def _warm_up_steps() -> Sequence[warmup.Step]:
+    return (*_gateway().warm_up_steps(), *_sessions().warm_up_steps())
+
+
+_WARM_UP = warmup.WarmUp(_warm_up_steps)

@@ -9,8 +9,7 @@ from functions.calls.event import CallEvent
 from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
 from functions.services.documents import Connection
 from functions.telemetry import Log
-from functions.wire import json
-from functions.wire.frames import Wire
+from functions.wire.codecs import codec_for
 
 log = Log(__name__)
 
@@ -20,7 +19,7 @@ class Report:
     """What became of each connection's frame."""
 
     served: list[Connection] = field(default_factory=list)
-    gone: list[Connection] = field(default_factory=list)
+    gone: list[Connection] = field(default_factory=list)  # or not open yet
     refused: list[Connection] = field(default_factory=list)  # trying again would not help
     failed: list[Connection] = field(default_factory=list)  # or not known to be served in time
 
@@ -35,7 +34,10 @@ async def notify(
     report = Report()
     posts: dict[asyncio.Task[None], Connection] = {}
     for connection in connections:
-        text = _encode(connection.wire, event)
+        if not connection.is_open:
+            report.gone.append(connection)  # for now: its client would drop the frame
+            continue
+        text = codec_for(connection.wire).encode_event(event)
         posts[asyncio.create_task(sockets.post(connection.id, text))] = connection
     if not posts:
         return report
@@ -48,12 +50,6 @@ async def notify(
     for post in done:
         _sort(post, posts[post], report)
     return report
-
-
-def _encode(wire: Wire, event: CallEvent) -> str:
-    match wire:
-        case Wire.JSON:
-            return json.encode_event(event)
 
 
 def _sort(post: asyncio.Task[None], connection: Connection, report: Report) -> None:

@@ -13,6 +13,7 @@ from functions import settings
 from functions.calls.event import CallEvent
 from functions.calls.signals import PUSHES
 from functions.delivery import NotDelivered, receive
+from functions.published import Published
 from functions.services import fcm, firestore
 from functions.services.documents import Device
 from functions.services.fcm import Messenger, Outcome, Sent
@@ -41,7 +42,7 @@ class Pusher:
     def warm_up_steps(self) -> Sequence[Step]:
         return (self._store.warm_up, self._messenger.warm_up)
 
-    async def push(self, event: CallEvent) -> None:
+    async def push(self, event: Published) -> None:
         """1 RunQuery, 1 POST for each device; 1 Commit for each dead token, and, when some could
         not be reached, for each of the others.
 
@@ -49,7 +50,7 @@ class Pusher:
         could not take a message just now.
         """
         # The subscription's filter says the same, but Google's emulator ignores filters.
-        if event.name not in PUSHES:
+        if not isinstance(event, CallEvent) or event.name not in PUSHES:
             return
         now = datetime.now(UTC)
         if event.expired(now):

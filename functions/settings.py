@@ -46,6 +46,10 @@ class Settings:
     direct_post_timeout: timedelta
     connection_ttl: timedelta
     device_ttl: timedelta
+    eio3_ping_interval: timedelta
+    eio3_ping_timeout: timedelta
+    eio4_ping_interval: timedelta
+    eio4_ping_timeout: timedelta
     sweep_after: timedelta
     sweep_every: timedelta
     gateway_secret: str | None
@@ -163,6 +167,10 @@ def _days(value: str) -> timedelta:
     return timedelta(days=days)
 
 
+def _timer(name: str, field: str, seconds: int) -> Variable:
+    return Variable(name, field, ("deliver",), _seconds, default=timedelta(seconds=seconds))
+
+
 _GATEWAY = ("gateway",)
 _SWEEP = ("sweep",)
 _POSTING = ("gateway", "deliver")
@@ -189,6 +197,13 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     # FCM itself gives up a token that was not used for 270 days.
     Variable("DEVICE_TTL_DAYS", "device_ttl", _GATEWAY, _days, default=timedelta(days=270)),
+    # An EIO3 client pings; API Gateway closes a connection that was idle for ten minutes.
+    _timer("EIO3_PING_INTERVAL_SECONDS", "eio3_ping_interval", 240),
+    _timer("EIO3_PING_TIMEOUT_SECONDS", "eio3_ping_timeout", 60),
+    # An EIO4 client is never pinged: it must renew its connection before API Gateway closes it,
+    # as Android's does not notice such a close.
+    _timer("EIO4_PING_INTERVAL_SECONDS", "eio4_ping_interval", 540),
+    _timer("EIO4_PING_TIMEOUT_SECONDS", "eio4_ping_timeout", 30),
     Variable("SWEEP_AFTER_SECONDS", "sweep_after", _SWEEP, _seconds, default=timedelta(seconds=10)),
     Variable("SWEEP_EVERY_SECONDS", "sweep_every", _SWEEP, _seconds, default=timedelta(seconds=20)),
     Variable("GATEWAY_SECRET", "gateway_secret", _GATEWAY, _secret, Need.ALWAYS),

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from functions.calls.call import ConnectionId, SignalId
-from functions.calls.decision import UNAVAILABLE, Effect, Verdict, decide, invalid
+from functions.calls.decision import (
+    NOT_AUTHENTICATED,
+    UNAVAILABLE,
+    UNKNOWN_CONNECTION,
+    Effect,
+    Verdict,
+    decide,
+)
 from functions.calls.event import CallEvent
 from functions.calls.signals import Signal
 from functions.notification import Report, notify
@@ -17,7 +24,6 @@ from functions.services.pubsub import Publisher, PublishFailed
 from functions.telemetry import Log, latency_ms
 from functions.warmup import Step
 
-UNKNOWN_CONNECTION = invalid("connection", "connection is not known; reconnect")
 _COMMITS = 3  # tries: a call changes once or twice in its life, so a third conflict means trouble
 
 log = Log(__name__)
@@ -77,6 +83,8 @@ class Signaling:
                 return Verdict(ok=True, outcome=signal.rule.to)
             if loaded.sender is None:
                 return UNKNOWN_CONNECTION
+            if loaded.sender.user is None:
+                return NOT_AUTHENTICATED
             verdict = decide(stored.call if stored else None, signal, loaded.sender.user)
             if verdict.effect is Effect.REPUBLISH and loaded.pending:
                 await self._publisher.publish(loaded.pending.served_to(None))

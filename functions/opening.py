@@ -1,0 +1,98 @@
+"""Opens Socket.IO sessions: posts the packets that a client waits for once it is connected."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from functions.calls.call import ConnectionId
+from functions.delivery import NotDelivered
+from functions.published import ConnectionOpened
+from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
+from functions.services.documents import Connection
+from functions.services.firestore import Store
+from functions.telemetry import Log, latency_ms
+from functions.wire import socketio
+from functions.wire.frames import Wire
+
+# After a 410, which the first POST meets while API Gateway still answers the handshake. Pub/Sub
+# would come again only after a second and more, and Python's client waits for five.
+_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4)
+
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """The heartbeat that a session's open packet asks for."""
+
+    ping_interval: timedelta
+    ping_timeout: timedelta
+
+
+class Opener:
+    """Opens the session of a connection that a client has opened."""
+
+    def __init__(self, store: Store, sockets: Sockets, timers: Mapping[Wire, Timers]) -> None:
+        self._store = store
+        self._sockets = sockets
+        self._timers = timers
+
+    async def open(self, event: ConnectionOpened) -> None:
+        """1 BatchGetDocuments, 1 POST (2 for EIO3), 1 Commit.
+
+        Run again, it does nothing; run twice at once, it posts twice, which does a client no harm
+        (version 2 says `connect` twice). Raises NotDelivered when the connection could not be
+        posted to, which right after the handshake says little.
+        """
+        now = datetime.now(UTC)
+        connection = await self._store.connection(event.connection_id, now)
+        if connection is None or connection.is_open:
+            log.info("superseded", outcome="superseded")
+            return
+        try:
+            if event.expired(now):
+                await self._turn_away(connection.id)
+                return
+            for packet in self._packets(connection):
+                await self._post(connection.id, packet)
+        except Refused as error:
+            log.error("post refused", to=connection.id, error=str(error))
+            return
+        await self._store.opened(connection.id)
+        latency = latency_ms(event.connected_at, datetime.now(UTC))
+        log.info("opened", outcome="opened", wire=connection.wire.value, latencyMs=latency)
+
+    async def _turn_away(self, id: ConnectionId) -> None:
+        """Makes a client come again that may still wait: Python's never gives up by itself."""
+        log.warning("expired", outcome="expired")
+        try:
+            await self._sockets.post(id, socketio.RECONNECT)
+        except Gone:
+            return  # it has given up
+        except PostFailed as error:
+            raise NotDelivered(str(error)) from error
+
+    def _packets(self, connection: Connection) -> Iterator[str]:
+        timers = self._timers[connection.wire]
+        yield socketio.encode_open(connection.id, timers.ping_interval, timers.ping_timeout)
+        if connection.wire is Wire.EIO4:
+            return  # the client asks to be let in
+        if connection.user is not None:
+            yield socketio.encode_connected(connection.wire, connection.id)
+        else:
+            message = connection.refusal or "the token is missing"
+            yield socketio.encode_refusal(connection.wire, message)
+
+    async def _post(self, id: ConnectionId, packet: str) -> None:
+        """Returns only once `packet` is there: the next may not overtake it."""
+        try:
+            for seconds in _PAUSES_SECONDS:
+                with suppress(Gone):
+                    await self._sockets.post(id, packet)
+                    return
+                await asyncio.sleep(seconds)
+            await self._sockets.post(id, packet)
+        except (Gone, PostFailed) as error:
+            raise NotDelivered(f"{type(error).__name__}: {error}") from error
