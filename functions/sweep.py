@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -30,8 +30,8 @@ async def sweep(request: Request) -> Response:
         return await _WARM_UP.answer()
     with telemetry.request(_settings().project, request.headers.get("traceparent")):
         swept = await _sweeper().sweep()
-        log.info("swept", **asdict(swept))
-        return JSONResponse(asdict(swept), status_code=503 if swept.failed else 200)
+        log.info("swept", **swept.fields())
+        return JSONResponse(swept.fields(), status_code=503 if swept.failed else 200)
 
 
 @dataclass(slots=True)
@@ -39,6 +39,15 @@ class Swept:
     republished: int = 0
     expired: int = 0
     failed: int = 0  # looks that Firestore or Pub/Sub ended
+    oldest: timedelta = timedelta(0)  # age of the oldest entry that was seen
+
+    def fields(self) -> dict[str, int]:
+        return {
+            "republished": self.republished,
+            "expired": self.expired,
+            "failed": self.failed,
+            "oldestMs": self.oldest // timedelta(milliseconds=1),
+        }
 
 
 class Sweeper:
@@ -89,11 +98,13 @@ class Sweeper:
         """1 RunQuery, 1 Publish for each entry, 1 Commit for each that expired."""
         now = datetime.now(UTC)
         for event in await self._store.all_pending(_LIMIT):
+            age = now - event.decided_at
+            swept.oldest = max(swept.oldest, age)
             if event.expired(now):
                 log.warning("expired", callId=event.call_id, signalId=event.signal_id)
                 await self._store.delivered(event)
                 swept.expired += 1
-            elif now - event.decided_at >= self._after:
+            elif age >= self._after:
                 await self._publisher.publish(event.served_to(None))
                 swept.republished += 1
 

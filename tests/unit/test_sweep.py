@@ -48,6 +48,7 @@ async def test_only_what_is_old_enough_is_republished_and_what_expired_is_droppe
     swept = Swept()
     await Sweeper(store, publisher, after=AFTER, every=timedelta(minutes=1)).look(swept)
     assert (swept.republished, swept.expired) == (1, 1)
+    assert timedelta(seconds=70) <= swept.oldest < timedelta(seconds=130)
     assert await ids_in(client, "outbox") == {"CALL_YOUNG", "CALL_OLD"}
 
 
