@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo run bench test check unit format clean help
+.PHONY: demo run bench smoke test check unit format clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -14,6 +14,9 @@ run: $(READY) ## start the local stack and stay; PORT=… for another port than 
 
 bench: $(READY) ## measure how long a cancel takes on this machine
 	@$(BIN)/python -m infra.local bench
+
+smoke: $(READY) ## run the smoke test of a deployment on the local stack
+	@$(BIN)/python -m infra.local smoke
 
 test: check ## all checks and all tests
 	@$(BIN)/python -m pytest
@@ -34,7 +37,7 @@ help: ## list what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 clean: ## remove what make made
-	rm -rf $(VENV) .unring .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .node .unring .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Unring needs Python 3.11 or newer; set PYTHON=… to one.")'

@@ -17,7 +17,7 @@ from tests.support.connections import ConnectionsServer, connections_server
 
 def pytest_configure() -> None:
     """Where Google's emulators must be, a run without them would prove too little."""
-    if os.environ.get("UNRING_REQUIRE_EMULATORS") and (reason := google.unavailable()):
+    if os.environ.get("UNRING_REQUIRE_ALL") and (reason := google.unavailable()):
         raise pytest.UsageError(f"Google's emulators are required, and can't run: {reason}")
 
 

@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 PROJECT = "unring-local"
@@ -27,6 +29,8 @@ def main() -> int:
                 from infra.local.demo import demo
 
                 return _run(demo(google=arguments.google))
+            case "smoke":
+                return _run(_smoke(google=arguments.google))
             case "bench":
                 from infra.local.bench import bench
 
@@ -60,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="play the test cases and say whether they hold")
     demo.add_argument("--google", action="store_true", help="on Google's emulators")
     demo.set_defaults(command="demo")
+
+    smoke = commands.add_parser("smoke", help="run the smoke test on a stack of its own")
+    smoke.add_argument("--google", action="store_true", help="on Google's emulators")
+    smoke.set_defaults(command="smoke")
 
     bench = commands.add_parser("bench", help="measure how long a cancel takes here")
     bench.add_argument("--google", action="store_true", help="on Google's emulators")
@@ -109,6 +117,18 @@ async def _call(arguments: argparse.Namespace) -> int:
         return 1
     print(f"{arguments.id} is ringing: {arguments.caller} calls {arguments.receiver}")
     return 0
+
+
+async def _smoke(google: bool) -> int:
+    """The smoke test that deployers run, on a local stack."""
+    from infra.local.stack import Options, running
+    from infra.local.tokens import unsigned_token
+    from infra.smoke import smoke
+
+    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
+        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
+            caller, receiver = (unsigned_token(user, stack.project) for user in ("USR_1", "USR_2"))
+            return await smoke(stack.websocket, caller, receiver, stack.firestore)
 
 
 async def _stay(arguments: argparse.Namespace) -> int:

@@ -13,10 +13,11 @@ _EMULATOR = "FIRESTORE_EMULATOR_HOST"
 
 
 class Calls:
-    """The calls in the Firestore at `address` ("127.0.0.1:1234")."""
+    """The calls in the Firestore at `address` ("127.0.0.1:1234"), or in Google's own."""
 
-    def __init__(self, address: str, project: str) -> None:
-        self._client = client_at(address, project)
+    def __init__(self, address: str | None, project: str) -> None:
+        """Raises GoogleAuthError where Google's own is asked and there are no credentials."""
+        self._client = client_at(address, project) if address else AsyncClient(project=project)
 
     async def ring(self, call: str, caller: str, receiver: str) -> None:
         """Makes a call ring, also one that has ended before. Raises ValueError for a bad id."""
@@ -32,6 +33,9 @@ class Calls:
             await self._client.collection("calls").document(call).set(fields)
         except InvalidArgument as error:
             raise ValueError(f"{call!r} can't be a call id: {error.message}") from error
+
+    async def remove(self, call: str) -> None:
+        await self._client.collection("calls").document(call).delete()
 
     async def status(self, call: str) -> str:
         snapshot = await self._client.collection("calls").document(call).get()

@@ -1,9 +1,9 @@
-"""The demo: the request's three test cases and the reject flow, played on the real stack."""
+"""The demo: the request's three test cases, the reject flow and Socket.IO, on the real stack."""
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -13,11 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.local.calls import Calls
-from infra.local.phone import Phone, phone
+from infra.local.phone import JsonPhone, Phone, json_phone, socketio_phone
 from infra.local.stack import Options, Stack, running
+from infra.local.tokens import unsigned_token
 
 _PATIENCE_SECONDS = 10.0
-_SOCKET, _FCM = "WebSocket", "FCM"
+_JSON, _SOCKET_IO, _FCM = "WebSocket", "Socket.IO", "FCM"
+_PHONES: Mapping[str, Callable[[str, str], AbstractAsyncContextManager[Phone]]] = {
+    _JSON: json_phone,
+    _SOCKET_IO: socketio_phone,
+}
 
 
 @dataclass(frozen=True)
@@ -37,18 +42,26 @@ REJECT = Flow("call:reject", "caller", "call:rejected", "call_rejected", "reject
 
 @dataclass(frozen=True)
 class Case:
-    """A flow, and what happens to the told phone's socket before."""
+    """A flow, what the two phones speak, and what happens to the told one's socket before."""
 
     title: str
     flow: Flow
-    leaves: Callable[[Phone], Awaitable[None]] | None = None
+    sends: str = _JSON
+    listens: str = _JSON
+    leaves: Callable[[JsonPhone], Awaitable[None]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.leaves and self.listens != _JSON:
+            raise ValueError("only a JSON phone can leave")
 
 
 CASES = (
     Case("1  Socket connected", CANCEL),
-    Case("2  Socket disconnected", CANCEL, Phone.hang_up),
-    Case("3  App killed", CANCEL, Phone.die),
+    Case("2  Socket disconnected", CANCEL, leaves=JsonPhone.hang_up),
+    Case("3  App killed", CANCEL, leaves=JsonPhone.die),
     Case("4  Call rejected", REJECT),
+    Case("5  Socket.IO to JSON", CANCEL, sends=_SOCKET_IO),
+    Case("6  JSON to Socket.IO", CANCEL, listens=_SOCKET_IO),
 )
 
 
@@ -94,10 +107,14 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
     arrivals: list[Arrival] = []
     wrong = None
     async with AsyncExitStack() as phones:
-        sending = await phones.enter_async_context(phone(stack.websocket, sender, stack.project))
-        listening = await phones.enter_async_context(phone(stack.websocket, told, stack.project))
+        sending = await phones.enter_async_context(
+            _PHONES[case.sends](stack.websocket, unsigned_token(sender, stack.project))
+        )
+        listening = await phones.enter_async_context(
+            _PHONES[case.listens](stack.websocket, unsigned_token(told, stack.project))
+        )
         await listening.emit("device:register", token=f"fcm-token-of-{told}", platform="android")
-        if case.leaves:
+        if case.leaves and isinstance(listening, JsonPhone):
             await case.leaves(listening)
             await _disconnected(calls, told)
         await calls.ring(call, caller, receiver)
@@ -107,7 +124,7 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
                 tasks.create_task(_answered(case.flow, sending, call))
                 tasks.create_task(_pushed(case.flow, stack, call, start, arrivals))
                 if not case.leaves:
-                    tasks.create_task(_told(case.flow, listening, call, start, arrivals))
+                    tasks.create_task(_told(case, listening, call, start, arrivals))
             await _delivered(calls, call)
         except* (TimeoutError, UnexpectedError) as errors:
             wrong = "; ".join(str(error) or "nothing came" for error in errors.exceptions)
@@ -130,12 +147,13 @@ async def _answered(flow: Flow, sending: Phone, call: str) -> None:
 
 
 async def _told(
-    flow: Flow, listening: Phone, call: str, start: float, arrivals: list[Arrival]
+    case: Case, listening: Phone, call: str, start: float, arrivals: list[Arrival]
 ) -> None:
-    data = await listening.told(flow.event)
-    arrivals.append(Arrival(flow.event, _SOCKET, (data["at"] - start) * 1000))
+    event = case.flow.event
+    data = await listening.told(event)
+    arrivals.append(Arrival(event, case.listens, (data["at"] - start) * 1000))
     if data["callId"] != call:
-        raise UnexpectedError(f"{flow.event} came for {data['callId']}")
+        raise UnexpectedError(f"{event} came for {data['callId']}")
 
 
 async def _pushed(

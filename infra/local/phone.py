@@ -3,11 +3,14 @@
 import asyncio
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
+import socketio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -16,18 +19,43 @@ from infra.local.tokens import unsigned_token
 _PATIENCE_SECONDS = 10.0
 
 
-class Phone:
-    """Speaks the JSON wire over an open socket."""
+class Phone(ABC):
+    """An app with an open socket, whichever wire it speaks."""
+
+    def __init__(self) -> None:
+        self._events: asyncio.Queue[tuple[float, str, dict[str, Any]]] = asyncio.Queue()
+
+    @abstractmethod
+    async def emit(self, event: str, **data: object) -> dict[str, Any]:
+        """Sends one frame; gives the verdict that answers it."""
+
+    async def told(self, event: str) -> dict[str, Any]:
+        """Waits for `event`; gives its data, and under `at` when it came (perf_counter, s)."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                at, name, data = await self._events.get()
+                if name == event:
+                    return {**data, "at": at}
+
+    def untold(self) -> int:
+        """How many events have come that nobody has waited for yet."""
+        return self._events.qsize()
+
+    def _tell(self, event: str, data: dict[str, Any]) -> None:
+        self._events.put_nowait((perf_counter(), event, data))
+
+
+class JsonPhone(Phone):
+    """Speaks the JSON wire."""
 
     def __init__(self, socket: ClientConnection) -> None:
+        super().__init__()
         self.socket = socket
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._events: asyncio.Queue[tuple[float, dict[str, Any]]] = asyncio.Queue()
         self._reader = asyncio.create_task(self._read())
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
-        """Sends one frame; gives the verdict that answers it."""
         id = next(self._ids)
         answer = self._answers[id] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps({"event": event, "data": data, "id": id}))
@@ -35,18 +63,6 @@ class Phone:
             return await asyncio.wait_for(answer, _PATIENCE_SECONDS)
         finally:
             del self._answers[id]
-
-    async def told(self, event: str) -> dict[str, Any]:
-        """Waits for `event`; gives its data, and under `at` when it came (perf_counter, s)."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            while True:
-                at, frame = await self._events.get()
-                if frame.get("event") == event:
-                    return {**frame["data"], "at": at}
-
-    def untold(self) -> int:
-        """How many events have come that nobody has waited for yet."""
-        return self._events.qsize()
 
     async def hang_up(self) -> None:
         """Closes the socket as an app does that is closed by hand."""
@@ -61,20 +77,62 @@ class Phone:
     async def _read(self) -> None:
         with suppress(ConnectionClosed):
             while True:
-                text = await self.socket.recv()
-                self._sort(perf_counter(), json.loads(text))
+                self._sort(json.loads(await self.socket.recv()))
 
-    def _sort(self, at: float, frame: dict[str, Any]) -> None:
+    def _sort(self, frame: dict[str, Any]) -> None:
         answer = self._answers.get(frame.get("id", 0))
         if frame.get("event") == "ack" and answer is not None:
             answer.set_result(frame["data"])
         else:
-            self._events.put_nowait((at, frame))
+            self._tell(frame.get("event", ""), frame.get("data", frame))
+
+
+class SocketIoPhone(Phone):
+    """Speaks Socket.IO, by python-socketio's own client."""
+
+    def __init__(self, client: socketio.AsyncClient) -> None:
+        super().__init__()
+        self._client = client
+        client.on("*", self._told)
+
+    async def emit(self, event: str, **data: object) -> dict[str, Any]:
+        verdict: dict[str, Any] = await self._client.call(event, data, timeout=_PATIENCE_SECONDS)
+        return verdict
+
+    async def _told(self, event: str, data: dict[str, Any]) -> None:
+        self._tell(event, data)
+
+
+def phone(url: str, user: str, project: str) -> AbstractAsyncContextManager[JsonPhone]:
+    """A phone of `user` on the JSON wire of a local stack."""
+    return json_phone(url, unsigned_token(user, project))
 
 
 @asynccontextmanager
-async def phone(url: str, user: str, project: str) -> AsyncIterator[Phone]:
-    """A phone of `user`, connected and authenticated."""
-    headers = {"Authorization": f"Bearer {unsigned_token(user, project)}"}
+async def json_phone(url: str, token: str) -> AsyncIterator[JsonPhone]:
+    """A phone on the JSON wire, connected and authenticated."""
+    headers = {"Authorization": f"Bearer {token}"}
     async with connect(url, additional_headers=headers) as socket:
-        yield Phone(socket)
+        yield JsonPhone(socket)
+
+
+@asynccontextmanager
+async def socketio_phone(
+    url: str, token: str, path: str = "socket.io"
+) -> AsyncIterator[SocketIoPhone]:
+    """A phone on the Socket.IO wire, let in. `url` is the one for JSON phones, whose own path does
+    not matter here."""
+    parts = urlsplit(url)
+    client = socketio.AsyncClient()
+    made = SocketIoPhone(client)
+    await client.connect(
+        f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}",
+        transports=["websocket"],
+        auth={"token": token},
+        socketio_path=path,
+        wait_timeout=_PATIENCE_SECONDS,
+    )
+    try:
+        yield made
+    finally:
+        await client.disconnect()

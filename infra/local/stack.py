@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -20,7 +21,7 @@ from infra.local.fcm import FcmServer
 from infra.local.firestore import FirestoreServer
 from infra.local.functions import NotStarted, function
 from infra.local.pubsub import PubSubServer
-from infra.local.topology import TOPIC, create_subscriptions, routes
+from infra.local.topology import API, TOPIC, create_subscriptions, routes
 
 _AUTH_EMULATOR = "127.0.0.1:9099"  # its presence alone makes the SDK take unsigned tokens
 
@@ -35,7 +36,7 @@ class Options:
     signed: bool = False  # a local STS hands out credentials, and @connections checks signatures
     sweep_every: timedelta = timedelta(minutes=1)
     backoff: tuple[timedelta, timedelta] = (timedelta(seconds=1), timedelta(seconds=10))
-    gateway: apigateway.Options = field(default_factory=apigateway.Options)
+    gateway: apigateway.Options = API
     settings: Mapping[str, str] = field(default_factory=dict)  # environment of the functions
     logs: Path  # a folder; a file for each function
 
@@ -51,6 +52,11 @@ class Stack:
     project: str
     fcm: FcmServer
     functions: Mapping[str, str]  # base URLs by name
+
+    @property
+    def socketio(self) -> str:
+        """The URL for a Socket.IO client, whose default path is served too."""
+        return f"http://{urlsplit(self.websocket).netloc}"
 
     def addresses(self) -> dict[str, str]:
         """What other programs are told; they depend on these names."""
@@ -72,9 +78,11 @@ async def running(options: Options) -> AsyncIterator[Stack]:
     """
     async with AsyncExitStack() as parts:
         secret = secrets.token_urlsafe(32)
-        urls: dict[str, str] = {}
+        ready: dict[str, str] = {}  # the functions' URLs, once clients may come
         keys = AccessKeys() if options.signed else None
-        api = ApiGateway(routes(lambda: urls["gateway"], secret), options.gateway, credentials=keys)
+        api = ApiGateway(
+            routes(lambda: ready["gateway"], secret), options.gateway, credentials=keys
+        )
         try:
             await api.start(port=options.port)
         except OSError as error:
@@ -97,9 +105,10 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             **(await _aws_settings(parts, keys, options) if keys is not None else {}),
             **options.settings,
         }
-        urls.update(await _start_functions(parts, values, options.logs))
+        urls = await _start_functions(parts, values, options.logs)
         await create_subscriptions(pubsub, options.project, urls, options.backoff)
         await _warm_up(urls, options.logs)
+        ready.update(urls)
         parts.enter_context(_Scheduler(urls["sweep"], options.sweep_every))
         yield Stack(
             websocket=api.websocket_url,

@@ -19,7 +19,10 @@ from google.pubsub_v1 import (
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
-from infra.local.apigateway import Route
+from infra.local.apigateway import Options, Route
+
+# The stage, and a mapping key on a custom domain: the path of a Socket.IO client that names none.
+API = Options(base_paths=("/dev", "/socket.io"))
 
 TOPIC = "call-events"
 DEAD_LETTERS = "call-events-dead"
@@ -37,6 +40,9 @@ _FROM_THE_CLIENT = {
     f"{_HEADER}.Unring-Authorization": "route.request.header.Authorization",
     f"{_HEADER}.Unring-Token": "route.request.querystring.token",
     f"{_HEADER}.Unring-User-Id": "route.request.querystring.userId",
+    # Socket.IO clients say so by these.
+    f"{_HEADER}.Unring-Eio": "route.request.querystring.EIO",
+    f"{_HEADER}.Unring-Transport": "route.request.querystring.transport",
 }
 
 

@@ -16,6 +16,7 @@ def welcome(stack: Stack, logs: Path) -> None:
     for name, address in stack.addresses().items():
         if name != "project":
             console.print(f"  [bold]{name:<12}[/]{address}")
+    console.print(f"  [bold]{'socket.io':<12}[/]{stack.socketio}")
     console.print(f"  [bold]{'logs':<12}[/]{os.path.relpath(logs)}/\n")
     console.print("See it work, in two more terminals:\n")
     _step(console, "1. The receiver's phone", _phone(python, stack, "USR_2"))

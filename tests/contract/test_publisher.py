@@ -22,14 +22,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from functions import telemetry
-from functions.calls import event as events
-from functions.calls.event import CallEvent
+from functions.calls.call import ConnectionId
 from functions.delivery import NotDelivered, receive
+from functions.published import ConnectionOpened, Published, decode
 from functions.services.pubsub import Publisher, PublishFailed
 from infra.local.http import serving
-from tests.support.makers import event
+from tests.support.makers import event, now
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+OPENED = ConnectionOpened(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
 
 
 @dataclass
@@ -62,15 +63,17 @@ async def topic(pubsub: str, project: str) -> AsyncIterator[Topic]:
         yield Topic(name, Publisher(transport, name), admin, subscriber)
 
 
-async def test_an_event_is_published_with_its_name_and_its_trace(topic: Topic) -> None:
+@pytest.mark.parametrize("made", [event(served=("1=", "2=")), OPENED], ids=["call", "connection"])
+async def test_an_event_is_published_with_its_name_and_its_trace(
+    topic: Topic, made: Published
+) -> None:
     subscription = await topic.subscribe()
-    made = event(served=("1=", "2="))
     with telemetry.request("unring-test", TRACEPARENT):
         await topic.publisher.publish(made)
     pulled = await topic.subscriber.pull(subscription=subscription, max_messages=1)
     (message,) = (received.message for received in pulled.received_messages)
-    assert events.decode(message.data) == made
-    assert dict(message.attributes) == {"type": "call:cancelled", "traceparent": TRACEPARENT}
+    assert decode(message.data) == made
+    assert dict(message.attributes) == {"type": made.name, "traceparent": TRACEPARENT}
 
 
 async def test_a_topic_that_is_not_there_takes_no_event(topic: Topic) -> None:
@@ -93,10 +96,10 @@ class Handler:
 
     failures: int = 0
     attempts: int = 0
-    delivered: asyncio.Queue[CallEvent] = field(default_factory=asyncio.Queue)
+    delivered: asyncio.Queue[Published] = field(default_factory=asyncio.Queue)
     traces: list[str | None] = field(default_factory=list)
 
-    async def __call__(self, made: CallEvent) -> None:
+    async def __call__(self, made: Published) -> None:
         self.attempts += 1
         self.traces.append(telemetry.traceparent())
         if self.attempts <= self.failures:

@@ -1,6 +1,7 @@
 """The Firestore service keeps its promises on the embedded server and on Google's emulator."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from google.cloud.firestore import AsyncClient
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.services.documents import device_id
 from functions.services.firestore import Store, StoreConflict, StoreUnavailable
-from functions.wire.frames import FcmToken
+from functions.wire.frames import FcmToken, Wire
 from infra.local.calls import client_at
 from tests.support.makers import (
     CALL,
@@ -118,9 +119,69 @@ async def test_a_user_has_all_connections_that_have_not_expired(store: Store) ->
 
 async def test_a_closed_connection_is_gone(store: Store) -> None:
     await connect(store, "1=", RECEIVER)
-    await store.close_connection(ConnectionId("1="))
-    await store.close_connection(ConnectionId("1="))
+    await store.remove_connection(ConnectionId("1="))
+    await store.remove_connection(ConnectionId("1="))
     assert await store.connections_of(RECEIVER, now()) == []
+
+
+async def test_a_json_connection_is_written_with_four_fields_alone(
+    store: Store, client: AsyncClient
+) -> None:
+    made = await connect(store, "1=", RECEIVER)
+    assert await fields_of(client, "connections", "1=") == {
+        "userId": RECEIVER,
+        "wire": "json",
+        "connectedAt": made.connected_at,
+        "expiresAt": made.expires_at,
+    }
+    assert await store.connection(made.id, now()) == made
+
+
+@pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
+async def test_a_socketio_connection_is_read_as_it_was_written(
+    store: Store, client: AsyncClient, wire: Wire
+) -> None:
+    for user, claimed, refusal in (
+        (None, None, "the token is missing"),
+        (None, "USR_9", "userId is not the token's"),
+        (RECEIVER, RECEIVER, None),
+    ):
+        young = await connect(store, "1=", user, wire=wire, is_open=False, refusal=refusal)
+        made = replace(young, claimed_user=claimed)
+        await store.add_connection(made)
+        assert await store.connection(made.id, now()) == made
+        fields = await fields_of(client, "connections", "1=")
+        assert fields is not None
+        assert (fields["wire"], fields["isOpen"]) == (wire.value, False)
+        assert ("userId" in fields, "claimedUserId" in fields) == (bool(user), bool(claimed))
+        assert fields.get("refusal") == refusal
+
+
+async def test_a_connection_without_a_user_is_nobodys_until_it_authenticates(
+    store: Store, client: AsyncClient
+) -> None:
+    made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
+    assert await store.connections_of(RECEIVER, now()) == []
+    assert await store.authenticate(made.id, RECEIVER)
+    (found,) = await store.connections_of(RECEIVER, now())
+    assert found == replace(made, user=RECEIVER, is_open=True)
+    assert await store.authenticate(made.id, CALLER)
+    assert await store.connections_of(RECEIVER, now()) == []
+
+
+async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
+    made = await connect(store, "1=", RECEIVER, wire=Wire.EIO3, is_open=False)
+    for _ in range(2):
+        await store.opened(made.id)
+        assert await store.connection(made.id, now()) == replace(made, is_open=True)
+
+
+async def test_a_removed_connection_does_not_come_back(store: Store, client: AsyncClient) -> None:
+    made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
+    await store.remove_connection(made.id)
+    assert not await store.authenticate(made.id, RECEIVER)
+    await store.opened(made.id)
+    assert await ids_in(client, "connections") == set()
 
 
 async def test_a_connection_document_that_nobody_can_read_is_passed_over(
@@ -201,7 +262,7 @@ async def test_remembering_does_not_bring_back_a_connection_that_closed(
     store: Store, client: AsyncClient
 ) -> None:
     closed = await connect(store, "1=", RECEIVER)
-    await store.close_connection(closed.id)
+    await store.remove_connection(closed.id)
     open_ = await connect(store, "2=", RECEIVER)
     made = event()
     await store.partly_delivered(made, [closed, open_])

@@ -9,13 +9,13 @@ import pytest
 from websockets.asyncio.client import connect
 
 from infra.local.calls import Calls, client_at
-from infra.local.phone import Phone, phone
+from infra.local.phone import JsonPhone, phone
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
 from tests.e2e.conftest import Ids
 from tests.support.makers import fields_of
 
-PhoneOf = Callable[[str], AbstractAsyncContextManager[Phone]]
+PhoneOf = Callable[[str], AbstractAsyncContextManager[JsonPhone]]
 
 
 @pytest.fixture
@@ -67,7 +67,9 @@ async def test_a_cancel_stops_the_ring_on_the_socket_and_by_push(
     assert call["endedAt"]
 
 
-@pytest.mark.parametrize("leave", [Phone.hang_up, Phone.die], ids=["disconnected", "killed"])
+@pytest.mark.parametrize(
+    "leave", [JsonPhone.hang_up, JsonPhone.die], ids=["disconnected", "killed"]
+)
 async def test_a_receiver_without_a_socket_is_pushed(
     stack: Stack, calls: Calls, ids: Ids, phone_of: PhoneOf, leave: Callable[..., object]
 ) -> None:

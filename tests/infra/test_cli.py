@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from infra.local.phone import Phone
+from infra.local.phone import JsonPhone
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "infra.local")
@@ -99,7 +99,7 @@ async def test_one_line_of_json_tells_where_everything_is() -> None:
         status, output, _ = await run("call", "CALL_1", "USR_1", "USR_2")
         assert (status, output) == (0, "CALL_1 is ringing: USR_1 calls USR_2\n")
         async with connect(f"{found['websocket']}?token={token.strip()}") as socket:
-            verdict = await Phone(socket).emit("call:reject", callId="CALL_1")
+            verdict = await JsonPhone(socket).emit("call:reject", callId="CALL_1")
             assert verdict["outcome"] == "rejected"
 
         for bad in ("CALL/1", ".", "__x__"):

@@ -44,13 +44,27 @@ async def ring(client: AsyncClient, call: CallId = CALL, status: str = "ringing"
 
 
 async def connect(
-    store: Store, id: str, user: UserId, connected: datetime | None = None
+    store: Store,
+    id: str,
+    user: UserId | None,
+    connected: datetime | None = None,
+    *,
+    wire: Wire = Wire.JSON,
+    is_open: bool = True,
+    refusal: str | None = None,
 ) -> Connection:
-    """A connection, by default one that has been open for a minute."""
+    """A connection, by default a JSON client's that has been open for a minute."""
     connected = connected or now() - timedelta(minutes=1)
-    expires = connected + timedelta(hours=2)
-    connection = Connection(ConnectionId(id), user, Wire.JSON, connected, expires)
-    await store.open_connection(connection)
+    connection = Connection(
+        id=ConnectionId(id),
+        user=user,
+        wire=wire,
+        connected_at=connected,
+        expires_at=connected + timedelta(hours=2),
+        is_open=is_open,
+        refusal=refusal,
+    )
+    await store.add_connection(connection)
     return connection
 
 

@@ -13,6 +13,7 @@ from functions.deliver import Deliverer
 from functions.delivery import NotDelivered
 from functions.services.apigateway import Sockets
 from functions.services.firestore import Store
+from functions.wire.frames import Wire
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
     CALL,
@@ -83,6 +84,50 @@ async def test_a_connection_that_is_still_opening_is_not_taken_for_dead(
     await deliverer.deliver(made)
     assert len(connections.posted_to("young=")) == 1
     assert await ids_in(client, "outbox") == set()
+
+
+async def test_a_session_that_is_not_open_yet_is_told_once_it_is(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    young = await connect(store, "young=", RECEIVER, now(), wire=Wire.EIO4, is_open=False)
+    await connect(store, "1=", RECEIVER)
+    made = await committed(store, client, event())
+    for _ in range(2):
+        with pytest.raises(NotDelivered):
+            await deliverer.deliver(made)
+    assert [id for id, _ in connections.posts] == ["1="]
+    assert await ids_in(client, "outbox") == {CALL}
+    await store.opened(young.id)
+    await deliverer.deliver(made)
+    assert [id for id, _ in connections.posts] == ["1=", "young="]
+    assert connections.posts[1][1].startswith('42["call:cancelled",')
+    assert await ids_in(client, "outbox") == set()
+
+
+async def test_a_session_that_never_opened_is_taken_for_dead_after_thirty_seconds(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    for id, seconds in (("young=", 20), ("old=", 31)):
+        connected = now() - timedelta(seconds=seconds)
+        await connect(store, id, RECEIVER, connected, wire=Wire.EIO3, is_open=False)
+    made = await committed(store, client, event())
+    with pytest.raises(NotDelivered):
+        await deliverer.deliver(made)
+    assert connections.posts == []
+    assert await ids_in(client, "connections") == {"young="}
+
+
+async def test_connections_of_all_wires_are_told_each_in_its_own(
+    deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
+) -> None:
+    for wire in Wire:
+        await connect(store, f"{wire}=", RECEIVER, wire=wire)
+    await deliverer.deliver(await committed(store, client, event()))
+    (in_json,) = connections.posted_to("json=")
+    (in_eio3,), (in_eio4,) = connections.posted_to("eio3="), connections.posted_to("eio4=")
+    assert in_eio3 == in_eio4
+    frame = json.loads(in_json)
+    assert json.loads(in_eio3.removeprefix("42")) == [frame["event"], frame["data"]]
 
 
 @pytest.mark.parametrize("status", [403, 429, 500, 503, 0])

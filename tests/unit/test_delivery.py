@@ -6,11 +6,13 @@ import json
 import pytest
 from starlette.requests import Request
 
-from functions.calls import event as events
-from functions.calls.event import CallEvent
+from functions.calls.call import ConnectionId
 from functions.delivery import NotDelivered, receive
+from functions.published import ConnectionOpened, Published, encode
 from functions.services.firestore import StoreUnavailable
-from tests.support.makers import event
+from tests.support.makers import event, now
+
+OPENED = ConnectionOpened(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
 
 
 def request(body: bytes) -> Request:
@@ -20,15 +22,15 @@ def request(body: bytes) -> Request:
     return Request({"type": "http", "method": "POST", "headers": []}, body_of)
 
 
-def envelope(made: CallEvent) -> bytes:
-    data = base64.b64encode(events.encode(made)).decode()
+def envelope(made: Published) -> bytes:
+    data = base64.b64encode(encode(made)).decode()
     return json.dumps({"message": {"messageId": "1", "data": data}, "deliveryAttempt": 2}).encode()
 
 
-async def status(body: bytes, *raised: Exception) -> tuple[int, list[CallEvent]]:
-    handled: list[CallEvent] = []
+async def status(body: bytes, *raised: Exception) -> tuple[int, list[Published]]:
+    handled: list[Published] = []
 
-    async def handle(made: CallEvent) -> None:
+    async def handle(made: Published) -> None:
         handled.append(made)
         for error in raised:
             raise error
@@ -36,16 +38,17 @@ async def status(body: bytes, *raised: Exception) -> tuple[int, list[CallEvent]]
     return (await receive(request(body), "unring-test", handle)).status_code, handled
 
 
-async def test_what_was_handled_is_acknowledged() -> None:
-    made = event(served=("1=",))
+@pytest.mark.parametrize("made", [event(served=("1=",)), OPENED], ids=["call", "connection"])
+async def test_what_was_handled_is_acknowledged(made: Published) -> None:
     assert await status(envelope(made)) == (204, [made])
 
 
 @pytest.mark.parametrize(
     "error", [NotDelivered("x"), StoreUnavailable("x"), RuntimeError("x"), ValueError("x")]
 )
-async def test_what_failed_comes_again(error: Exception) -> None:
-    assert (await status(envelope(event()), error))[0] == 503
+@pytest.mark.parametrize("made", [event(), OPENED], ids=["call", "connection"])
+async def test_what_failed_comes_again(error: Exception, made: Published) -> None:
+    assert (await status(envelope(made), error))[0] == 503
 
 
 @pytest.mark.parametrize(
@@ -58,11 +61,13 @@ async def test_what_failed_comes_again(error: Exception) -> None:
         b'{"message": {"messageId": "1", "data": "***"}}',
         '{"message": {"messageId": "1", "data": "é"}}'.encode(),
         b'{"message": {"messageId": "1", "data": "e30="}}',
+        b'{"message": {"messageId": "1", "data": "%s"}}'
+        % base64.b64encode(b'{"name": "connection.opened"}'),
         b'{"message": {"messageId": "1", "attributes": {"type": "call:cancelled"}}}',
         b"[" * 100_000,
         b"\xff",
     ],
-    ids=lambda body: str(body[:30]),
+    ids=lambda body: str(body[:60]),
 )
 async def test_what_nobody_can_read_is_acknowledged_and_not_handled(body: bytes) -> None:
     assert await status(body) == (204, [])

@@ -1,13 +1,15 @@
 """What the documentation must not forget."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from functions.calls.signals import RULES, Rule
-from functions.settings import VARIABLES
+from functions.settings import VARIABLES, Variable
 
+UNITS = {"_SECONDS": "seconds", "_MS": "milliseconds", "_DAYS": "days"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -18,6 +20,20 @@ def read(name: str) -> str:
 @pytest.mark.parametrize("variable", [variable.name for variable in VARIABLES])
 def test_every_setting_is_documented(variable: str) -> None:
     assert f"| `{variable}` |" in read("docs/settings.md")
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_every_default_is_the_documented_one(variable: Variable) -> None:
+    row = next(line for line in read("docs/settings.md").splitlines() if variable.name in line)
+    documented = row.split("|")[4].strip().strip("`")
+    match variable.default:
+        case None:
+            assert documented == ""
+        case timedelta() as default:
+            unit = next(name for end, name in UNITS.items() if variable.name.endswith(end))
+            assert timedelta(**{unit: float(documented)}) == default
+        case default:
+            assert documented == default
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())

@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 import pytest
 from starlette.datastructures import Headers
 
-from functions.forwarded import Credentials, Forwarded, NotMapped, is_from_api_gateway
+from functions.forwarded import (
+    Forwarded,
+    Handshake,
+    NotMapped,
+    NotSupported,
+    is_from_api_gateway,
+)
+from functions.wire.frames import Wire
 
 GOOD = {
     "unring-connection-id": "Dxe94t_sVUdIB2Q=",
@@ -53,17 +60,55 @@ def test_a_time_that_makes_no_sense_is_not_known(time: str) -> None:
 
 def test_the_header_wins_over_the_query() -> None:
     both = headers(unring_authorization="Bearer one", unring_token="two", unring_user_id="USR_1")
-    assert Credentials.read(both) == Credentials("one", "USR_1")
-    assert Credentials.read(headers(unring_token="two")) == Credentials("two", None)
+    assert Handshake.read(both) == Handshake(Wire.JSON, "one", "USR_1")
+    assert Handshake.read(headers(unring_token="two")) == Handshake(Wire.JSON, "two", None)
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic dXNlcg==", "one"])
 def test_an_authorization_that_is_no_bearer_token_is_none(value: str) -> None:
-    assert Credentials.read(headers(unring_authorization=value)) == Credentials(None, None)
+    read = Handshake.read(headers(unring_authorization=value))
+    assert read == Handshake(Wire.JSON, None, None)
 
 
 def test_a_user_id_may_hold_a_comma() -> None:
-    assert Credentials.read(headers(unring_user_id="a,b")).user == "a,b"
+    assert Handshake.read(headers(unring_user_id="a,b")).user == "a,b"
+
+
+@pytest.mark.parametrize(("protocol", "wire"), [("3", Wire.EIO3), ("4", Wire.EIO4)])
+def test_a_handshake_that_names_an_engine_io_protocol_is_socket_ios(
+    protocol: str, wire: Wire
+) -> None:
+    read = Handshake.read(headers(unring_eio=protocol, unring_transport="websocket"))
+    assert read == Handshake(wire, None, None)
+
+
+def test_a_handshake_that_names_no_protocol_is_a_json_clients() -> None:
+    assert Handshake.read(headers(unring_eio="")).wire is Wire.JSON
+    assert Handshake.read(headers(unring_transport="polling")).wire is Wire.JSON
+
+
+@pytest.mark.parametrize("protocol", ["0", "2", "5", "44", " 4", "4 ", "4,4", "four", "\xb3", "-4"])
+def test_another_engine_io_protocol_is_not_supported(protocol: str) -> None:
+    with pytest.raises(NotSupported, match="EIO must be one of 3, 4"):
+        Handshake.read(headers(unring_eio=protocol, unring_transport="websocket"))
+
+
+@pytest.mark.parametrize("transport", ["", "polling", "WebSocket", "websocket,websocket"])
+@pytest.mark.parametrize("protocol", ["3", "4"])
+def test_another_transport_of_socket_ios_is_not_supported(protocol: str, transport: str) -> None:
+    with pytest.raises(NotSupported, match="transport must be websocket"):
+        Handshake.read(headers(unring_eio=protocol, unring_transport=transport))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["authorization", "token", "user-id", "eio", "transport"],
+)
+def test_what_a_client_says_twice_is_refused(name: str) -> None:
+    said = (f"unring-{name}", "websocket" if name == "transport" else "4")
+    twice = headers(("unring-eio", "4"), ("unring-transport", "websocket"), said, said)
+    with pytest.raises(NotMapped, match=f"unring-{name}"):
+        Handshake.read(twice)
 
 
 @pytest.mark.parametrize(

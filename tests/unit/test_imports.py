@@ -19,12 +19,17 @@ ALLOWED = {
     "wire": {"calls", "wire"},
     "settings": set(),
     "telemetry": set(),
-    "services": {"calls", "wire", "services", "settings", "telemetry"},
+    "published": {"calls"},
+    "services": {"calls", "wire", "published", "services", "settings", "telemetry"},
     "notification": {"calls", "wire", "services", "telemetry"},
-    "delivery": {"calls", "services", "telemetry"},
-    "forwarded": {"calls"},
+    "delivery": {"calls", "published", "services", "telemetry"},
+    "forwarded": {"calls", "wire"},
     "warmup": {"telemetry"},
     "signaling": {"calls", "notification", "services", "telemetry", "warmup"},
+    "sessions": {
+        *("calls", "wire", "forwarded", "published", "services", "telemetry", "warmup"),
+    },
+    "opening": {"calls", "wire", "delivery", "published", "services", "telemetry"},
 }
 
 

@@ -14,8 +14,9 @@ from tests.support.connections import ConnectionsServer
 from tests.support.makers import CALL, RECEIVER, event, now
 
 
-def connection(id: str) -> Connection:
-    return Connection(ConnectionId(id), RECEIVER, Wire.JSON, now(), now() + timedelta(hours=2))
+def connection(id: str, wire: Wire = Wire.JSON, *, is_open: bool = True) -> Connection:
+    expires = now() + timedelta(hours=2)
+    return Connection(ConnectionId(id), RECEIVER, wire, now(), expires, is_open=is_open)
 
 
 def ids(connections: list[Connection]) -> set[str]:
@@ -35,6 +36,19 @@ async def test_each_connection_is_sorted_by_what_became_of_its_frame(
     assert ids(report.refused) == {"odd="}
     assert ids(report.failed) == {"busy=", "silent="}
     assert json.loads(connections.posts[0][1])["data"]["callId"] == CALL
+
+
+async def test_a_connection_whose_session_is_not_open_is_not_posted_to(
+    connections: ConnectionsServer,
+) -> None:
+    told = [connection("young=", Wire.EIO4, is_open=False), connection("open=", Wire.EIO4)]
+    async with httpx.AsyncClient() as http:
+        sockets = Sockets(http, connections.url)
+        report = await notify(sockets, told, event())
+        alone = await notify(sockets, told[:1], event())
+    assert (ids(report.served), ids(report.gone)) == ({"open="}, {"young="})
+    assert ids(alone.gone) == {"young="}
+    assert [id for id, _ in connections.posts] == ["open="]
 
 
 async def test_what_nobody_foresaw_fails_that_connection_alone(

@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from functions.calls.call import ConnectionId
 from functions.delivery import NotDelivered
+from functions.published import ConnectionOpened
 from functions.push import Pusher
 from functions.services import fcm
 from functions.services.fcm import Messenger
@@ -13,6 +15,7 @@ from functions.services.firestore import Store
 from infra.local.fcm import FcmError, FcmServer
 from tests.support.makers import CALL, CALLER, RECEIVER, event, now, register
 from tests.support.processes import settings_of
+from tests.support.services import Services
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,21 @@ async def test_an_accepted_call_is_not_pushed(
 ) -> None:
     await register(store, "phone", CALLER)
     await pusher.push(event("call:accept"))
+    assert inbox.messages == []
+
+
+async def test_an_opened_connection_is_no_business_of_phones(
+    services: Services, messenger: Messenger, inbox: FcmServer
+) -> None:
+    await register(services.store, "phone", RECEIVER)
+    services.journal.clear()
+    opened = ConnectionOpened(
+        connection_id=ConnectionId("1="),
+        connected_at=now(),
+        expires_at=now() + timedelta(seconds=20),
+    )
+    await Pusher(services.store, messenger).push(opened)
+    assert services.journal.started == []
     assert inbox.messages == []
 
 

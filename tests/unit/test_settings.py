@@ -89,3 +89,10 @@ def test_a_value_that_makes_no_sense_is_refused(name: str, value: str) -> None:
 
 def _names(function: str) -> set[str]:
     return {variable.name for variable in settings.variables_of(function)}
+
+
+def test_a_socketio_client_renews_its_connection_before_api_gateway_closes_it() -> None:
+    defaults = settings.load("deliver", GATEWAY)
+    idle = timedelta(minutes=10)
+    assert defaults.eio4_ping_interval + defaults.eio4_ping_timeout < idle
+    assert defaults.eio3_ping_interval < idle

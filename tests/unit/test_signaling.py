@@ -3,31 +3,18 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import grpc
-import httpx
 import pytest
-from google.cloud.firestore import AsyncClient
-from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
-from functions.calls import event as events
 from functions.calls.call import ConnectionId, SignalId, UserId
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
-from functions.services.apigateway import Sockets
-from functions.services.firestore import Store
-from functions.services.pubsub import Publisher
 from functions.signaling import Received, Signaling
-from infra.local.calls import client_at
-from infra.local.firestore import FirestoreServer
-from infra.local.pubsub import PubSubServer
+from functions.wire.frames import Wire
 from tests.support.connections import ConnectionsServer
-from tests.support.journal import Journal
 from tests.support.makers import (
     CALL,
     CALLER,
@@ -39,19 +26,14 @@ from tests.support.makers import (
     ring,
     signal,
 )
+from tests.support.services import Services
 
 
 @dataclass
-class System:
-    """All that a signal meets, and the journal of who was called when."""
+class System(Services):
+    """All that a signal meets."""
 
-    journal: Journal
-    client: AsyncClient
-    store: Store
     signaling: Signaling
-    subscriber: SubscriberAsyncClient
-    subscription: str
-    pubsub: PubSubServer
 
     async def send(self, name: str = "call:cancel", by: UserId = CALLER) -> Verdict:
         self.journal.clear()
@@ -60,55 +42,21 @@ class System:
         )
         return await self.signaling.handle(signal(name), received)
 
-    async def published(self) -> list[CallEvent]:
-        """What has been published since the last look."""
-        pulled = await self.subscriber.pull(
-            request={
-                "subscription": self.subscription,
-                "max_messages": 10,
-                "return_immediately": True,  # an empty answer is an answer here
-            }
-        )
-        ids = [message.ack_id for message in pulled.received_messages]
-        if ids:
-            await self.subscriber.acknowledge(subscription=self.subscription, ack_ids=ids)
-        return [events.decode(message.message.data) for message in pulled.received_messages]
-
 
 @pytest.fixture
-async def system(connections: ConnectionsServer, project: str) -> AsyncIterator[System]:
-    journal = Journal()
-    connections.journal = journal
-    async with (
-        FirestoreServer(interceptors=[journal]) as firestore,
-        PubSubServer(interceptors=[journal]) as pubsub,
-        grpc.aio.insecure_channel(pubsub.address) as channel,
-        httpx.AsyncClient() as http,
-    ):
-        client = client_at(firestore.address, project)
-        store = Store(client)
-        topic, subscription = (
-            f"projects/{project}/topics/events",
-            f"projects/{project}/subscriptions/all",
-        )
-        transport = PublisherGrpcAsyncIOTransport(channel=channel)
-        await PublisherAsyncClient(transport=transport).create_topic(name=topic)
-        subscriber = SubscriberAsyncClient(
-            transport=SubscriberGrpcAsyncIOTransport(channel=channel)
-        )
-        await subscriber.create_subscription(name=subscription, topic=topic)
-        signaling = Signaling(
-            store,
-            Sockets(http, connections.url),
-            Publisher(transport, topic),
-            event_ttl=timedelta(seconds=60),
-            direct_post_timeout=timedelta(milliseconds=500),
-        )
-        for user in (CALLER, RECEIVER):
-            await connect(store, f"{user}=", user)
-        await ring(client)
-        journal.clear()
-        yield System(journal, client, store, signaling, subscriber, subscription, pubsub)
+async def system(services: Services) -> System:
+    signaling = Signaling(
+        services.store,
+        services.sockets,
+        services.publisher,
+        event_ttl=timedelta(seconds=60),
+        direct_post_timeout=timedelta(milliseconds=500),
+    )
+    for user in (CALLER, RECEIVER):
+        await connect(services.store, f"{user}=", user)
+    await ring(services.client)
+    services.journal.clear()
+    return System(**vars(services), signaling=signaling)
 
 
 async def test_a_cancel_takes_five_remote_calls_and_the_look_up_costs_no_time(
@@ -135,7 +83,7 @@ async def test_each_connection_costs_one_post(system: System) -> None:
 
 async def test_a_finished_cancel_costs_one_call_to_repeat(system: System) -> None:
     await system.send()
-    (made,) = await system.published()
+    (made,) = await system.published(CallEvent)
     await system.store.delivered(made)
     verdict = await system.send()
     assert (verdict.ok, verdict.outcome) == (True, "already_cancelled")
@@ -144,11 +92,11 @@ async def test_a_finished_cancel_costs_one_call_to_repeat(system: System) -> Non
 
 async def test_an_unfinished_cancel_is_published_again_when_it_is_repeated(system: System) -> None:
     await system.send()
-    (first,) = await system.published()
+    (first,) = await system.published(CallEvent)
     verdict = await system.send()
     assert verdict.outcome == "already_cancelled"
     assert system.journal.started == ["BatchGetDocuments", "Publish"]
-    assert await system.published() == [first.served_to(None)]
+    assert await system.published(CallEvent) == [first.served_to(None)]
 
 
 async def test_what_is_refused_costs_one_call_and_changes_nothing(system: System) -> None:
@@ -167,7 +115,7 @@ async def test_the_receivers_connections_are_told_and_named_in_the_event(
     await system.send()
     assert {id for id, _ in connections.posts} == {f"{RECEIVER}=", "tablet="}
     frame = json.loads(connections.posts[0][1])
-    (made,) = await system.published()
+    (made,) = await system.published(CallEvent)
     assert frame["data"] == {
         "callId": CALL,
         "reason": "Caller ended call",
@@ -183,13 +131,39 @@ async def test_an_answer_tells_the_caller(system: System, connections: Connectio
     assert (connection, json.loads(text)["event"]) == (f"{CALLER}=", "call:rejected")
 
 
+async def test_connections_of_all_wires_are_told_each_in_its_own(
+    system: System, connections: ConnectionsServer
+) -> None:
+    for wire in (Wire.EIO3, Wire.EIO4):
+        await connect(system.store, f"{wire}=", RECEIVER, wire=wire)
+    await system.send()
+    (made,) = await system.published(CallEvent)
+    assert set(made.served or ()) == {f"{RECEIVER}=", "eio3=", "eio4="}
+    for wire in (Wire.EIO3, Wire.EIO4):
+        (frame,) = connections.posted_to(f"{wire}=")
+        assert frame.startswith('42["call:cancelled",{"callId":"CALL_1",')
+    (frame,) = connections.posted_to(f"{RECEIVER}=")
+    assert frame.startswith('{"event":"call:cancelled","data":{"callId":"CALL_1",')
+
+
+async def test_a_session_that_is_not_open_yet_is_left_to_deliver(
+    system: System, connections: ConnectionsServer
+) -> None:
+    await connect(system.store, "young=", RECEIVER, now(), wire=Wire.EIO4, is_open=False)
+    assert (await system.send()).outcome == "cancelled"
+    assert [id for id, _ in connections.posts] == [f"{RECEIVER}="]
+    (made,) = await system.published(CallEvent)
+    assert made.served == (f"{RECEIVER}=",)
+    assert "young=" in await ids_in(system.client, "connections")
+
+
 @pytest.mark.parametrize("status", [410, 429, 500])
 async def test_a_post_that_failed_is_left_to_deliver(
     system: System, connections: ConnectionsServer, status: int
 ) -> None:
     connections.answers[f"{RECEIVER}="] = [status]
     assert (await system.send()).outcome == "cancelled"
-    (made,) = await system.published()
+    (made,) = await system.published(CallEvent)
     assert made.served == ()
     assert await ids_in(system.client, "connections") == {f"{CALLER}=", f"{RECEIVER}="}
 
@@ -201,13 +175,22 @@ async def test_the_publish_does_not_wait_for_a_post_that_hangs(
     connections.answers["tablet="] = [0]
     async with asyncio.timeout(4):  # far more than its half second, less than the POST's own limit
         assert (await system.send()).outcome == "cancelled"
-    (made,) = await system.published()
+    (made,) = await system.published(CallEvent)
     assert made.served == (f"{RECEIVER}=",)
 
 
 async def test_a_frame_of_an_unknown_connection_changes_nothing(system: System) -> None:
     verdict = await system.send(by=UserId("nobody"))
     assert (verdict.outcome, verdict.field) == ("invalid", "connection")
+    assert system.journal.started == ["BatchGetDocuments"]
+
+
+async def test_a_frame_of_a_connection_that_has_not_authenticated_changes_nothing(
+    system: System,
+) -> None:
+    await connect(system.store, "nobody=", None, wire=Wire.EIO4)
+    verdict = await system.send(by=UserId("nobody"))
+    assert (verdict.ok, verdict.outcome, verdict.field) == (False, "forbidden", "connection")
     assert system.journal.started == ["BatchGetDocuments"]
 
 
@@ -231,7 +214,7 @@ async def test_a_commit_whose_reply_was_lost_is_our_own_success(
     assert (verdict.ok, verdict.outcome) == (True, "cancelled")
     assert system.journal.started.count("Commit") == 2
     assert len(connections.posts) == 1
-    assert len(await system.published()) == 1
+    assert len(await system.published(CallEvent)) == 1
 
 
 async def test_a_call_that_keeps_changing_is_given_up_after_three_tries(system: System) -> None:
@@ -239,13 +222,13 @@ async def test_a_call_that_keeps_changing_is_given_up_after_three_tries(system: 
     verdict = await system.send()
     assert (verdict.ok, verdict.outcome) == (False, "unavailable")
     assert system.journal.started.count("Commit") == 3
-    assert await system.published() == []
+    assert await system.published(CallEvent) == []
 
 
 async def test_a_transaction_of_somebody_elses_is_waited_out(system: System) -> None:
     system.journal.fail("Commit", grpc.StatusCode.ABORTED)
     assert (await system.send()).outcome == "cancelled"
-    assert len(await system.published()) == 1
+    assert len(await system.published(CallEvent)) == 1
 
 
 @pytest.mark.parametrize(
@@ -262,7 +245,7 @@ async def test_an_event_is_published_although_nobody_could_be_looked_up(
 ) -> None:
     system.journal.fail("RunQuery", code)
     assert (await system.send()).outcome == "cancelled"
-    (made,) = await system.published()
+    (made,) = await system.published(CallEvent)
     assert made.served == ()
 
 

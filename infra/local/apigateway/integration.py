@@ -147,9 +147,15 @@ class Integration:
         replaced = {name.lower() for name, _ in mapped}
         return [*((n, v) for n, v in headers if n.lower() not in replaced), *mapped]
 
+    def _url(self, route_key: str) -> str:
+        url = self._routes[route_key].integration_url
+        try:
+            return url if isinstance(url, str) else url()
+        except LookupError as error:
+            raise IntegrationError(f"{route_key}: there is no backend yet") from error
+
     async def _post(self, route_key: str, headers: Headers, body: bytes, query: str = "") -> Reply:
-        route_url = self._routes[route_key].integration_url
-        url = httpx.URL(route_url if isinstance(route_url, str) else route_url())
+        url = httpx.URL(self._url(route_key))
         if query:
             joined = b"&".join(part for part in (url.query, query.encode("ascii")) if part)
             url = url.copy_with(query=joined)

@@ -28,8 +28,9 @@ class Route:
     """A route and its HTTP_PROXY integration (method POST).
 
     `integration_url` may be a callable, asked at every request, since a function often starts after
-    the gateway whose URL it needs. `request_parameters` is the integration's mapping in AWS's own
-    syntax, e.g. `{"integration.request.header.Unring-Event": "context.eventType"}`.
+    the gateway whose URL it needs; a LookupError says that there is no backend yet.
+    `request_parameters` is the integration's mapping in AWS's own syntax, e.g.
+    `{"integration.request.header.Unring-Event": "context.eventType"}`.
     `route_request_parameters` names the parameters declared on the route itself, e.g.
     `{"route.request.querystring.token"}`: only those can be mapped.
     `route_response` makes the route two-way: the reply's body goes back to the sender.

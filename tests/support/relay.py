@@ -1,0 +1,71 @@
+"""A relay in front of a server, which notes the connections that clients make through it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+_READ_BYTES = 64 * 1024
+
+
+@dataclass
+class Relay:
+    """`url` is the server's with the relay's own port; `handshakes` are the request lines."""
+
+    url: str
+    handshakes: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def relay(url: str) -> AsyncIterator[Relay]:
+    """Relays to the server of `url` until the block ends, which cuts what is still connected."""
+    target = urlsplit(url)
+    connections: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        relayed.handshakes.append(line.decode().strip())
+        beyond, onward = await asyncio.open_connection(target.hostname, target.port)
+        onward.write(line)
+        pumps = [
+            asyncio.create_task(_pump(reader, onward)),
+            asyncio.create_task(_pump(beyond, writer)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            onward.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except ConnectionError:
+            return  # either end is gone, and so is the other now
+        finally:
+            writer.close()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(accept(reader, writer))
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    relayed = Relay(target._replace(netloc=f"127.0.0.1:{port}").geturl())
+    try:
+        yield relayed
+    finally:
+        server.close()
+        for task in list(connections):
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(_READ_BYTES):
+            writer.write(data)
+            await writer.drain()

@@ -1,0 +1,150 @@
+"""Apps with unmodified Socket.IO clients, all with one interface."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from infra.local.stack import Stack
+from infra.local.tokens import unsigned_token
+from tests.support.socketio_clients import Client, Dialling, NodeClient, PythonClient, Report
+
+NODE_KINDS = ("js-2", "js-3", "js-4")
+KINDS = (*NODE_KINDS, "python")
+
+_PATIENCE_SECONDS = 10.0
+
+
+class SocketIoApp:
+    """A phone's app with its client. What has been waited for once is not waited for again."""
+
+    def __init__(self, kind: str, dialling: Dialling) -> None:
+        self.kind = kind
+        self.reports: list[Report] = []
+        self._unseen: list[Report] = []
+        self._came = asyncio.Event()
+        self._acks = itertools.count(1)
+        self._client: Client = (
+            PythonClient(dialling, self._heard)
+            if kind == "python"
+            else NodeClient(kind.removeprefix("js-"), dialling, self._heard)
+        )
+
+    async def connected(self, namespace: str = "/") -> None:
+        """Waits until the server has let the client into `namespace`."""
+        await self._next("connected", namespace=namespace)
+
+    async def refused(self, namespace: str = "/") -> str:
+        """Waits until the server keeps the client out of `namespace`; gives the message."""
+        return str((await self._next("refused", namespace=namespace)).detail)
+
+    async def disconnected(self) -> str:
+        """Waits until the client says that its connection is gone; gives its reason."""
+        return str((await self._next("disconnected")).detail)
+
+    async def emit(self, event: str, **data: object) -> dict[str, Any]:
+        """Emits with an ack callback; gives the verdict that it is called with."""
+        ack = next(self._acks)
+        await self._client.emit(event, data, ack)
+        (verdict,) = (await self._next("ack", ack=ack)).detail
+        return dict(verdict)
+
+    async def emit_without_ack(self, event: str, **data: object) -> None:
+        await self._client.emit(event, data, None)
+
+    async def told(self, event: str) -> dict[str, Any]:
+        """Waits for `event`; gives its data."""
+        (data,) = (await self._next("event", name=event)).detail
+        return dict(data)
+
+    async def disconnect(self) -> None:
+        """Closes the connection as an app does that is closed by hand."""
+        await self._client.disconnect()
+
+    def untold(self) -> int:
+        """How many events have come that nobody has waited for yet."""
+        return sum(report.what == "event" for report in self._unseen)
+
+    def count(self, what: str) -> int:
+        """How many such reports there have been in all."""
+        return sum(report.what == what for report in self.reports)
+
+    async def start(self) -> None:
+        await self._client.connect()
+
+    async def end(self) -> None:
+        await self._client.end()
+
+    async def _next(
+        self, what: str, *, namespace: str = "/", name: str = "", ack: int | None = None
+    ) -> Report:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while True:
+                    for report in self._unseen:
+                        if report.is_a(what, namespace, name, ack):
+                            self._unseen.remove(report)
+                            return report
+                    self._came.clear()
+                    await self._came.wait()
+        except TimeoutError as error:
+            came = "\n  ".join(map(str, self.reports)) or "nothing"
+            raise AssertionError(
+                f"{self.kind} was not {name or what} in {_PATIENCE_SECONDS:.0f} s; "
+                f"what came:\n  {came}"
+            ) from error
+
+    def _heard(self, report: Report) -> None:
+        self.reports.append(report)
+        self._unseen.append(report)
+        self._came.set()
+
+
+@asynccontextmanager
+async def socketio_client(
+    kind: str,
+    url: str,
+    *,
+    token: str | None = None,
+    user: str | None = None,
+    in_query: bool = False,
+    path: str | None = None,
+    namespaces: Sequence[str] = ("/",),
+    delay_seconds: float | None = None,
+    node_options: Mapping[str, object] | None = None,
+) -> AsyncIterator[SocketIoApp]:
+    """An app with a client of `kind` that connects to the server of `url` ("ws://host:port/…").
+
+    `token` and `user` go into the CONNECT packet, or into the query: there always for version 2,
+    which knows no `auth`. `path` is the client's own unless given, and so is `delay_seconds`,
+    before it tries again. Node's clients must have been installed (tests.support.node).
+    """
+    said = {name: value for name, value in (("token", token), ("userId", user)) if value}
+    goes_into_query = in_query or kind == "js-2"
+    app = SocketIoApp(
+        kind,
+        Dialling(
+            origin=f"http://{urlsplit(url).netloc}",
+            path=path,
+            query=said if goes_into_query else {},
+            auth={} if goes_into_query else said,
+            namespaces=namespaces,
+            delay_seconds=delay_seconds,
+            node_options=node_options or {},
+        ),
+    )
+    await app.start()
+    try:
+        yield app
+    finally:
+        await app.end()
+
+
+def signed_in(
+    kind: str, stack: Stack, user: str, **how: Any
+) -> AbstractAsyncContextManager[SocketIoApp]:
+    """An app of `user` with a good token; `how` is as of `socketio_client`."""
+    token = unsigned_token(user, stack.project)
+    return socketio_client(kind, stack.websocket, token=token, user=user, **how)

@@ -1,0 +1,223 @@
+"""Unmodified Socket.IO clients behind one interface: Node's, each in a process of its own, and
+python-socketio's in this one."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+import socketio
+from socketio.exceptions import ConnectionError as NotConnected
+
+from tests.support import node
+
+EVENTS = ("call:cancelled", "call:rejected", "call:accepted", "call:error")
+
+_DRIVER = node.PACKAGES.with_name("phone.js")
+_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a client told its app; phone.js says what there is, for Python's client too."""
+
+    what: str
+    namespace: str = "/"
+    name: str = ""  # of an event
+    ack: int | None = None
+    detail: Any = None
+
+    def is_a(self, what: str, namespace: str, name: str, ack: int | None) -> bool:
+        return (self.what, self.namespace, self.name, self.ack) == (what, namespace, name, ack)
+
+
+Listener = Callable[[Report], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialling:
+    """What an app tells its client; for all else the client does as it does."""
+
+    origin: str  # "http://127.0.0.1:8080"
+    path: str | None
+    query: Mapping[str, str]
+    auth: Mapping[str, str]
+    namespaces: Sequence[str]
+    delay_seconds: float | None  # before it tries again
+    node_options: Mapping[str, object]
+
+
+class Client(Protocol):
+    async def connect(self) -> None:
+        """Starts to connect, and does not wait for it."""
+
+    async def emit(self, event: str, data: Mapping[str, object], ack: int | None) -> None:
+        """With `ack`, there is a callback, and a report "ack" when it is called."""
+
+    async def disconnect(self) -> None: ...
+
+    async def end(self) -> None:
+        """Leaves nothing running, whatever state the client is in."""
+
+
+class NodeClient:
+    """socket.io-client of one major version, driven by phone.js."""
+
+    def __init__(self, version: str, dialling: Dialling, listener: Listener) -> None:
+        self._package = f"socket.io-client-{version}"
+        self._dialling = dialling
+        self._listener = listener
+
+    async def connect(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            "node",
+            str(_DRIVER),
+            str(node.MODULES / "package.json"),
+            self._package,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._reader = asyncio.create_task(self._read())
+        for namespace in self._dialling.namespaces:
+            url = f"{self._dialling.origin}{namespace}"
+            await self._order(do="connect", url=url, options=self._options(), events=EVENTS)
+
+    async def emit(self, event: str, data: Mapping[str, object], ack: int | None) -> None:
+        callback = {} if ack is None else {"ack": ack}
+        await self._order(do="emit", event=event, data=data, **callback)
+
+    async def disconnect(self) -> None:
+        await self._order(do="disconnect")
+
+    async def end(self) -> None:
+        stdin = self._stdin()
+        stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _GRACE_SECONDS)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        await self._reader
+        with suppress(ConnectionError):
+            await stdin.wait_closed()
+
+    def _options(self) -> dict[str, object]:
+        dialling = self._dialling
+        options: dict[str, object] = {"transports": ["websocket"], **dialling.node_options}
+        if dialling.path is not None:
+            options["path"] = dialling.path
+        if dialling.query:
+            options["query"] = dialling.query
+        if dialling.auth:
+            options["auth"] = dialling.auth
+        if dialling.delay_seconds is not None:
+            milliseconds = dialling.delay_seconds * 1000
+            options |= {"reconnectionDelay": milliseconds, "reconnectionDelayMax": milliseconds}
+        return options
+
+    async def _order(self, **command: object) -> None:
+        self._stdin().write(json.dumps(command).encode() + b"\n")
+        await self._stdin().drain()
+
+    def _stdin(self) -> asyncio.StreamWriter:
+        assert self._process.stdin
+        return self._process.stdin
+
+    async def _read(self) -> None:
+        assert self._process.stdout
+        while line := await self._process.stdout.readline():
+            try:
+                report = Report(**json.loads(line))
+            except ValueError:  # what Node itself prints, a warning or the trace of a crash
+                report = Report("printed", detail=line.decode(errors="replace").strip())
+            self._listener(report)
+
+
+class PythonClient:
+    """python-socketio's AsyncClient."""
+
+    def __init__(self, dialling: Dialling, listener: Listener) -> None:
+        self._dialling = dialling
+        self._listener = listener
+
+    async def connect(self) -> None:
+        delay = self._dialling.delay_seconds
+        delays = {
+            "reconnection_delay": delay,
+            "reconnection_delay_max": delay,
+            "randomization_factor": 0,  # seconds here, and a fraction of the delay in Node's
+        }
+        # A session of ours can be closed whatever becomes of the client.
+        self._http = aiohttp.ClientSession()
+        self._client = socketio.AsyncClient(
+            handle_sigint=False, http_session=self._http, **({} if delay is None else delays)
+        )
+        for namespace in self._dialling.namespaces:
+            self._listen(namespace)
+        self._connecting = asyncio.create_task(self._connect())
+
+    async def emit(self, event: str, data: Mapping[str, object], ack: int | None) -> None:
+        def called(*detail: object) -> None:
+            self._listener(Report("ack", ack=ack, detail=list(detail)))
+
+        await self._client.emit(event, dict(data), callback=None if ack is None else called)
+
+    async def disconnect(self) -> None:
+        await self._client.disconnect()
+
+    async def end(self) -> None:
+        self._connecting.cancel()
+        await asyncio.gather(self._connecting, return_exceptions=True)
+        # Its task that reconnects may have died of an error, which this would raise.
+        ending = asyncio.wait_for(self._client.shutdown(), _GRACE_SECONDS)
+        await asyncio.gather(ending, return_exceptions=True)
+        # An attempt to reconnect may have succeeded meanwhile, and a refused client stays open.
+        await self._client.eio.disconnect()
+        await self._http.close()
+
+    async def _connect(self) -> None:
+        dialling = self._dialling
+        query = f"?{urlencode(dialling.query)}" if dialling.query else ""
+        path = {} if dialling.path is None else {"socketio_path": dialling.path}
+        several = len(dialling.namespaces) > 1
+        # That one namespace is refused must not end the others, as it does when one waits for all.
+        waiting = {"wait": False} if several else {"wait_timeout": _GRACE_SECONDS}
+        try:
+            await self._client.connect(
+                dialling.origin + query,
+                auth=dict(dialling.auth),
+                transports=["websocket"],
+                namespaces=list(dialling.namespaces),
+                **path,
+                **waiting,
+            )
+        # TypeError is what it makes of a connection that closes before its open packet.
+        except (NotConnected, TypeError) as error:
+            self._listener(Report("gave up", detail=repr(error)))
+
+    def _listen(self, namespace: str) -> None:
+        def on(event: str, report: Callable[..., Report]) -> None:
+            def handler(*arguments: Any) -> None:
+                self._listener(report(*arguments))
+
+            self._client.on(event, handler, namespace=namespace)
+
+        def failed(detail: Any = None) -> Report:
+            # What the server has said came over an open connection.
+            what = "refused" if self._client.eio.state == "connected" else "unreachable"
+            message = detail.get("message") if isinstance(detail, dict) else detail
+            return Report(what, namespace, detail=message)
+
+        def event(name: str) -> Callable[..., Report]:
+            return lambda *detail: Report("event", namespace, name, detail=list(detail))
+
+        on("connect", lambda: Report("connected", namespace))
+        on("connect_error", failed)
+        on("disconnect", lambda reason: Report("disconnected", namespace, detail=reason))
+        for name in EVENTS:
+            on(name, event(name))

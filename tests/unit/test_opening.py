@@ -1,0 +1,303 @@
+"""The opening of a Socket.IO session: what is posted in which order, what it costs and survives."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+import pytest
+
+from functions.calls.call import ConnectionId, UserId
+from functions.delivery import NotDelivered
+from functions.opening import Opener, Timers
+from functions.published import ConnectionOpened, Published, encode
+from functions.services.documents import Connection
+from functions.wire.frames import Wire
+from infra.local.functions import function
+from tests.support.connections import ConnectionsServer
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, ids_in, now
+from tests.support.services import Services
+
+ID = ConnectionId("c=")
+TIMERS = {
+    Wire.EIO3: Timers(timedelta(seconds=240), timedelta(seconds=60)),
+    Wire.EIO4: Timers(timedelta(seconds=540), timedelta(seconds=30)),
+}
+OPEN = {
+    Wire.EIO3: '0{"sid":"c=","upgrades":[],"pingInterval":240000,"pingTimeout":60000}',
+    Wire.EIO4: '0{"sid":"c=","upgrades":[],"pingInterval":540000,"pingTimeout":30000}',
+}
+SOCKET_IO = pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
+
+
+def opened(connection: Connection) -> ConnectionOpened:
+    """The event as the handshake publishes it."""
+    return ConnectionOpened(
+        connection_id=connection.id,
+        connected_at=connection.connected_at,
+        expires_at=connection.connected_at + timedelta(seconds=20),
+    )
+
+
+async def shaken(
+    services: Services, wire: Wire, user: UserId | None = CALLER, refusal: str | None = None
+) -> ConnectionOpened:
+    """A client that has shaken hands just now, and what is published of it."""
+    connection = await connect(
+        services.store, ID, user, now(), wire=wire, is_open=False, refusal=refusal
+    )
+    services.journal.clear()
+    return opened(connection)
+
+
+async def is_open(services: Services) -> bool:
+    connection = await services.store.connection(ID, now())
+    assert connection is not None
+    return connection.is_open
+
+
+@pytest.fixture
+def opener(services: Services) -> Opener:
+    return Opener(services.store, services.sockets, TIMERS)
+
+
+async def test_version_4_costs_a_read_a_post_and_a_commit_and_the_client_asks_for_the_rest(
+    services: Services, opener: Opener, connections: ConnectionsServer
+) -> None:
+    await opener.open(await shaken(services, Wire.EIO4))
+    assert services.journal.started == ["BatchGetDocuments", "POST", "Commit"]
+    assert connections.posts == [(ID, OPEN[Wire.EIO4])]
+    assert await is_open(services)
+
+
+async def test_version_3_costs_a_post_more_by_which_the_server_lets_the_client_in(
+    services: Services, opener: Opener, connections: ConnectionsServer
+) -> None:
+    await opener.open(await shaken(services, Wire.EIO3))
+    assert services.journal.started == ["BatchGetDocuments", "POST", "POST", "Commit"]
+    assert connections.posts == [(ID, OPEN[Wire.EIO3]), (ID, "40")]
+    assert await is_open(services)
+
+
+@pytest.mark.parametrize("refusal", [None, "the token has expired"])
+async def test_version_3_without_a_good_token_is_opened_and_then_refused(
+    services: Services, opener: Opener, connections: ConnectionsServer, refusal: str | None
+) -> None:
+    await opener.open(await shaken(services, Wire.EIO3, None, refusal))
+    refused = f'44"{refusal or "the token is missing"}"'
+    assert connections.posts == [(ID, OPEN[Wire.EIO3]), (ID, refused)]
+    assert await is_open(services)
+
+
+async def test_version_4_without_a_good_token_is_opened_and_told_when_it_asks(
+    services: Services, opener: Opener, connections: ConnectionsServer
+) -> None:
+    await opener.open(await shaken(services, Wire.EIO4, None, "the token has expired"))
+    assert connections.posts == [(ID, OPEN[Wire.EIO4])]
+
+
+@pytest.mark.parametrize("user", [CALLER, None])
+@pytest.mark.parametrize("statuses", [[410, 200, 200], [200, 410, 200]], ids=str)
+async def test_what_lets_a_client_in_or_keeps_it_out_comes_strictly_after_the_open_packet(
+    services: Services,
+    opener: Opener,
+    connections: ConnectionsServer,
+    user: UserId | None,
+    statuses: list[int],
+) -> None:
+    made = await shaken(services, Wire.EIO3, user)
+    connections.answers[ID] = list(statuses)
+    await opener.open(made)
+    posts = [entry for entry in services.journal.entries if "POST" in entry]
+    assert posts == ["> POST", "< POST"] * 3
+    assert [text[:2] for _, text in connections.posts] == ["0{", "40" if user else "44"]
+
+
+@SOCKET_IO
+async def test_opening_twice_posts_once(
+    services: Services, opener: Opener, connections: ConnectionsServer, wire: Wire
+) -> None:
+    made = await shaken(services, wire)
+    await opener.open(made)
+    posted = list(connections.posts)
+    services.journal.clear()
+    await opener.open(made)
+    assert connections.posts == posted
+    assert services.journal.started == ["BatchGetDocuments"]
+
+
+@SOCKET_IO
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_handshake_that_api_gateway_is_still_answering_is_waited_out(
+    services: Services,
+    opener: Opener,
+    connections: ConnectionsServer,
+    wire: Wire,
+    times: int,
+) -> None:
+    made = await shaken(services, wire)
+    connections.answers[ID] = [410] * times
+    start = perf_counter()
+    await opener.open(made)
+    # The client's own limit, far above what the waits add up to: no measure of this machine.
+    assert perf_counter() - start < 2
+    assert connections.posts[0] == (ID, OPEN[wire])
+    assert await is_open(services)
+
+
+@SOCKET_IO
+async def test_a_handshake_that_takes_longer_is_tried_again_by_pubsub(
+    services: Services, opener: Opener, connections: ConnectionsServer, wire: Wire
+) -> None:
+    made = await shaken(services, wire)
+    connections.answers[ID] = [410] * 100
+    with pytest.raises(NotDelivered, match="Gone"):
+        await opener.open(made)
+    assert connections.posts == []
+    assert not await is_open(services)
+    del connections.answers[ID]
+    await opener.open(made)
+    assert connections.posts[0] == (ID, OPEN[wire])
+    assert await is_open(services)
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 503])
+async def test_a_post_that_failed_is_left_to_pubsub(
+    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+) -> None:
+    made = await shaken(services, Wire.EIO4)
+    connections.answers[ID] = [status]
+    with pytest.raises(NotDelivered, match=f"PostFailed: HTTP {status}"):
+        await opener.open(made)
+    assert services.journal.started == ["BatchGetDocuments", "POST"]
+    assert not await is_open(services)
+
+
+async def test_a_second_packet_that_failed_is_posted_again_after_the_first(
+    services: Services, opener: Opener, connections: ConnectionsServer
+) -> None:
+    made = await shaken(services, Wire.EIO3)
+    connections.answers[ID] = [200, 500]
+    with pytest.raises(NotDelivered):
+        await opener.open(made)
+    assert not await is_open(services)
+    await opener.open(made)
+    open_packet = OPEN[Wire.EIO3]
+    assert connections.posted_to(ID) == [open_packet, open_packet, "40"]
+
+
+@pytest.mark.parametrize("status", [400, 413])
+async def test_what_api_gateway_will_never_take_is_final(
+    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+) -> None:
+    made = await shaken(services, Wire.EIO3)
+    connections.answers[ID] = [status]
+    await opener.open(made)
+    assert services.journal.started == ["BatchGetDocuments", "POST"]
+    assert not await is_open(services)
+
+
+async def shaken_too_long_ago(services: Services, wire: Wire = Wire.EIO4) -> ConnectionOpened:
+    """A client whose handshake is longer ago than clients wait for their open packet."""
+    connected = now() - timedelta(seconds=21)
+    connection = await connect(services.store, ID, CALLER, connected, wire=wire, is_open=False)
+    services.journal.clear()
+    return opened(connection)
+
+
+@SOCKET_IO
+async def test_a_client_that_should_have_given_up_is_told_to_reconnect_if_it_has_not(
+    services: Services, opener: Opener, connections: ConnectionsServer, wire: Wire
+) -> None:
+    await opener.open(await shaken_too_long_ago(services, wire))
+    assert services.journal.started == ["BatchGetDocuments", "POST"]
+    assert connections.posts == [(ID, '{"message":"reconnect"}')]
+    assert not await is_open(services)
+
+
+@pytest.mark.parametrize("status", [410, 400, 413])
+async def test_a_client_that_has_given_up_is_left_alone(
+    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+) -> None:
+    connections.answers[ID] = [status]
+    await opener.open(await shaken_too_long_ago(services))
+    assert services.journal.started == ["BatchGetDocuments", "POST"]
+    assert not await is_open(services)
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_client_that_could_not_be_told_to_reconnect_is_told_by_the_next_delivery(
+    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+) -> None:
+    made = await shaken_too_long_ago(services)
+    connections.answers[ID] = [status]
+    with pytest.raises(NotDelivered, match=f"HTTP {status}"):
+        await opener.open(made)
+    await opener.open(made)
+    assert connections.posts == [(ID, '{"message":"reconnect"}')]
+
+
+async def test_a_late_copy_of_an_opening_disturbs_no_session_that_is_open(
+    services: Services, opener: Opener, connections: ConnectionsServer
+) -> None:
+    made = await shaken_too_long_ago(services)
+    await services.store.opened(ID)
+    await opener.open(made)
+    assert connections.posts == []
+
+
+async def test_a_connection_that_is_gone_meanwhile_is_left_alone(
+    services: Services, opener: Opener
+) -> None:
+    made = await shaken(services, Wire.EIO4)
+    await services.store.remove_connection(ID)
+    services.journal.clear()
+    await opener.open(made)
+    assert services.journal.started == ["BatchGetDocuments"]
+    assert await ids_in(services.client, "connections") == set()
+
+
+async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_in(
+    services: Services, opener: Opener, connections: ConnectionsServer
+) -> None:
+    made = await shaken(services, Wire.EIO4, user=None)
+    assert await services.store.authenticate(ID, RECEIVER)
+    await opener.open(made)
+    connection = await services.store.connection(ID, now())
+    assert connection is not None
+    assert (connection.user, connection.is_open) == (RECEIVER, True)
+    assert connections.posts == []
+
+
+# `deliver`, which Pub/Sub pushes all events to
+
+
+@pytest.fixture
+async def deliver_url(services: Services, tmp_path: Path) -> AsyncIterator[str]:
+    values = {**services.variables, "EIO4_PING_INTERVAL_SECONDS": "7"}
+    async with function("deliver", values, tmp_path) as url:
+        yield url
+
+
+async def test_deliver_opens_sessions_and_tells_of_calls(
+    services: Services, connections: ConnectionsServer, deliver_url: str
+) -> None:
+    async with httpx.AsyncClient(timeout=30) as http:
+
+        async def push(made: Published) -> int:
+            data = base64.b64encode(encode(made)).decode()
+            message = {"messageId": "1", "data": data}
+            return (await http.post(deliver_url, json={"message": message})).status_code
+
+        connections.answers[ID] = [500]
+        made = await shaken(services, Wire.EIO4, RECEIVER)
+        assert (await push(made), await push(made), await push(made)) == (503, 204, 204)
+        told = event()
+        assert await push(told) == 204
+    open_packet, event_packet = connections.posted_to(ID)
+    timers = json.loads(open_packet[1:])
+    assert (timers["pingInterval"], timers["pingTimeout"]) == (7_000, 30_000)
+    assert event_packet.startswith(f'42["call:cancelled",{{"callId":"{CALL}"')

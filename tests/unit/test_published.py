@@ -1,0 +1,119 @@
+"""What is published survives its journey, and what is none of ours is refused."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.calls.call import ConnectionId
+from functions.calls.event import MalformedEvent
+from functions.published import ConnectionOpened, Published, decode, encode
+from tests.support.makers import event
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+OPENED = ConnectionOpened(
+    connection_id=ConnectionId("Dxe94t_sVUdIB2Q="),
+    connected_at=NOW,
+    expires_at=NOW + timedelta(seconds=20),
+)
+
+
+def changed(made: Published, **changes: object) -> bytes:
+    return json.dumps(json.loads(encode(made)) | changes).encode()
+
+
+@pytest.mark.parametrize("name", ["call:cancel", "call:reject", "call:accept"])
+@pytest.mark.parametrize("served", [None, (), ("a=", "b=")], ids=str)
+def test_an_event_of_a_call_is_read_as_it_was_published(
+    name: str, served: tuple[str, ...] | None
+) -> None:
+    made = event(name, served=served)
+    assert decode(encode(made)) == made
+
+
+def test_an_opened_connection_is_read_as_it_was_published() -> None:
+    assert decode(encode(OPENED)) == OPENED
+    assert json.loads(encode(OPENED)) == {
+        "name": "connection.opened",
+        "connectionId": "Dxe94t_sVUdIB2Q=",
+        "connectedAt": "2026-01-02T03:04:05.678901Z",
+        "expiresAt": "2026-01-02T03:04:25.678901Z",
+    }
+
+
+def test_an_opened_connection_expires_when_its_time_is_up() -> None:
+    assert not OPENED.expired(OPENED.expires_at - timedelta(microseconds=1))
+    assert OPENED.expired(OPENED.expires_at)
+
+
+@pytest.mark.parametrize("made", [event(), OPENED], ids=["call", "connection"])
+def test_what_a_later_version_adds_does_not_matter(made: Published) -> None:
+    assert decode(changed(made, addedLater={"by": ["a", "newer", "version"]})) == made
+
+
+def test_a_moment_of_another_zone_is_the_same_moment() -> None:
+    there = NOW.astimezone(timezone(timedelta(hours=9))).isoformat()
+    assert decode(changed(OPENED, connectedAt=there)) == OPENED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"name": 1}',
+        b'{"name": "connection.closed"}',
+        b'{"name": "connection.opened"}',
+        b"\xff\xfe",
+        b'{"name": "\xff"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"name": "connection.opened", "a":' + b"[" * 100_000,
+    ],
+    ids=lambda data: str(data[:40]),
+)
+def test_bytes_that_nobody_published_are_refused(data: bytes) -> None:
+    with pytest.raises(MalformedEvent):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"connectionId": None},
+        {"connectionId": 7},
+        {"connectedAt": 1_700_000_000_000},
+        {"connectedAt": "2026-01-02T03:04:05"},
+        {"expiresAt": "soon"},
+        {"expiresAt": None},
+    ],
+    ids=str,
+)
+def test_an_opened_connection_needs_its_id_and_moments_with_a_zone(
+    change: dict[str, object],
+) -> None:
+    with pytest.raises(MalformedEvent):
+        decode(changed(OPENED, **change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "call:exploded"}, {"callId": "a/b"}, {"timestamp": -1}, {"served": [1]}],
+    ids=str,
+)
+def test_an_event_of_a_call_that_no_handler_could_finish_is_refused(
+    change: dict[str, object],
+) -> None:
+    with pytest.raises(MalformedEvent):
+        decode(changed(event(), **change))
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_reader_raise_anything_else(data: bytes) -> None:
+    with pytest.raises(MalformedEvent):
+        decode(data)

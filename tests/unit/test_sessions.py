@@ -1,0 +1,308 @@
+"""Sessions on real services: what opening and letting in costs, and who is kept out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import grpc
+import pytest
+
+from functions.calls.call import ConnectionId
+from functions.forwarded import Handshake
+from functions.published import ConnectionOpened
+from functions.services.documents import Connection
+from functions.services.firestore import StoreUnavailable
+from functions.services.identity import Identity, NotAuthenticated
+from functions.services.pubsub import PublishFailed
+from functions.sessions import Sessions
+from functions.wire.frames import Connect, Wire
+from infra.local.tokens import unsigned_token
+from tests.support.makers import CALLER, RECEIVER, fields_of, ids_in, now
+from tests.support.services import Services
+
+ID = ConnectionId("c=")
+TTL = timedelta(minutes=125)
+SOCKET_IO = pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
+
+LET_IN = '40{"sid":"c="}'
+RECONNECT = '{"message":"reconnect"}'
+MISSING = '44{"message":"the token is missing"}'
+INVALID = '44{"message":"the token is not valid"}'
+EXPIRED = '44{"message":"the token has expired"}'
+FOREIGN = '44{"message":"userId is not the token\'s"}'
+
+
+@dataclass
+class Door:
+    """The sessions, as one client meets them; `costs` are the calls of its last step."""
+
+    services: Services
+    sessions: Sessions
+    token: Callable[[str], str]
+
+    @property
+    def costs(self) -> list[str]:
+        return self.services.journal.started
+
+    async def open(self, wire: Wire, token: str | None = None, user: str | None = None) -> None:
+        self.services.journal.clear()
+        await self.sessions.open(ID, Handshake(wire, token, user))
+
+    async def let_in(
+        self, token: str | None = None, user: str | None = None, namespace: str = "/"
+    ) -> str:
+        self.services.journal.clear()
+        return await self.sessions.let_in(ID, Connect(namespace, token, user))
+
+    async def connection(self) -> Connection | None:
+        return await self.services.store.connection(ID, now())
+
+
+@pytest.fixture
+def door(services: Services, identity: Identity, project: str) -> Door:
+    sessions = Sessions(services.store, services.publisher, identity, TTL)
+    return Door(services, sessions, lambda user: unsigned_token(user, project))
+
+
+# The handshake
+
+
+async def test_a_json_client_costs_a_commit_to_open(door: Door) -> None:
+    before = now()
+    await door.open(Wire.JSON, door.token(CALLER), CALLER)
+    assert door.costs == ["Commit"]
+    opened = await door.connection()
+    assert opened is not None
+    assert before <= opened.connected_at <= now()
+    expires = opened.connected_at + TTL
+    assert opened == Connection(ID, CALLER, Wire.JSON, opened.connected_at, expires)
+    assert await door.services.published(ConnectionOpened) == []
+
+
+@SOCKET_IO
+async def test_a_socketio_client_costs_a_commit_and_then_a_publish_to_open(
+    door: Door, wire: Wire
+) -> None:
+    await door.open(wire, door.token(CALLER))
+    assert door.costs == ["Commit", "Publish"]
+    # Else `deliver` could find no connection to open, and leave it at that.
+    assert door.services.journal.before("< Commit", "> Publish")
+    opened = await door.connection()
+    assert opened is not None
+    # An EIO4 client has to ask to be let in; version 2 can't.
+    users = (CALLER, None) if wire is Wire.EIO3 else (None, CALLER)
+    assert (opened.user, opened.shown_user) == users
+    assert (opened.wire, opened.is_open) == (wire, False)
+    (event,) = await door.services.published(ConnectionOpened)
+    assert (event.connection_id, event.connected_at) == (ID, opened.connected_at)
+    assert event.expires_at - event.connected_at == timedelta(seconds=20)
+
+
+async def test_a_json_client_with_a_bad_token_is_refused_at_the_handshake(
+    door: Door, project: str
+) -> None:
+    expired = unsigned_token(CALLER, project, lifetime_seconds=-1)
+    foreign = unsigned_token(CALLER, "another-project")
+    for token in (None, "garbage", expired, foreign):
+        with pytest.raises(NotAuthenticated, match="the token"):
+            await door.open(Wire.JSON, token)
+        assert door.costs == []
+    with pytest.raises(NotAuthenticated, match="userId is not the token's"):
+        await door.open(Wire.JSON, door.token(CALLER), RECEIVER)
+    assert await ids_in(door.services.client, "connections") == set()
+
+
+@SOCKET_IO
+async def test_a_socketio_client_with_a_bad_token_is_let_connect(
+    door: Door, wire: Wire, project: str
+) -> None:
+    expired = unsigned_token(CALLER, project, lifetime_seconds=-1)
+    cases = [
+        (None, None, "the token is missing"),
+        ("garbage", None, "the token is not valid"),
+        (expired, None, "the token has expired"),
+        (door.token(CALLER), RECEIVER, "userId is not the token's"),
+    ]
+    for token, user, why in cases:
+        await door.open(wire, token, user)
+        assert door.costs == ["Commit", "Publish"]
+        opened = await door.connection()
+        assert opened is not None
+        assert (opened.user, opened.shown_user, opened.refusal) == (None, None, why)
+
+
+async def test_a_publish_that_fails_refuses_the_handshake(door: Door) -> None:
+    door.services.journal.fail("Publish", grpc.StatusCode.PERMISSION_DENIED)
+    with pytest.raises(PublishFailed):
+        await door.open(Wire.EIO4, door.token(CALLER))
+    assert await door.connection() is None
+
+
+@pytest.mark.parametrize("wire", Wire)
+async def test_a_commit_that_fails_refuses_the_handshake_and_nothing_is_published(
+    door: Door, wire: Wire
+) -> None:
+    door.services.journal.fail("Commit", grpc.StatusCode.PERMISSION_DENIED)
+    with pytest.raises(StoreUnavailable):
+        await door.open(wire, door.token(CALLER))
+    assert door.costs == ["Commit"]
+
+
+# CONNECT
+
+
+async def test_a_token_that_comes_with_the_connect_costs_a_read_and_a_commit(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    assert await door.let_in(door.token(CALLER), CALLER) == LET_IN
+    assert door.costs == ["BatchGetDocuments", "Commit"]
+    let_in = await door.connection()
+    assert let_in is not None
+    # Who asks to be let in has read the open packet, even if `deliver` has not written so yet.
+    assert (let_in.user, let_in.is_open) == (CALLER, True)
+
+
+async def test_a_token_that_came_with_the_query_costs_the_same(door: Door) -> None:
+    await door.open(Wire.EIO4, door.token(CALLER))
+    assert await door.let_in() == LET_IN
+    assert door.costs == ["BatchGetDocuments", "Commit"]
+    assert await door.let_in(user=CALLER) == LET_IN
+    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert door.costs == ["BatchGetDocuments"]
+
+
+async def test_who_was_let_in_may_ask_again(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    token = door.token(CALLER)
+    assert [await door.let_in(token), await door.let_in(token)] == [LET_IN, LET_IN]
+    assert door.costs == ["BatchGetDocuments"]
+    assert await door.let_in() == LET_IN
+
+
+async def test_a_socketio_client_with_a_bad_token_is_told_when_it_is_connected(
+    door: Door, project: str
+) -> None:
+    expired = unsigned_token(CALLER, project, lifetime_seconds=-1)
+    for token, answer in ((None, MISSING), ("garbage", INVALID), (expired, EXPIRED)):
+        await door.open(Wire.EIO4, token)
+        assert await door.let_in() == answer  # as shown in the query
+        assert door.costs == ["BatchGetDocuments"]
+        await door.open(Wire.EIO4)
+        assert await door.let_in(token) == answer  # as shown in the CONNECT
+        assert door.costs == ["BatchGetDocuments"]
+        refused = await door.connection()
+        assert refused is not None
+        assert refused.user is None
+
+
+async def test_the_connects_token_wins_over_a_bad_one_in_the_query(door: Door) -> None:
+    await door.open(Wire.EIO4, "garbage")
+    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await door.let_in() == LET_IN
+
+
+async def test_the_connects_bad_token_wins_over_a_good_one_in_the_query(door: Door) -> None:
+    await door.open(Wire.EIO4, door.token(CALLER))
+    assert await door.let_in("garbage") == INVALID
+    refused = await door.connection()
+    assert refused is not None
+    assert refused.user is None
+
+
+async def test_who_is_refused_after_having_been_let_in_is_out_again(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await door.let_in("garbage") == INVALID
+    assert door.costs == ["BatchGetDocuments", "Commit"]
+    refused = await door.connection()
+    assert refused is not None
+    assert (refused.user, refused.is_open) == (None, True)
+
+
+async def test_who_shows_another_users_token_is_that_user_from_then_on(door: Door) -> None:
+    await door.open(Wire.EIO4, door.token(CALLER))
+    assert await door.let_in() == LET_IN
+    assert await door.let_in(door.token(RECEIVER)) == LET_IN
+    assert await door.let_in() == LET_IN
+    let_in = await door.connection()
+    assert let_in is not None
+    assert let_in.user == RECEIVER
+
+
+async def test_a_json_client_can_not_be_let_in_as_somebody_else(door: Door) -> None:
+    await door.open(Wire.JSON, door.token(CALLER))
+    assert await door.let_in(door.token(RECEIVER)) == "6"
+    unchanged = await door.connection()
+    assert unchanged is not None
+    assert unchanged.user == CALLER
+
+
+@pytest.mark.parametrize("token_in_query", [True, False])
+@pytest.mark.parametrize("user_in_query", [True, False])
+async def test_a_foreign_user_id_is_refused_wherever_it_stands(
+    door: Door, token_in_query: bool, user_in_query: bool
+) -> None:
+    token = door.token(CALLER)
+    for user, answer in ((RECEIVER, FOREIGN), (CALLER, LET_IN)):
+        in_query = (token if token_in_query else None, user if user_in_query else None)
+        in_connect = (None if token_in_query else token, None if user_in_query else user)
+        await door.open(Wire.EIO4, *in_query)
+        assert await door.let_in(*in_connect) == answer
+
+
+async def test_who_said_who_it_is_can_be_let_in_as_nobody_else(door: Door) -> None:
+    await door.open(Wire.EIO4, user=CALLER)
+    assert await door.let_in(door.token(RECEIVER), RECEIVER) == FOREIGN
+    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await door.let_in(door.token(RECEIVER)) == FOREIGN
+    refused = await door.connection()
+    assert refused is not None
+    assert refused.user is None
+
+
+@pytest.mark.parametrize(
+    ("wire", "answer"),
+    [
+        (Wire.EIO3, '44/admin,"Invalid namespace"'),
+        (Wire.EIO4, '44/admin,{"message":"Invalid namespace"}'),
+    ],
+)
+async def test_another_namespace_is_refused_in_the_wires_own_form(
+    door: Door, wire: Wire, answer: str
+) -> None:
+    await door.open(wire, door.token(CALLER))
+    assert await door.let_in(door.token(CALLER), namespace="/admin") == answer
+    assert door.costs == ["BatchGetDocuments"]
+
+
+async def test_a_client_on_an_unknown_connection_is_told_to_reconnect(door: Door) -> None:
+    assert await door.let_in(door.token(CALLER)) == RECONNECT
+    assert await door.let_in(namespace="/admin") == RECONNECT
+    assert door.costs == ["BatchGetDocuments"]
+    assert await ids_in(door.services.client, "connections") == set()
+
+
+async def test_a_connection_that_closes_while_it_is_let_in_does_not_come_back(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    door.services.journal.fail("Commit", grpc.StatusCode.NOT_FOUND)
+    assert await door.let_in(door.token(CALLER)) == RECONNECT
+
+
+async def test_without_firestore_nobody_can_say_who_may_come_in(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    door.services.journal.fail("BatchGetDocuments", grpc.StatusCode.PERMISSION_DENIED)
+    with pytest.raises(StoreUnavailable):
+        await door.let_in(door.token(CALLER))
+
+
+# The end
+
+
+@pytest.mark.parametrize("wire", Wire)
+async def test_a_session_costs_a_commit_to_close(door: Door, wire: Wire) -> None:
+    await door.open(wire, door.token(CALLER))
+    for _ in range(2):
+        door.services.journal.clear()
+        await door.sessions.close(ID)
+        assert door.costs == ["Commit"]
+    assert await fields_of(door.services.client, "connections", ID) is None
+    assert await door.let_in() == RECONNECT

@@ -1,0 +1,272 @@
+"""The Socket.IO wire against python-socketio's packets: the same content, in both directions."""
+
+from datetime import timedelta
+
+import engineio.packet as engineio
+import msgspec
+import pytest
+import socketio.packet as oracle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.calls.call import CallId
+from functions.calls.decision import NOT_FOUND, UNKNOWN_CONNECTION, Verdict, invalid
+from functions.calls.signals import RULES, Signal
+from functions.wire import socketio
+from functions.wire.frames import (
+    Connect,
+    Event,
+    FcmToken,
+    Frame,
+    Ignored,
+    Malformed,
+    Ping,
+    Platform,
+    RegisterDevice,
+    Wire,
+    answer_data,
+    event_data,
+)
+from tests.support.frames import SENSELESS
+from tests.support.makers import event
+from tests.support.packets import (
+    acks,
+    judged,
+    meaning,
+    namespaces,
+    packets,
+    received,
+    request_of,
+    sent,
+    texts,
+)
+
+CANCEL = Event(Signal(RULES["call:cancel"], CallId("CALL_1"), "because"))
+
+
+@given(packets)
+@settings(max_examples=2000)
+def test_a_packet_of_python_socketios_is_read_as_what_it_says(packet: oracle.Packet) -> None:
+    assert socketio.decode(sent(packet)) == meaning(packet)
+
+
+@given(st.sampled_from([*RULES]), st.sampled_from(["CALL_1", "é"]), acks, namespaces)
+@settings(max_examples=200)
+def test_an_emit_to_the_root_is_a_request_with_its_ack_id_and_one_elsewhere_is_none(
+    name: str, call: str, ack: int | None, namespace: str | None
+) -> None:
+    packet = oracle.Packet(oracle.EVENT, [name, {"callId": call}], namespace, ack)
+    read = socketio.decode(sent(packet))
+    if namespace in (None, "/"):
+        signal = Signal(RULES[name], CallId(call), RULES[name].default_reason)
+        assert read == Event(signal, ack)
+    else:
+        assert read == Ignored()
+
+
+verdicts = st.builds(
+    Verdict,
+    ok=st.booleans(),
+    outcome=texts,
+    field=st.none() | texts,
+    message=st.none() | texts,
+)
+signals = st.builds(Signal, st.sampled_from([*RULES.values()]), texts, texts)
+
+
+@given(verdicts, st.none() | signals, st.integers(0, 10**38 - 1))
+@settings(max_examples=500)
+def test_an_ack_is_read_by_python_socketio_as_the_verdict(
+    verdict: Verdict, request: Signal | None, ack: int
+) -> None:
+    read = received(socketio.encode_answer(verdict, request, ack))
+    assert (read.packet_type, read.namespace, read.id) == (oracle.ACK, None, ack)
+    assert read.data == [answer_data(verdict, request)]
+
+
+@given(verdicts, st.none() | signals)
+@settings(max_examples=500)
+def test_without_an_ack_id_only_what_was_refused_is_told(
+    verdict: Verdict, request: Signal | None
+) -> None:
+    frame = socketio.encode_answer(verdict, request, None)
+    if verdict.ok:
+        assert engineio.Packet(encoded_packet=frame).packet_type == engineio.NOOP
+        return
+    read = received(frame)
+    assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
+    assert read.data == ["call:error", answer_data(verdict, request)]
+
+
+@given(st.sampled_from([*RULES]), texts, st.integers(0, 10**13))
+@settings(max_examples=500)
+def test_an_event_is_read_by_python_socketio_as_the_app_gets_it(
+    name: str, reason: str, timestamp: int
+) -> None:
+    made = msgspec.structs.replace(event(name), reason=reason, timestamp=timestamp)
+    read = received(socketio.encode_event(made))
+    assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
+    assert read.data == [made.name, event_data(made)]
+
+
+@given(texts, st.timedeltas(timedelta(seconds=1), timedelta(days=24)))
+def test_the_open_packet_is_read_by_python_engineio_with_its_timers_in_milliseconds(
+    sid: str, interval: timedelta
+) -> None:
+    frame = socketio.encode_open(sid, interval, timedelta(seconds=30))
+    read = engineio.Packet(encoded_packet=frame)
+    assert read.packet_type == engineio.OPEN
+    milliseconds = read.data.pop("pingInterval")
+    assert milliseconds <= interval.total_seconds() * 1000 < milliseconds + 1
+    assert read.data == {"sid": sid, "upgrades": [], "pingTimeout": 30_000}
+
+
+@given(texts)
+def test_who_is_let_in_learns_the_session_in_version_4_and_nothing_in_version_3(sid: str) -> None:
+    read = received(socketio.encode_connected(Wire.EIO4, sid))
+    assert (read.packet_type, read.namespace, read.data) == (oracle.CONNECT, None, {"sid": sid})
+    assert socketio.encode_connected(Wire.EIO3, sid) == "40"
+
+
+@given(texts, namespaces.filter(bool))
+@settings(max_examples=500)
+def test_a_refusal_names_its_namespace_and_says_why_in_the_wires_own_form(
+    message: str, namespace: str
+) -> None:
+    for wire, data in ((Wire.EIO3, message), (Wire.EIO4, {"message": message})):
+        read = received(socketio.encode_refusal(wire, message, namespace))
+        found = (read.packet_type, read.namespace or "/", read.data)
+        assert found == (oracle.CONNECT_ERROR, namespace, data)
+
+
+@pytest.mark.parametrize("payload", ["", "probe"])
+def test_a_heartbeat_is_answered_with_its_payload(payload: str) -> None:
+    ping = engineio.Packet(engineio.PING, payload).encode()
+    assert socketio.decode(ping.encode()) == Ping(payload)
+    read = engineio.Packet(encoded_packet=socketio.encode_pong(payload))
+    assert (read.packet_type, read.data) == (engineio.PONG, payload)
+
+
+@pytest.mark.parametrize("ack", [None, 0, 7])
+def test_a_client_on_an_unknown_connection_gets_what_no_version_can_read(ack: int | None) -> None:
+    frame = socketio.encode_answer(UNKNOWN_CONNECTION, CANCEL.request, ack)
+    assert frame == socketio.RECONNECT == '{"message":"reconnect"}'
+    with pytest.raises(ValueError, match="invalid literal"):
+        engineio.Packet(encoded_packet=frame)
+
+
+# Frame by frame, as clients were seen to send them
+
+
+@pytest.mark.parametrize(
+    ("frame", "read"),
+    [
+        ("2", Ping("")),
+        ("2probe", Ping("probe")),
+        ("40", Connect("/")),
+        ("40{}", Connect("/")),
+        ('40{"token":"T"}', Connect("/", "T")),
+        ('40{"token":"T","userId":"USR_1"}', Connect("/", "T", "USR_1")),
+        ('40{"token":"","userId":null}', Connect("/")),
+        ('40{"token":7,"userId":{}}', Connect("/", "\0", "\0")),
+        ("40/,", Connect("/")),
+        ('40/,{"token":"T"}', Connect("/", "T")),
+        ("40/admin", Connect("/admin")),
+        ("40/admin,", Connect("/admin")),
+        ('40/admin,{"token":"T"}', Connect("/admin", "T")),
+        ("40/admin?token=T", Connect("/admin")),
+        ("40/admin?token=T,", Connect("/admin")),
+        ('42["call:cancel",{"callId":"CALL_1","reason":"because"}]', CANCEL),
+        ('42/,["call:cancel",{"callId":"CALL_1","reason":"because"}]', CANCEL),
+        ('42["call:cancel",{"callId":"CALL_1","reason":"because"},null]', CANCEL),
+        ('42["call:cancel",\n\t{"callId":"CALL_1","reason":"because"}]', CANCEL),
+        (
+            '420["call:cancel",{"callId":"CALL_1","reason":"because"}]',
+            Event(CANCEL.request, ack=0),
+        ),
+        (
+            '42/,17["call:cancel",{"callId":"CALL_1","reason":"because"}]',
+            Event(CANCEL.request, ack=17),
+        ),
+        (
+            '421["device:register",{"token":"T","platform":"web"}]',
+            Event(RegisterDevice(FcmToken("T"), Platform.WEB), ack=1),
+        ),
+        ('42["call:explode",{}]', request_of("call:explode", {}, None)),
+        ('425["call:cancel"]', Malformed("data", "data must be an object", ack=5)),
+        ('425["call:cancel",{}]', Malformed("callId", "callId is missing", ack=5)),
+        ('425["call:cancel",{"callId":"\x7f"}]', request_of("call:cancel", {"callId": "\0"}, 5)),
+    ],
+)
+def test_a_packet_is_read_as_what_it_says(frame: str, read: Frame) -> None:
+    assert socketio.decode(frame.encode()) == read
+
+
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [
+        (socketio.encode_answer(NOT_FOUND, CANCEL.request, 0), "430"),
+        (socketio.encode_answer(NOT_FOUND, CANCEL.request, None), '42["call:error",'),
+        (socketio.encode_answer(invalid("data", "x"), None, None), '42["call:error",'),
+        (socketio.encode_answer(Verdict(ok=True, outcome="cancelled"), None, None), "6"),
+        (socketio.encode_refusal(Wire.EIO3, "no"), '44"no"'),
+        (socketio.encode_refusal(Wire.EIO4, "no"), '44{"message":"no"}'),
+        (socketio.encode_refusal(Wire.EIO3, "no", "/admin"), '44/admin,"no"'),
+        (socketio.encode_refusal(Wire.EIO4, "no", "/admin"), '44/admin,{"message":"no"}'),
+        (socketio.encode_connected(Wire.EIO4, "c="), '40{"sid":"c="}'),
+        (socketio.encode_open("c=", timedelta(minutes=9), timedelta(seconds=30)), '0{"sid":"c=",'),
+    ],
+)
+def test_a_frame_begins_as_clients_know_it(frame: str, answer: str) -> None:
+    assert frame.startswith(answer)
+
+
+# What makes no sense
+
+
+@pytest.mark.parametrize("frame", SENSELESS, ids=lambda frame: repr(frame[:40]))
+def test_a_packet_that_makes_no_sense_is_ignored(frame: bytes) -> None:
+    assert socketio.decode(frame) == Ignored()
+    assert socketio.is_packet(frame)
+
+
+beginnings = st.sampled_from([b"", b"b"]).flatmap(
+    lambda prefix: st.sampled_from(b"0123456789").map(lambda digit: prefix + bytes([digit]))
+) | st.sampled_from([b"40", b"42", b"421", b"42[", b'42["', b"40{", b"40/", b"42/,", b"45", b"43"])
+rubbish = st.binary(max_size=40) | st.text(max_size=40).map(str.encode)
+
+
+@given(beginnings, rubbish)
+@settings(max_examples=2000)
+def test_rubbish_that_begins_as_a_packet_is_ignored_unless_it_is_one(
+    beginning: bytes, rest: bytes
+) -> None:
+    frame = beginning + rest
+    assert socketio.is_packet(frame)
+    assert socketio.decode(frame) in (Ignored(), judged(frame))
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> bytes:
+    """A good frame, in up to four places of which something else stands."""
+    frame = bytearray(sent(draw(packets)))
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(frame)))
+        length = draw(st.integers(0, 3))
+        frame[place : place + length] = draw(
+            st.binary(max_size=3)
+            | st.sampled_from([*b'",:[]{}/?-0123456789\\']).map(lambda byte: bytes([byte]))
+        )
+    return bytes(frame)
+
+
+@given(mutants())
+@settings(max_examples=1000)
+def test_a_packet_that_was_damaged_is_ignored_unless_it_still_is_one(frame: bytes) -> None:
+    assert socketio.decode(frame) in (Ignored(), judged(frame))
+
+
+@given(st.binary(max_size=100))
+@settings(max_examples=1000)
+def test_no_bytes_make_the_decoder_raise(frame: bytes) -> None:
+    assert isinstance(socketio.decode(frame), Event | Malformed | Connect | Ping | Ignored)
