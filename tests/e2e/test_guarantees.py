@@ -7,10 +7,10 @@ import uuid
 from datetime import timedelta
 
 import httpx
+import msgspec
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.calls import event as events
 from functions.calls.call import CallId, ConnectionId
 from functions.services.firestore import Store
 from infra.local.calls import Calls
@@ -33,12 +33,8 @@ async def crashed(store: Store, calls: Calls, ids: Ids, ago: timedelta) -> None:
     loaded = await store.load(ConnectionId("none="), call, now())
     assert loaded.call
     made = event(call=call, decided=now() - ago)
-    made = events.decode(
-        events.encode(made)
-        .replace(b"USR_1", ids.caller.encode())
-        .replace(b"USR_2", ids.receiver.encode())
-    )
-    await store.commit(loaded.call, signal(call=call), made)
+    theirs = msgspec.structs.replace(made, caller_id=ids.caller, tells=ids.receiver)
+    await store.commit(loaded.call, signal(call=call), theirs)
 
 
 async def is_gone(documents: AsyncClient, collection: str, id: str) -> None:

@@ -1,7 +1,9 @@
 """What the documentation must not forget."""
 
 import re
+import subprocess
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,24 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(read("README.md").splitlines()) < 120
+
+
+@pytest.mark.parametrize(
+    "snippet", re.findall(r"```sh\n(.*?)```", read("docs/operations.md"), re.DOTALL)
+)
+def test_what_is_to_be_typed_is_well_formed_and_names_what_there_is(snippet: str) -> None:
+    checked = subprocess.run(["bash", "-n"], input=snippet, text=True, capture_output=True)  # noqa: S607
+    assert not checked.stderr
+    for path in re.findall(r"\b(?:infra|tests|docs|functions)/[\w./-]+", snippet):
+        assert (ROOT / path).exists() or path == "infra/cloud/production.tfvars", path
+    for module in re.findall(r"-m (infra[\w.]*)", snippet):
+        assert find_spec(module), module
+    for target in re.findall(r"^make (\w+)", snippet, re.MULTILINE):
+        assert re.search(rf"^{target}:", read("Makefile"), re.MULTILINE), target
+
+
+def test_every_alert_is_explained() -> None:
+    titles = re.findall(r"^      title    = \"(.+)\"$", read("infra/cloud/alerts.tf"), re.MULTILINE)
+    assert len(titles) == 6
+    for title in titles:
+        assert f"| {title} |" in read("docs/operations.md")

@@ -1,0 +1,123 @@
+# Each alert is one query that is true of a time series while there is something to do.
+
+locals {
+  promised_ms = 100
+  p99_of_told = "histogram_quantile(0.99, sum by (le) (increase(${local.logged.told_latency}_bucket{${local.on_run}}[5m])))"
+  requests    = "run_googleapis_com:request_count{${local.on_run},service_name=~\"${local.every_service}\""
+
+  alerts = {
+    latency = {
+      title    = "Signals are told late"
+      severity = "WARNING"
+      query    = "${local.p99_of_told} > ${local.promised_ms}"
+      lasting  = "300s"
+      text     = <<-EOT
+        For five minutes, one signal in a hundred or more took longer than ${local.promised_ms} ms from API Gateway's receipt of its frame to the last direct POST: phones ring on after the call is over.
+
+        1. On the dashboard, see whether instances of gateway were started at that time. If so, raise `min_instances` of gateway in `functions`.
+        2. In Logs Explorer, look at the traces of `jsonPayload.message="told" jsonPayload.latencyMs>${local.promised_ms}`: they show whether Firestore or the POST took the time.
+        3. Warnings `look-up failed` and `post failed` beside them name a service in trouble: see its status page. Nothing is lost meanwhile, as deliver comes again.
+      EOT
+    }
+    dead_letters = {
+      title    = "There are dead letters"
+      severity = "ERROR"
+      query    = "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource=\"pubsub_subscription\",subscription_id=\"${google_pubsub_subscription.dead_letters.name}\"}) > 0"
+      lasting  = "0s"
+      text     = <<-EOT
+        An event was delivered ${google_pubsub_subscription.push["deliver"].dead_letter_policy[0].max_delivery_attempts} times without success. It has expired since and must not be sent again, but what it met may meet others.
+
+        1. `gcloud pubsub subscriptions pull ${google_pubsub_subscription.dead_letters.name} --project=${var.project} --limit=10` shows the events; the attribute `CloudPubSubDeadLetterSourceSubscription` says which function failed.
+        2. In Logs Explorer, search that function for the event's `signalId`: `will be retried` and `delivery failed` say why.
+        3. When the cause is mended, pull again with `--auto-ack`. The alert closes when none is left.
+      EOT
+    }
+    backlog = {
+      title    = "Events wait for more than 30 s"
+      severity = "CRITICAL"
+      query    = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${join("|", keys(google_pubsub_subscription.push))}\"}) > 30"
+      lasting  = "60s"
+      text     = <<-EOT
+        The oldest event of a subscription is not acknowledged after 30 s. After 60 s, events expire and are dropped: whoever the gateway did not reach rings on.
+
+        1. See which subscription it is, and in Logs Explorer what its function logs: `will be retried` names the service that fails it.
+        2. If nothing is logged, Pub/Sub is not let in: compare the function's invokers with the subscription's service account (403 in its request log), or apply again.
+        3. If the function has as many instances as it may, raise `max_instances` of it in `functions`.
+      EOT
+    }
+    outbox = {
+      title    = "Outbox entries stay"
+      severity = "ERROR"
+      # sweep says it once a minute. An entry that a crash left is seen old once; here it is in two
+      # minutes of five.
+      query   = "histogram_quantile(0.7, sum by (le) (increase(${local.logged.outbox_age}_bucket{${local.on_run}}[5m]))) > 30000"
+      lasting = "60s"
+      text    = <<-EOT
+        In two of five minutes, sweep found an entry in the outbox that was older than 30 s. One crash makes one; this says that events are committed but not published, or not delivered to the end.
+
+        1. Look for other alerts first: dead letters and waiting events say that deliver fails, and the entries are only their shadow.
+        2. Else gateway can't publish: look for `frame failed`, `signal failed` and `delivery failed` in its log and in deliver's.
+        3. `expired` in sweep's log counts the events that nobody could be told any more.
+      EOT
+    }
+    sweep = {
+      title    = "The outbox is not swept"
+      severity = "ERROR"
+      query    = "absent_over_time(run_googleapis_com:request_count{${local.on_run},service_name=\"${google_cloudfunctions2_function.function["sweep"].name}\"}[10m])"
+      lasting  = "300s"
+      text     = <<-EOT
+        sweep was not called for more than ten minutes. What a crash leaves in the outbox now stays there, unseen.
+
+        1. `gcloud scheduler jobs describe ${google_cloud_scheduler_job.sweep.name} --location=${var.region} --project=${var.project}` shows the state and the last attempt's status. If it is paused, resume it.
+        2. With the status 7 (permission denied), the caller's account may not invoke sweep, and with 5 (not found) there is no such function: apply again.
+      EOT
+    }
+    errors = {
+      title    = "Functions answer with errors"
+      severity = "ERROR"
+      # The count beside the share: of three requests at night, one is no trend.
+      query   = "sum by (service_name) (increase(${local.requests},response_code_class=\"5xx\"}[5m])) / sum by (service_name) (increase(${local.requests}}[5m])) > 0.05 and sum by (service_name) (increase(${local.requests},response_code_class=\"5xx\"}[5m])) > 5"
+      lasting = "120s"
+      text    = <<-EOT
+        More than 5 % of a function's requests ended with a 5xx. Of deliver, push and sweep these are attempts that come again; of gateway they are clients who were refused or cut off.
+
+        1. In Logs Explorer, look at the errors of that function: `error` and `exception` say what it could not reach.
+        2. If it began with a deployment, roll back as docs/operations.md says.
+        3. If there are no lines of ours beside the 5xx, instances are missing or die: see the dashboard for their number, and the log for "memory limit", then raise `max_instances` or `memory` of it in `functions`.
+      EOT
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "this" {
+  for_each = local.alerts
+
+  display_name          = "Unring: ${each.value.title}"
+  combiner              = "OR"
+  severity              = each.value.severity
+  notification_channels = var.notification_channels
+  depends_on            = [google_logging_metric.this]
+
+  conditions {
+    display_name = each.value.title
+
+    condition_prometheus_query_language {
+      query               = each.value.query
+      duration            = each.value.lasting
+      evaluation_interval = "30s"
+
+      # A metric is there only some minutes after what it is made from, and an empty project has none.
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    subject   = "Unring in ${var.project}: ${each.value.title}"
+    content   = each.value.text
+    mime_type = "text/markdown"
+  }
+
+  alert_strategy {
+    auto_close = "1800s"
+  }
+}

@@ -1,0 +1,44 @@
+# What lets gateway and deliver post to sockets: Google vouches for them, AWS believes it, and no
+# key is stored. AWS knows accounts.google.com by itself, so there is no provider to create.
+
+locals {
+  token_audience = "unring"
+}
+
+resource "aws_iam_role" "poster" {
+  name        = "${var.name}-poster"
+  description = "Posts to the open sockets of ${var.name}"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    # A statement for each account. With lists in a single one, AWS would compare each condition by
+    # itself, and take the azp of one account with the subject of the other.
+    Statement = [for function in ["gateway", "deliver"] : {
+      Sid       = title(function)
+      Effect    = "Allow"
+      Principal = { Federated = "accounts.google.com" }
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Condition = {
+        StringEquals = {
+          "accounts.google.com:aud"  = google_service_account.function[function].unique_id # the token's azp
+          "accounts.google.com:oaud" = local.token_audience                                # the token's aud
+          "accounts.google.com:sub"  = google_service_account.function[function].unique_id
+        }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "poster" {
+  name = "post"
+  role = aws_iam_role.poster.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "execute-api:ManageConnections"
+      Resource = "${aws_apigatewayv2_api.this.execution_arn}/${var.stage}/POST/@connections/*"
+    }]
+  })
+}

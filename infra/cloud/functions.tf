@@ -1,0 +1,115 @@
+# The functions, what they are told, and who may call them.
+
+locals {
+  caller = google_service_account.caller.member
+
+  # What Terraform decides itself, so that both sides of each have it from here. The others of
+  # functions/settings.py have defaults, or point at emulators; tests/infra/test_cloud.py compares.
+  publishing = {
+    EVENTS_TOPIC = google_pubsub_topic.events.name
+  }
+  posting = {
+    CONNECTIONS_URL    = local.connections_url
+    AWS_REGION         = var.aws_region
+    AWS_ROLE_ARN       = aws_iam_role.poster.arn
+    AWS_TOKEN_AUDIENCE = local.token_audience
+  }
+
+  functions = {
+    gateway = {
+      environment = merge(local.publishing, local.posting)
+      secrets     = local.gateway_secrets
+      timeout     = 30 # API Gateway waits for 29
+      ingress     = "ALLOW_ALL"
+      caller      = "allUsers" # API Gateway can't present a Google identity: it sends the secret
+    }
+    deliver = {
+      environment = local.posting
+      secrets     = {}
+      timeout     = 30 # more than the acknowledgement deadline
+      ingress     = "ALLOW_INTERNAL_ONLY"
+      caller      = local.caller
+    }
+    push = {
+      environment = {}
+      secrets     = {}
+      timeout     = 30
+      ingress     = "ALLOW_INTERNAL_ONLY"
+      caller      = local.caller
+    }
+    sweep = {
+      environment = local.publishing
+      secrets     = {}
+      timeout     = 150 # it works for a minute: three looks, each with its retries
+      ingress     = "ALLOW_INTERNAL_ONLY"
+      caller      = local.caller
+    }
+  }
+}
+
+resource "google_cloudfunctions2_function" "function" {
+  for_each = local.functions
+
+  name     = "${var.name}-${each.key}"
+  location = var.region
+
+  build_config {
+    runtime           = "python313"
+    entry_point       = each.key
+    service_account   = google_service_account.builder.id
+    docker_repository = google_artifact_registry_repository.images.id
+
+    source {
+      storage_source {
+        bucket = google_storage_bucket.source.name
+        object = google_storage_bucket_object.source.name
+      }
+    }
+  }
+
+  service_config {
+    service_account_email            = google_service_account.function[each.key].email
+    available_cpu                    = tostring(var.functions[each.key].cpu)
+    available_memory                 = var.functions[each.key].memory
+    max_instance_request_concurrency = var.functions[each.key].concurrency
+    min_instance_count               = var.functions[each.key].min_instances
+    max_instance_count               = var.functions[each.key].max_instances
+    timeout_seconds                  = each.value.timeout
+    ingress_settings                 = each.value.ingress
+    all_traffic_on_latest_revision   = true
+
+    environment_variables = merge(
+      { GOOGLE_CLOUD_PROJECT = var.project, FUNCTION_USE_ASGI = "true" },
+      lookup(var.settings, each.key, {}),
+      each.value.environment,
+    )
+
+    dynamic "secret_environment_variables" {
+      for_each = each.value.secrets
+
+      content {
+        key        = secret_environment_variables.key
+        project_id = var.project
+        secret     = google_secret_manager_secret.gateway.secret_id
+        version    = secret_environment_variables.value
+      }
+    }
+  }
+
+  # A build without its roles fails, and so does a function that can't read its secret.
+  depends_on = [
+    google_artifact_registry_repository_iam_member.builder,
+    google_project_iam_member.builder_logs,
+    google_project_iam_member.builder_source,
+    google_secret_manager_secret_iam_member.gateway,
+  ]
+}
+
+resource "google_cloud_run_v2_service_iam_member" "invoker" {
+  for_each = local.functions
+
+  name     = google_cloudfunctions2_function.function[each.key].name # its service's name too
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = each.value.caller
+}

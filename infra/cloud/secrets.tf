@@ -1,0 +1,47 @@
+# The secret by which gateway knows API Gateway. Two generations are accepted, the current one is
+# sent; raising var.gateway_secret_generation makes a new one and ends the oldest. In one apply,
+# without a refused frame: while API Gateway still sends the old secret, the new revision of gateway
+# takes it as the previous one; and only when that revision serves does API Gateway get the new one
+# (the integrations in websocket.tf depend on the function).
+
+locals {
+  current_generation  = tostring(var.gateway_secret_generation)
+  previous_generation = tostring(var.gateway_secret_generation - 1) # the first has one that was never sent
+
+  # The third is for the revision that a new one replaces: it was started with it.
+  generations = toset([for back in range(3) : tostring(max(0, var.gateway_secret_generation - back))])
+
+  gateway_secrets = {
+    GATEWAY_SECRET          = google_secret_manager_secret_version.gateway[local.current_generation].version
+    GATEWAY_SECRET_PREVIOUS = google_secret_manager_secret_version.gateway[local.previous_generation].version
+  }
+}
+
+resource "random_password" "gateway" {
+  for_each = local.generations
+
+  length  = 48
+  special = false # it travels in a header, within the quotes of API Gateway's mapping
+}
+
+resource "google_secret_manager_secret" "gateway" {
+  secret_id  = "${var.name}-gateway"
+  depends_on = [google_project_service.api]
+
+  replication {
+    auto {}
+  }
+}
+
+resource "google_secret_manager_secret_version" "gateway" {
+  for_each = local.generations
+
+  secret      = google_secret_manager_secret.gateway.id
+  secret_data = random_password.gateway[each.key].result
+}
+
+resource "google_secret_manager_secret_iam_member" "gateway" {
+  secret_id = google_secret_manager_secret.gateway.id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.function["gateway"].member
+}

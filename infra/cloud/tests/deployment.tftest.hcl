@@ -1,0 +1,510 @@
+# What a deployment is made of, by what Terraform computes with nobody to deploy to.
+
+mock_provider "archive" {}
+mock_provider "random" {}
+
+mock_provider "google" {
+  source = "./tests/mocks/google"
+}
+
+mock_provider "aws" {
+  source = "./tests/mocks/aws"
+}
+
+variables {
+  project = "unring-test"
+}
+
+# Accounts need the form that roles are given to, and each needs to be another.
+
+override_resource {
+  target = google_service_account.function["gateway"]
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-gateway@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-gateway@unring-test.iam.gserviceaccount.com"
+    email     = "unring-gateway@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-gateway@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000001"
+  }
+}
+
+override_resource {
+  target = google_service_account.function["deliver"]
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-deliver@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-deliver@unring-test.iam.gserviceaccount.com"
+    email     = "unring-deliver@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-deliver@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000002"
+  }
+}
+
+override_resource {
+  target = google_service_account.function["push"]
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-push@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-push@unring-test.iam.gserviceaccount.com"
+    email     = "unring-push@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-push@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000003"
+  }
+}
+
+override_resource {
+  target = google_service_account.function["sweep"]
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-sweep@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-sweep@unring-test.iam.gserviceaccount.com"
+    email     = "unring-sweep@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-sweep@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000004"
+  }
+}
+
+override_resource {
+  target = google_service_account.caller
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-caller@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-caller@unring-test.iam.gserviceaccount.com"
+    email     = "unring-caller@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-caller@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000005"
+  }
+}
+
+override_resource {
+  target = google_service_account.builder
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-builder@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-builder@unring-test.iam.gserviceaccount.com"
+    email     = "unring-builder@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-builder@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000006"
+  }
+}
+
+run "deployed" {
+  # Who may what
+
+  assert {
+    condition     = [for key, invoker in google_cloud_run_v2_service_iam_member.invoker : key if invoker.member == "allUsers"] == ["gateway"]
+    error_message = "Only gateway is public."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, invoker in google_cloud_run_v2_service_iam_member.invoker :
+      invoker.role == "roles/run.invoker" && invoker.name == "unring-${key}" && (key == "gateway" || invoker.member == google_service_account.caller.member)
+    ])
+    error_message = "Who calls deliver, push and sweep is Pub/Sub and Cloud Scheduler, by one account, and it may do no more than that."
+  }
+
+  assert {
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).ingress_settings } == { gateway = "ALLOW_ALL", deliver = "ALLOW_INTERNAL_ONLY", push = "ALLOW_INTERNAL_ONLY", sweep = "ALLOW_INTERNAL_ONLY" }
+    error_message = "Only gateway is reached from outside of the project."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, function in google_cloudfunctions2_function.function :
+      one(function.service_config).service_account_email == google_service_account.function[key].email
+    ]) && length(distinct(values(google_service_account.function)[*].email)) == 4
+    error_message = "Each function has an account of its own."
+  }
+
+  assert {
+    condition     = { for key, member in google_project_iam_member.firestore : key => [member.role, member.member] } == { for key, account in google_service_account.function : key => ["roles/datastore.user", account.member] }
+    error_message = "Each function reads and writes Firestore, and nothing else of the project."
+  }
+
+  assert {
+    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "sweep"] : key => ["call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
+    error_message = "gateway and sweep publish, to this topic only."
+  }
+
+  assert {
+    condition     = join(" ", google_project_iam_custom_role.sender.permissions) == "cloudmessaging.messages.create" && google_project_iam_member.sender.role == google_project_iam_custom_role.sender.id && google_project_iam_member.sender.member == google_service_account.function["push"].member
+    error_message = "push sends messages, and nobody else does."
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_iam_member.gateway.role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.gateway.secret_id == google_secret_manager_secret.gateway.id && google_secret_manager_secret_iam_member.gateway.member == google_service_account.function["gateway"].member
+    error_message = "gateway reads its secret, and nobody else does."
+  }
+
+  assert {
+    condition     = google_project_iam_member.builder_logs.role == "roles/logging.logWriter" && google_artifact_registry_repository_iam_member.builder.role == "roles/artifactregistry.writer" && google_project_iam_member.builder_source.role == "roles/storage.objectViewer" && strcontains(one(google_project_iam_member.builder_source.condition).expression, "/buckets/gcf-v2-sources-123456789012-")
+    error_message = "The builder writes logs and images, and reads nothing but the functions' sources."
+  }
+
+  assert {
+    condition = alltrue([for function in google_cloudfunctions2_function.function :
+    one(function.build_config).service_account == google_service_account.builder.id && one(function.build_config).docker_repository == google_artifact_registry_repository.images.id])
+    error_message = "The images are built by the builder, and kept where it may write."
+  }
+
+  # The functions
+
+  assert {
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => [one(function.build_config).runtime, one(function.build_config).entry_point, one(function.service_config).environment_variables.FUNCTION_USE_ASGI] } == { for key in ["gateway", "deliver", "push", "sweep"] : key => ["python313", key, "true"] }
+    error_message = "There are the four functions, on Python 3.13 and ASGI."
+  }
+
+  assert {
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, deliver = 1, push = 0, sweep = 0 }
+    error_message = "An instance of gateway and one of deliver are always there."
+  }
+
+  assert {
+    condition     = google_storage_bucket_object.source.name == "${data.archive_file.source.output_sha256}.zip" && alltrue([for function in google_cloudfunctions2_function.function : one(one(one(function.build_config).source).storage_source).object == google_storage_bucket_object.source.name])
+    error_message = "All functions come from one archive, which is named for its content."
+  }
+
+  assert {
+    condition     = alltrue([for file in data.archive_file.source.source : can(regex("^(main\\.py|requirements\\.txt|functions/([a-z]+/)?[a-z_]+\\.py)$", file.filename))]) && length(data.archive_file.source.source) > 20
+    error_message = "The archive has what the functions run, and nothing else."
+  }
+
+  assert {
+    condition     = google_storage_bucket.source.public_access_prevention == "enforced"
+    error_message = "The source is nobody else's."
+  }
+
+  # Pub/Sub
+
+  assert {
+    condition = keys(google_pubsub_subscription.push) == ["deliver", "push"] && alltrue([
+      for key, subscription in google_pubsub_subscription.push :
+      one(subscription.push_config).push_endpoint == one(google_cloudfunctions2_function.function[key].service_config).uri &&
+      one(one(subscription.push_config).oidc_token).service_account_email == google_service_account.caller.email &&
+      one(one(subscription.push_config).oidc_token).audience == one(subscription.push_config).push_endpoint
+    ])
+    error_message = "Every event goes to deliver and push, by a caller who says who it is."
+  }
+
+  assert {
+    condition     = alltrue([for subscription in google_pubsub_subscription.push : one(subscription.retry_policy).minimum_backoff == "1s" && one(subscription.retry_policy).maximum_backoff == "10s"])
+    error_message = "What failed comes again after 1 to 10 s."
+  }
+
+  assert {
+    condition     = alltrue([for subscription in google_pubsub_subscription.push : one(subscription.dead_letter_policy).dead_letter_topic == google_pubsub_topic.dead_letters.id && one(subscription.dead_letter_policy).max_delivery_attempts == 10])
+    error_message = "What fails again and again becomes a dead letter."
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.dead_letters.topic == google_pubsub_topic.dead_letters.id && length(google_pubsub_subscription.dead_letters.push_config) == 0
+    error_message = "Dead letters wait to be pulled."
+  }
+
+  assert {
+    condition     = alltrue([for subscription in concat(values(google_pubsub_subscription.push), [google_pubsub_subscription.dead_letters]) : one(subscription.expiration_policy).ttl == ""])
+    error_message = "No subscription expires."
+  }
+
+  assert {
+    condition     = alltrue([for subscription in google_pubsub_subscription.push : one(google_cloudfunctions2_function.function[subscription.name].service_config).timeout_seconds > subscription.ack_deadline_seconds])
+    error_message = "A function may take as long as Pub/Sub waits for it."
+  }
+
+  assert {
+    condition = (
+      [google_pubsub_topic_iam_member.dead_letters.topic, google_pubsub_topic_iam_member.dead_letters.role] == ["call-events-dead", "roles/pubsub.publisher"] &&
+      { for key, member in google_pubsub_subscription_iam_member.dead_letters : key => member.role } == { deliver = "roles/pubsub.subscriber", push = "roles/pubsub.subscriber" } &&
+      toset(concat([google_pubsub_topic_iam_member.dead_letters.member], values(google_pubsub_subscription_iam_member.dead_letters)[*].member)) == toset(["serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"])
+    )
+    error_message = "Pub/Sub itself may move a dead letter."
+  }
+
+  # Firestore
+
+  assert {
+    condition     = google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_ENABLED" && google_firestore_database.this.deletion_policy == "ABANDON" && google_firestore_database.this.point_in_time_recovery_enablement == "POINT_IN_TIME_RECOVERY_ENABLED"
+    error_message = "The database is not deleted by mistake, and its past can be had again."
+  }
+
+  assert {
+    condition     = toset(keys(google_firestore_field.expires_at)) == toset(["connections", "devices", "outbox"]) && alltrue([for key, field in google_firestore_field.expires_at : field.collection == key && field.field == "expiresAt" && length(field.ttl_config) == 1])
+    error_message = "Connections, devices and outbox entries go when they have expired."
+  }
+
+  assert {
+    condition     = join(" ", regexall("allow [^;]*;", one(one(google_firebaserules_ruleset.firestore.source).files).content)) == "allow read, write: if false;" && google_firebaserules_release.firestore.name == "cloud.firestore" && google_firebaserules_release.firestore.ruleset_name == google_firebaserules_ruleset.firestore.name
+    error_message = "Clients have no access to Firestore."
+  }
+
+  # Cloud Scheduler
+
+  assert {
+    condition     = google_cloud_scheduler_job.sweep.schedule == "* * * * *" && one(google_cloud_scheduler_job.sweep.http_target).http_method == "POST" && one(google_cloud_scheduler_job.sweep.http_target).uri == one(google_cloudfunctions2_function.function["sweep"].service_config).uri
+    error_message = "sweep is called every minute."
+  }
+
+  assert {
+    condition     = one(one(google_cloud_scheduler_job.sweep.http_target).oidc_token).service_account_email == google_service_account.caller.email && one(one(google_cloud_scheduler_job.sweep.http_target).oidc_token).audience == one(google_cloudfunctions2_function.function["sweep"].service_config).uri
+    error_message = "Cloud Scheduler says who it is."
+  }
+
+  assert {
+    condition     = one(google_cloudfunctions2_function.function["sweep"].service_config).timeout_seconds > 60 && tonumber(trimsuffix(google_cloud_scheduler_job.sweep.attempt_deadline, "s")) > one(google_cloudfunctions2_function.function["sweep"].service_config).timeout_seconds
+    error_message = "sweep may look for a whole minute, and Cloud Scheduler waits for its answer."
+  }
+
+  assert {
+    condition = toset(keys(google_cloud_scheduler_job.warm_up)) == toset(["gateway", "deliver"]) && alltrue([
+      for name, job in google_cloud_scheduler_job.warm_up :
+      one(job.http_target).http_method == "GET" && one(job.http_target).uri == one(google_cloudfunctions2_function.function[name].service_config).uri && one(one(job.http_target).oidc_token).service_account_email == google_service_account.caller.email
+    ])
+    error_message = "gateway and deliver are kept warm."
+  }
+
+  # The gateway secret
+
+  assert {
+    condition = toset(keys(google_secret_manager_secret_version.gateway)) == toset(["0", "1"]) && output.gateway_secret_versions == {
+      GATEWAY_SECRET          = google_secret_manager_secret_version.gateway["1"].version
+      GATEWAY_SECRET_PREVIOUS = google_secret_manager_secret_version.gateway["0"].version
+    }
+    error_message = "Two secrets are accepted from the beginning."
+  }
+
+  assert {
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, deliver = {}, push = {}, sweep = {} }
+    error_message = "gateway gets both secrets from Secret Manager, and no other function any."
+  }
+
+  assert {
+    condition     = alltrue([for integration in aws_apigatewayv2_integration.gateway : integration.request_parameters["integration.request.header.Unring-Secret"] == "'${random_password.gateway["1"].result}'"])
+    error_message = "API Gateway sends the current secret with every request."
+  }
+
+  assert {
+    condition     = alltrue([for key, version in google_secret_manager_secret_version.gateway : version.secret_data == random_password.gateway[key].result]) && alltrue([for password in random_password.gateway : password.length >= 16 && !password.special])
+    error_message = "A secret is long, and of letters and digits."
+  }
+
+  # The WebSocket API
+
+  assert {
+    condition     = aws_apigatewayv2_api.this.protocol_type == "WEBSOCKET" && aws_apigatewayv2_api.this.route_selection_expression == "$request.body.event"
+    error_message = "A frame's event selects its route."
+  }
+
+  assert {
+    condition     = { for key, route in aws_apigatewayv2_route.this : key => route.route_key } == { for key in ["$connect", "$default", "$disconnect"] : key => key } && alltrue([for key, route in aws_apigatewayv2_route.this : route.target == "integrations/${aws_apigatewayv2_integration.gateway[key].id}"])
+    error_message = "There are three routes, and every frame comes by $default."
+  }
+
+  assert {
+    condition = alltrue([
+      for integration in aws_apigatewayv2_integration.gateway :
+      integration.integration_type == "HTTP_PROXY" && integration.integration_method == "POST" && integration.integration_uri == one(google_cloudfunctions2_function.function["gateway"].service_config).uri
+    ])
+    error_message = "All routes lead to gateway."
+  }
+
+  assert {
+    condition     = [for key, route in aws_apigatewayv2_route.this : key if route.route_response_selection_expression == "$default"] == ["$default"] && { for key, response in aws_apigatewayv2_route_response.this : key => [response.route_id, response.route_response_key] } == { "$default" = [aws_apigatewayv2_route.this["$default"].id, "$default"] }
+    error_message = "Frames are answered, and only they."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, integration in aws_apigatewayv2_integration.gateway :
+      join(" ", sort([for source in values(integration.request_parameters) : source if startswith(source, "route.request.")])) == join(" ", sort([for parameter in aws_apigatewayv2_route.this[key].request_parameter : parameter.request_parameter_key]))
+    ]) && alltrue(flatten([for route in aws_apigatewayv2_route.this : [for parameter in route.request_parameter : !parameter.required]]))
+    error_message = "What a route maps of the client's, it declares, and does not require."
+  }
+
+  assert {
+    condition     = one(aws_apigatewayv2_stage.this.default_route_settings).throttling_rate_limit == 1000 && one(aws_apigatewayv2_stage.this.default_route_settings).throttling_burst_limit == 2000
+    error_message = "Both throttling limits are set."
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_stage.this.auto_deploy && one(aws_apigatewayv2_stage.this.access_log_settings).destination_arn == aws_cloudwatch_log_group.access.arn && aws_cloudwatch_log_group.access.retention_in_days == 30 && can(jsondecode(one(aws_apigatewayv2_stage.this.access_log_settings).format).connectionId)
+    error_message = "The stage is deployed, and has an access log."
+  }
+
+  assert {
+    condition     = one(aws_apigatewayv2_stage.this.default_route_settings).logging_level == "OFF" && !one(aws_apigatewayv2_stage.this.default_route_settings).data_trace_enabled && !can(regex("(?i)header|querystring|sourceIp|identity", one(aws_apigatewayv2_stage.this.access_log_settings).format))
+    error_message = "No log has headers, tokens or addresses."
+  }
+
+  assert {
+    condition     = one(aws_api_gateway_account.this).cloudwatch_role_arn == one(aws_iam_role.logs).arn
+    error_message = "API Gateway may write logs."
+  }
+
+  assert {
+    condition     = length(aws_apigatewayv2_domain_name.this) + length(aws_apigatewayv2_api_mapping.this) + length(aws_route53_record.this) == 0
+    error_message = "There is no custom domain unless one is asked for."
+  }
+
+  # The role that posts to sockets
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : [statement.Effect, statement.Action, statement.Principal]] == [for function in ["gateway", "deliver"] : ["Allow", "sts:AssumeRoleWithWebIdentity", { Federated = "accounts.google.com" }]]
+    error_message = "Only Google vouches for who takes the role."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "deliver"] : {
+      StringEquals = {
+        "accounts.google.com:aud"  = google_service_account.function[function].unique_id
+        "accounts.google.com:oaud" = "unring"
+        "accounts.google.com:sub"  = google_service_account.function[function].unique_id
+      }
+    }]
+    error_message = "gateway and deliver take the role, each by its own aud, oaud and sub."
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.poster.policy).Statement == [{
+      Effect   = "Allow"
+      Action   = "execute-api:ManageConnections"
+      Resource = "arn:aws:execute-api:us-east-1:210987654321:abcdef1234/prod/POST/@connections/*"
+    }] && aws_iam_role_policy.poster.role == aws_iam_role.poster.id
+    error_message = "The role posts to the sockets of one stage of one API, and does nothing else."
+  }
+
+  # Watching
+
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.this : length(regexall("\n[1-3]\\. ", "\n${one(policy.documentation).content}")) >= 2])
+    error_message = "Every alert says what to do, step by step."
+  }
+
+  assert {
+    condition     = toset(keys(google_monitoring_alert_policy.this)) == toset(["backlog", "dead_letters", "errors", "latency", "outbox", "sweep"])
+    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, sweep and errors."
+  }
+
+  assert {
+    condition     = one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).range[0].max == 100 && contains(one(one(google_logging_metric.this["told_latency"].bucket_options).explicit_buckets).bounds, 100) && strcontains(one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).distribution_filter, "logging.googleapis.com/user/unring/told_latency") && google_monitoring_slo.latency.goal == 0.99
+    error_message = "The objective counts what was told within 100 ms, which is a bound of the metric."
+  }
+
+  assert {
+    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 11
+    error_message = "The dashboard shows every metric."
+  }
+
+  # What an app developer needs
+
+  assert {
+    condition     = [output.websocket_url, output.socketio_url, output.socketio_path] == [aws_apigatewayv2_stage.this.invoke_url, "https://abcdef1234.execute-api.us-east-1.amazonaws.com", "/prod"]
+    error_message = "Without a domain, clients connect to the stage."
+  }
+
+  assert {
+    condition     = alltrue([for key in ["gateway", "deliver"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
+    error_message = "Who posts knows where."
+  }
+}
+
+run "with_every_option" {
+  command = plan
+
+  variables {
+    name                       = "unring-two"
+    stage                      = "v2"
+    aws_region                 = "eu-west-1"
+    firestore_location         = "eur3"
+    delete_protection          = false
+    manage_api_gateway_account = false
+    notification_channels      = ["projects/unring-test/notificationChannels/1"]
+    throttle                   = { rate = 5, burst = 10 }
+    functions                  = { push = { cpu = 2, memory = "1Gi", concurrency = 7, min_instances = 3, max_instances = 9 } }
+    domain = {
+      name            = "ws.example.com"
+      certificate_arn = "arn:aws:acm:eu-west-1:210987654321:certificate/1"
+      zone_id         = "Z0123456789"
+    }
+    settings = {
+      gateway = { CONNECTION_TTL_SECONDS = "7000", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", EVENT_TTL_SECONDS = "45" }
+      deliver = { EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20" }
+      sweep   = { SWEEP_AFTER_SECONDS = "15", SWEEP_EVERY_SECONDS = "30" }
+    }
+  }
+
+  assert {
+    condition     = { for key, mapping in aws_apigatewayv2_api_mapping.this : key => mapping.api_mapping_key } == { "socket.io" = "socket.io", v2 = "v2" } && aws_apigatewayv2_domain_name.this["this"].domain_name == "ws.example.com" && aws_route53_record.this["this"].name == "ws.example.com"
+    error_message = "A domain has Socket.IO's own path, and the stage's."
+  }
+
+  assert {
+    condition     = [output.websocket_url, output.socketio_url, output.socketio_path] == ["wss://ws.example.com/v2", "https://ws.example.com", "/socket.io"]
+    error_message = "With a domain, clients connect to it."
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_account.this) + length(aws_iam_role.logs) + length(aws_iam_role_policy_attachment.logs) == 0
+    error_message = "The account's role for logs is left to another deployment."
+  }
+
+  assert {
+    condition     = google_firestore_database.this.location_id == "eur3" && google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.this.deletion_policy == "DELETE"
+    error_message = "A database that is not protected can be destroyed."
+  }
+
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.this : policy.notification_channels == tolist(["projects/unring-test/notificationChannels/1"])])
+    error_message = "Every alert goes to the channels."
+  }
+
+  assert {
+    condition     = one(aws_apigatewayv2_stage.this.default_route_settings).throttling_rate_limit == 5 && one(aws_apigatewayv2_stage.this.default_route_settings).throttling_burst_limit == 10
+    error_message = "Both throttling limits follow their variable."
+  }
+
+  assert {
+    condition     = [for config in google_cloudfunctions2_function.function["push"].service_config : [config.available_cpu, config.available_memory, config.max_instance_request_concurrency, config.min_instance_count, config.max_instance_count]] == [["2", "1Gi", 7, 3, 9]]
+    error_message = "A function has the size that is asked for."
+  }
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.function : startswith(function.name, "unring-two-")]) && can(regex("^unring_two\\.", google_project_iam_custom_role.sender.role_id)) && alltrue([for metric in google_logging_metric.this : strcontains(metric.filter, "unring-two-")]) && strcontains(google_monitoring_alert_policy.this["latency"].conditions[0].condition_prometheus_query_language[0].query, ":user_unring_two_told_latency_bucket")
+    error_message = "Everything is named after the deployment."
+  }
+}
+
+run "secret_rotated" {
+  command = plan
+
+  override_resource {
+    target          = google_secret_manager_secret_version.gateway["2"]
+    override_during = plan
+    values          = { version = "3" }
+  }
+
+  override_resource {
+    target          = random_password.gateway["2"]
+    override_during = plan
+    values          = { result = "newSecret" }
+  }
+
+  variables {
+    gateway_secret_generation = 2
+  }
+
+  assert {
+    condition     = output.gateway_secret_versions.GATEWAY_SECRET_PREVIOUS == run.deployed.gateway_secret_versions.GATEWAY_SECRET && output.gateway_secret_versions.GATEWAY_SECRET == "3"
+    error_message = "What was current is still accepted, as the previous one."
+  }
+
+  assert {
+    condition     = { for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : secret.key => secret.version } == output.gateway_secret_versions
+    error_message = "gateway accepts the new secret and the one before."
+  }
+
+  assert {
+    condition     = alltrue([for integration in aws_apigatewayv2_integration.gateway : integration.request_parameters["integration.request.header.Unring-Secret"] == "'newSecret'"])
+    error_message = "API Gateway sends the new secret."
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_version.gateway["0"].version == run.deployed.gateway_secret_versions.GATEWAY_SECRET_PREVIOUS
+    error_message = "What the revision that is replaced was started with is still there."
+  }
+}

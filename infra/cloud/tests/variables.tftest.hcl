@@ -1,0 +1,364 @@
+# Every validation, by a value that it refuses. variables/ holds variables.tf alone (a link), so that
+# these need no provider and take no time.
+
+variables {
+  project = "unring-test"
+}
+
+run "the_defaults_are_accepted" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+}
+
+run "a_project_needs_the_form_of_an_id" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    project = "Unring"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "a_name_needs_to_fit_into_the_names_of_accounts" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    name = "unring-in-the-test-environment"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "a_region_is_no_zone" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    region = "us-east4-a"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "a_firestore_location_is_a_region_or_a_multi_region" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    firestore_location = "us"
+  }
+
+  expect_failures = [var.firestore_location]
+}
+
+run "an_aws_region_is_not_googles" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    aws_region = "us-east4"
+  }
+
+  expect_failures = [var.aws_region]
+}
+
+run "more_instances_at_least_than_at_most_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { gateway = { min_instances = 3, max_instances = 2 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "a_function_without_instances_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { push = { max_instances = 0 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "several_requests_at_once_need_a_whole_cpu" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { sweep = { concurrency = 2 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "more_requests_at_once_than_cloud_run_allows_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { deliver = { concurrency = 1001 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "memory_needs_a_unit" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { gateway = { memory = "512" } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "a_setting_of_another_function_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    settings = { deliver = { EVENT_TTL_SECONDS = "45" } }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_setting_that_terraform_decides_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    settings = { gateway = { CONNECTIONS_URL = "https://example.com/@connections" } }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "an_emulator_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    settings = { gateway = { FIRESTORE_EMULATOR_HOST = "127.0.0.1:8080" } }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "settings_of_a_function_without_any_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    settings = { push = {} }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "the_first_secret_is_generation_one" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    gateway_secret_generation = 0
+  }
+
+  expect_failures = [var.gateway_secret_generation]
+}
+
+run "a_generation_is_a_whole_number" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    gateway_secret_generation = 1.5
+  }
+
+  expect_failures = [var.gateway_secret_generation]
+}
+
+run "a_stage_is_one_piece_of_a_path" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    stage = "a/b"
+  }
+
+  expect_failures = [var.stage]
+}
+
+run "the_stage_leaves_the_mapping_key_of_socketio_alone" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    stage = "socket.io"
+  }
+
+  expect_failures = [var.stage]
+}
+
+run "a_rate_of_zero_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    throttle = { rate = 0 }
+  }
+
+  expect_failures = [var.throttle]
+}
+
+run "a_burst_of_zero_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    throttle = { burst = 0 }
+  }
+
+  expect_failures = [var.throttle]
+}
+
+run "a_domain_is_no_url" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    domain = { name = "wss://ws.example.com", certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1" }
+  }
+
+  expect_failures = [var.domain]
+}
+
+run "a_certificate_of_another_region_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    domain = { name = "ws.example.com", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/1" }
+  }
+
+  expect_failures = [var.domain]
+}
+
+run "logs_are_kept_as_long_as_cloudwatch_offers" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    log_retention_days = 10
+  }
+
+  expect_failures = [var.log_retention_days]
+}
+
+run "a_notification_channel_is_named_in_full" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    notification_channels = ["1234567890"]
+  }
+
+  expect_failures = [var.notification_channels]
+}
+
+run "a_goal_of_all_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    latency_goal = 1
+  }
+
+  expect_failures = [var.latency_goal]
+}

@@ -1,0 +1,241 @@
+# Where it runs
+
+variable "project" {
+  description = "Id of the Google Cloud project: that of the app's Firebase project, whose ID tokens are accepted and whose devices are pushed."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "A project id has 6 to 30 lowercase letters, digits and hyphens and begins with a letter."
+  }
+}
+
+variable "name" {
+  description = "What the names of functions, service accounts and AWS resources begin with. Environments that share an AWS account need different ones."
+  type        = string
+  default     = "unring"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$", var.name))
+    error_message = "The name has 1 to 20 lowercase letters, digits and hyphens and begins with a letter."
+  }
+}
+
+variable "region" {
+  description = "Google Cloud region of the functions. The default is in the same metro as the default of aws_region; the promised latency needs them close."
+  type        = string
+  default     = "us-east4"
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "The region must look like us-east4."
+  }
+}
+
+variable "firestore_location" {
+  description = "Location of the Firestore database, which can't be changed later; null: the functions' region. A multi-region, such as nam5, survives the loss of one but commits more slowly."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.firestore_location == null || can(regex("^([a-z]+-[a-z]+[0-9]+|nam[0-9]+|eur[0-9]+)$", var.firestore_location))
+    error_message = "The location must look like us-east4, nam5 or eur3."
+  }
+}
+
+variable "aws_region" {
+  description = "AWS region of the WebSocket API."
+  type        = string
+  default     = "us-east-1"
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.aws_region))
+    error_message = "The AWS region must look like us-east-1."
+  }
+}
+
+variable "delete_protection" {
+  description = "Whether the Firestore database refuses to be deleted. Turn it off, apply, and only then destroy."
+  type        = bool
+  default     = true
+}
+
+# The functions
+
+variable "functions" {
+  description = "CPUs, memory, requests at once for each instance, and how many instances of each function."
+  type = object({
+    # gateway and deliver are what a ringing phone waits for: one instance is always there.
+    gateway = optional(object({
+      cpu           = optional(number, 1)
+      memory        = optional(string, "512Mi")
+      concurrency   = optional(number, 80)
+      min_instances = optional(number, 1)
+      max_instances = optional(number, 20)
+    }), {})
+    deliver = optional(object({
+      cpu           = optional(number, 1)
+      memory        = optional(string, "512Mi")
+      concurrency   = optional(number, 80)
+      min_instances = optional(number, 1)
+      max_instances = optional(number, 20)
+    }), {})
+    push = optional(object({
+      cpu           = optional(number, 1)
+      memory        = optional(string, "512Mi")
+      concurrency   = optional(number, 40)
+      min_instances = optional(number, 0)
+      max_instances = optional(number, 20)
+    }), {})
+    # One call a minute, which mostly sleeps.
+    sweep = optional(object({
+      cpu           = optional(number, 0.333)
+      memory        = optional(string, "512Mi")
+      concurrency   = optional(number, 1)
+      min_instances = optional(number, 0)
+      max_instances = optional(number, 1)
+    }), {})
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for size in var.functions : 0 <= size.min_instances && size.min_instances <= size.max_instances && size.max_instances >= 1])
+    error_message = "min_instances must be from 0 to max_instances, and max_instances at least 1."
+  }
+
+  validation {
+    condition     = alltrue([for size in var.functions : 1 <= size.concurrency && size.concurrency <= 1000 && size.cpu > 0 && (size.concurrency == 1 || size.cpu >= 1)])
+    error_message = "concurrency must be from 1 to 1000; more than 1 needs a whole CPU."
+  }
+
+  validation {
+    condition     = alltrue([for size in var.functions : can(regex("^[1-9][0-9]*(Mi|Gi)$", size.memory))])
+    error_message = "memory must look like 512Mi or 1Gi."
+  }
+}
+
+locals {
+  # What var.settings may set. The rest would contradict a resource, or point at an emulator.
+  optional_settings = {
+    gateway = ["CONNECTION_TTL_SECONDS", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "EVENT_TTL_SECONDS"]
+    deliver = ["EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
+    sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
+  }
+}
+
+variable "settings" {
+  description = "Optional settings of docs/settings.md by function, where a default won't do: { gateway = { EVENT_TTL_SECONDS = \"45\" } }."
+  type        = map(map(string))
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for function, values in var.settings :
+      contains(keys(local.optional_settings), function) && length(setsubtract(keys(values), try(local.optional_settings[function], []))) == 0
+    ])
+    error_message = "Only gateway, deliver and sweep have optional settings: ${jsonencode(local.optional_settings)}."
+  }
+}
+
+variable "gateway_secret_generation" {
+  description = "Which gateway secret is current. Raise it by one, and apply once, to rotate the secret; never lower it."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.gateway_secret_generation >= 1 && floor(var.gateway_secret_generation) == var.gateway_secret_generation
+    error_message = "The generation must be a whole number from 1 on."
+  }
+}
+
+# The WebSocket API
+
+variable "stage" {
+  description = "Stage of the WebSocket API; it is the path of its URL."
+  type        = string
+  default     = "prod"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,128}$", var.stage))
+    error_message = "The stage has 1 to 128 letters, digits, hyphens and underscores."
+  }
+}
+
+variable "throttle" {
+  description = "Frames and connects that the stage takes: rate, a second; burst, at once. More are refused with 429."
+  type = object({
+    rate  = optional(number, 1000)
+    burst = optional(number, 2000)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.throttle.rate >= 1 && var.throttle.burst >= 1 && floor(var.throttle.burst) == var.throttle.burst
+    error_message = "Both limits must be at least 1, and burst a whole number: with 0, every connect would be refused."
+  }
+}
+
+variable "domain" {
+  description = "Custom domain of the WebSocket API, with an ACM certificate of aws_region; with zone_id, that Route 53 zone gets the record. null: none."
+  type = object({
+    name            = string
+    certificate_arn = string
+    zone_id         = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    error_message = "The domain's name must look like ws.example.com."
+  }
+
+  validation {
+    condition     = var.domain == null || can(regex("^arn:aws[a-z-]*:acm:${var.aws_region}:[0-9]{12}:certificate/.+$", var.domain.certificate_arn))
+    error_message = "The certificate must be one of ACM in aws_region."
+  }
+}
+
+variable "manage_api_gateway_account" {
+  description = "Whether to set the role by which API Gateway writes logs. It is one for the whole AWS account and region: false where another deployment has set it."
+  type        = bool
+  default     = true
+}
+
+variable "log_retention_days" {
+  description = "How long CloudWatch keeps the access log of the WebSocket API."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096], var.log_retention_days)
+    error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731 or 1096 days."
+  }
+}
+
+# Watching
+
+variable "notification_channels" {
+  description = "Cloud Monitoring channels that alerts go to: projects/PROJECT/notificationChannels/NUMBER."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", channel))])
+    error_message = "A channel must look like projects/PROJECT/notificationChannels/NUMBER."
+  }
+}
+
+variable "latency_goal" {
+  description = "Share of the signals that are to be told within 100 ms, over 28 days."
+  type        = number
+  default     = 0.99
+
+  validation {
+    condition     = var.latency_goal > 0 && var.latency_goal <= 0.9999
+    error_message = "The goal must be above 0 and at most 0.9999."
+  }
+}

@@ -1,0 +1,40 @@
+terraform {
+  required_version = ">= 1.11, < 2.0"
+
+  # Where the state is, differs by environment: terraform init -backend-config=bucket=… -backend-config=prefix=…
+  # The state holds the gateway secret, so nobody but who deploys may read that bucket.
+  backend "gcs" {}
+
+  required_providers {
+    archive = {
+      source  = "hashicorp/archive"
+      version = "~> 2.7"
+    }
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+    google = {
+      source  = "hashicorp/google"
+      version = "~> 6.50"
+    }
+    random = {
+      source  = "hashicorp/random"
+      version = "~> 3.7"
+    }
+  }
+}
+
+provider "google" {
+  project        = var.project
+  region         = var.region
+  default_labels = { app = var.name }
+}
+
+provider "aws" {
+  region = var.aws_region
+
+  default_tags {
+    tags = { app = var.name }
+  }
+}
