@@ -14,14 +14,14 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from rich import box
 from rich.console import Console
@@ -32,9 +32,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from infra.local.calls import Calls
-from infra.local.phone import Phone, json_phone, socketio_phone
+from infra.local.phone import PATIENCE_SECONDS, Phone, json_phone, socketio_phone
+from infra.local.signals import run
 
-_PATIENCE_SECONDS = 15.0  # the functions may start cold
 _POLL_SECONDS = 0.1
 _UNAUTHORIZED = 401
 _Result = TypeVar("_Result")
@@ -92,23 +92,33 @@ REJECT = Flow("call:reject", "rejected", "call:rejected")
 class Smoke:
     """Plays a cancel and a reject between two users, on both wires."""
 
-    def __init__(self, url: str, caller: User, receiver: User, calls: Calls) -> None:
-        """`url` is where an app connects, ws:// or wss://."""
+    def __init__(
+        self,
+        url: str,
+        caller: User,
+        receiver: User,
+        calls: Calls,
+        *,
+        socketio_path: str | None = None,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """`url` is where an app connects, ws:// or wss://; `socketio_path`, unless it is given,
+        the URL's own, which is the stage. `patience` is in seconds, of one step."""
         self.results: list[Result] = []
         self._url = url
         self._caller = caller
         self._receiver = receiver
         self._calls = calls
+        self._socketio_path = socketio_path or urlsplit(url).path
+        self._patience = patience
 
     @property
     def holds(self) -> bool:
-        return not any(result.wrong for result in self.results)
+        return all(result.wrong is None for result in self.results)
 
     async def run(self) -> None:
-        """Fills `results`; a step that fails ends it, if those after it need what it gives."""
-        # Without a mapping key on a custom domain, Socket.IO's path is the stage.
-        path = urlsplit(self._url).path.strip("/") or "socket.io"
-        token = self._receiver.token
+        """Fills `results`; what fails leaves out the steps that need it."""
+        token, path = self._receiver.token, self._socketio_path.strip("/")
         async with AsyncExitStack() as open_phones:
             enter = open_phones.enter_async_context
             await self._try("a client without a token is refused", self._refused())
@@ -119,37 +129,43 @@ class Smoke:
                 "the receiver connects, JSON", enter(json_phone(self._url, token))
             )
             tablet = await self._try(
-                "the receiver connects, Socket.IO", enter(socketio_phone(self._url, token, path))
+                f"the receiver connects, Socket.IO at /{path}",
+                enter(socketio_phone(self._url, token, path)),
             )
-            if caller is None or receiver is None or tablet is None:
+            if caller is None:
                 return
-            await self._play(CANCEL, caller, {"JSON": receiver, "Socket.IO": tablet})
-            await self._play(REJECT, tablet, {"JSON": caller})
+            told = {"JSON": receiver, "Socket.IO": tablet}
+            phones = {wire: phone for wire, phone in told.items() if phone}
+            await self._play(CANCEL, caller, phones)
+            for phone in list(phones.values())[-1:]:
+                await self._play(REJECT, phone, {"JSON": caller})
 
-    async def _play(self, flow: Flow, sender: Phone, told: dict[str, Phone]) -> None:
+    async def _play(self, flow: Flow, sender: Phone, told: Mapping[str, Phone]) -> None:
         call = f"smoke-{uuid.uuid4().hex}"
-        ringing = self._calls.ring(call, self._caller.id, self._receiver.id)
-        if not await self._try(f"a call rings, to be {flow.status}", _done(ringing)):
-            return
         try:
-            await asyncio.gather(
+            ringing = self._calls.ring(call, self._caller.id, self._receiver.id)
+            if not await self._try(f"a call rings, to be {flow.status}", _done(ringing)):
+                return
+            answered, *_ = await asyncio.gather(
                 self._try(f"{flow.signal} is answered", _answered(flow, sender, call)),
                 *(
                     self._try(f"{flow.event} arrives, {wire}", _told(flow, phone, call))
                     for wire, phone in told.items()
                 ),
             )
-            await self._try("Pub/Sub has delivered it to the end", self._delivered(call))
+            if answered:  # else there is nothing to deliver
+                await self._try("Pub/Sub has delivered it to the end", self._delivered(call))
         finally:
-            await self._calls.remove(call)
+            await self._try("the call is removed", _done(self._calls.remove(call)))
 
     async def _refused(self) -> None:
         try:
             async with connect(self._url):
                 raise Wrong("it was let in")
         except InvalidStatus as error:
-            if error.response.status_code != _UNAUTHORIZED:
-                raise
+            status = error.response.status_code
+            if status != _UNAUTHORIZED:
+                raise Wrong(f"it was refused, but with HTTP {status}") from error
 
     async def _delivered(self, call: str) -> None:
         while not await self._calls.is_delivered(call):  # noqa: ASYNC110 - Firestore tells nobody
@@ -160,14 +176,14 @@ class Smoke:
         start = perf_counter()
         result, wrong = None, None
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience):
                 result = await work
-        except (TimeoutError, AckTimeoutError):
-            wrong = "nothing came"
-        except (GoogleAPICallError, GoogleAuthError) as error:
+        except (TimeoutError, AckTimeoutError) as error:
+            wrong = str(error) or "nothing came"
+        except (GoogleAPICallError, RetryError, GoogleAuthError) as error:
             wrong = f"Firestore: {error}"
         except (OSError, WebSocketException, SocketIOError, Wrong) as error:
-            wrong = str(error)
+            wrong = str(error) or type(error).__name__
         self.results.append(Result(step, (perf_counter() - start) * 1000, wrong))
         return result
 
@@ -177,10 +193,11 @@ async def _done(work: Awaitable[None]) -> bool:
     return True
 
 
-async def _answered(flow: Flow, sender: Phone, call: str) -> None:
+async def _answered(flow: Flow, sender: Phone, call: str) -> bool:
     verdict = await sender.emit(flow.signal, callId=call)
     if (verdict.get("ok"), verdict.get("outcome")) != (True, flow.status):
         raise Wrong(f"the verdict is {verdict.get('outcome')}")
+    return True
 
 
 async def _told(flow: Flow, phone: Phone, call: str) -> None:
@@ -189,10 +206,18 @@ async def _told(flow: Flow, phone: Phone, call: str) -> None:
         raise Wrong(f"it came for {data.get('callId')}")
 
 
-async def smoke(url: str, caller: str, receiver: str, firestore: str | None = None) -> int:
+async def smoke(
+    url: str,
+    caller: str,
+    receiver: str,
+    *,
+    firestore: str | None = None,
+    socketio_path: str | None = None,
+) -> int:
     """Runs the test with the ID tokens of two users, and prints what came; 0 if all of it holds.
 
-    `firestore` is the address of an emulator; without it, Google's own is asked.
+    `firestore` is the address of an emulator; without it, Google's own is asked. Raises
+    CannotStart.
     """
     console = Console(highlight=False)
     users = User.of(caller), User.of(receiver)
@@ -206,14 +231,15 @@ async def smoke(url: str, caller: str, receiver: str, firestore: str | None = No
         raise CannotStart(
             "No credentials for Firestore. Get some with: gcloud auth application-default login"
         ) from error
-    console.print(f"\nSmoke test of {url}, project {users[0].project}")
-    test = Smoke(url, *users, calls)
+    console.print(f"\nSmoke test of {url}")
+    console.print(f"Calls ring in the Firestore of {users[0].project}, {firestore or 'Google'}")
+    test = Smoke(url, *users, calls, socketio_path=socketio_path)
     await test.run()
     console.print(_table(test.results))
     if test.holds:
         console.print("[green]All of it holds.[/]\n")
     for result in test.results:
-        if result.wrong:
+        if result.wrong is not None:
             console.print(f"[red]{result.step}: {result.wrong}[/]")
     return 0 if test.holds else 1
 
@@ -224,7 +250,7 @@ def _table(results: list[Result]) -> Table:
     table.add_column("after", justify="right")
     table.add_column()
     for result in results:
-        mark = "[red]✗[/]" if result.wrong else "[green]✓[/]"
+        mark = "[green]✓[/]" if result.wrong is None else "[red]✗[/]"
         table.add_row(result.step, f"{result.milliseconds:.0f} ms", mark)
     return table
 
@@ -243,17 +269,29 @@ def main() -> int:
             default=os.environ.get(variable),
             help=f"the {user}'s Firebase ID token; or set {variable}",
         )
+    parser.add_argument(
+        "--socketio-path",
+        metavar="PATH",
+        help="of Socket.IO clients, e.g. /socket.io on a custom domain; the URL's own otherwise",
+    )
     arguments = parser.parse_args()
     if not (arguments.caller and arguments.receiver):
         parser.error("two tokens are needed: --caller and --receiver")
+    return run(_smoke(arguments))
+
+
+async def _smoke(arguments: argparse.Namespace) -> int:
     try:
-        emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")
-        return asyncio.run(smoke(arguments.url, arguments.caller, arguments.receiver, emulator))
+        return await smoke(
+            arguments.url,
+            arguments.caller,
+            arguments.receiver,
+            firestore=os.environ.get("FIRESTORE_EMULATOR_HOST"),
+            socketio_path=arguments.socketio_path,
+        )
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The services that tests run on: the embedded ones, and Google's emulators where they are."""
 
 import os
+import shutil
 import uuid
 from collections.abc import AsyncIterator
 
@@ -12,13 +13,23 @@ from infra.local import google
 from infra.local.calls import client_at
 from infra.local.firestore import FirestoreServer
 from infra.local.pubsub import PubSubServer
+from tests.support import node
 from tests.support.connections import ConnectionsServer, connections_server
 
 
 def pytest_configure() -> None:
-    """Where Google's emulators must be, a run without them would prove too little."""
-    if os.environ.get("UNRING_REQUIRE_ALL") and (reason := google.unavailable()):
-        raise pytest.UsageError(f"Google's emulators are required, and can't run: {reason}")
+    """Where all that the tests can use must be there, a run without it would prove too little."""
+    if not os.environ.get("UNRING_REQUIRE_ALL"):
+        return
+    terraform = os.environ.get("TERRAFORM", "terraform")
+    missing = {
+        "Google's emulators": google.unavailable(),
+        "Node": node.unavailable(),
+        "Terraform": None if shutil.which(terraform) else f"{terraform} not found",
+    }
+    reasons = "; ".join(f"{what}: {reason}" for what, reason in missing.items() if reason)
+    if reasons:
+        raise pytest.UsageError(f"nothing may be skipped, but {reasons}")
 
 
 @pytest.fixture(scope="session")

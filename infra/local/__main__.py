@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Coroutine
@@ -128,7 +127,7 @@ async def _smoke(google: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="unring-") as folder:
         async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
             caller, receiver = (unsigned_token(user, stack.project) for user in ("USR_1", "USR_2"))
-            return await smoke(stack.websocket, caller, receiver, stack.firestore)
+            return await smoke(stack.websocket, caller, receiver, firestore=stack.firestore)
 
 
 async def _stay(arguments: argparse.Namespace) -> int:
@@ -158,35 +157,17 @@ async def _stay(arguments: argparse.Namespace) -> int:
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    """Runs `work`; the first signal ends it in good order, further ones don't disturb that.
-
-    What a signal interrupted has not succeeded: the status is the shell's for that signal.
-    """
     from infra.local.functions import NotStarted
+    from infra.local.signals import run
 
-    received: list[signal.Signals] = []
-
-    async def until_signalled() -> int:
-        task = asyncio.create_task(work)
-
-        def cancel(number: signal.Signals) -> None:
-            if not received:
-                task.cancel()
-            received.append(number)
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+    async def told_if_not_started() -> int:
         try:
-            return await task
+            return await work
         except NotStarted as error:
             print(error, file=sys.stderr)
             return 1
-        except asyncio.CancelledError:
-            if not received:
-                raise
-            return 128 + received[0]
 
-    return asyncio.run(until_signalled())
+    return run(told_if_not_started())
 
 
 if __name__ == "__main__":

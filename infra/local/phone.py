@@ -10,13 +10,14 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import socketio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from infra.local.tokens import unsigned_token
 
-_PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 15.0  # deployed functions may start cold
 
 
 class Phone(ABC):
@@ -31,11 +32,16 @@ class Phone(ABC):
 
     async def told(self, event: str) -> dict[str, Any]:
         """Waits for `event`; gives its data, and under `at` when it came (perf_counter, s)."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            while True:
-                at, name, data = await self._events.get()
-                if name == event:
-                    return {**data, "at": at}
+        others: list[str] = []
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    at, name, data = await self._events.get()
+                    if name == event:
+                        return {**data, "at": at}
+                    others.append(name or json.dumps(data))
+        except TimeoutError as error:
+            raise TimeoutError(f"what came: {', '.join(others) or 'nothing'}") from error
 
     def untold(self) -> int:
         """How many events have come that nobody has waited for yet."""
@@ -60,7 +66,7 @@ class JsonPhone(Phone):
         answer = self._answers[id] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps({"event": event, "data": data, "id": id}))
         try:
-            return await asyncio.wait_for(answer, _PATIENCE_SECONDS)
+            return await asyncio.wait_for(answer, PATIENCE_SECONDS)
         finally:
             del self._answers[id]
 
@@ -96,7 +102,7 @@ class SocketIoPhone(Phone):
         client.on("*", self._told)
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
-        verdict: dict[str, Any] = await self._client.call(event, data, timeout=_PATIENCE_SECONDS)
+        verdict: dict[str, Any] = await self._client.call(event, data, timeout=PATIENCE_SECONDS)
         return verdict
 
     async def _told(self, event: str, data: dict[str, Any]) -> None:
@@ -123,16 +129,19 @@ async def socketio_phone(
     """A phone on the Socket.IO wire, let in. `url` is the one for JSON phones, whose own path does
     not matter here."""
     parts = urlsplit(url)
-    client = socketio.AsyncClient()
-    made = SocketIoPhone(client)
-    await client.connect(
-        f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}",
-        transports=["websocket"],
-        auth={"token": token},
-        socketio_path=path,
-        wait_timeout=_PATIENCE_SECONDS,
-    )
-    try:
-        yield made
-    finally:
-        await client.disconnect()
+    # Its own session would stay open if connecting failed, and its own SIGINT handler would take
+    # the signal from whoever runs us.
+    async with aiohttp.ClientSession() as http:
+        client = socketio.AsyncClient(http_session=http, handle_sigint=False)
+        made = SocketIoPhone(client)
+        await client.connect(
+            f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}",
+            transports=["websocket"],
+            auth={"token": token},
+            socketio_path=path,
+            wait_timeout=PATIENCE_SECONDS,
+        )
+        try:
+            yield made
+        finally:
+            await client.disconnect()

@@ -1,16 +1,25 @@
 """The smoke test as a deployer runs it: a process, a URL and two tokens."""
 
 import asyncio
+import json
 import os
+import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from google.cloud.firestore import AsyncClient
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.asyncio.server import serve as server
 
+from infra.local.calls import Calls
 from infra.local.processes import free_port
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
+from infra.smoke import Smoke, User
 from tests.e2e.conftest import Ids
 from tests.support.makers import ids_in
 
@@ -24,8 +33,8 @@ class Ended:
     errors: str
 
 
-async def smoke(stack: Stack, *arguments: str, **environment: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
+async def started(stack: Stack, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "infra.smoke", *arguments),
         cwd=ROOT,
         env={
@@ -37,6 +46,10 @@ async def smoke(stack: Stack, *arguments: str, **environment: str) -> Ended:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def smoke(stack: Stack, *arguments: str, **environment: str) -> Ended:
+    process = await started(stack, *arguments, **environment)
     output, errors = await process.communicate()
     return Ended(process.returncode or 0, output.decode(), errors.decode())
 
@@ -95,3 +108,108 @@ async def test_what_the_test_lacks_is_said_before_anything_is_tried(stack: Stack
         ended = await smoke(stack, *arguments)
         assert ended.status == 2
         assert said in ended.errors
+
+
+async def test_the_path_of_socketio_clients_can_be_another(stack: Stack, ids: Ids) -> None:
+    users = ("--caller", token(stack, ids.caller), "--receiver", token(stack, ids.receiver))
+    ended = await smoke(stack, stack.websocket, *users, "--socketio-path", "/socket.io")
+    assert ended.status == 0
+    assert "Socket.IO at /socket.io" in ended.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_whoever_ends_it_leaves_no_call_that_rings(
+    stack: Stack, ids: Ids, documents: AsyncClient, calls: Calls, number: signal.Signals
+) -> None:
+    async with misbehaving(silent=True) as url:
+        process = await started(
+            stack,
+            url,
+            CALLER_TOKEN=token(stack, ids.caller),
+            RECEIVER_TOKEN=token(stack, ids.receiver),
+        )
+        async with asyncio.timeout(30):
+            while not await smoke_calls(documents):  # noqa: ASYNC110 - Firestore tells nobody
+                await asyncio.sleep(0.02)
+        process.send_signal(number)
+        _, errors = await process.communicate()
+    assert (process.returncode, errors) == (128 + number, b"")
+    assert not await smoke_calls(documents)
+
+
+async def test_what_a_wrong_backend_does_is_told(stack: Stack, ids: Ids, calls: Calls) -> None:
+    async with misbehaving() as url:
+        test = trial(stack, ids, calls, url)
+        await test.run()
+    assert not test.holds
+    wrong = {result.step: result.wrong for result in test.results}
+    assert wrong["a client without a token is refused"] == "it was let in"
+    assert wrong["call:cancel is answered"] == "the verdict is unavailable"
+    assert wrong["call:cancelled arrives, JSON"] == "it came for CALL_OTHER"
+    assert wrong["the receiver connects, Socket.IO at /dev"]
+    assert "Pub/Sub has delivered it to the end" not in wrong
+
+
+async def test_an_event_that_pubsub_does_not_deliver_is_told(
+    stack: Stack, ids: Ids, calls: Calls, documents: AsyncClient
+) -> None:
+    async with misbehaving(obeys=documents) as url:
+        test = trial(stack, ids, calls, url)
+        await test.run()
+    wrong = {result.step: result.wrong for result in test.results}
+    assert wrong["call:cancel is answered"] is None
+    assert wrong["Pub/Sub has delivered it to the end"] == "nothing came"
+    assert not test.holds
+
+
+async def test_a_fault_without_words_is_a_fault(stack: Stack, ids: Ids, calls: Calls) -> None:
+    async with misbehaving(hangs_up=True) as url:
+        test = trial(stack, ids, calls, url)
+        await test.run()
+    assert not test.holds
+    assert all(result.wrong != "" for result in test.results)
+
+
+def trial(stack: Stack, ids: Ids, calls: Calls, url: str) -> Smoke:
+    users = (User.of(token(stack, user)) for user in (ids.caller, ids.receiver))
+    return Smoke(url, *users, calls, patience=1)
+
+
+async def smoke_calls(documents: AsyncClient) -> set[str]:
+    return {id for id in await ids_in(documents, "calls") if id.startswith("smoke-")}
+
+
+@asynccontextmanager
+async def misbehaving(
+    *, silent: bool = False, hangs_up: bool = False, obeys: AsyncClient | None = None
+) -> AsyncIterator[str]:
+    """A server that lets everybody in but Socket.IO clients, and gets everything wrong.
+
+    `silent`, it answers nothing; with `hangs_up` it ends each connection without a word; where it
+    `obeys`, its verdict is right, but the outbox entry that it leaves there is never delivered.
+    """
+    sockets: set[ServerConnection] = set()
+
+    async def serve(socket: ServerConnection) -> None:
+        assert socket.request
+        if hangs_up or "EIO=" in socket.request.path:
+            socket.transport.abort()
+            return
+        sockets.add(socket)
+        async for text in socket:
+            if silent:
+                continue
+            frame = json.loads(text)
+            call = frame["data"]["callId"]
+            outcome = {"ok": False, "outcome": "unavailable"}
+            if obeys is not None:
+                outcome = {"ok": True, "outcome": "cancelled"}
+                await obeys.collection("outbox").document(call).set({"createdAt": 0})
+            told = {"event": "call:cancelled", "data": {"callId": "CALL_OTHER"}}
+            broadcast(sockets - {socket}, json.dumps(told))
+            answer = {"event": "ack", "id": frame["id"], "data": outcome}
+            await socket.send(json.dumps(answer))
+
+    async with server(serve, "127.0.0.1", 0) as listening:
+        host, port = listening.sockets[0].getsockname()
+        yield f"ws://{host}:{port}/dev"
