@@ -62,6 +62,19 @@ variable "delete_protection" {
 
 # The functions
 
+locals {
+  # What Cloud Run offers: so many CPUs, from and to, with so much memory.
+  cpus_with_mebibytes = [
+    { cpus = [0.08, 0.499], mebibytes = [128, 512] },
+    { cpus = [0.5, 0.999], mebibytes = [128, 1024] },
+    { cpus = [1, 1], mebibytes = [128, 4096] },
+    { cpus = [2, 2], mebibytes = [128, 8192] },
+    { cpus = [4, 4], mebibytes = [2048, 16384] },
+    { cpus = [6, 6], mebibytes = [4096, 24576] },
+    { cpus = [8, 8], mebibytes = [4096, 32768] },
+  ]
+}
+
 variable "functions" {
   description = "CPUs, memory, requests at once for each instance, and how many instances of each function."
   type = object({
@@ -105,13 +118,26 @@ variable "functions" {
   }
 
   validation {
-    condition     = alltrue([for size in var.functions : 1 <= size.concurrency && size.concurrency <= 1000 && size.cpu > 0 && (size.concurrency == 1 || size.cpu >= 1)])
+    condition     = alltrue([for size in var.functions : 1 <= size.concurrency && size.concurrency <= 1000 && (size.concurrency == 1 || size.cpu >= 1)])
     error_message = "concurrency must be from 1 to 1000; more than 1 needs a whole CPU."
   }
 
   validation {
     condition     = alltrue([for size in var.functions : can(regex("^[1-9][0-9]*(Mi|Gi)$", size.memory))])
     error_message = "memory must look like 512Mi or 1Gi."
+  }
+
+  validation {
+    condition = alltrue([
+      for size in var.functions : try(anytrue([
+        for offer in local.cpus_with_mebibytes :
+        offer.cpus[0] <= size.cpu && size.cpu <= offer.cpus[1] && alltrue([
+          for mebibytes in [regex("^[0-9]+", size.memory) * (endswith(size.memory, "Gi") ? 1024 : 1)] :
+          offer.mebibytes[0] <= mebibytes && mebibytes <= offer.mebibytes[1]
+        ])
+      ]), false)
+    ])
+    error_message = "cpu and memory must be what Cloud Run offers together: from 0.08 CPUs up to 512Mi, from 0.5 up to 1Gi, 1 up to 4Gi, 2 up to 8Gi, 4 from 2Gi to 16Gi, 6 from 4Gi to 24Gi, 8 from 4Gi to 32Gi."
   }
 }
 

@@ -29,6 +29,11 @@ provider "google" {
   project        = var.project
   region         = var.region
   default_labels = { app = var.name }
+
+  # With a person's credentials, some APIs (Firebase Rules) refuse a request that names no project for
+  # its quota. A service account has one of its own, and it may be another.
+  user_project_override = true
+  billing_project       = var.project
 }
 
 provider "aws" {

@@ -128,6 +128,10 @@ resource "aws_api_gateway_account" "this" {
 
   cloudwatch_role_arn = aws_iam_role.logs[0].arn
   depends_on          = [aws_iam_role_policy_attachment.logs]
+
+  # Else the account would go on naming a role that is gone. Deprecated, as version 6 of the provider
+  # does it always and no longer knows the argument.
+  reset_on_delete = true
 }
 
 resource "aws_iam_role" "logs" {

@@ -180,7 +180,7 @@ def test_what_is_uploaded_is_what_the_build_needs(tmp_path: Path) -> None:
         *("main.py", "functions/gateway.py", "functions/wire/json.py", "tests/infra/test_aws.py"),
         *("tests/e2e/socketio/package.json", "tests/unit/test_docs.py", "docs/settings.md"),
         *("infra/build/plan.sh", "infra/cloud/functions.tf", "infra/cloud/production.tfvars"),
-        *("infra/cloud/terraform.tfvars.example", "infra/cloud/tests/websocket.tftest.hcl"),
+        *("infra/cloud/terraform.tfvars.example", "infra/cloud/tests/variables.tftest.hcl"),
         *("infra/cloud/firestore.rules", ".gitignore", ".gcloudignore", ".ci/run"),
     }
     left = {

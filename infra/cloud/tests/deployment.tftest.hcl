@@ -84,6 +84,16 @@ override_resource {
 }
 
 run "deployed" {
+  # What is turned on: of each of these, something here or in the functions calls the API
+
+  assert {
+    condition = keys(google_project_service.api) == [for name in [
+      "artifactregistry", "cloudbuild", "cloudfunctions", "cloudresourcemanager", "cloudscheduler", "fcm", "firebaserules",
+      "firestore", "iam", "iamcredentials", "identitytoolkit", "logging", "monitoring", "pubsub", "run", "secretmanager", "storage",
+    ] : "${name}.googleapis.com"]
+    error_message = "Every API that is called is enabled, and no other."
+  }
+
   # Who may what
 
   assert {
@@ -151,6 +161,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.function : one(function.service_config).all_traffic_on_latest_revision])
+    error_message = "What is deployed is what runs."
+  }
+
+  assert {
     condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, deliver = 1, push = 0, sweep = 0 }
     error_message = "An instance of gateway and one of deliver are always there."
   }
@@ -193,8 +208,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = google_pubsub_subscription.dead_letters.topic == google_pubsub_topic.dead_letters.id && length(google_pubsub_subscription.dead_letters.push_config) == 0
-    error_message = "Dead letters wait to be pulled."
+    condition     = google_pubsub_subscription.dead_letters.topic == google_pubsub_topic.dead_letters.id && length(google_pubsub_subscription.dead_letters.push_config) == 0 && google_pubsub_subscription.dead_letters.message_retention_duration == "${7 * 24 * 3600}s"
+    error_message = "Dead letters wait a week to be pulled."
   }
 
   assert {
@@ -274,6 +289,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = toset([for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : "${secret.project_id} ${secret.secret}"]) == toset(["unring-test unring-gateway"]) && google_secret_manager_secret.gateway.secret_id == "unring-gateway"
+    error_message = "Both are of the secret that gateway may read."
+  }
+
+  assert {
     condition     = alltrue([for integration in aws_apigatewayv2_integration.gateway : integration.request_parameters["integration.request.header.Unring-Secret"] == "'${random_password.gateway["1"].result}'"])
     error_message = "API Gateway sends the current secret with every request."
   }
@@ -332,8 +352,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = one(aws_api_gateway_account.this).cloudwatch_role_arn == one(aws_iam_role.logs).arn
-    error_message = "API Gateway may write logs."
+    condition     = one(aws_api_gateway_account.this).cloudwatch_role_arn == one(aws_iam_role.logs).arn && one(aws_api_gateway_account.this).reset_on_delete
+    error_message = "API Gateway may write logs, for as long as the role is there."
   }
 
   assert {
@@ -376,12 +396,24 @@ run "deployed" {
   }
 
   assert {
-    condition     = toset(keys(google_monitoring_alert_policy.this)) == toset(["backlog", "dead_letters", "errors", "latency", "outbox", "sweep"])
-    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, sweep and errors."
+    # With ' for ", as nothing here would notice what a wrong letter in a query does.
+    condition = { for key, policy in google_monitoring_alert_policy.this : key => [
+      policy.severity,
+      one(one(policy.conditions).condition_prometheus_query_language).duration,
+      replace(one(one(policy.conditions).condition_prometheus_query_language).query, "\"", "'"),
+      ] } == {
+      latency      = ["WARNING", "300s", "histogram_quantile(0.99, sum by (le) (increase(logging_googleapis_com:user_unring_told_latency_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 100 and sum(increase(logging_googleapis_com:user_unring_told_latency_count{monitored_resource='cloud_run_revision'}[5m])) > 5"]
+      dead_letters = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='call-events-dead'}) > 0"]
+      backlog      = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'deliver|push'}) > 30"]
+      outbox       = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
+      sweep        = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
+      errors       = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) > 5"]
+    }
+    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, sweep and errors, each with its bounds."
   }
 
   assert {
-    condition     = one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).range[0].max == 100 && contains(one(one(google_logging_metric.this["told_latency"].bucket_options).explicit_buckets).bounds, 100) && strcontains(one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).distribution_filter, "logging.googleapis.com/user/unring/told_latency") && google_monitoring_slo.latency.goal == 0.99
+    condition     = one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).range[0].max == 100 && contains(one(one(google_logging_metric.this["told_latency"].bucket_options).explicit_buckets).bounds, 100) && one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).distribution_filter == "metric.type=\"logging.googleapis.com/user/unring/told_latency\" AND resource.type=\"cloud_run_revision\"" && google_monitoring_slo.latency.goal == 0.99
     error_message = "The objective counts what was told within 100 ms, which is a bound of the metric."
   }
 
@@ -405,6 +437,17 @@ run "deployed" {
 
 run "with_every_option" {
   command = plan
+
+  override_resource {
+    target          = aws_apigatewayv2_domain_name.this
+    override_during = plan
+    values = {
+      domain_name_configuration = {
+        target_domain_name = "d-abcdef1234.execute-api.eu-west-1.amazonaws.com"
+        hosted_zone_id     = "ZLY8HYME6SFDD"
+      }
+    }
+  }
 
   variables {
     name                       = "unring-two"
@@ -431,6 +474,11 @@ run "with_every_option" {
   assert {
     condition     = { for key, mapping in aws_apigatewayv2_api_mapping.this : key => mapping.api_mapping_key } == { "socket.io" = "socket.io", v2 = "v2" } && aws_apigatewayv2_domain_name.this["this"].domain_name == "ws.example.com" && aws_route53_record.this["this"].name == "ws.example.com"
     error_message = "A domain has Socket.IO's own path, and the stage's."
+  }
+
+  assert {
+    condition     = [for alias in aws_route53_record.this["this"].alias : [alias.name, alias.zone_id]] == [["d-abcdef1234.execute-api.eu-west-1.amazonaws.com", "ZLY8HYME6SFDD"]]
+    error_message = "The record leads to the domain's own end in API Gateway."
   }
 
   assert {

@@ -153,6 +153,65 @@ run "memory_needs_a_unit" {
   expect_failures = [var.functions]
 }
 
+run "less_than_half_a_cpu_has_no_more_than_512_mebibytes" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { sweep = { memory = "513Mi" } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "four_cpus_have_two_gibibytes_at_least" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { deliver = { cpu = 4, memory = "1Gi" } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "a_cpu_that_cloud_run_does_not_offer_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = { deliver = { cpu = 3, memory = "4Gi" } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "the_largest_sizes_are_accepted" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    functions = {
+      gateway = { cpu = 8, memory = "32Gi" }
+      deliver = { cpu = 4, memory = "2Gi" }
+      push    = { cpu = 1, memory = "4096Mi" }
+      sweep   = { cpu = 0.5, memory = "1Gi" }
+    }
+  }
+}
+
 run "a_setting_of_another_function_is_refused" {
   command = plan
 

@@ -7,3 +7,7 @@ mock_data "google_project" {
 mock_resource "google_project_iam_custom_role" {
   defaults = { id = "projects/unring-test/roles/unring.fcmSender" }
 }
+
+mock_resource "google_secret_manager_secret" {
+  defaults = { id = "projects/unring-test/secrets/unring-gateway" }
+}

@@ -1,0 +1,46 @@
+"""What the tests of infra/cloud share: a checkout to run Terraform in, and what it computed."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of what infra/cloud deploys and of itself, so that nothing is left in the tree."""
+
+    terraform: str
+    root: Path
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - whoever runs the tests names the command
+            [self.terraform, f"-chdir={self.root / 'infra/cloud'}", *arguments],
+            capture_output=True,
+            text=True,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `terraform test` found, and what it computed in the runs of deployment.tftest.hcl."""
+
+    summary: Mapping[str, Any]
+    problems: list[str]
+    deployed: list[dict[str, Any]]  # resources: type, name, index, values
+    with_every_option: list[dict[str, Any]]
+
+    def values(self, kind: str) -> dict[str, dict[str, Any]]:
+        return values_of(self.deployed, kind)
+
+
+def values_of(resources: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    """The values of all resources of a kind, by their key, or their name where there is none."""
+    return {
+        str(resource.get("index", resource["name"])): resource["values"]
+        for resource in resources
+        if resource["type"] == kind
+    }
