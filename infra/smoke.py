@@ -32,6 +32,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from infra.local.calls import Calls
+from infra.local.flows import CANCEL, REJECT, Flow, UnexpectedError
 from infra.local.phone import PATIENCE_SECONDS, Phone, json_phone, socketio_phone
 from infra.local.signals import run
 
@@ -42,10 +43,6 @@ _Result = TypeVar("_Result")
 
 class CannotStart(Exception):
     """The smoke test lacks something; the message is for the person who runs it."""
-
-
-class Wrong(Exception):
-    """Something else came than what should have."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +71,6 @@ class Result:
     step: str
     milliseconds: float
     wrong: str | None
-
-
-@dataclass(frozen=True)
-class Flow:
-    """A signal, what it makes of the call, and the event that tells of it."""
-
-    signal: str
-    status: str
-    event: str
-
-
-CANCEL = Flow("call:cancel", "cancelled", "call:cancelled")
-REJECT = Flow("call:reject", "rejected", "call:rejected")
 
 
 class Smoke:
@@ -154,22 +138,19 @@ class Smoke:
                 ),
             )
             if answered:  # else there is nothing to deliver
-                await self._try("Pub/Sub has delivered it to the end", self._delivered(call))
+                delivered = self._calls.until_delivered(call, _POLL_SECONDS)
+                await self._try("Pub/Sub has delivered it to the end", delivered)
         finally:
             await self._try("the call is removed", _done(self._calls.remove(call)))
 
     async def _refused(self) -> None:
         try:
             async with connect(self._url):
-                raise Wrong("it was let in")
+                raise UnexpectedError("it was let in")
         except InvalidStatus as error:
             status = error.response.status_code
             if status != _UNAUTHORIZED:
-                raise Wrong(f"it was refused, but with HTTP {status}") from error
-
-    async def _delivered(self, call: str) -> None:
-        while not await self._calls.is_delivered(call):  # noqa: ASYNC110 - Firestore tells nobody
-            await asyncio.sleep(_POLL_SECONDS)
+                raise UnexpectedError(f"it was refused, but with HTTP {status}") from error
 
     async def _try(self, step: str, work: Awaitable[_Result]) -> _Result | None:
         """What `work` gives, or None if it fails."""
@@ -182,7 +163,7 @@ class Smoke:
             wrong = str(error) or "nothing came"
         except (GoogleAPICallError, RetryError, GoogleAuthError) as error:
             wrong = f"Firestore: {error}"
-        except (OSError, WebSocketException, SocketIOError, Wrong) as error:
+        except (OSError, WebSocketException, SocketIOError, UnexpectedError) as error:
             wrong = str(error) or type(error).__name__
         self.results.append(Result(step, (perf_counter() - start) * 1000, wrong))
         return result
@@ -196,14 +177,14 @@ async def _done(work: Awaitable[None]) -> bool:
 async def _answered(flow: Flow, sender: Phone, call: str) -> bool:
     verdict = await sender.emit(flow.signal, callId=call)
     if (verdict.get("ok"), verdict.get("outcome")) != (True, flow.status):
-        raise Wrong(f"the verdict is {verdict.get('outcome')}")
+        raise UnexpectedError(f"the verdict is {verdict.get('outcome')}")
     return True
 
 
 async def _told(flow: Flow, phone: Phone, call: str) -> None:
     data = await phone.told(flow.event)
     if data.get("callId") != call:
-        raise Wrong(f"it came for {data.get('callId')}")
+        raise UnexpectedError(f"it came for {data.get('callId')}")
 
 
 async def smoke(

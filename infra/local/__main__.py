@@ -6,9 +6,7 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 PROJECT = "unring-local"
@@ -120,14 +118,13 @@ async def _call(arguments: argparse.Namespace) -> int:
 
 async def _smoke(google: bool) -> int:
     """The smoke test that deployers run, on a local stack."""
-    from infra.local.stack import Options, running
+    from infra.local.stack import passing_stack
     from infra.local.tokens import unsigned_token
     from infra.smoke import smoke
 
-    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
-        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
-            caller, receiver = (unsigned_token(user, stack.project) for user in ("USR_1", "USR_2"))
-            return await smoke(stack.websocket, caller, receiver, firestore=stack.firestore)
+    async with passing_stack(google) as stack:
+        caller, receiver = (unsigned_token(user, stack.project) for user in ("USR_1", "USR_2"))
+        return await smoke(stack.websocket, caller, receiver, firestore=stack.firestore)
 
 
 async def _stay(arguments: argparse.Namespace) -> int:

@@ -6,9 +6,7 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from time import perf_counter
 
 from rich import box
@@ -19,7 +17,7 @@ from functions.settings import FUNCTIONS
 from infra.local.calls import Calls
 from infra.local.functions import ROOT
 from infra.local.phone import phone
-from infra.local.stack import Options, Stack, running
+from infra.local.stack import Stack, passing_stack
 
 _WARM_UP = 20  # calls that are not counted
 _IMPORTS = 5  # processes for each function; the median counts
@@ -29,9 +27,8 @@ async def bench(count: int, google: bool = False) -> int:
     """Cancels `count` calls, one after the other, and prints the percentiles."""
     console = Console(highlight=False)
     imports = {function: await asyncio.to_thread(_import_ms, function) for function in FUNCTIONS}
-    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
-        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
-            times = await _cancels(stack, count)
+    async with passing_stack(google) as stack:
+        times = await _cancels(stack, count)
     emulators = "Google's emulators" if google else "the embedded services"
     console.print(f"\n{count} cancels on {emulators}, {_machine()}\n")
     console.print(_latencies(times))

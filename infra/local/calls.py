@@ -1,5 +1,6 @@
 """Calls, as the app's own backend makes them: documents that say who rings whom."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,11 @@ class Calls:
         """Whether the call's event, if it had one, has reached all it could."""
         entry = await self._client.collection("outbox").document(call).get()
         return not entry.exists
+
+    async def until_delivered(self, call: str, every: float = 0.01) -> None:
+        """Waits until `is_delivered`, and asks again `every` so many seconds."""
+        while not await self.is_delivered(call):  # noqa: ASYNC110 - Firestore tells nobody
+            await asyncio.sleep(every)
 
     async def is_connected(self, user: str) -> bool:
         """Whether any socket of `user` is known."""

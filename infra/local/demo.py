@@ -1,11 +1,9 @@
 """The demo: the request's three test cases, the reject flow and Socket.IO, on the real stack."""
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 from rich import box
@@ -13,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.local.calls import Calls
+from infra.local.flows import CANCEL, REJECT, Flow, UnexpectedError
 from infra.local.phone import JsonPhone, Phone, json_phone, socketio_phone
-from infra.local.stack import Options, Stack, running
+from infra.local.stack import Stack, passing_stack
 from infra.local.tokens import unsigned_token
 
 _PATIENCE_SECONDS = 10.0
@@ -23,21 +22,6 @@ _PHONES: Mapping[str, Callable[[str, str], AbstractAsyncContextManager[Phone]]] 
     _JSON: json_phone,
     _SOCKET_IO: socketio_phone,
 }
-
-
-@dataclass(frozen=True)
-class Flow:
-    """A signal, who is told of it and how, and what becomes of the call."""
-
-    signal: str
-    told: str  # "caller" or "receiver"
-    event: str  # over the socket, if there is one
-    push: str  # by FCM, always: a socket may be dead without anybody knowing
-    status: str
-
-
-CANCEL = Flow("call:cancel", "receiver", "call:cancelled", "call_cancelled", "cancelled")
-REJECT = Flow("call:reject", "caller", "call:rejected", "call_rejected", "rejected")
 
 
 @dataclass(frozen=True)
@@ -86,9 +70,8 @@ async def demo(google: bool = False) -> int:
     """Plays all cases and prints the table; 0 only if all of them hold."""
     console = Console(highlight=False)
     console.print("\nStarting four functions and the clouds' services around them …")
-    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
-        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
-            played = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
+    async with passing_stack(google) as stack:
+        played = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
     console.print(_table(played))
     failures = [result for result in played if result.wrong]
     for result in failures:
@@ -125,7 +108,8 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
                 tasks.create_task(_pushed(case.flow, stack, call, start, arrivals))
                 if not case.leaves:
                     tasks.create_task(_told(case, listening, call, start, arrivals))
-            await _delivered(calls, call)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await calls.until_delivered(call)
         except* (TimeoutError, UnexpectedError) as errors:
             wrong = "; ".join(str(error) or "nothing came" for error in errors.exceptions)
         if listening.untold() or len(stack.fcm.messages) > 1:
@@ -134,10 +118,6 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
     if status != case.flow.status:
         wrong = f"the call is {status}"
     return Played(case, sorted(arrivals, key=lambda a: a.milliseconds), status, wrong)
-
-
-class UnexpectedError(Exception):
-    """Something else came than what should have."""
 
 
 async def _answered(flow: Flow, sending: Phone, call: str) -> None:
@@ -163,13 +143,6 @@ async def _pushed(
     arrivals.append(Arrival(flow.push, _FCM, (perf_counter() - start) * 1000))
     if (message["data"]["type"], message["data"]["callId"]) != (flow.push, call):
         raise UnexpectedError(f"FCM was sent {message['data']}")
-
-
-async def _delivered(calls: Calls, call: str) -> None:
-    """Waits until nobody is at work on the event any more."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not await calls.is_delivered(call):  # noqa: ASYNC110 - Firestore tells nobody
-            await asyncio.sleep(0.01)
 
 
 async def _disconnected(calls: Calls, user: str) -> None:

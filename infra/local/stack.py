@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -119,6 +120,14 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             fcm=fcm,
             functions=urls,
         )
+
+
+@asynccontextmanager
+async def passing_stack(google: bool = False) -> AsyncIterator[Stack]:
+    """A stack on free ports that leaves nothing behind, its logs neither. Raises NotStarted."""
+    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
+        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
+            yield stack
 
 
 async def _google_services(parts: AsyncExitStack, options: Options) -> tuple[str, str]:

@@ -43,8 +43,7 @@ async def has_no_more(app: Phone | SocketIoApp) -> bool:
 async def is_delivered(calls: Calls, call: str) -> None:
     """Waits until nobody is at work on the event of `call` any more."""
     async with asyncio.timeout(10):
-        while not await calls.is_delivered(call):  # noqa: ASYNC110 - Firestore tells nobody
-            await asyncio.sleep(0.02)
+        await calls.until_delivered(call)
 
 
 async def connections_of(stack: Stack, user: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Unmodified Socket.IO clients of four kinds, on the local stack: connecting, signals, refusals."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from tests.e2e.socketio_support import (
     is_usable,
 )
 from tests.support.relay import relay
-from tests.support.socketio import signed_in, socketio_client
+from tests.support.socketio import SocketIoApp, signed_in, socketio_client
 
 pytest_plugins = ["tests.e2e.socketio_fixtures"]
 
@@ -74,16 +75,24 @@ async def test_a_client_that_disconnects_is_forgotten(kind: str, stack: Stack, i
         await is_forgotten(stack, ids.caller)
 
 
-async def test_a_cancel_with_or_without_a_callback_stops_the_other_phone(
-    kind: str, stack: Stack, calls: Calls, ids: Ids
-) -> None:
+@asynccontextmanager
+async def both_signed_in(
+    kind: str, stack: Stack, ids: Ids
+) -> AsyncIterator[tuple[SocketIoApp, SocketIoApp]]:
+    """The caller and the receiver, both let in."""
     async with (
         signed_in(kind, stack, ids.caller) as caller,
         signed_in(kind, stack, ids.receiver) as receiver,
     ):
         await caller.connected()
         await receiver.connected()
+        yield caller, receiver
 
+
+async def test_a_cancel_with_or_without_a_callback_stops_the_other_phone(
+    kind: str, stack: Stack, calls: Calls, ids: Ids
+) -> None:
+    async with both_signed_in(kind, stack, ids) as (caller, receiver):
         await calls.ring(ids.call, ids.caller, ids.receiver)
         verdict = await caller.emit("call:cancel", callId=ids.call, reason="Caller ended call")
         assert verdict == {"ok": True, "outcome": "cancelled", "callId": ids.call}
@@ -107,12 +116,7 @@ async def test_a_cancel_with_or_without_a_callback_stops_the_other_phone(
 async def test_the_caller_is_told_of_a_rejection_and_of_an_answer(
     kind: str, stack: Stack, calls: Calls, ids: Ids
 ) -> None:
-    async with (
-        signed_in(kind, stack, ids.caller) as caller,
-        signed_in(kind, stack, ids.receiver) as receiver,
-    ):
-        await caller.connected()
-        await receiver.connected()
+    async with both_signed_in(kind, stack, ids) as (caller, receiver):
         for signal, event, outcome in (
             ("call:reject", "call:rejected", "rejected"),
             ("call:accept", "call:accepted", "accepted"),

@@ -1,12 +1,10 @@
 """`sweep` on a real Firestore and a real Pub/Sub: what is republished, dropped, left alone."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import grpc
 import pytest
 from google.cloud.firestore import AsyncClient
-from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
 from functions.calls.call import CallId, ConnectionId
@@ -15,6 +13,7 @@ from functions.services.firestore import Store
 from functions.services.pubsub import Publisher, PublishFailed
 from functions.sweep import Sweeper, Swept
 from tests.support.makers import event, ids_in, now, ring, signal
+from tests.support.services import Services
 
 AFTER = timedelta(seconds=10)
 
@@ -30,34 +29,27 @@ async def left(store: Store, client: AsyncClient, call: str, ago: timedelta) -> 
     return made
 
 
-@pytest.fixture
-async def publisher(embedded_pubsub: str, project: str) -> AsyncIterator[Publisher]:
-    topic = f"projects/{project}/topics/events"
-    async with grpc.aio.insecure_channel(embedded_pubsub) as channel:
-        transport = PublisherGrpcAsyncIOTransport(channel=channel)
-        await PublisherAsyncClient(transport=transport).create_topic(name=topic)
-        yield Publisher(transport, topic)
-
-
 async def test_only_what_is_old_enough_is_republished_and_what_expired_is_dropped(
-    store: Store, client: AsyncClient, publisher: Publisher
+    services: Services,
 ) -> None:
-    await left(store, client, "CALL_YOUNG", timedelta(seconds=5))
-    await left(store, client, "CALL_OLD", timedelta(seconds=15))
-    await left(store, client, "CALL_EXPIRED", timedelta(seconds=70))
+    await left(services.store, services.client, "CALL_YOUNG", timedelta(seconds=5))
+    await left(services.store, services.client, "CALL_OLD", timedelta(seconds=15))
+    await left(services.store, services.client, "CALL_EXPIRED", timedelta(seconds=70))
     swept = Swept()
-    await Sweeper(store, publisher, after=AFTER, every=timedelta(minutes=1)).look(swept)
+    every = timedelta(minutes=1)
+    sweeper = Sweeper(services.store, services.publisher, after=AFTER, every=every)
+    await sweeper.look(swept)
     assert (swept.republished, swept.expired) == (1, 1)
     assert timedelta(seconds=70) <= swept.oldest < timedelta(seconds=130)
-    assert await ids_in(client, "outbox") == {"CALL_YOUNG", "CALL_OLD"}
+    assert await ids_in(services.client, "outbox") == {"CALL_YOUNG", "CALL_OLD"}
 
 
 async def test_one_call_looks_again_and_again_until_the_next_is_due(
-    store: Store, client: AsyncClient, publisher: Publisher
+    services: Services,
 ) -> None:
-    await left(store, client, "CALL_YOUNG", timedelta(seconds=9.5))
+    await left(services.store, services.client, "CALL_YOUNG", timedelta(seconds=9.5))
     every, until = timedelta(seconds=0.2), timedelta(seconds=1)
-    sweeper = Sweeper(store, publisher, after=AFTER, every=every, until=until)
+    sweeper = Sweeper(services.store, services.publisher, after=AFTER, every=every, until=until)
     assert (await sweeper.sweep()).republished >= 1
 
 

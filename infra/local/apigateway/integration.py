@@ -167,11 +167,7 @@ class Integration:
             raise IntegrationTimeoutError(f"{route_key}: no answer in time") from error
         except httpx.RequestError as error:
             raise IntegrationError(f"{route_key}: {error!r}") from error
-        received = [
-            (n.decode("ascii").lower(), v.decode("latin-1")) for n, v in response.headers.raw
-        ]
-        passed_back = tuple((n, v) for n, v in received if n not in _NOT_PASSED_BACK)
-        return Reply(response.status_code, passed_back, response.content)
+        return Reply(response.status_code, _passed_back(response.headers), response.content)
 
 
 def _client_headers(handshake: Request, source_ip: str) -> Headers:
