@@ -10,13 +10,14 @@ from starlette.responses import Response
 
 from functions import settings
 from functions.calls.event import CallEvent
-from functions.delivery import NotDelivered, receive, superseded
+from functions.copies import claim
+from functions.delivery import NotDelivered, receive
 from functions.notification import Report, notify
 from functions.opening import Opener, Timers
 from functions.published import ConnectionOpened, Published
 from functions.services import apigateway, firestore
 from functions.services.apigateway import Sockets
-from functions.services.documents import Connection
+from functions.services.documents import Connection, MessageId
 from functions.services.firestore import Store
 from functions.telemetry import Log
 from functions.warmup import Step, WarmUp
@@ -36,10 +37,10 @@ async def deliver(request: Request) -> Response:
     return await receive(request, _settings().project, _handle)
 
 
-async def _handle(event: Published) -> None:
+async def _handle(event: Published, message: MessageId) -> None:
     match event:
         case CallEvent():
-            await _deliverer().deliver(event)
+            await _deliverer().deliver(event, message)
         case ConnectionOpened():
             await _opener().open(event)
 
@@ -54,8 +55,9 @@ class Deliverer:
     def warm_up_steps(self) -> Sequence[Step]:
         return (self._store.warm_up, self._sockets.warm_up)
 
-    async def deliver(self, event: CallEvent) -> None:
-        """1 RunQuery, 1 POST for each connection not served, 1 Commit.
+    async def deliver(self, event: CallEvent, message: MessageId) -> None:
+        """1 RunQuery, 1 POST for each connection not served, 1 Commit; of a copy 1
+        BatchGetDocuments and 1 Commit before.
 
         Safe to run twice. Raises NotDelivered when a socket that may be open was not reached.
         """
@@ -64,7 +66,7 @@ class Deliverer:
             log.warning("expired", outcome="expired")
             await self._forget(event)
             return
-        if await superseded(self._store, event, now):
+        if event.served is None and not await claim(self._store, event, message, now):
             log.info("superseded", outcome="superseded")
             return
         connections = await self._store.connections_of(event.tells, now)
@@ -76,7 +78,7 @@ class Deliverer:
     async def _forget(self, event: CallEvent) -> None:
         """Deletes the outbox entry, unless it is of a later ring of the same call."""
         pending = await self._store.pending(event.call_id)
-        if pending and pending.signal_id == event.signal_id:
+        if pending and pending.event.signal_id == event.signal_id:
             await self._store.delivered(event)
 
     async def _record(

@@ -4,7 +4,6 @@ https://cloud.google.com/pubsub/docs/push#receive_push
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 
 import msgspec
 from starlette.requests import Request
@@ -13,17 +12,14 @@ from starlette.responses import Response
 from functions import telemetry
 from functions.calls.event import CallEvent, MalformedEvent
 from functions.published import ConnectionOpened, Published, decode
-from functions.services.firestore import Store, StoreUnavailable
+from functions.services.documents import MessageId
+from functions.services.remote import StoreUnavailable
 from functions.telemetry import Log
 
 ACKNOWLEDGED = 204
 RETRY = 503
 
-# A frame's handler has published by then, if Firestore is not slow: until then its event is in
-# good hands, and a copy republished meanwhile would only tell everybody twice.
-_HANDLER_AT_WORK = timedelta(seconds=2)
-
-Handler = Callable[[Published], Awaitable[None]]
+Handler = Callable[[Published, MessageId], Awaitable[None]]
 
 log = Log(__name__)
 
@@ -33,7 +29,7 @@ class NotDelivered(Exception):
 
 
 class _Message(msgspec.Struct, rename="camel"):
-    message_id: str
+    message_id: MessageId
     data: bytes = b""  # base64 in the envelope
     attributes: dict[str, str] = {}
 
@@ -59,23 +55,7 @@ async def receive(request: Request, project: str, handle: Handler) -> Response:
     trace = envelope.message.attributes.get("traceparent")
     fields = {**_names(event), "deliveryAttempt": envelope.delivery_attempt}
     with telemetry.request(project, trace, **fields):
-        return Response(status_code=await _attempt(handle, event))
-
-
-async def superseded(store: Store, event: CallEvent, now: datetime) -> bool:
-    """Whether a copy that was republished has nothing left to do for `deliver`, which deletes the
-    outbox entry once it is done: 1 BatchGetDocuments, of a copy only.
-
-    Raises NotDelivered while whoever wrote the entry may still be at it.
-    """
-    if event.served is not None:
-        return False
-    pending = await store.pending(event.call_id)
-    if pending is None or pending.signal_id != event.signal_id:
-        return True
-    if now - event.decided_at < _HANDLER_AT_WORK:
-        raise NotDelivered("the frame's own handler may still be at work")
-    return False
+        return Response(status_code=await _attempt(handle, event, envelope.message.message_id))
 
 
 def _names(event: Published) -> dict[str, object]:
@@ -87,9 +67,9 @@ def _names(event: Published) -> dict[str, object]:
             return {"event": name, "connectionId": connection_id}
 
 
-async def _attempt(handle: Handler, event: Published) -> int:
+async def _attempt(handle: Handler, event: Published, message: MessageId) -> int:
     try:
-        await handle(event)
+        await handle(event, message)
     except (NotDelivered, StoreUnavailable) as error:
         log.warning("will be retried", error=f"{type(error).__name__}: {error}")
         return RETRY

@@ -27,9 +27,10 @@ from functions.forwarded import (
     is_from_api_gateway,
 )
 from functions.services import apigateway, firestore, identity, pubsub
-from functions.services.firestore import Store, StoreUnavailable
+from functions.services.firestore import Store
 from functions.services.identity import IdentityUnavailable, NotAuthenticated
 from functions.services.pubsub import Publisher, PublishFailed
+from functions.services.remote import StoreUnavailable
 from functions.sessions import Sessions
 from functions.settings import Settings
 from functions.signaling import Received, Signaling

@@ -17,7 +17,8 @@ from functions.published import Published
 from functions.services import fcm, firestore
 from functions.services.documents import Device
 from functions.services.fcm import Messenger, Outcome, Sent
-from functions.services.firestore import Store, StoreUnavailable
+from functions.services.firestore import Store
+from functions.services.remote import StoreUnavailable
 from functions.telemetry import Log
 from functions.warmup import Step, WarmUp
 
@@ -29,7 +30,7 @@ async def push(request: Request) -> Response:
     """Takes one delivery of the subscription to what phones are pushed; a GET warms up."""
     if request.method == "GET":
         return await _WARM_UP.answer()
-    return await receive(request, _settings().project, lambda event: _pusher().push(event))
+    return await receive(request, _settings().project, lambda event, _: _pusher().push(event))
 
 
 class Pusher:
@@ -43,8 +44,8 @@ class Pusher:
         return (self._store.warm_up, self._messenger.warm_up)
 
     async def push(self, event: Published) -> None:
-        """1 RunQuery, 1 POST for each device; 1 Commit for each dead token, and, when some could
-        not be reached, for each of the others.
+        """1 RunQuery, 1 POST for each device; 1 Commit for each dead token, and, of a copy or when
+        some could not be reached, for each of the others.
 
         Safe to run twice: the messages of a call collapse into one. Raises NotDelivered when FCM
         could not take a message just now.
@@ -68,7 +69,8 @@ class Pusher:
         for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
             log.error("push failed", device=failure.device.id, error=failure.error)
         failed = _by(Outcome.FAILED, sent)
-        if failed:
+        # A copy is one of several, as long as a socket is not reached.
+        if failed or event.served is None:
             done = _by(Outcome.SENT, sent) + _by(Outcome.REFUSED, sent)
             await self._store.partly_delivered(event, [found.device for found in done])
         await self._forget([found.device for found in _by(Outcome.DEAD, sent)])

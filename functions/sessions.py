@@ -9,9 +9,10 @@ from functions.calls.call import ConnectionId, UserId
 from functions.forwarded import Handshake
 from functions.published import ConnectionOpened
 from functions.services.documents import Connection
-from functions.services.firestore import Store, StoreUnavailable
+from functions.services.firestore import Store
 from functions.services.identity import Identity, NotAuthenticated
 from functions.services.pubsub import Publisher, PublishFailed
+from functions.services.remote import StoreUnavailable
 from functions.telemetry import Log
 from functions.warmup import Step
 from functions.wire import socketio
@@ -57,7 +58,9 @@ class Sessions:
                 await self._store.add_connection(connection)
                 return
             case Wire.EIO3:  # it has no CONNECT, by which a client asks to be let in
-                waiting = replace(connection, is_open=False, refusal=refusal)
+                waiting = replace(
+                    connection, is_open=False, claimed_user=handshake.user, refusal=refusal
+                )
             case Wire.EIO4:
                 waiting = replace(
                     connection,

@@ -19,8 +19,9 @@ from functions.calls.signals import Signal
 from functions.notification import Report, notify
 from functions.services.apigateway import Sockets
 from functions.services.documents import Connection, StoredCall
-from functions.services.firestore import Store, StoreConflict, StoreUnavailable
+from functions.services.firestore import Store
 from functions.services.pubsub import Publisher, PublishFailed
+from functions.services.remote import StoreConflict, StoreUnavailable
 from functions.telemetry import Log, latency_ms
 from functions.warmup import Step
 

@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from functions import settings, telemetry
 from functions.services import firestore, pubsub
-from functions.services.firestore import Store, StoreUnavailable
+from functions.services.firestore import Store
 from functions.services.pubsub import Publisher, PublishFailed
+from functions.services.remote import StoreUnavailable
 from functions.telemetry import Log
 from functions.warmup import Step, WarmUp
 

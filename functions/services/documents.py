@@ -15,6 +15,7 @@ from functions.telemetry import Log
 from functions.wire.frames import FcmToken, Platform, Wire
 
 DeviceId = NewType("DeviceId", str)  # SHA-256 of the token, hex: a token is too long for an id
+MessageId = NewType("MessageId", str)  # Pub/Sub's, the same however often it delivers the message
 Fields = Mapping[str, Any]
 Snapshot = DocumentSnapshot[Any]
 _Member = TypeVar("_Member", bound=StrEnum)
@@ -33,6 +34,16 @@ class StoredCall:
 
     call: Call
     version: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An event in the outbox, and which copy of it is being delivered since when."""
+
+    event: CallEvent
+    version: datetime
+    claimed_by: MessageId | None
+    claimed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,19 @@ def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
 
 def event_in(snapshot: Snapshot) -> CallEvent | None:
     return _readable(snapshot, read_outbox)
+
+
+def pending_in(snapshot: Snapshot) -> Pending | None:
+    event = event_in(snapshot)
+    if event is None:
+        return None
+    fields = snapshot.to_dict() or {}
+    return Pending(
+        event=event,
+        version=snapshot.update_time,
+        claimed_by=fields.get("claimedBy"),
+        claimed_at=fields.get("claimedAt"),
+    )
 
 
 def _readable(snapshot: Snapshot, read: Callable[[Fields], _Read]) -> _Read | None:

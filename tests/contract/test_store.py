@@ -8,8 +8,9 @@ import pytest
 from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId, Status, UserId
-from functions.services.documents import device_id
-from functions.services.firestore import Store, StoreConflict, StoreUnavailable
+from functions.services.documents import MessageId, device_id
+from functions.services.firestore import Store
+from functions.services.remote import StoreConflict, StoreUnavailable
 from functions.wire.frames import FcmToken, Wire
 from infra.local.calls import client_at
 from tests.support.makers import (
@@ -98,14 +99,23 @@ async def test_a_commit_on_a_deleted_call_writes_nothing(store: Store, client: A
     assert await ids_in(client, "calls") | await ids_in(client, "outbox") == set()
 
 
-async def test_a_call_that_nobody_can_read_is_a_fault(store: Store, client: AsyncClient) -> None:
-    for fields in ({}, {"callerId": CALLER}, {"callerId": 1, "receiverId": 2, "status": "ringing"}):
+async def test_a_call_that_nobody_can_read_is_a_fault_to_its_parties_and_unknown_to_others(
+    store: Store, client: AsyncClient
+) -> None:
+    caller, stranger = await connect(store, "1=", CALLER), await connect(store, "2=", UserId("?"))
+    nobodys = await connect(store, "3=", None, wire=Wire.EIO4)
+    for fields in (
+        {"callerId": CALLER},
+        {"callerId": 7, "receiverId": CALLER, "status": "ringing"},
+        {"callerId": CALLER, "receiverId": RECEIVER, "status": "dialling"},
+    ):
         await client.collection("calls").document(CALL).set(fields)
         with pytest.raises(StoreUnavailable):
-            await store.load(ConnectionId("c="), CALL, now())
-    await ring(client, status="dialling")
-    with pytest.raises(StoreUnavailable):
-        await store.load(ConnectionId("c="), CALL, now())
+            await store.load(caller.id, CALL, now())
+        for connection in (stranger, nobodys):
+            assert (await store.load(connection.id, CALL, now())).call is None
+    await client.collection("calls").document(CALL).set({})
+    assert (await store.load(caller.id, CALL, now())).call is None
 
 
 async def test_a_user_has_all_connections_that_have_not_expired(store: Store) -> None:
@@ -243,6 +253,25 @@ async def test_a_delivered_event_leaves_the_outbox_with_its_dead_connections(
     assert await store.pending(CALL) is None
     assert await store.connections_of(RECEIVER, now()) == [alive]
     await store.delivered(made)
+
+
+async def test_of_all_who_claim_an_entry_one_has_it(store: Store, client: AsyncClient) -> None:
+    await ring(client)
+    stored = (await store.load(ConnectionId("c="), CALL, now())).call
+    assert stored
+    await store.commit(stored, signal(), made := event())
+    pending = await store.pending(CALL)
+    assert pending is not None
+    assert (pending.event, pending.claimed_by, pending.claimed_at) == (made, None, None)
+    claims = [store.claim(pending, MessageId(name), now()) for name in "abc"]
+    assert sorted(await asyncio.gather(*claims)) == [False, False, True]
+    claimed = await store.pending(CALL)
+    assert claimed is not None
+    assert claimed.claimed_by in ("a", "b", "c")
+    assert claimed.claimed_at is not None
+    await store.delivered(made)
+    assert not await store.claim(claimed, MessageId("d"), now())
+    assert await ids_in(client, "outbox") == set()
 
 
 async def test_who_has_the_event_is_remembered(store: Store) -> None:

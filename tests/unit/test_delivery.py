@@ -9,7 +9,8 @@ from starlette.requests import Request
 from functions.calls.call import ConnectionId
 from functions.delivery import NotDelivered, receive
 from functions.published import ConnectionOpened, Published, encode
-from functions.services.firestore import StoreUnavailable
+from functions.services.documents import MessageId
+from functions.services.remote import StoreUnavailable
 from tests.support.makers import event, now
 
 OPENED = ConnectionOpened(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
@@ -30,7 +31,8 @@ def envelope(made: Published) -> bytes:
 async def status(body: bytes, *raised: Exception) -> tuple[int, list[Published]]:
     handled: list[Published] = []
 
-    async def handle(made: Published) -> None:
+    async def handle(made: Published, message: MessageId) -> None:
+        assert message == "1"
         handled.append(made)
         for error in raised:
             raise error

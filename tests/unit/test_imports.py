@@ -23,6 +23,7 @@ ALLOWED = {
     "services": {"calls", "wire", "published", "services", "settings", "telemetry"},
     "notification": {"calls", "wire", "services", "telemetry"},
     "delivery": {"calls", "published", "services", "telemetry"},
+    "copies": {"calls", "delivery", "services"},
     "forwarded": {"calls", "wire"},
     "warmup": {"telemetry"},
     "signaling": {"calls", "notification", "services", "telemetry", "warmup"},

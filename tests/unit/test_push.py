@@ -12,7 +12,8 @@ from functions.push import Pusher
 from functions.services import fcm
 from functions.services.fcm import Messenger
 from functions.services.firestore import Store
-from infra.local.fcm import FcmError, FcmServer
+from infra.local.fcm import FcmServer
+from infra.local.fcm_errors import FcmError
 from tests.support.makers import CALL, CALLER, RECEIVER, event, now, register
 from tests.support.processes import settings_of
 from tests.support.services import Services
@@ -170,6 +171,16 @@ async def test_a_republished_copy_is_pushed_although_deliver_is_done_with_it(
     # It may be the only copy there ever was, and `deliver` may have been faster.
     await register(store, "phone", RECEIVER)
     await pusher.push(event(served=None))
+    assert len(inbox.messages) == 1
+
+
+async def test_of_several_copies_the_first_is_pushed(
+    pusher: Pusher, store: Store, inbox: FcmServer
+) -> None:
+    await register(store, "phone", RECEIVER)
+    copy = event(served=None)
+    for _ in range(3):
+        await pusher.push(copy)
     assert len(inbox.messages) == 1
 
 

@@ -11,9 +11,9 @@ from functions.calls.call import ConnectionId
 from functions.forwarded import Handshake
 from functions.published import ConnectionOpened
 from functions.services.documents import Connection
-from functions.services.firestore import StoreUnavailable
 from functions.services.identity import Identity, NotAuthenticated
 from functions.services.pubsub import PublishFailed
+from functions.services.remote import StoreUnavailable
 from functions.sessions import Sessions
 from functions.wire.frames import Connect, Wire
 from infra.local.tokens import unsigned_token
