@@ -16,6 +16,8 @@ from infra.local.pubsub import PubSubServer
 from tests.support import node
 from tests.support.connections import ConnectionsServer, connections_server
 
+pytest_plugins = ["tests.support.stacks"]
+
 
 def pytest_configure() -> None:
     """Where all that the tests can use must be there, a run without it would prove too little."""

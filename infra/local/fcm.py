@@ -2,18 +2,21 @@
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, Self
 
+import grpc
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from infra.local.faults import Broken, Faults
+from infra.local.fcm_errors import FcmError, failure, invalid, unauthenticated
 from infra.local.fcm_message import InvalidMessage, SendRequest, parse
 from infra.local.http import serving
 
@@ -22,37 +25,8 @@ _NO_MESSAGE_ID = "fake_message_id"
 _MAX_WAIT_SECONDS = 300.0
 
 
-class FcmError(StrEnum):
-    """What FCM can be told to answer; HANG is no answer at all."""
-
-    UNREGISTERED = "UNREGISTERED"
-    SENDER_ID_MISMATCH = "SENDER_ID_MISMATCH"
-    INVALID_ARGUMENT = "INVALID_ARGUMENT"
-    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
-    UNAVAILABLE = "UNAVAILABLE"
-    INTERNAL = "INTERNAL"
-    THIRD_PARTY_AUTH_ERROR = "THIRD_PARTY_AUTH_ERROR"
-    HANG = "HANG"
-
-
-# The HTTP status, google.rpc.Code and text that come with each error code.
-_ANSWERS = {
-    FcmError.UNREGISTERED: (404, "NOT_FOUND", "Requested entity was not found."),
-    FcmError.SENDER_ID_MISMATCH: (403, "PERMISSION_DENIED", "SenderId mismatch"),
-    FcmError.INVALID_ARGUMENT: (
-        400,
-        "INVALID_ARGUMENT",
-        "The registration token is not a valid FCM registration token",
-    ),
-    FcmError.QUOTA_EXCEEDED: (429, "RESOURCE_EXHAUSTED", "Resource has been exhausted."),
-    FcmError.UNAVAILABLE: (503, "UNAVAILABLE", "The service is currently unavailable."),
-    FcmError.INTERNAL: (500, "INTERNAL", "Internal error encountered."),
-    FcmError.THIRD_PARTY_AUTH_ERROR: (401, "UNAUTHENTICATED", "Auth error from APNS or Web Push"),
-}
-
-
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class _Failing:
     error: FcmError
     times: int | None  # None is always
     retry_after: int | None  # seconds
@@ -72,13 +46,17 @@ class FcmServer:
     messaging._MessagingService.FCM_URL = f"{url}/v1/projects/{{0}}/messages:send"
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, faults: Faults | None = None
+    ) -> None:
+        """`faults` sees every well-formed send as the call "fcm.send"."""
+        self._faults = faults or Faults()
         self._host = host
         self._port = port
         self._stack = AsyncExitStack()
         self._url: str | None = None
         self._inbox: list[Mapping[str, Any]] = []
-        self._faults: dict[str, _Fault] = {}
+        self._failing: dict[str, _Failing] = {}
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ids = itertools.count(time.time_ns() // 1000)
@@ -114,11 +92,11 @@ class FcmServer:
         token takes the place of an earlier one. Mind that firebase_admin repeats a send by itself
         on 500 and 503 (up to 4 times) and on 401 (twice).
         """
-        self._faults[token] = _Fault(error, times, retry_after)
+        self._failing[token] = _Failing(error, times, retry_after)
 
     def heal(self) -> None:
         """No token fails any more; who hangs already goes on hanging."""
-        self._faults.clear()
+        self._failing.clear()
 
     def clear(self) -> None:
         """Empties the inbox."""
@@ -163,31 +141,41 @@ class FcmServer:
     async def _send(self, request: Request) -> Response:
         """Where every message comes in."""
         if not _bearer(request):
-            text = "Request is missing required authentication credential."
-            return _error(401, "UNAUTHENTICATED", text, [_reason("CREDENTIALS_MISSING")])
+            return unauthenticated()
         try:
             send = parse(await request.body())
         except InvalidMessage as error:
-            return _invalid(error)
-        fault = self._fault_of(send)
-        if fault is None:
-            return self._accept(send, request.path_params["project"])
-        if fault.error is FcmError.HANG:
-            await self._stopping.wait()
-            fault = replace(fault, error=FcmError.UNAVAILABLE)
-        return _failure(fault)
+            return invalid(error)
 
-    def _fault_of(self, send: SendRequest) -> _Fault | None:
+        async def answer() -> Response:
+            return await self._answer(send, request.path_params["project"])
+
+        try:
+            return await self._faults.around("fcm.send", lambda: json.dumps(send.message), answer)
+        except Broken as broken:
+            overrun = broken.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            return failure(FcmError.QUOTA_EXCEEDED if overrun else FcmError.UNAVAILABLE)
+
+    async def _answer(self, send: SendRequest, project: str) -> Response:
+        failing = self._failing_of(send)
+        if failing is None:
+            return self._accept(send, project)
+        if failing.error is FcmError.HANG:
+            await self._stopping.wait()
+            return failure(FcmError.UNAVAILABLE)
+        return failure(failing.error, failing.retry_after)
+
+    def _failing_of(self, send: SendRequest) -> _Failing | None:
         if send.device is None:
             return None
         self._attempts[send.device] = self.attempts(send.device) + 1
-        fault = self._faults.get(send.device)
-        if fault is not None and fault.times is not None:
-            if fault.times > 1:
-                self._faults[send.device] = replace(fault, times=fault.times - 1)
+        failing = self._failing.get(send.device)
+        if failing is not None and failing.times is not None:
+            if failing.times > 1:
+                self._failing[send.device] = replace(failing, times=failing.times - 1)
             else:
-                del self._faults[send.device]
-        return fault
+                del self._failing[send.device]
+        return failing
 
     def _accept(self, send: SendRequest, project: str) -> Response:
         if send.validate_only:
@@ -242,46 +230,6 @@ def _bearer(request: Request) -> str:
 
 def _natural(value: object) -> bool:
     return value is None or (type(value) is int and value > 0)
-
-
-def _invalid(error: InvalidMessage) -> Response:
-    violations = [
-        {name: text for name in ("field", "description") if (text := getattr(each, name))}
-        for each in error.violations
-    ]
-    details: list[dict[str, Any]] = [
-        {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}
-    ]
-    if error.by_fcm:
-        details.append(_code(FcmError.INVALID_ARGUMENT))
-    return _error(400, "INVALID_ARGUMENT", str(error), details)
-
-
-def _failure(fault: _Fault) -> Response:
-    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-    return _error(*_ANSWERS[fault.error], [_code(fault.error)], headers)
-
-
-def _code(error: FcmError) -> dict[str, Any]:
-    kind = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
-    return {"@type": kind, "errorCode": error.value}
-
-
-def _reason(reason: str) -> dict[str, Any]:
-    kind = "type.googleapis.com/google.rpc.ErrorInfo"
-    return {"@type": kind, "reason": reason, "domain": "googleapis.com"}
-
-
-def _error(
-    code: int,
-    status: str,
-    message: str,
-    details: list[dict[str, Any]],
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """An error as all of Google's JSON APIs write it."""
-    error = {"code": code, "message": message, "status": status, "details": details}
-    return JSONResponse({"error": error}, status_code=code, headers=headers)
 
 
 def _complaint(text: str) -> Response:

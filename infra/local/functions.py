@@ -3,18 +3,20 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Self
 
 import httpx
 
 from functions.settings import variables_of
-from infra.local.processes import child, free_port
+from infra.local.processes import child, free_port, kill
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0  # eight cold Python processes on two busy cores
 _POLL_SECONDS = 0.05
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR")  # of the environment that we were started with
 _PORTS = 3  # tries, as another process may take a free port before ours does
 
 
@@ -22,41 +24,87 @@ class NotStarted(Exception):
     """Some part of the stack did not come up; the message is for the person who started it."""
 
 
-@asynccontextmanager
-async def function(
-    name: str, values: Mapping[str, str], logs: Path, port: int = 0
-) -> AsyncIterator[str]:
-    """Runs the function `name`; gives its base URL once it answers.
+class Function:
+    """The function `name` in a process of its own; an async context.
 
-    Of `values` it gets the variables that it reads, as on Cloud Run. Raises NotStarted.
+    Of `values` it gets the variables that it reads, as on Cloud Run.
     """
-    log = logs / f"{name}.log"
-    for tries_left in reversed(range(1 if port else _PORTS)):
-        listening = port or free_port()
-        url = f"http://127.0.0.1:{listening}"
-        async with child(
-            _command(name, listening), _environment(name, values), log, ROOT
-        ) as process:
-            if await _answers(url, process):
-                yield url
+
+    def __init__(
+        self, name: str, values: Mapping[str, str], logs: Path, *, source: Path = ROOT
+    ) -> None:
+        self._name = name
+        self._values = values
+        self._source = source
+        self._log = logs / f"{name}.log"
+        self._port = 0
+        self._life = AsyncExitStack()
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Its base URL, the same after every start."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        """Returns once it answers. Raises NotStarted."""
+        known_port = self._port
+        for tries_left in reversed(range(1 if known_port else _PORTS)):
+            self._port = known_port or free_port()
+            self._process = await self._life.enter_async_context(
+                child(
+                    self._command(),
+                    self._environment(),
+                    self._log,
+                    self._source,
+                    append=bool(known_port),
+                )
+            )
+            if await _answers(self.url, self._process):
                 return
-        if not (tries_left and "already in use" in log.read_text(errors="replace").lower()):
-            raise NotStarted(f"{name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+            await self.stop()
+            said = self._log.read_text(errors="replace")
+            if not (tries_left and "already in use" in said.lower()):
+                raise NotStarted(f"{self._name} did not start:\n{said[-2000:]}")
 
+    async def stop(self) -> None:
+        """Ends it in good order. Twice is no error."""
+        self._process = None
+        await self._life.aclose()
 
-def _command(name: str, port: int) -> list[str]:
-    framework = [sys.executable, "-m", "functions_framework", "--source", str(ROOT / "main.py")]
-    return [*framework, "--target", name, "--host", "127.0.0.1", "--port", str(port)]
+    async def crash(self) -> None:
+        """Ends it by SIGKILL, in the midst of whatever it is doing."""
+        if self._process is not None:
+            kill(self._process)
+        await self.stop()
 
+    async def replace(self, values: Mapping[str, str], source: Path = ROOT) -> None:
+        """Goes on with other variables, or with other code, at the same URL."""
+        await self.stop()
+        self._values, self._source = values, source
+        await self.start()
 
-def _environment(name: str, values: Mapping[str, str]) -> dict[str, str]:
-    ours = {
-        variable.name: values[variable.name]
-        for variable in variables_of(name)
-        if variable.name in values
-    }
-    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
-    return {**kept, **ours, "PYTHONUNBUFFERED": "1"}
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def _command(self) -> list[str]:
+        main = str(self._source / "main.py")
+        framework = [sys.executable, "-m", "functions_framework", "--source", main]
+        address = ["--host", "127.0.0.1", "--port", str(self._port)]
+        return [*framework, "--target", self._name, *address]
+
+    def _environment(self) -> dict[str, str]:
+        ours = {
+            variable.name: self._values[variable.name]
+            for variable in variables_of(self._name)
+            if variable.name in self._values
+        }
+        kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
+        return {**kept, **ours, "PYTHONUNBUFFERED": "1"}
 
 
 async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:

@@ -27,11 +27,16 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 @asynccontextmanager
 async def child(
-    command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path | None = None
+    command: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    cwd: Path | None = None,
+    *,
+    append: bool = False,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs `command` in a process group of its own, with all that it prints in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("ab" if append else "wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -58,6 +63,11 @@ async def end(process: asyncio.subprocess.Process) -> None:
         await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
     _signal_group(process, signal.SIGKILL)
     await process.wait()
+
+
+def kill(process: asyncio.subprocess.Process) -> None:
+    """Ends the process and its whole group at once, as a crash does."""
+    _signal_group(process, signal.SIGKILL)
 
 
 def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

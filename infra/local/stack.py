@@ -1,12 +1,11 @@
 """The whole system on one machine: the deployed functions, and the clouds' services around them."""
 
 import asyncio
-import itertools
 import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +17,14 @@ from functions.settings import FUNCTIONS
 from infra.local import apigateway, google
 from infra.local.apigateway import AccessKeys, ApiGateway
 from infra.local.aws import AwsCredentials, Trust
+from infra.local.faults import Faults, FaultyRpcs
 from infra.local.fcm import FcmServer
 from infra.local.firestore import FirestoreServer
-from infra.local.functions import NotStarted, function
+from infra.local.functions import Function, NotStarted
 from infra.local.pubsub import PubSubServer
+from infra.local.scheduler import Scheduler
+from infra.local.signers import Signers, signers
+from infra.local.tokens import LIFETIME_SECONDS, unsigned, unsigned_token
 from infra.local.topology import API, TOPIC, create_subscriptions, routes
 
 _AUTH_EMULATOR = "127.0.0.1:9099"  # its presence alone makes the SDK take unsigned tokens
@@ -34,11 +37,13 @@ class Options:
     port: int = 8080  # of the WebSocket endpoint; 0 takes a free one, as all others do
     project: str = "unring-local"
     google: bool = False  # Google's emulators for Firestore and Pub/Sub instead of the embedded
-    signed: bool = False  # a local STS hands out credentials, and @connections checks signatures
+    signed: bool = False  # whoever calls anything is checked, by signatures and by tokens
+    keys_max_age: timedelta = timedelta(hours=1)  # for which the keys of ID tokens may be kept
     sweep_every: timedelta = timedelta(minutes=1)
     backoff: tuple[timedelta, timedelta] = (timedelta(seconds=1), timedelta(seconds=10))
     gateway: apigateway.Options = API
     settings: Mapping[str, str] = field(default_factory=dict)  # environment of the functions
+    faults: Faults = field(default_factory=Faults)  # Google's emulators know nothing of them
     logs: Path  # a folder; a file for each function
 
 
@@ -53,14 +58,32 @@ class Stack:
     project: str
     fcm: FcmServer
     functions: Mapping[str, str]  # base URLs by name
+    processes: Mapping[str, Function]
+    secret: str  # by which `gateway` knows API Gateway
+    values: Mapping[str, str]  # the functions' environment
+    queue: PubSubServer | None  # the embedded one
+    faults: Faults
+    logs: Path  # a folder; a file for each function
+    signers: Signers | None  # of a signed stack; the others take what nobody has signed
 
     @property
     def socketio(self) -> str:
         """The URL for a Socket.IO client, whose default path is served too."""
         return f"http://{urlsplit(self.websocket).netloc}"
 
+    def token(self, user: str, lifetime_seconds: int = LIFETIME_SECONDS) -> str:
+        """An ID token of `user` that this stack takes; a negative lifetime makes an expired one."""
+        if self.signers is None:
+            return unsigned_token(user, self.project, lifetime_seconds)
+        return self.signers.users.sign(user, lifetime_seconds)
+
+    def headers(self, function: str) -> dict[str, str]:
+        """What Pub/Sub and Cloud Scheduler show when they call `function`."""
+        return self.signers.headers(self.functions[function]) if self.signers else {}
+
     def addresses(self) -> dict[str, str]:
         """What other programs are told; they depend on these names."""
+        tokens = {"tokens": self.signers.users.tokens_url} if self.signers else {}
         return {
             "websocket": self.websocket,
             "connections": self.connections,
@@ -68,6 +91,7 @@ class Stack:
             "pubsub": self.pubsub,
             "fcm": self.fcm.url,
             "project": self.project,
+            **tokens,
         }
 
 
@@ -82,7 +106,10 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         ready: dict[str, str] = {}  # the functions' URLs, once clients may come
         keys = AccessKeys() if options.signed else None
         api = ApiGateway(
-            routes(lambda: ready["gateway"], secret), options.gateway, credentials=keys
+            routes(lambda: ready["gateway"], secret),
+            options.gateway,
+            credentials=keys,
+            faults=options.faults,
         )
         try:
             await api.start(port=options.port)
@@ -92,34 +119,47 @@ async def running(options: Options) -> AsyncIterator[Stack]:
                 "Choose another with --port, or PORT=… of make run; 0 takes a free one."
             ) from error
         parts.push_async_callback(api.stop)
-        fcm = await parts.enter_async_context(FcmServer())
-        firestore, pubsub = await _google_services(parts, options)
+        fcm = await parts.enter_async_context(FcmServer(faults=options.faults))
+        signing = await _signing(parts, options)
+        google_services = await _google_services(parts, options, signing)
         values = {
             "GOOGLE_CLOUD_PROJECT": options.project,
             "EVENTS_TOPIC": TOPIC,
             "GATEWAY_SECRET": secret,
             "CONNECTIONS_URL": api.connections_url,
-            "FIRESTORE_EMULATOR_HOST": firestore,
-            "PUBSUB_EMULATOR_HOST": pubsub,
-            "FIREBASE_AUTH_EMULATOR_HOST": _AUTH_EMULATOR,
+            "FIRESTORE_EMULATOR_HOST": google_services.functions_firestore,
+            "PUBSUB_EMULATOR_HOST": google_services.pubsub,
+            **_identity_settings(signing),
             "FCM_URL": fcm.url,
             **(await _aws_settings(parts, keys, options) if keys is not None else {}),
             **options.settings,
         }
-        urls = await _start_functions(parts, values, options.logs)
-        await create_subscriptions(pubsub, options.project, urls, options.backoff)
+        processes = await _start_functions(parts, values, options.logs)
+        urls = {name: process.url for name, process in processes.items()}
         await _warm_up(urls, options.logs)
+        if signing:
+            urls = await parts.enter_async_context(signing.fronts(urls))
+        await create_subscriptions(google_services.pubsub, options.project, urls, options.backoff)
         ready.update(urls)
-        parts.enter_context(_Scheduler(urls["sweep"], options.sweep_every))
-        yield Stack(
+        stack = Stack(
             websocket=api.websocket_url,
             connections=api.connections_url,
-            firestore=firestore,
-            pubsub=pubsub,
+            firestore=google_services.firestore,
+            pubsub=google_services.pubsub,
             project=options.project,
             fcm=fcm,
             functions=urls,
+            processes=processes,
+            values=values,
+            queue=google_services.queue,
+            faults=options.faults,
+            secret=secret,
+            logs=options.logs,
+            signers=signing,
         )
+        sweeping = Scheduler(urls["sweep"], options.sweep_every, lambda: stack.headers("sweep"))
+        parts.enter_context(sweeping)
+        yield stack
 
 
 @asynccontextmanager
@@ -130,8 +170,36 @@ async def passing_stack(google: bool = False) -> AsyncIterator[Stack]:
             yield stack
 
 
-async def _google_services(parts: AsyncExitStack, options: Options) -> tuple[str, str]:
+async def _signing(parts: AsyncExitStack, options: Options) -> Signers | None:
+    if not options.signed:
+        return None
+    if options.google:
+        raise NotStarted(
+            "Google's Pub/Sub emulator shows no token: --signed can't go with --google."
+        )
+    max_age = int(options.keys_max_age.total_seconds())
+    return await parts.enter_async_context(signers(options.project, max_age))
+
+
+def _identity_settings(signing: Signers | None) -> dict[str, str]:
+    if signing is None:
+        return {"FIREBASE_AUTH_EMULATOR_HOST": _AUTH_EMULATOR}
+    return {"ID_TOKEN_KEYS_URL": signing.users.url}
+
+
+@dataclass(frozen=True)
+class _GoogleServices:
     """The addresses of Firestore and Pub/Sub."""
+
+    firestore: str
+    functions_firestore: str  # where faults befall the functions alone
+    pubsub: str
+    queue: PubSubServer | None = None  # the embedded one
+
+
+async def _google_services(
+    parts: AsyncExitStack, options: Options, signing: Signers | None
+) -> _GoogleServices:
     if options.google:
         try:
             # One after the other: of two at once, one that failed would leave the other behind.
@@ -139,10 +207,19 @@ async def _google_services(parts: AsyncExitStack, options: Options) -> tuple[str
             pubsub = await parts.enter_async_context(google.pubsub_emulator(options.project))
         except google.EmulatorError as error:
             raise NotStarted(str(error)) from error
-        return firestore, pubsub
+        return _GoogleServices(firestore, firestore, pubsub)
     documents = await parts.enter_async_context(FirestoreServer())
-    messages = await parts.enter_async_context(PubSubServer())
-    return documents.address, messages.address
+    faulty = await parts.enter_async_context(
+        FirestoreServer(beside=documents, interceptors=[FaultyRpcs(options.faults, "firestore")])
+    )
+    messages = await parts.enter_async_context(
+        PubSubServer(
+            interceptors=[FaultyRpcs(options.faults, "pubsub")],
+            faults=options.faults,
+            sign=signing.callers.sign if signing else unsigned,
+        )
+    )
+    return _GoogleServices(documents.address, faulty.address, messages.address, messages)
 
 
 async def _aws_settings(
@@ -161,25 +238,21 @@ async def _aws_settings(
 
 async def _start_functions(
     parts: AsyncExitStack, values: Mapping[str, str], logs: Path
-) -> dict[str, str]:
+) -> dict[str, Function]:
     """Starts all of them at once, and has them end at once: each takes its second."""
-    lives = [AsyncExitStack() for _ in FUNCTIONS]
+    functions = {name: Function(name, values, logs) for name in FUNCTIONS}
 
-    async def end() -> None:
-        await asyncio.gather(*(life.aclose() for life in lives))
+    async def stop() -> None:
+        await asyncio.gather(*(each.stop() for each in functions.values()))
 
-    parts.push_async_callback(end)
+    parts.push_async_callback(stop)
     started = await asyncio.gather(
-        *(
-            life.enter_async_context(function(name, values, logs))
-            for life, name in zip(lives, FUNCTIONS, strict=True)
-        ),
-        return_exceptions=True,
+        *(each.start() for each in functions.values()), return_exceptions=True
     )
     for result in started:
-        if isinstance(result, BaseException):
+        if result is not None:
             raise result
-    return {name: url for name, url in zip(FUNCTIONS, started, strict=True) if isinstance(url, str)}
+    return functions
 
 
 async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:
@@ -194,25 +267,3 @@ async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:
 
     async with httpx.AsyncClient(timeout=30) as http:
         await asyncio.gather(*(get(name, url) for name, url in urls.items()))
-
-
-class _Scheduler:
-    """Cloud Scheduler: calls `sweep` again and again, whatever it answers."""
-
-    def __init__(self, url: str, every: timedelta) -> None:
-        self._url = url
-        self._every = every.total_seconds()
-
-    def __enter__(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    def __exit__(self, *_: object) -> None:
-        self._task.cancel()
-
-    async def _run(self) -> None:
-        now = asyncio.get_running_loop().time
-        async with httpx.AsyncClient(timeout=180) as http:
-            for due in itertools.count(now() + self._every, self._every):
-                await asyncio.sleep(due - now())
-                with suppress(httpx.HTTPError):  # the function's log has it; the next call is due
-                    await http.post(self._url)

@@ -1,16 +1,25 @@
-"""ID tokens as Firebase's own emulator makes them: well-formed, and signed by nobody."""
+"""What ID tokens say, and such as Firebase's own emulator makes: well-formed, signed by nobody."""
 
 import base64
 import json
 import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-_LIFETIME_SECONDS = 3600  # as of the real ones
+LIFETIME_SECONDS = 3600  # as of the real ones
+
+GOOGLE = "https://accounts.google.com"
 
 
-def unsigned_token(user: str, project: str, lifetime_seconds: int = _LIFETIME_SECONDS) -> str:
+def unsigned_token(user: str, project: str, lifetime_seconds: int = LIFETIME_SECONDS) -> str:
     """An ID token of `user` in `project`; a negative lifetime makes one that has expired."""
+    return unsigned(user_claims(user, project, lifetime_seconds))
+
+
+def user_claims(user: str, project: str, lifetime_seconds: int) -> dict[str, object]:
+    """What Firebase says of a user who has signed in just now."""
     now = int(time.time())
-    claims = {
+    return {
         "iss": f"https://securetoken.google.com/{project}",
         "aud": project,
         "sub": user,
@@ -20,6 +29,23 @@ def unsigned_token(user: str, project: str, lifetime_seconds: int = _LIFETIME_SE
         "exp": now + lifetime_seconds,
         "firebase": {"identities": {}, "sign_in_provider": "custom"},
     }
+
+
+def account_claims(email: str, audience: str, now: datetime) -> dict[str, object]:
+    """What Google says of a service account to whom it names as `audience`."""
+    return {
+        "aud": audience,
+        "azp": email,
+        "email": email,
+        "email_verified": True,
+        "exp": int((now + timedelta(seconds=LIFETIME_SECONDS)).timestamp()),
+        "iat": int(now.timestamp()),
+        "iss": GOOGLE,
+        "sub": email,
+    }
+
+
+def unsigned(claims: Mapping[str, object]) -> str:
     return f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}."
 
 

@@ -58,6 +58,11 @@ def routes(gateway_url: Callable[[], str], secret: str) -> dict[str, Route]:
     }
 
 
+def caller(project: str) -> str:
+    """The service account as which Pub/Sub and Cloud Scheduler call the functions."""
+    return f"unring-caller@{project}.iam.gserviceaccount.com"
+
+
 async def create_subscriptions(
     address: str,
     project: str,
@@ -87,7 +92,12 @@ async def create_subscriptions(
                 topic=topics[TOPIC],
                 filter=filter,
                 ack_deadline_seconds=ACK_SECONDS,
-                push_config=PushConfig(push_endpoint=endpoints[name]),
+                push_config=PushConfig(
+                    push_endpoint=endpoints[name],
+                    oidc_token=PushConfig.OidcToken(
+                        service_account_email=caller(project), audience=endpoints[name]
+                    ),
+                ),
                 retry_policy=RetryPolicy(minimum_backoff=backoff[0], maximum_backoff=backoff[1]),
                 dead_letter_policy=DeadLetterPolicy(
                     dead_letter_topic=topics[DEAD_LETTERS], max_delivery_attempts=MAX_ATTEMPTS

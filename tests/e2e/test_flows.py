@@ -9,11 +9,10 @@ import pytest
 from websockets.asyncio.client import connect
 
 from infra.local.calls import Calls, client_at
-from infra.local.phone import JsonPhone, phone
+from infra.local.phone import JsonPhone, json_phone
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
-from tests.e2e.conftest import Ids
 from tests.support.makers import fields_of
+from tests.support.stacks import Ids
 
 PhoneOf = Callable[[str], AbstractAsyncContextManager[JsonPhone]]
 
@@ -25,7 +24,7 @@ def stack(any_stack: Stack) -> Stack:
 
 @pytest.fixture
 def phone_of(stack: Stack) -> PhoneOf:
-    return lambda user: phone(stack.websocket, user, stack.project)
+    return lambda user: json_phone(stack.websocket, stack.token(user))
 
 
 async def pushes_to(stack: Stack, token: str, count: int = 1) -> AsyncIterator[dict[str, object]]:
@@ -146,7 +145,7 @@ async def test_a_call_without_phones_is_still_cancelled(
 
 
 async def test_a_token_may_come_in_the_query(stack: Stack, ids: Ids) -> None:
-    token = unsigned_token(ids.caller, stack.project)
+    token = stack.token(ids.caller)
     async with connect(f"{stack.websocket}?token={token}&userId={ids.caller}") as socket:
         await socket.send(json.dumps({"event": "call:cancel", "data": {"callId": "CALL_0"}}))
         answer = json.loads(await socket.recv())

@@ -14,11 +14,11 @@ from google.cloud.firestore import AsyncClient
 from functions.calls.call import CallId, ConnectionId
 from functions.services.firestore import Store
 from infra.local.calls import Calls
-from infra.local.fcm import FcmError
+from infra.local.fcm_errors import FcmError
 from infra.local.phone import phone
 from infra.local.stack import Stack
-from tests.e2e.conftest import Ids
 from tests.support.makers import connect, event, fields_of, ids_in, now, signal
+from tests.support.stacks import Ids
 
 
 @pytest.fixture

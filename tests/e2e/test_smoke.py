@@ -20,8 +20,8 @@ from infra.local.processes import free_port
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
 from infra.smoke import Smoke, User
-from tests.e2e.conftest import Ids
 from tests.support.makers import ids_in
+from tests.support.stacks import Ids
 
 ROOT = Path(__file__).resolve().parents[2]
 

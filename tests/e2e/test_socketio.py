@@ -10,7 +10,6 @@ from infra.local.calls import Calls
 from infra.local.phone import phone
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
-from tests.e2e.conftest import Ids
 from tests.e2e.socketio_support import (
     DELAY_SECONDS,
     close_by_gateway,
@@ -22,6 +21,7 @@ from tests.e2e.socketio_support import (
 )
 from tests.support.relay import relay
 from tests.support.socketio import SocketIoApp, signed_in, socketio_client
+from tests.support.stacks import Ids
 
 pytest_plugins = ["tests.e2e.socketio_fixtures"]
 

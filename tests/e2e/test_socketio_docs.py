@@ -17,9 +17,9 @@ from infra.local.phone import phone
 from infra.local.processes import child
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
-from tests.e2e.conftest import Ids
 from tests.support import node
 from tests.support.relay import relay
+from tests.support.stacks import Ids
 
 pytest_plugins = ["tests.e2e.socketio_fixtures"]
 

@@ -13,7 +13,6 @@ from google.cloud.firestore import AsyncClient
 from infra.local.phone import phone
 from infra.local.stack import Options, Stack, running
 from infra.local.topology import API
-from tests.e2e.conftest import BACKOFF, Ids
 from tests.e2e.socketio_support import (
     DELAY_SECONDS,
     close_by_gateway,
@@ -22,6 +21,7 @@ from tests.e2e.socketio_support import (
     post,
 )
 from tests.support.socketio import SocketIoApp, signed_in
+from tests.support.stacks import BACKOFF, Ids
 
 pytest_plugins = ["tests.e2e.socketio_fixtures"]
 

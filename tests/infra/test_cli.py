@@ -108,6 +108,24 @@ async def test_one_line_of_json_tells_where_everything_is() -> None:
             assert "call id" in errors
 
 
+async def test_a_signed_stack_takes_the_token_that_is_printed_for_it() -> None:
+    async with started("--json", "--port", "0", "--signed") as process:
+        found = await addresses(process)
+        status, token, _ = await run("token", "USR/é?")
+        assert status == 0
+        async with connect(f"{found['websocket']}?token={token.strip()}&userId=USR/é?"):
+            pass
+        status, others, _ = await run("token", "USR_2", "--project", "another")
+        assert (status, others.strip()[-1]) == (0, ".")
+
+
+async def test_a_signed_stack_can_not_be_googles() -> None:
+    status, _, errors = await run("--port", "0", "--signed", "--google")
+    assert status == 1
+    assert "--signed can't go with --google" in errors
+    assert "Traceback" not in errors
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 from tests.support.socketio_clients import Client, Dialling, NodeClient, PythonClient, Report
 
 NODE_KINDS = ("js-2", "js-3", "js-4")
@@ -146,5 +145,5 @@ def signed_in(
     kind: str, stack: Stack, user: str, **how: Any
 ) -> AbstractAsyncContextManager[SocketIoApp]:
     """An app of `user` with a good token; `how` is as of `socketio_client`."""
-    token = unsigned_token(user, stack.project)
+    token = stack.token(user)
     return socketio_client(kind, stack.websocket, token=token, user=user, **how)

@@ -13,7 +13,7 @@ import pytest
 
 from functions.calls.event import CallEvent
 from functions.published import ConnectionOpened
-from infra.local.functions import function
+from infra.local.functions import Function
 from infra.local.tokens import unsigned_token
 from tests.support.connections import ConnectionsServer, connections_server
 from tests.support.frames import SENSELESS
@@ -85,10 +85,10 @@ async def api(
     project = f"unring-{uuid.uuid4().hex[:12]}"
     async with (
         services_for(sockets, project) as services,
-        function("gateway", services.variables, tmp_path_factory.mktemp("logs")) as url,
+        Function("gateway", services.variables, tmp_path_factory.mktemp("logs")) as gateway,
         httpx.AsyncClient(timeout=30) as http,
     ):
-        yield Api(url, http, services, project)
+        yield Api(gateway.url, http, services, project)
 
 
 @pytest.fixture
@@ -331,8 +331,8 @@ async def test_without_googles_keys_a_client_with_a_token_is_to_come_again(
 ) -> None:
     variables = api.services.variables | {"ID_TOKEN_KEYS_URL": "http://127.0.0.1:9/keys"}
     del variables["FIREBASE_AUTH_EMULATOR_HOST"]
-    async with function("gateway", variables, tmp_path) as url:
-        alone = replace(api, url=url)
+    async with Function("gateway", variables, tmp_path) as gateway:
+        alone = replace(api, url=gateway.url)
         token = _signed_by_nobody(api.token(CALLER))
         assert (await alone.connect("c=", **EIO4, token=token)).status_code == 503
         assert alone.costs == []

@@ -16,7 +16,7 @@ from functions.opening import Opener, Timers
 from functions.published import ConnectionOpened, Published, encode
 from functions.services.documents import Connection
 from functions.wire.frames import Wire
-from infra.local.functions import function
+from infra.local.functions import Function
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, ids_in, now
 from tests.support.services import Services
@@ -278,8 +278,8 @@ async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_
 @pytest.fixture
 async def deliver_url(services: Services, tmp_path: Path) -> AsyncIterator[str]:
     values = {**services.variables, "EIO4_PING_INTERVAL_SECONDS": "7"}
-    async with function("deliver", values, tmp_path) as url:
-        yield url
+    async with Function("deliver", values, tmp_path) as deliver:
+        yield deliver.url
 
 
 async def test_deliver_opens_sessions_and_tells_of_calls(

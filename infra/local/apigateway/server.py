@@ -21,6 +21,7 @@ from infra.local.apigateway.routing import Routing
 from infra.local.apigateway.session import Session
 from infra.local.apigateway.sigv4 import AccessKeys
 from infra.local.apigateway.throttle import Bucket
+from infra.local.faults import Broken, Faults
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Tasks = set[asyncio.Task[None]]
@@ -30,7 +31,8 @@ class ApiGateway:
     """A WebSocket API on one local port.
 
     `routes` maps route keys to routes; which of $connect, $default and $disconnect exist is up to
-    it. With `credentials`, every @connections request must be signed with one of them.
+    it. With `credentials`, every @connections request must be signed with one of them; `faults`
+    sees it as the call "connections.POST", or whatever its method is.
     Raises ValueError for a mapping AWS would refuse. Use as `async with`, or start() and stop().
     """
 
@@ -39,6 +41,7 @@ class ApiGateway:
         routes: Mapping[str, Route],
         options: Options = Options(),  # noqa: B008 # frozen, so it can be shared
         credentials: AccessKeys | None = None,
+        faults: Faults | None = None,
     ) -> None:
         now = time.monotonic()
         stage_bucket = Bucket(options.stage_throttle, now)
@@ -46,6 +49,7 @@ class ApiGateway:
         self._new_connections = Bucket(options.new_connections, now)
         self._stage_bucket = stage_bucket
         self._sessions: dict[str, Session] = {}
+        self._faults = faults or Faults()
         self._routing = Routing(dict(routes), options, stage_bucket)
         self._management = Management(options, self._sessions, stage_bucket, credentials)
         # Tasks by what they do, since stop() treats each differently.
@@ -123,14 +127,25 @@ class ApiGateway:
         while (request := await http.next_request()) is not None:
             if "websocket" in (request.header("upgrade") or "").lower():
                 return await self._open(request, http, streams)
-            await http.respond(self._answer(request))
+            await http.respond(await self._answer(request))
         return False
 
-    def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response:
         """Where every request that is no WebSocket handshake enters."""
         if len(request.target) > self._options.max_target_bytes:
             return _message(HTTPStatus.REQUEST_URI_TOO_LONG, "Request-URI Too Long")
-        return self._management.respond(request)
+
+        async def respond() -> Response:
+            return self._management.respond(request)
+
+        try:
+            return await self._faults.around(
+                f"connections.{request.method}",
+                lambda: f"{request.path} {request.body.decode(errors='replace')}",
+                respond,
+            )
+        except Broken:
+            return _message(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error")
 
     async def _open(self, request: Request, http: HttpConnection, streams: Streams) -> bool:
         """Where every WebSocket handshake enters; True when it ended in a WebSocket."""

@@ -37,13 +37,19 @@ class FirestoreServer:
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, interceptors: Sequence[Any] = ()
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        interceptors: Sequence[Any] = (),
+        beside: "FirestoreServer | None" = None,
     ) -> None:
-        """`interceptors` (grpc.aio.ServerInterceptor) see every RPC before it is served."""
+        """`interceptors` (grpc.aio.ServerInterceptor) see every RPC before it is served. A server
+        `beside` another serves the same documents, at another address."""
         self._interceptors = interceptors
         self._host = host
         self._port = port
-        self._service = FirestoreService()
+        self._service: FirestoreService = beside._service if beside else FirestoreService()
         self._server: Any = None
 
     @property

@@ -8,9 +8,12 @@ from typing import Any, Self
 import grpc
 from google.pubsub_v1 import types
 
+from infra.local.faults import Broken, Faults
 from infra.local.pubsub.broker import Broker
-from infra.local.pubsub.push import Pusher
+from infra.local.pubsub.push import Pusher, Sign
 from infra.local.pubsub.rules import Refused
+from infra.local.pubsub.subscription import Delivery, Post
+from infra.local.tokens import unsigned
 
 # Room above Pub/Sub's own 10 MB, so that a request just over it is answered as Pub/Sub would.
 _MAX_GRPC_BYTES = 64_000_000
@@ -42,13 +45,21 @@ class PubSubServer:
         second: float = 1.0,
         now: Callable[[], datetime] = _utc_now,
         interceptors: Sequence[Any] = (),
+        faults: Faults | None = None,
+        sign: Sign = unsigned,
     ) -> None:
-        """`interceptors` (grpc.aio.ServerInterceptor) see every RPC before it is served."""
+        """`interceptors` (grpc.aio.ServerInterceptor) see every RPC before it is served, `faults`
+        every push to the subscription S as the call "delivery.S".
+
+        `sign` makes the tokens that pushes carry where an oidc_token is configured.
+        """
         self._host = host
         self._port = port
         self._second = second
         self._now = now
         self._interceptors = interceptors
+        self._faults = faults or Faults()
+        self._sign = sign
         self._stack = AsyncExitStack()
         self._broker: Broker | None = None
         self._bound: int | None = None
@@ -74,8 +85,8 @@ class PubSubServer:
     async def start(self) -> None:
         """Listens. Raises RuntimeError when the port is taken."""
         async with AsyncExitStack() as stack:
-            pusher = await stack.enter_async_context(Pusher(self._now))
-            broker = Broker(pusher.post, self._now, self._second)
+            pusher = await stack.enter_async_context(Pusher(self._now, self._sign))
+            broker = Broker(_faulty(pusher.post, self._faults), self._now, self._second)
             stack.push_async_callback(broker.close)
             server = grpc.aio.server(options=_OPTIONS, interceptors=self._interceptors)
             server.add_generic_rpc_handlers(_handlers(broker))
@@ -102,6 +113,25 @@ class PubSubServer:
         if self._broker is None:
             raise RuntimeError("the Pub/Sub server is not running")
         return self._broker
+
+
+def _faulty(post: Post, faults: Faults) -> Post:
+    """`post`, by way of the faults; a delivery that was broken on demand is a nack."""
+
+    async def broken_or_posted(
+        config: types.Subscription, delivery: Delivery, deadline: float
+    ) -> bool:
+        call = f"delivery.{config.name.rpartition('/')[2]}"
+        try:
+            return await faults.around(
+                call,
+                lambda: delivery.message.data.decode(errors="replace"),
+                lambda: post(config, delivery, deadline),
+            )
+        except Broken:
+            return False
+
+    return broken_or_posted
 
 
 _Method = tuple[Any, Callable[[Any], Awaitable[Any]]]

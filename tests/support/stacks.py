@@ -1,4 +1,4 @@
-"""The local stack, as a user starts it: real functions-framework processes on real sockets."""
+"""The local stack for tests, as a user starts it: real processes on real sockets, one a session."""
 
 import uuid
 from collections.abc import AsyncIterator

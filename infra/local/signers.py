@@ -1,0 +1,41 @@
+"""Who signs in a signed stack: Firebase for its users, Google for those who call its functions."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from infra.local.invoker import Front, Issuer
+from infra.local.tokenkeys import TokenKeys
+from infra.local.topology import caller
+
+_OPEN = "gateway"  # to anybody: it checks API Gateway's secret itself
+
+
+@dataclass(frozen=True)
+class Signers:
+    """Both of them, and the project that they sign for."""
+
+    project: str
+    users: TokenKeys  # Firebase: ID tokens
+    callers: Issuer  # Google: tokens of who calls the functions
+
+    def headers(self, url: str) -> dict[str, str]:
+        """What Pub/Sub and Cloud Scheduler show when they call the function at `url`."""
+        return {"Authorization": f"Bearer {self.callers.token(caller(self.project), url)}"}
+
+    @asynccontextmanager
+    async def fronts(self, functions: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
+        """The URLs by which functions are called that run at these, as long as the block lasts."""
+        urls = dict(functions)
+        async with AsyncExitStack() as parts:
+            for name in functions.keys() - {_OPEN}:
+                front = Front(functions[name], self.callers, {caller(self.project)})
+                urls[name] = (await parts.enter_async_context(front)).url
+            yield urls
+
+
+@asynccontextmanager
+async def signers(project: str, keys_max_age_seconds: int) -> AsyncIterator[Signers]:
+    """New keys for everything, and a server for those of ID tokens while the block lasts."""
+    async with TokenKeys(project, keys_max_age_seconds) as users:
+        yield Signers(project, users, Issuer())
