@@ -6,7 +6,7 @@ https://cloud.google.com/pubsub/docs/push#receive_push
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from functions import telemetry
@@ -47,7 +47,11 @@ async def receive(request: Request, project: str, handle: Handler) -> Response:
     is retried, with the subscription's back-off, and ends in the dead-letter topic.
     """
     try:
-        envelope = msgspec.json.decode(await request.body(), type=_Envelope)
+        body = await request.body()
+    except ClientDisconnect:
+        return Response(status_code=RETRY)  # which nobody hears: it comes again anyway
+    try:
+        envelope = msgspec.json.decode(body, type=_Envelope)
         event = decode(envelope.message.data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, MalformedEvent) as error:
         log.error("malformed delivery", error=f"{type(error).__name__}: {error}")

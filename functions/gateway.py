@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import functions_framework.aio
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from functions import settings, telemetry, warmup
@@ -47,6 +47,8 @@ from functions.wire.frames import (
     UnregisterDevice,
 )
 
+_MAX_BODY_BYTES = 256 * 1024  # API Gateway forwards 128 KB at most
+
 log = Log(__name__)
 
 
@@ -55,6 +57,13 @@ async def gateway(request: Request) -> Response:
     """Takes what API Gateway forwards; a GET warms the instance up."""
     if request.method == "GET":
         return await _WARM_UP.answer()
+    try:
+        # Also of who is refused: what it can't read, the server would answer for itself meanwhile.
+        body = await _body(request)
+    except ClientDisconnect:
+        return _refusal(400, "the request is cut off")
+    except _TooLarge:
+        return _refusal(413, "the request is too large")
     with telemetry.request(_settings().project, request.headers.get("traceparent")):
         if not is_from_api_gateway(request.headers, _secrets()):
             log.warning("wrong gateway secret", outcome="forbidden")
@@ -65,13 +74,27 @@ async def gateway(request: Request) -> Response:
             log.error("not mapped as expected", outcome="invalid", error=str(error))
             return _refusal(400, str(error))
         telemetry.bind(connectionId=forwarded.connection)
-        return await _handle(forwarded, request)
+        return await _handle(forwarded, request, body)
 
 
-async def _handle(forwarded: Forwarded, request: Request) -> Response:
+class _TooLarge(Exception):
+    """Nobody may make us keep in memory as much as they like."""
+
+
+async def _body(request: Request) -> bytes:
+    """Raises ClientDisconnect and _TooLarge."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise _TooLarge
+    return bytes(body)
+
+
+async def _handle(forwarded: Forwarded, request: Request, body: bytes) -> Response:
     match forwarded.event_type:
         case "MESSAGE":
-            return await _message(forwarded, await request.body())
+            return await _message(forwarded, body)
         case "CONNECT":
             return await _connect(forwarded, request)
         case "DISCONNECT":

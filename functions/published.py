@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from functions.calls.call import ConnectionId
+from functions.calls.call import ConnectionId, names_document
 from functions.calls.event import CallEvent, MalformedEvent
 
 CONNECTION_OPENED: Final = "connection.opened"
@@ -20,6 +20,11 @@ class ConnectionOpened(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     connection_id: ConnectionId
     connected_at: _Moment
     expires_at: _Moment  # the client waits no longer
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an event that no handler could ever finish."""
+        if not names_document(self.connection_id):
+            raise ValueError("connectionId names no document")
 
     def expired(self, now: datetime) -> bool:
         return self.expires_at <= now

@@ -35,7 +35,7 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def __post_init__(self) -> None:
         """Raises ValueError for an event that no handler could ever finish."""
         if self.name not in EVENTS:
-            raise ValueError(f"{self.name!r} is no event")
+            raise ValueError("name is no event")
         if not names_document(self.call_id):
             raise ValueError("callId names no document")
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from infra.local.faults import Faults
 from infra.local.invoker import Front, Issuer
 from infra.local.tokenkeys import TokenKeys
 from infra.local.topology import caller
@@ -35,7 +36,9 @@ class Signers:
 
 
 @asynccontextmanager
-async def signers(project: str, keys_max_age_seconds: int) -> AsyncIterator[Signers]:
+async def signers(
+    project: str, keys_max_age_seconds: int, faults: Faults
+) -> AsyncIterator[Signers]:
     """New keys for everything, and a server for those of ID tokens while the block lasts."""
-    async with TokenKeys(project, keys_max_age_seconds) as users:
+    async with TokenKeys(project, keys_max_age_seconds, faults) as users:
         yield Signers(project, users, Issuer())

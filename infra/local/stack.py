@@ -178,7 +178,7 @@ async def _signing(parts: AsyncExitStack, options: Options) -> Signers | None:
             "Google's Pub/Sub emulator shows no token: --signed can't go with --google."
         )
     max_age = int(options.keys_max_age.total_seconds())
-    return await parts.enter_async_context(signers(options.project, max_age))
+    return await parts.enter_async_context(signers(options.project, max_age, options.faults))
 
 
 def _identity_settings(signing: Signers | None) -> dict[str, str]:

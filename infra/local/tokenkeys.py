@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import request_response
 
+from infra.local.faults import Broken, Faults
 from infra.local.http import serving
 from infra.local.signing import SigningKey
 from infra.local.tokens import LIFETIME_SECONDS, user_claims
@@ -24,8 +25,12 @@ _TOKENS_PATH = "/tokens/"
 class TokenKeys:
     """The keys of one project's ID tokens. An async context that listens on a free port."""
 
-    def __init__(self, project: str, max_age_seconds: int = 3600) -> None:
-        """`max_age_seconds` is for how long whoever fetches the keys may keep them."""
+    def __init__(
+        self, project: str, max_age_seconds: int = 3600, faults: Faults | None = None
+    ) -> None:
+        """`max_age_seconds` is for how long whoever fetches the keys may keep them; `faults` sees
+        each fetch as the call "keys.GET"."""
+        self._faults = faults or Faults()
         self._project = project
         self._max_age_seconds = max_age_seconds
         self._stack = AsyncExitStack()
@@ -70,8 +75,14 @@ class TokenKeys:
         if request.method != "GET":
             return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED)
         if path == _KEYS_PATH:
-            keep = f"public, max-age={self._max_age_seconds}, must-revalidate, no-transform"
-            return JSONResponse(self._certificates, headers={"Cache-Control": keep})
+            try:
+                return await self._faults.around("keys.GET", lambda: path, self._keys)
+            except Broken:
+                return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
         if path.startswith(_TOKENS_PATH):
             return PlainTextResponse(self.sign(path.removeprefix(_TOKENS_PATH)))
         return Response(status_code=HTTPStatus.NOT_FOUND)
+
+    async def _keys(self) -> Response:
+        keep = f"public, max-age={self._max_age_seconds}, must-revalidate, no-transform"
+        return JSONResponse(self._certificates, headers={"Cache-Control": keep})

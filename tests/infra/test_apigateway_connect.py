@@ -117,6 +117,16 @@ async def test_a_backend_that_is_not_there_gives_502(backend: Backend) -> None:
     assert json.loads(refusal.response.body)["message"] == "Internal server error"
 
 
+@pytest.mark.parametrize("value", ["%20", "%00", "a%0Ab"])
+async def test_what_no_header_can_carry_is_a_bad_request(backend: Backend, value: str) -> None:
+    token = "route.request.querystring.token"
+    route = Route(backend.url, {"integration.request.header.Token": token}, frozenset({token}))
+    async with ApiGateway({"$connect": route}) as gateway:
+        refusal = await refused(f"{gateway.websocket_url}?token={value}")
+    assert refusal.response.status_code == 400
+    assert backend.seen.empty()
+
+
 async def test_a_backend_that_does_not_answer_gives_504(backend: Backend) -> None:
     backend.answer, release = hanging_on("CONNECT")
     options = Options(integration_timeout_seconds=0.1)

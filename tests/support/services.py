@@ -18,6 +18,7 @@ from functions.services.apigateway import Sockets
 from functions.services.firestore import Store
 from functions.services.pubsub import Publisher
 from infra.local.calls import client_at
+from infra.local.faults import Faults, FaultyRpcs
 from infra.local.firestore import FirestoreServer
 from infra.local.pubsub import PubSubServer
 from tests.support.connections import ConnectionsServer
@@ -33,6 +34,7 @@ class Services:
     """The services, our clients of them, and the journal of who was called when."""
 
     journal: Journal
+    faults: Faults  # to what Firestore and Pub/Sub are asked
     client: AsyncClient
     store: Store
     sockets: Sockets
@@ -63,11 +65,11 @@ class Services:
 @asynccontextmanager
 async def services_for(connections: ConnectionsServer, project: str) -> AsyncIterator[Services]:
     """Embedded servers, which journal every call, as `connections` does from now on."""
-    journal = Journal()
+    journal, faults = Journal(), Faults()
     connections.journal = journal
     async with (
-        FirestoreServer(interceptors=[journal]) as firestore,
-        PubSubServer(interceptors=[journal]) as pubsub,
+        FirestoreServer(interceptors=[journal, FaultyRpcs(faults, "firestore")]) as firestore,
+        PubSubServer(interceptors=[journal, FaultyRpcs(faults, "pubsub")]) as pubsub,
         grpc.aio.insecure_channel(pubsub.address) as channel,
         httpx.AsyncClient() as http,
     ):
@@ -83,6 +85,7 @@ async def services_for(connections: ConnectionsServer, project: str) -> AsyncIte
         journal.clear()
         yield Services(
             journal=journal,
+            faults=faults,
             client=client,
             store=Store(client),
             sockets=Sockets(http, connections.url),

@@ -53,6 +53,17 @@ async def test_what_failed_comes_again(error: Exception, made: Published) -> Non
     assert (await status(envelope(made), error))[0] == 503
 
 
+async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> None:
+    async def cut_off() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def handle(made: Published, message: MessageId) -> None:
+        raise AssertionError
+
+    cut = Request({"type": "http", "method": "POST", "headers": []}, cut_off)
+    assert (await receive(cut, "unring-test", handle)).status_code == 503
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -313,7 +313,7 @@ async def test_a_bad_token_keeps_out_a_json_client_alone(api: Api) -> None:
 
 
 async def test_a_handshake_whose_session_nobody_would_open_is_refused(api: Api) -> None:
-    api.services.journal.fail("Publish", *[grpc.StatusCode.PERMISSION_DENIED] * 2)
+    api.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED, times=2)
     for said in (EIO3, EIO4):
         assert (await api.connect("c=", **said)).status_code == 503
         assert api.costs == ["Commit", "Publish", "Commit"]  # what was stored is removed again
@@ -322,7 +322,7 @@ async def test_a_handshake_whose_session_nobody_would_open_is_refused(api: Api) 
 
 
 async def test_without_firestore_a_client_that_asks_to_be_let_in_is_to_come_again(api: Api) -> None:
-    api.services.journal.fail("BatchGetDocuments", grpc.StatusCode.PERMISSION_DENIED)
+    api.services.faults.fail("firestore.BatchGetDocuments", code=grpc.StatusCode.PERMISSION_DENIED)
     assert await api.send("c=", "40") == RECONNECT
 
 
@@ -340,6 +340,15 @@ async def test_without_googles_keys_a_client_with_a_token_is_to_come_again(
         assert await alone.send("c=", f'40{{"token":"{token}"}}') == RECONNECT
         await alone.disconnect("c=")
     await api.services.published(ConnectionOpened)
+
+
+@pytest.mark.parametrize("secret", [SECRET, "a guess"])
+async def test_a_body_that_api_gateway_would_never_send_is_not_kept(api: Api, secret: str) -> None:
+    answer = await api.http.post(
+        api.url, headers={"unring-secret": secret}, content=b"x" * (256 * 1024 + 1)
+    )
+    assert (answer.status_code, answer.json()) == (413, {"message": "the request is too large"})
+    assert api.costs == []
 
 
 def _signed_by_nobody(unsigned: str) -> str:

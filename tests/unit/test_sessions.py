@@ -132,7 +132,7 @@ async def test_a_socketio_client_with_a_bad_token_is_let_connect(
 
 
 async def test_a_publish_that_fails_refuses_the_handshake(door: Door) -> None:
-    door.services.journal.fail("Publish", grpc.StatusCode.PERMISSION_DENIED)
+    door.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED)
     with pytest.raises(PublishFailed):
         await door.open(Wire.EIO4, door.token(CALLER))
     assert await door.connection() is None
@@ -142,7 +142,7 @@ async def test_a_publish_that_fails_refuses_the_handshake(door: Door) -> None:
 async def test_a_commit_that_fails_refuses_the_handshake_and_nothing_is_published(
     door: Door, wire: Wire
 ) -> None:
-    door.services.journal.fail("Commit", grpc.StatusCode.PERMISSION_DENIED)
+    door.services.faults.fail("firestore.Commit", code=grpc.StatusCode.PERMISSION_DENIED)
     with pytest.raises(StoreUnavailable):
         await door.open(wire, door.token(CALLER))
     assert door.costs == ["Commit"]
@@ -283,13 +283,13 @@ async def test_a_client_on_an_unknown_connection_is_told_to_reconnect(door: Door
 
 async def test_a_connection_that_closes_while_it_is_let_in_does_not_come_back(door: Door) -> None:
     await door.open(Wire.EIO4)
-    door.services.journal.fail("Commit", grpc.StatusCode.NOT_FOUND)
+    door.services.faults.fail("firestore.Commit", code=grpc.StatusCode.NOT_FOUND)
     assert await door.let_in(door.token(CALLER)) == RECONNECT
 
 
 async def test_without_firestore_nobody_can_say_who_may_come_in(door: Door) -> None:
     await door.open(Wire.EIO4)
-    door.services.journal.fail("BatchGetDocuments", grpc.StatusCode.PERMISSION_DENIED)
+    door.services.faults.fail("firestore.BatchGetDocuments", code=grpc.StatusCode.PERMISSION_DENIED)
     with pytest.raises(StoreUnavailable):
         await door.let_in(door.token(CALLER))
 

@@ -62,9 +62,15 @@ async def system(services: Services) -> System:
 async def test_a_cancel_takes_five_remote_calls_and_the_look_up_costs_no_time(
     system: System,
 ) -> None:
+    commit, look_up = (
+        system.faults.hold("firestore.Commit"),
+        system.faults.hold("firestore.RunQuery"),
+    )
+    sending = asyncio.create_task(system.send())
     # Were the look-up not beside the commit, this would wait for ever.
-    system.journal.hold("Commit", until="RunQuery")
-    verdict = await system.send()
+    await asyncio.gather(commit.reached.wait(), look_up.reached.wait())
+    system.faults.heal()
+    verdict = await sending
     assert (verdict.ok, verdict.outcome) == (True, "cancelled")
     journal = system.journal
     assert sorted(journal.started) == ["BatchGetDocuments", "Commit", "POST", "Publish", "RunQuery"]
@@ -209,7 +215,7 @@ async def test_without_pubsub_the_verdict_is_unavailable_and_the_outbox_keeps_th
 async def test_a_commit_whose_reply_was_lost_is_our_own_success(
     system: System, connections: ConnectionsServer
 ) -> None:
-    system.journal.lose_reply("Commit")
+    system.faults.lose_reply("firestore.Commit")
     verdict = await system.send()
     assert (verdict.ok, verdict.outcome) == (True, "cancelled")
     assert system.journal.started.count("Commit") == 2
@@ -218,7 +224,7 @@ async def test_a_commit_whose_reply_was_lost_is_our_own_success(
 
 
 async def test_a_call_that_keeps_changing_is_given_up_after_three_tries(system: System) -> None:
-    system.journal.fail("Commit", *[grpc.StatusCode.ABORTED] * 9)
+    system.faults.fail("firestore.Commit", code=grpc.StatusCode.ABORTED, times=9)
     verdict = await system.send()
     assert (verdict.ok, verdict.outcome) == (False, "unavailable")
     assert system.journal.started.count("Commit") == 3
@@ -226,7 +232,7 @@ async def test_a_call_that_keeps_changing_is_given_up_after_three_tries(system: 
 
 
 async def test_a_transaction_of_somebody_elses_is_waited_out(system: System) -> None:
-    system.journal.fail("Commit", grpc.StatusCode.ABORTED)
+    system.faults.fail("firestore.Commit", code=grpc.StatusCode.ABORTED)
     assert (await system.send()).outcome == "cancelled"
     assert len(await system.published(CallEvent)) == 1
 
@@ -243,7 +249,7 @@ async def test_a_transaction_of_somebody_elses_is_waited_out(system: System) -> 
 async def test_an_event_is_published_although_nobody_could_be_looked_up(
     system: System, code: grpc.StatusCode
 ) -> None:
-    system.journal.fail("RunQuery", code)
+    system.faults.fail("firestore.RunQuery", code=code)
     assert (await system.send()).outcome == "cancelled"
     (made,) = await system.published(CallEvent)
     assert made.served == ()
@@ -253,7 +259,7 @@ async def test_an_event_is_published_although_nobody_could_be_looked_up(
 async def test_a_firestore_that_refuses_us_is_unavailable(
     system: System, code: grpc.StatusCode
 ) -> None:
-    system.journal.fail("BatchGetDocuments", code)
+    system.faults.fail("firestore.BatchGetDocuments", code=code)
     assert (await system.send()).outcome == "unavailable"
 
 

@@ -165,6 +165,10 @@ class Integration:
                 response = await self._http.post(url, headers=raw, content=body)
         except TimeoutError as error:
             raise IntegrationTimeoutError(f"{route_key}: no answer in time") from error
+        except httpx.LocalProtocolError:
+            # What no header can carry.
+            bad_request = b'{"message": "Bad Request"}'
+            return Reply(400, (("content-type", "application/json"),), bad_request)
         except httpx.RequestError as error:
             raise IntegrationError(f"{route_key}: {error!r}") from error
         return Reply(response.status_code, _passed_back(response.headers), response.content)
