@@ -47,7 +47,7 @@ from functions.wire.frames import (
     UnregisterDevice,
 )
 
-_MAX_BODY_BYTES = 256 * 1024  # API Gateway forwards 128 KB at most
+_MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards an eighth of it at most
 
 log = Log(__name__)
 

@@ -1,0 +1,168 @@
+"""Events that never get through: they expire and are counted, or end as dead letters."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import grpc
+from google.pubsub_v1 import SubscriberAsyncClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+
+from infra.local.calls import Calls
+from infra.local.faults import Fault, Kind
+from infra.local.flows import CANCEL
+from infra.local.stack import Stack
+from infra.local.topology import DEAD_LETTERS
+from tests.proof.faults.case import Case
+from tests.proof.faults.play import Play, Played, playing
+from tests.proof.faults.points import Cast
+from tests.proof.table import Row
+
+PART = "ends"
+EVENT_TTL_SECONDS = 12.0  # longer than ten deliveries take here
+_TOO_LATE_SECONDS = EVENT_TTL_SECONDS + 2
+_PATIENCE_SECONDS = 60.0
+_OVERRUN = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@dataclass(frozen=True)
+class End:
+    """What keeps an event from whom, and where that must be found recorded."""
+
+    fault: str
+    faults: Callable[[Cast], list[Fault]]
+    told: int  # times that each phone is told
+    pushed: int  # times that each device is
+    expired: frozenset[str] = frozenset()  # functions that must say so
+    dead: frozenset[str] = frozenset()  # subscriptions that must give it up
+
+
+def _never(call: str) -> Callable[[Cast], Fault]:
+    return lambda cast: Fault(Kind.FAIL, call, (cast.call,), times=None, code=_OVERRUN)
+
+
+def _late(call: str) -> Callable[[Cast], Fault]:
+    return lambda cast: Fault(Kind.DELAY, call, (cast.call,), seconds=_TOO_LATE_SECONDS)
+
+
+_NO_PUSH, _NO_POST, _NO_PUBLISH = map(_never, ("fcm.send", "connections.POST", "pubsub.Publish"))
+_LATE_DELIVER, _LATE_PUSH = map(_late, ("delivery.deliver", "delivery.push"))
+
+ENDS = (
+    End(
+        "FCM takes no message, to the end",
+        lambda cast: [_NO_PUSH(cast)],
+        told=1,
+        pushed=0,
+        dead=frozenset({"push"}),
+    ),
+    End(
+        "API Gateway takes no post, to the end",
+        lambda cast: [_NO_POST(cast)],
+        told=0,
+        pushed=2,  # by the event, and by the first of its copies
+        expired=frozenset({"sweep"}),
+        dead=frozenset({"deliver"}),
+    ),
+    End(
+        "Pub/Sub takes no event, to the end",
+        lambda cast: [_NO_POST(cast), _NO_PUBLISH(cast)],
+        told=0,
+        pushed=0,
+        expired=frozenset({"sweep"}),
+    ),
+    End(
+        "an event is delivered when it has expired",
+        # The sweep must not republish it, nor see it expire first.
+        lambda cast: [
+            _NO_POST(cast),
+            _LATE_DELIVER(cast),
+            _LATE_PUSH(cast),
+            Fault(Kind.FAIL, "pubsub.Publish", (cast.call,), skip=1, times=None, code=_OVERRUN),
+        ],
+        told=0,
+        pushed=0,
+        expired=frozenset({"push"}),
+    ),
+)
+
+
+async def run(stack: Stack) -> list[Row]:
+    """Plays all of them on a stack of `matrix.options`, whose events live shorter from now on."""
+    values = {**stack.values, "EVENT_TTL_SECONDS": str(EVENT_TTL_SECONDS)}
+    await stack.processes["gateway"].replace(values)
+    async with AsyncExitStack() as parts:
+        plays = await asyncio.gather(
+            *(parts.enter_async_context(playing(stack, Case(CANCEL))) for _ in ENDS)
+        )
+        await asyncio.gather(*(_play(stack, *each) for each in zip(ENDS, plays, strict=True)))
+        assert stack.queue is not None
+        await stack.queue.idle()
+        dead = await _dead_letters(stack)
+        results = [await play.result() for play in plays]
+    return [_row(stack, end, played, dead) for end, played in zip(ENDS, results, strict=True)]
+
+
+async def _play(stack: Stack, end: End, play: Play) -> None:
+    with stack.faults.during(*end.faults(play.cast)):
+        await play.sender.emit(CANCEL.signal, callId=play.cast.call)
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await Calls(stack.firestore, stack.project).until_delivered(play.cast.call, every=0.1)
+        assert stack.queue is not None
+        await stack.queue.idle()
+
+
+def _row(stack: Stack, end: End, played: Played, dead: dict[str, set[str]]) -> Row:
+    """Nobody was told but who could be, and what did not arrive is recorded."""
+    call = played.cast.call
+    row = Row(PART, end.fault, tried=1)
+    told = [sum(phone.values()) for phone in played.told]
+    pushed = Counter(token for token, _, _ in played.pushes.elements())
+    checks = {
+        f"it ended as {played.statuses[call]}": played.statuses[call] == CANCEL.status,
+        "the outbox still has it": not played.outbox,
+        f"phones were told {told} times": told == [end.told] * len(told),
+        f"devices were pushed {dict(pushed)}": pushed == Counter(played.cast.tokens * end.pushed),
+        f"dead letters of {dead.get(call)}": dead.get(call, set()) == end.dead,
+        f"not all of {set(end.expired)} say that it expired": end.expired <= _expired(stack, call),
+    }
+    row.findings = [text for text, holds in checks.items() if not holds]
+    row.wrong = bool(row.findings)
+    return row
+
+
+def _expired(stack: Stack, call: str) -> set[str]:
+    """The functions whose logs say that the event of `call` has expired."""
+    return {
+        name
+        for name in stack.functions
+        for line in (stack.logs / f"{name}.log").read_text().splitlines()
+        if call in line and json.loads(line)["message"] == "expired"
+    }
+
+
+async def _dead_letters(stack: Stack) -> dict[str, set[str]]:
+    """By call, the subscriptions that gave its event up; they are then gone."""
+    found: dict[str, set[str]] = {}
+    subscription = f"projects/{stack.project}/subscriptions/{DEAD_LETTERS}"
+    async with grpc.aio.insecure_channel(stack.pubsub) as channel:
+        client = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
+        while True:
+            request = {
+                "subscription": subscription,
+                "max_messages": 100,
+                "return_immediately": True,
+            }
+            pulled = (await client.pull(request=request)).received_messages
+            if not pulled:
+                return found
+            for each in pulled:
+                event = json.loads(each.message.data)
+                source = each.message.attributes["CloudPubSubDeadLetterSourceSubscription"]
+                found.setdefault(event.get("callId", ""), set()).add(source.rpartition("/")[2])
+            await client.acknowledge(
+                subscription=subscription, ack_ids=[each.ack_id for each in pulled]
+            )

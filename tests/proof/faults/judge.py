@@ -1,0 +1,94 @@
+"""The invariants: what must be true of a case, whatever went wrong on its way."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.proof.faults.play import Played
+from tests.proof.handset import Told
+
+_ERROR = Told("", "", "")  # API Gateway's own frame, when a function died over one
+
+
+@dataclass
+class Judgement:
+    """What breaks an invariant, in sentences; `duplicated` breaks none by itself."""
+
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    duplicated: bool = False
+
+
+def judge(played: Played) -> Judgement:
+    """Of a case whose event reached all it could, with nothing under way any more."""
+    found = Judgement()
+    found.wrong += _verdicts(played)
+    if not played.is_harmed:
+        found.wrong.append("it did not come to what was to go wrong")
+    if played.told_too_soon:
+        found.wrong.append("a phone was told that the call had ended while it was ringing")
+    for call, status in played.statuses.items():
+        if status != played.case.flow.status:
+            found.wrong.append(f"{call} is {status}")
+    found.wrong += [f"the outbox still has the event of {call}" for call in played.outbox]
+    for told in played.told:
+        _phone(played, told, found)
+    strangers = [each for told in played.bystanders for each in told if each != _ERROR]
+    if strangers:
+        found.wrong.append(f"somebody was told who should not know: {strangers}")
+    _pushes(played, found)
+    return found
+
+
+def _verdicts(played: Played) -> Iterator[str]:
+    """Each verdict is true: `ok` says that the signal did it, or had done it before."""
+    status = played.case.flow.status
+    possible = {(True, status)}
+    for verdict in played.verdicts:
+        said = None if verdict is None else (verdict["ok"], verdict["outcome"])
+        if said is not None and said not in possible | {(False, "unavailable")}:
+            yield f"the sender was told {said}"
+        # Who was told nothing, or that nobody knows, may have succeeded all the same.
+        if said is None or not said[0]:
+            possible = {(True, status), (True, f"already_{status}")}
+        else:
+            possible = {(True, status)} if len(played.statuses) > 1 else possible
+
+
+def _phone(played: Played, told: Counter[Told], found: Judgement) -> None:
+    """At most twice, where its own delivery had no fault; once without any."""
+    event = played.case.flow.event
+    by_call = Counter({each: count for each, count in told.items() if each.event == event})
+    for call in played.statuses:
+        times = sum(count for each, count in by_call.items() if each.call == call)
+        found.duplicated |= times > 1
+        if not times:
+            found.lost.append(f"a phone was never told of {call}")
+        elif times > _at_most(played):
+            found.wrong.append(f"a phone was told {times} times of {call}")
+    strange = [each for each in told if each.event != event or each.call not in played.statuses]
+    if strange:
+        found.wrong.append(f"a phone was told something untrue: {strange}")
+
+
+def _at_most(played: Played) -> float:
+    case = played.case
+    if case.harm is None or case.point is None:
+        return 1
+    return float("inf") if case.point.tells else 2
+
+
+def _pushes(played: Played, found: Judgement) -> None:
+    case, cast = played.case, played.cast
+    second_is_dead = case.point is not None and case.point.second_token_dies
+    tokens = cast.tokens[:1] if second_is_dead else cast.tokens
+    expected = {(token, case.flow.push, call) for token in tokens for call in played.statuses}
+    for push in expected:
+        times = played.pushes[push]
+        found.duplicated |= times > 1
+        if not times:
+            found.lost.append(f"{push} was never pushed")
+        elif times > 1 and case.harm is None:
+            found.wrong.append(f"{push} was pushed {times} times")
+    if strange := set(played.pushes) - expected:
+        found.wrong.append(f"a phone was pushed something untrue: {strange}")

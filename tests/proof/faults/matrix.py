@@ -1,0 +1,117 @@
+"""The matrix: every remote call of a signal's path, harmed in every way, on real processes."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+from infra.local.flows import Flow
+from infra.local.stack import Options, Stack
+from tests.proof.faults.case import Case, killed, networked
+from tests.proof.faults.judge import judge
+from tests.proof.faults.play import PATIENCE_SECONDS, Play, Played, playing
+from tests.proof.table import Row
+
+PART = "faults"
+_AT_ONCE = 10  # cases: more would make phones wait for the processor
+
+
+def options(logs: Path) -> Options:
+    """A stack on which time passes quickly: it is swept every two seconds."""
+    return Options(
+        port=0,
+        backoff=(timedelta(milliseconds=100), timedelta(seconds=1)),
+        sweep_every=timedelta(seconds=2),
+        settings={
+            "SWEEP_EVERY_SECONDS": "60",  # one look a call
+            "SWEEP_AFTER_SECONDS": "3",
+            "DIRECT_POST_TIMEOUT_MS": "1000",  # on a busy machine, a post takes its time
+        },
+        logs=logs,
+    )
+
+
+async def run_networked(
+    stack: Stack, cases: Iterable[Case], patience: float = PATIENCE_SECONDS
+) -> list[Played]:
+    """Plays cases in which no process dies, many at a time."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def play(parts: AsyncExitStack, case: Case) -> Play:
+        async with turns:
+            made = await parts.enter_async_context(playing(stack, case, patience))
+            await made.act()
+            return made
+
+    async with AsyncExitStack() as parts:
+        plays = await asyncio.gather(*(play(parts, case) for case in cases))
+        return await _results(stack, plays)
+
+
+async def run_killed(
+    stack: Stack,
+    function: str,
+    groups: Iterable[Sequence[Case]],
+    patience: float = PATIENCE_SECONDS,
+) -> list[Played]:
+    """Plays each group up to where its cases are harmed, and kills the function there."""
+    async with AsyncExitStack() as parts:
+        plays: list[Play] = []
+        acts: list[asyncio.Task[None]] = []
+        for group in groups:
+            made = await asyncio.gather(
+                *(parts.enter_async_context(playing(stack, case, patience)) for case in group)
+            )
+            acts += [asyncio.create_task(play.act()) for play in made]
+            plays += made
+            await _kill(stack, function, made)
+        await asyncio.gather(*acts)
+        return await _results(stack, plays)
+
+
+async def _kill(stack: Stack, function: str, plays: Sequence[Play]) -> None:
+    """Returns once the senders have had their answers from the function's next instance."""
+    for play in plays:
+        await play.reached()
+    process = stack.processes[function]
+    await process.crash()
+    for play in plays:
+        play.kill()
+    await process.start()
+    for play in plays:
+        play.revive()
+    await asyncio.gather(*(play.acted.wait() for play in plays))
+
+
+async def _results(stack: Stack, plays: Sequence[Play]) -> list[Played]:
+    assert stack.queue is not None
+    await stack.queue.idle()
+    return [await play.result() for play in plays]
+
+
+async def run(stack: Stack, flows: Sequence[Flow]) -> list[Row]:
+    """The whole matrix for these flows."""
+    played = await run_networked(stack, [case for flow in flows for case in networked(flow)])
+    for function in stack.processes:
+        groups = [killed(function, flow) for flow in flows]
+        played += await run_killed(stack, function, map(_joined, zip(*groups, strict=True)))
+    return rows_of(played)
+
+
+def _joined(groups: Iterable[Sequence[Case]]) -> list[Case]:
+    return [case for group in groups for case in group]
+
+
+def rows_of(played: Iterable[Played]) -> list[Row]:
+    """One row for each kind of fault."""
+    rows: dict[str, Row] = {}
+    for each in played:
+        row = rows.setdefault(each.case.fault, Row(PART, each.case.fault))
+        found = judge(each)
+        row.tried += 1
+        row.lost += bool(found.lost)
+        row.duplicated += found.duplicated
+        row.wrong += bool(found.wrong)
+        row.findings += [f"{each.case}: {text}" for text in (*found.lost, *found.wrong)]
+    return list(rows.values())

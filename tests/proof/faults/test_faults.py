@@ -1,0 +1,68 @@
+"""A quick slice of the matrix, how events end that never get through, and the broken variants."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.flows import CANCEL, REJECT, Flow
+from infra.local.stack import Stack, running
+from tests.proof.faults import ends, variants
+from tests.proof.faults.case import killed, networked
+from tests.proof.faults.matrix import options, rows_of, run_killed, run_networked
+from tests.proof.faults.variants import VARIANTS, Variant
+from tests.proof.table import Row
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running(options(tmp_path_factory.mktemp("logs"))) as made:
+        yield made
+
+
+def findings(rows: list[Row]) -> list[str]:
+    return [finding for row in rows for finding in row.findings]
+
+
+@pytest.mark.timeout(300)
+async def test_whatever_remote_call_fails_nothing_is_lost_and_nobody_told_wrong(
+    stack: Stack,
+) -> None:
+    # Every case of the matrix, half of them for a cancel and the other half for a reject.
+    pairs = zip(networked(CANCEL), networked(REJECT), strict=True)
+    cases = [pair[number % 2] for number, pair in enumerate(pairs)]
+    rows = rows_of(await run_networked(stack, cases))
+    assert findings(rows) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "flow"),
+    [("gateway", CANCEL), ("deliver", REJECT), ("push", CANCEL), ("sweep", REJECT)],
+    ids=lambda value: str(getattr(value, "signal", value)),
+)
+async def test_whenever_a_function_is_killed_nothing_is_lost_and_nobody_told_wrong(
+    stack: Stack, function: str, flow: Flow
+) -> None:
+    rows = rows_of(await run_killed(stack, function, killed(function, flow)))
+    assert findings(rows) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+async def test_the_proof_sees_what_is_broken_on_purpose(
+    stack: Stack, variant: Variant, tmp_path: Path
+) -> None:
+    assert (await variants.run(stack, variant, tmp_path)).findings == []
+
+
+async def test_what_never_gets_through_expires_or_is_a_dead_letter_and_is_recorded(
+    stack: Stack,
+) -> None:
+    assert findings(await ends.run(stack)) == []
+
+
+def test_no_function_ever_met_what_it_did_not_expect(stack: Stack) -> None:
+    # The last of this module: the logs are those of all before.
+    for name in stack.functions:
+        log = (stack.logs / f"{name}.log").read_text()
+        assert "Traceback" not in log
+        assert '"exception"' not in log

@@ -1,0 +1,147 @@
+"""The system with one safeguard taken out each: the proof must see that something is missing."""
+
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local.flows import CANCEL
+from infra.local.functions import ROOT
+from infra.local.stack import Stack
+from tests.proof.faults.case import Case, Harm
+from tests.proof.faults.matrix import rows_of, run_killed, run_networked
+from tests.proof.faults.points import GATEWAY, PUSH, Point
+from tests.proof.races import run_rounds
+from tests.proof.table import Row
+
+PART = "broken on purpose"
+_PATIENCE_SECONDS = 12.0  # what is lost never comes
+_ROUNDS, _AT_ONCE = 60, 6
+_LOAD, _COMMIT, _LOOK_UP, _POST, _PUBLISH = GATEWAY
+_SEND = PUSH[1]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """`functions` with `old` replaced by `new` in one `file`, in which `run` must find fault."""
+
+    name: str
+    functions: tuple[str, ...]
+    file: str
+    old: str
+    new: str
+    run: Callable[[Stack], Awaitable[list[Row]]]
+
+
+def _case(point: Point, harm: Harm) -> Callable[[Stack], Awaitable[list[Row]]]:
+    case = Case(CANCEL, point, harm)
+
+    async def run(stack: Stack) -> list[Row]:
+        if harm.kills:
+            return rows_of(await run_killed(stack, point.function, [[case]], _PATIENCE_SECONDS))
+        return rows_of(await run_networked(stack, [case], _PATIENCE_SECONDS))
+
+    return run
+
+
+async def _rounds(stack: Stack) -> list[Row]:
+    return [await run_rounds(stack, _ROUNDS, _AT_ONCE)]
+
+
+VARIANTS = (
+    Variant(
+        "no outbox",
+        ("gateway",),
+        "functions/services/firestore.py",
+        """        batch.set(
+            self._documents.at("outbox", event.call_id),
+            {
+                "event": to_fields(event),
+                "createdAt": event.decided_at,
+                "expiresAt": event.expires,
+            },
+        )
+""",
+        "",
+        _case(_PUBLISH, Harm.KILLED_BEFORE),
+    ),
+    Variant(
+        "post before commit",
+        ("gateway",),
+        "functions/signaling.py",
+        """            try:
+                connections = await self._commit(stored, signal, event)
+""",
+        """            await notify(self._sockets, await self._look_up(event), event)
+            try:
+                connections = await self._commit(stored, signal, event)
+""",
+        _case(_COMMIT, Harm.FAILS),
+    ),
+    Variant(
+        "no precondition",
+        ("gateway",),
+        "functions/services/firestore.py",
+        "            self._client.write_option(last_update_time=stored.version),\n",
+        "",
+        _rounds,
+    ),
+    Variant(
+        "no signalId",
+        ("gateway",),
+        "functions/signaling.py",
+        "if stored and stored.call.signal_id == received.signal_id:",
+        "if False:",
+        _case(_COMMIT, Harm.REPLY_LOST),
+    ),
+    Variant(
+        "acknowledge before sending",
+        ("push",),
+        "functions/delivery.py",
+        "        return Response(status_code=await _attempt(handle, event, "
+        "envelope.message.message_id))\n",
+        "        asyncio.create_task(_attempt(handle, event, envelope.message.message_id))\n"
+        "        return Response(status_code=ACKNOWLEDGED)\n",
+        _case(_SEND, Harm.KILLED_BEFORE),
+    ),
+)
+
+
+async def run(stack: Stack, variant: Variant, folder: Path) -> Row:
+    """`wrong` unless the proof found fault with the variant. The stack is whole again after it."""
+    row = Row(PART, variant.name, tried=1)
+    source = _source(variant, folder)
+    try:
+        await _replace(stack, variant, source)
+        found = await variant.run(stack)
+    finally:
+        await _replace(stack, variant, ROOT)
+    if all(each.holds for each in found):
+        row.wrong = 1
+        row.findings.append("the proof did not see it")
+    return row
+
+
+def _source(variant: Variant, folder: Path) -> Path:
+    """A copy of what is deployed, with the variant's change."""
+    copy = folder / variant.name.replace(" ", "-")
+    shutil.copytree(ROOT / "functions", copy / "functions")
+    shutil.copy(ROOT / "main.py", copy)
+    path = copy / variant.file
+    text = path.read_text()
+    assert text.count(variant.old) == 1, f"{variant.name}: {variant.file} is not what it was"
+    path.write_text(_with_imports(text.replace(variant.old, variant.new)))
+    return copy
+
+
+def _with_imports(text: str) -> str:
+    return (
+        text
+        if "import asyncio\n" in text
+        else text.replace('"""\n\n', '"""\n\nimport asyncio\n', 1)
+    )
+
+
+async def _replace(stack: Stack, variant: Variant, source: Path) -> None:
+    for name in variant.functions:
+        await stack.processes[name].replace(stack.values, source)
