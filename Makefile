@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo run bench smoke test check unit format clean help
+.PHONY: demo run bench smoke proof test check unit format clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -18,8 +18,11 @@ bench: $(READY) ## measure how long a cancel takes on this machine
 smoke: $(READY) ## run the smoke test of a deployment on the local stack
 	@$(BIN)/python -m infra.local smoke
 
+proof: $(READY) ## break everything in every way and print what came of it; half an hour
+	@$(BIN)/python -m tests.proof
+
 test: check ## all checks and all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto
 
 check: $(READY) ## lint, format and types
 	@$(BIN)/ruff check

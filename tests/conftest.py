@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from google.cloud.firestore import AsyncClient
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from functions.services.firestore import Store
 from infra.local import google
@@ -32,6 +34,25 @@ def pytest_configure() -> None:
     reasons = "; ".join(f"{what}: {reason}" for what, reason in missing.items() if reason)
     if reasons:
         raise pytest.UsageError(f"nothing may be skipped, but {reasons}")
+
+
+class _ByService(LoadScopeScheduling):  # type: ignore[misc]
+    """Of tests that several processes share, those that use the same slow service share one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if "[google" in nodeid:
+            return "Google's emulators"
+        if "[signed" in nodeid or "/hostile/" in path:
+            return "the signed stack"
+        if "/e2e/" in path or "/races/" in path:
+            return "the stack"
+        return "Terraform" if "/test_cloud" in path else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByService:
+    return _ByService(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -36,12 +36,20 @@ class Phone(ABC):
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
-                    at, name, data = await self._events.get()
+                    at, name, data = await self.next_event()
                     if name == event:
                         return {**data, "at": at}
                     others.append(name or json.dumps(data))
         except TimeoutError as error:
             raise TimeoutError(f"what came: {', '.join(others) or 'nothing'}") from error
+
+    async def next_event(self) -> tuple[float, str, dict[str, Any]]:
+        """Waits for an event: when it came (perf_counter, s), its name, its data."""
+        return await self._events.get()
+
+    def take_events(self) -> list[tuple[float, str, dict[str, Any]]]:
+        """Those that have come and that nobody has waited for yet, as `next_event` gives them."""
+        return [self._events.get_nowait() for _ in range(self.untold())]
 
     def untold(self) -> int:
         """How many events have come that nobody has waited for yet."""

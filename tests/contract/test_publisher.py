@@ -25,6 +25,7 @@ from functions import telemetry
 from functions.calls.call import ConnectionId
 from functions.delivery import NotDelivered, receive
 from functions.published import ConnectionOpened, Published, decode
+from functions.services.documents import MessageId
 from functions.services.pubsub import Publisher, PublishFailed
 from infra.local.http import serving
 from tests.support.makers import event, now
@@ -98,9 +99,11 @@ class Handler:
     attempts: int = 0
     delivered: asyncio.Queue[Published] = field(default_factory=asyncio.Queue)
     traces: list[str | None] = field(default_factory=list)
+    messages: set[MessageId] = field(default_factory=set)
 
-    async def __call__(self, made: Published) -> None:
+    async def __call__(self, made: Published, message: MessageId) -> None:
         self.attempts += 1
+        self.messages.add(message)
         self.traces.append(telemetry.traceparent())
         if self.attempts <= self.failures:
             raise NotDelivered("not this time")
@@ -129,4 +132,5 @@ async def test_an_event_is_delivered_until_it_is_acknowledged(topic: Topic, fail
             assert await handler.delivered.get() == made
         assert handler.attempts == failures + 1
         assert set(handler.traces) == {TRACEPARENT}
+        assert len(handler.messages) == 1  # the same however often it comes: a claim goes by it
         await topic.subscriber.delete_subscription(subscription=subscription)

@@ -1,7 +1,8 @@
 """What a proof found: a row for each fault, printed as a table."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
@@ -35,20 +36,26 @@ class Row:
         return (self.fault, *(f"{number:,}" for number in numbers))
 
 
-def show(rows: Iterable[Row], console: Console) -> None:
+def show(rows: Sequence[Row], console: Console) -> None:
     """Prints the table, and under it every finding."""
-    table = Table(*COLUMNS[:1], title_justify="left")
-    for name in COLUMNS[1:]:
-        table.add_column(name, justify="right")
-    part = None
-    rows = list(rows)
-    for row in rows:
-        if row.part != part:
-            part = row.part
-            table.add_section()
-            table.add_row(f"[bold]{part}[/bold]")
-        table.add_row(*row.figures(), style=None if row.holds else "red")
+    table = Table()
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name == "fault" else "right")
+    for part, of_part in groupby(rows, lambda row: row.part):
+        table.add_section()
+        table.add_row(f"[bold]{part}[/bold]")
+        for row in of_part:
+            table.add_row(*row.figures(), style=None if row.holds else "red")
     console.print(table)
     for row in rows:
         for finding in row.findings:
             console.print(f"[red]{row.part}, {row.fault}:[/red] {finding}", highlight=False)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table as it stands in docs/reliability.md."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---|--:|--:|--:|--:|"]
+    for part, of_part in groupby(rows, lambda row: row.part):
+        lines.append(f"| **{part}** | | | | |")
+        lines += [f"| {' | '.join(row.figures())} |" for row in of_part]
+    return "\n".join(lines)

@@ -18,7 +18,7 @@ BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
 
 @pytest.fixture(scope="session")
 async def embedded_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running(_options(tmp_path_factory)) as stack:
+    async with running(options(tmp_path_factory)) as stack:
         yield stack
 
 
@@ -26,13 +26,13 @@ async def embedded_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
 async def google_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     if reason := google.unavailable():
         pytest.skip(f"Google's emulators can't run: {reason}")
-    async with running(_options(tmp_path_factory, google=True)) as stack:
+    async with running(options(tmp_path_factory, google=True)) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
 async def signed_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running(_options(tmp_path_factory, signed=True)) as stack:
+    async with running(options(tmp_path_factory, signed=True)) as stack:
         yield stack
 
 
@@ -73,7 +73,7 @@ class Ids:
         self.token = f"fcm-token-{unique}"
 
 
-def _options(
+def options(
     paths: pytest.TempPathFactory, *, google: bool = False, signed: bool = False
 ) -> Options:
     logs: Path = paths.mktemp("logs")

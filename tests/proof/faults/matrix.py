@@ -14,6 +14,8 @@ from tests.proof.faults.play import PATIENCE_SECONDS, Play, Played, playing
 from tests.proof.table import Row
 
 PART = "faults"
+BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))  # of a failed delivery
+ONE_LOOK = {"SWEEP_EVERY_SECONDS": "60"}  # a call of the sweep
 _AT_ONCE = 10  # cases: more would make phones wait for the processor
 
 
@@ -21,10 +23,10 @@ def options(logs: Path) -> Options:
     """A stack on which time passes quickly: it is swept every two seconds."""
     return Options(
         port=0,
-        backoff=(timedelta(milliseconds=100), timedelta(seconds=1)),
+        backoff=BACKOFF,
         sweep_every=timedelta(seconds=2),
         settings={
-            "SWEEP_EVERY_SECONDS": "60",  # one look a call
+            **ONE_LOOK,
             "SWEEP_AFTER_SECONDS": "3",
             "DIRECT_POST_TIMEOUT_MS": "1000",  # on a busy machine, a post takes its time
         },

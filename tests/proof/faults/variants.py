@@ -11,7 +11,7 @@ from infra.local.stack import Stack
 from tests.proof.faults.case import Case, Harm
 from tests.proof.faults.matrix import rows_of, run_killed, run_networked
 from tests.proof.faults.points import GATEWAY, PUSH, Point
-from tests.proof.races import run_rounds
+from tests.proof.races.rounds import run_rounds
 from tests.proof.table import Row
 
 PART = "broken on purpose"

@@ -15,11 +15,11 @@ from infra.local.calls import Calls, client_at
 from infra.local.phone import Phone, phone, socketio_phone
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
-from tests.proof.bad_input_case import Case, Cases, World, random_of
-from tests.proof.bad_input_client import HttpClient
-from tests.proof.bad_input_envelopes import envelopes
-from tests.proof.bad_input_frames import json_cases, socketio_cases
-from tests.proof.bad_input_requests import (
+from tests.proof.bad_input.case import Case, Cases, World, random_of
+from tests.proof.bad_input.client import HttpClient
+from tests.proof.bad_input.envelopes import envelopes
+from tests.proof.bad_input.frames import json_cases, socketio_cases
+from tests.proof.bad_input.requests import (
     cut_requests,
     handshakes,
     http_to,
@@ -27,8 +27,8 @@ from tests.proof.bad_input_requests import (
     request_times,
     traceparents_to,
 )
-from tests.proof.bad_input_sockets import OpenSocket, open_sockets, socket_handshakes, turn_away
-from tests.proof.bad_input_traces import Logs, changes_since, settled
+from tests.proof.bad_input.sockets import OpenSocket, open_sockets, socket_handshakes, turn_away
+from tests.proof.bad_input.traces import Logs, changes_since, settled
 from tests.proof.table import Row
 
 _PART = "bad input"

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
-from tests.proof.bad_input_case import (
+from tests.proof.bad_input.case import (
     Answer,
     Case,
     Header,
@@ -26,15 +26,15 @@ from tests.proof.bad_input_case import (
     refused,
     request,
 )
-from tests.proof.bad_input_damage import odd_text
-from tests.proof.bad_input_frames import (
+from tests.proof.bad_input.damage import odd_text
+from tests.proof.bad_input.frames import (
     SIGNALS,
     Sender,
     json_frames,
     socketio_frames,
     wrong_with_frame,
 )
-from tests.proof.bad_input_tokens import bad_token
+from tests.proof.bad_input.tokens import bad_token
 
 _PATIENCE_SECONDS = 20.0
 _LONGEST = 30_000  # bytes; API Gateway takes 32 KB in one frame

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from tests.proof.bad_input_case import Case, World, acknowledged, request
-from tests.proof.bad_input_damage import altered, damaged, odd_text, odd_value, text_of
+from tests.proof.bad_input.case import Case, World, acknowledged, request
+from tests.proof.bad_input.damage import altered, damaged, odd_text, odd_value, text_of
 
 _MOMENTS: tuple[object, ...] = (
     *(0, -1, 1, 2**31, 2**63 - 1, 2**63, 2**64, 10**400, 253_402_300_799_999, 253_402_300_800_000),

@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from infra.local.tokens import unsigned_token
-from tests.proof.bad_input_case import World
-from tests.proof.bad_input_damage import altered, damaged, odd_text, odd_value, text_of
+from tests.proof.bad_input.case import World
+from tests.proof.bad_input.damage import altered, damaged, odd_text, odd_value, text_of
 
 _KEPT = (
     *("", " ", ".", "..", "...", "a.b", "a.b.c.d", "null", "undefined", "Bearer", "é.é.é"),

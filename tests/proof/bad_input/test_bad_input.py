@@ -1,23 +1,24 @@
 """Whatever anybody sends to the functions is answered with a reason, and does nothing."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from random import Random
 
 import pytest
 
-from infra.local.stack import Stack
-from tests.proof.bad_input import run
-from tests.proof.bad_input_case import Cases, World, random_of, traces_of
-from tests.proof.bad_input_envelopes import envelopes
-from tests.proof.bad_input_frames import (
+from infra.local.stack import Stack, running
+from tests.proof.bad_input.case import Cases, World, random_of, traces_of
+from tests.proof.bad_input.envelopes import envelopes
+from tests.proof.bad_input.frames import (
     Sender,
     json_frames,
     socketio_frames,
     wrong_with_frame,
 )
-from tests.proof.bad_input_requests import handshakes, mapped
+from tests.proof.bad_input.requests import handshakes, mapped
+from tests.proof.bad_input.run import run
+from tests.support.stacks import options
 
 WORLD = World(
     project="project",
@@ -31,6 +32,13 @@ WORLD = World(
     marker="MARKER",
     now=1_700_000_000_000,
 )
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """One of its own, as nothing else may happen on it meanwhile."""
+    async with running(options(tmp_path_factory)) as made:
+        yield made
 
 
 @pytest.mark.timeout(900)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-from tests.proof.bad_input_case import Answer
+from tests.proof.bad_input.case import Answer
 
 _PATIENCE_SECONDS = 30.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

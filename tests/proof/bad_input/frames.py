@@ -13,8 +13,8 @@ from enum import Enum
 from random import Random
 from typing import Any
 
-from tests.proof.bad_input_case import Answer, Case, Header, World, request
-from tests.proof.bad_input_damage import altered, damaged, odd_text, odd_value, text_of
+from tests.proof.bad_input.case import Answer, Case, Header, World, request
+from tests.proof.bad_input.damage import altered, damaged, odd_text, odd_value, text_of
 from tests.support.frames import SENSELESS
 
 RECONNECT = b'{"message":"reconnect"}'

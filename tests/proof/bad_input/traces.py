@@ -10,7 +10,7 @@ from typing import Any
 from google.cloud.firestore import AsyncClient
 
 from functions.settings import FUNCTIONS
-from tests.proof.bad_input_case import traces_of
+from tests.proof.bad_input.case import traces_of
 
 Documents = dict[str, tuple[object, dict[str, Any]]]
 

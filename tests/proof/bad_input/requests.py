@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from infra.local.tokens import unsigned_token
-from tests.proof.bad_input_case import (
+from tests.proof.bad_input.case import (
     Answer,
     Case,
     Header,
@@ -17,9 +17,9 @@ from tests.proof.bad_input_case import (
     refused_without_body,
     request,
 )
-from tests.proof.bad_input_damage import damaged, odd_text, odd_value
-from tests.proof.bad_input_frames import Sender, mapped_headers, wrong_with_frame
-from tests.proof.bad_input_tokens import bad_token
+from tests.proof.bad_input.damage import damaged, odd_text, odd_value
+from tests.proof.bad_input.frames import Sender, mapped_headers, wrong_with_frame
+from tests.proof.bad_input.tokens import bad_token
 
 _HUGE = "h" * 9_000  # of a header: with the others within the HTTP server's 64 KB
 _UNKNOWN_METHODS = ("TRACE", "BREW", "PROPFIND")

@@ -1,0 +1,125 @@
+"""Runs the whole proof and prints its table: `python -m tests.proof`, or `make proof`."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from infra.local import google
+from infra.local.flows import CANCEL, REJECT
+from infra.local.functions import NotStarted
+from infra.local.signals import run
+from infra.local.stack import Options, Stack, running
+from tests.proof import table
+from tests.proof.bad_input.run import run as bad_input
+from tests.proof.faults import ends, matrix, variants
+from tests.proof.hostile.run import run as hostile
+from tests.proof.races.machine import run_model
+from tests.proof.races.rounds import run_rounds
+from tests.proof.table import Row
+
+_BAD_INPUTS = 100_000
+_ROUNDS, _AT_ONCE = 5_000, 8
+_EXAMPLES, _STEPS = 100, 30
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
+    seed = int(time.time())
+    parser.add_argument("--seed", type=int, default=seed, help="of bad input; else the time")
+    parser.add_argument("--markdown", action="store_true", help="print the table for the docs")
+    arguments = parser.parse_args()
+    return run(_prove(arguments.seed, markdown=arguments.markdown))
+
+
+async def _prove(seed: int, *, markdown: bool) -> int:
+    console = Console(stderr=markdown)
+    proof = _Proof(console)
+    try:
+        await _faults(proof)
+        for on_google in (False, True):
+            await _races(proof, on_google=on_google)
+        async with _stack(Options(port=0, settings=matrix.ONE_LOOK, logs=Path())) as stack:
+            await proof.part(f"bad input, seed {seed}", bad_input(stack, _BAD_INPUTS, seed))
+        await proof.part("hostile input", hostile())
+    except NotStarted as error:
+        console.print(f"[red]{error}[/red]", highlight=False)
+        return 1
+    if markdown:
+        print(table.markdown(proof.rows))
+    else:
+        table.show(proof.rows, console)
+    if not all(row.holds for row in proof.rows):
+        return 1
+    console.print(f"Nothing lost, nothing wrong, in {proof.seconds / 60:.0f} minutes.")
+    return 0
+
+
+class _Proof:
+    """The rows so far, and what is said meanwhile."""
+
+    def __init__(self, console: Console) -> None:
+        self.rows: list[Row] = []
+        self._console = console
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False)
+
+    async def part(self, title: str, work: Awaitable[list[Row]]) -> None:
+        began = time.monotonic()
+        rows = await work
+        self.rows += rows
+        verdict = "holds" if all(row.holds for row in rows) else "[red]does not hold[/red]"
+        seconds = time.monotonic() - began
+        self.say(f"{title}: {verdict} ({seconds:.0f} s)")
+
+
+async def _faults(proof: _Proof) -> None:
+    async with _stack(matrix.options(Path())) as stack:
+        await proof.part("faults", matrix.run(stack, (CANCEL, REJECT)))
+        for variant in variants.VARIANTS:
+            with tempfile.TemporaryDirectory() as folder:
+                work = variants.run(stack, variant, Path(folder))
+                await proof.part(f"broken on purpose: {variant.name}", _alone(work))
+        await proof.part("ends", ends.run(stack))
+
+
+async def _races(proof: _Proof, *, on_google: bool) -> None:
+    where = "Google's Firestore" if on_google else "the embedded Firestore"
+    if on_google and (reason := google.unavailable()):
+        proof.say(f"races, {where}: skipped, as it can't run: {reason}")
+        return
+    options = Options(port=0, google=on_google, backoff=matrix.BACKOFF, logs=Path())
+    async with _stack(options) as stack:
+        rounds = run_rounds(stack, _ROUNDS, _AT_ONCE)
+        await proof.part(f"accept against cancel, {where}", _alone(rounds, where))
+        model = run_model(stack, _EXAMPLES, _STEPS)
+        await proof.part(f"the state machine, {where}", _alone(model, where))
+
+
+async def _alone(work: Awaitable[Row], where: str = "") -> list[Row]:
+    row = await work
+    return [replace(row, fault=f"{row.fault}, {where}") if where else row]
+
+
+@asynccontextmanager
+async def _stack(options: Options) -> AsyncIterator[Stack]:
+    """A stack whose logs go with it. Raises NotStarted."""
+    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
+        async with running(replace(options, logs=Path(folder))) as stack:
+            yield stack
+
+
+if __name__ == "__main__":
+    sys.exit(main())

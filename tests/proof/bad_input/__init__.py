@@ -1,0 +1,1 @@
+"""Bad input: whatever anybody may send, of which nothing may do anything."""

@@ -1,0 +1,100 @@
+"""A handset: a phone of either wire that remembers all it was told."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple, Self
+
+from socketio.exceptions import TimeoutError as NoAnswer
+
+from infra.local.phone import PATIENCE_SECONDS, JsonPhone, Phone, json_phone, socketio_phone
+from infra.local.stack import Stack
+from infra.local.tokens import unsigned_token
+
+JSON, SOCKET_IO = "json", "eio4"  # as the documents of connections name the wires
+# Both ends of a call, in all combinations.
+WIRES = ((JSON, JSON), (SOCKET_IO, JSON), (JSON, SOCKET_IO), (SOCKET_IO, SOCKET_IO))
+
+
+class Told(NamedTuple):
+    """One event as a phone gets it; what is missing of it is empty."""
+
+    event: str
+    call: str
+    reason: str
+
+
+class Handset:
+    """One app of `user` on `wire`, which keeps its memory when its socket is closed."""
+
+    def __init__(self, user: str, wire: str, phone: Phone, socket: AsyncExitStack) -> None:
+        self.user = user
+        self.wire = wire
+        self.is_open = True
+        self._phone = phone
+        self._socket = socket
+        self._told: Counter[Told] = Counter()
+
+    @classmethod
+    async def dial(cls, stack: Stack, user: str, wire: str) -> Self:
+        """Connects; `hang_up` or `die` must follow."""
+        token = unsigned_token(user, stack.project)
+        connect = json_phone if wire == JSON else socketio_phone
+        async with AsyncExitStack() as socket:
+            phone = await socket.enter_async_context(connect(stack.websocket, token))
+            return cls(user, wire, phone, socket.pop_all())
+
+    @classmethod
+    @asynccontextmanager
+    async def dialled(cls, stack: Stack, user: str, wire: str) -> AsyncIterator[Self]:
+        handset = await cls.dial(stack, user, wire)
+        try:
+            yield handset
+        finally:
+            await handset.hang_up()
+
+    def __str__(self) -> str:
+        return f"{self.user}'s {self.wire} phone"
+
+    async def emit(self, event: str, **data: object) -> dict[str, Any]:
+        """The verdict on one frame. Raises TimeoutError when none comes."""
+        try:
+            return await self._phone.emit(event, **data)
+        except (TimeoutError, NoAnswer) as error:
+            raise TimeoutError(f"{self} got no verdict on {event} {data}") from error
+
+    async def hears(self, told: Told) -> None:
+        """Waits until it was told so. Raises TimeoutError."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not self._told[told]:
+                    self._note(await self._phone.next_event())
+        except TimeoutError as error:
+            raise TimeoutError(f"{self} was not told {told}") from error
+
+    async def catch_up(self) -> None:
+        """Returns once all has come that was sent to it before: an answer overtakes no event."""
+        await self.emit("device:unregister", token="nobody's")
+
+    def told(self) -> Counter[Told]:
+        """All that has come so far, and how often."""
+        # Phone.told waits for one event and drops all others, which must not go unseen here.
+        for event in self._phone.take_events():
+            self._note(event)
+        return +self._told
+
+    async def hang_up(self) -> None:
+        """Closes the socket in good order. Twice is no error."""
+        self.is_open = False
+        await self._socket.aclose()
+
+    async def die(self) -> None:
+        """Ends as an app does that is killed; on Socket.IO, whose client can't, it hangs up."""
+        if isinstance(self._phone, JsonPhone):
+            await self._phone.die()
+        await self.hang_up()
+
+    def _note(self, event: tuple[float, str, dict[str, Any]]) -> None:
+        _, name, data = event
+        self._told[Told(name, str(data.get("callId", "")), str(data.get("reason", "")))] += 1

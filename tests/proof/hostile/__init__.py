@@ -1,0 +1,1 @@
+"""Hostile input: what an attacker would try, and must not achieve."""

@@ -1,0 +1,1 @@
+"""Races: everything at once against a model of a dozen lines, and accept against cancel."""

@@ -1,0 +1,181 @@
+"""A few users with their phones and devices on a real stack, and who of them comes and goes."""
+
+import asyncio
+import base64
+import uuid
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import partial
+
+from google.cloud.firestore import AsyncClient, FieldFilter
+
+from functions.calls.call import UserId
+from functions.services.documents import device_id
+from functions.services.firestore import Store
+from functions.wire.frames import FcmToken, Wire
+from infra.local.fcm_errors import FcmError
+from infra.local.stack import Stack
+from tests.proof.handset import JSON, Handset
+from tests.proof.races.documents import until, until_gone
+from tests.proof.races.telling import Audience, Finding
+from tests.support.makers import connect
+
+USERS, TOKENS = range(3), range(4)  # any user may register any of the tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    user: int
+    wire: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    user: int
+    killed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    user: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    user: int
+    token: int
+
+
+Change = Dial | Leave | Register | Unregister
+
+
+@dataclass(eq=False)
+class Population:
+    """Users nobody else knows: `name` begins all their ids and tokens."""
+
+    stack: Stack
+    documents: AsyncClient
+    name: str
+    phones: list[Handset] = field(default_factory=list)  # also those that have left
+
+    def __post_init__(self) -> None:
+        self.users = [f"{self.name}_{letter}" for letter in "ABC"]
+        self._owners: dict[str, str] = {}  # of registered tokens
+        self._dead: set[str] = set()  # tokens
+        self._forgotten: set[str] = set()  # dead tokens, since a message met them
+        self._ghosts: dict[str, tuple[str, str]] = {}  # connections without a socket: user, wire
+
+    async def begin(self) -> None:
+        """Gives each user a phone, and two devices.
+
+        One of them stays for good: its messages tell when `push` is done.
+        """
+        for number, user in enumerate(self.users):
+            phone = await self.dial(user)
+            for token in (f"{user}_DEVICE", self.token(number)):
+                await self._emit(phone, "register", token)
+
+    def audience(self) -> Audience:
+        living = {(token, user) for token, user in self._owners.items() if token not in self._dead}
+        return Audience(frozenset(self.open_phones()), frozenset(living))
+
+    def open_phones(self, user: str | None = None) -> list[Handset]:
+        return [phone for phone in self.phones if phone.is_open and user in (None, phone.user)]
+
+    def free_phone(self, user: str, number: int, busy: Collection[Handset]) -> Handset | None:
+        """The user's phone of that number, counted around, of those that are not busy."""
+        free = [phone for phone in self.open_phones(user) if phone not in busy]
+        return free[number % len(free)] if free else None
+
+    async def dial(self, user: str, wire: str = JSON) -> Handset:
+        phone = await Handset.dial(self.stack, user, wire)
+        self.phones.append(phone)
+        return phone
+
+    async def apply(self, change: Change, busy: Collection[Handset] = ()) -> None:
+        """Lets somebody come or go, but no phone that is busy."""
+        user = self.users[change.user]
+        match change:
+            case Dial(_, wire):
+                await self.dial(user, wire)
+            case Leave(_, killed):
+                if leaving := self.free_phone(user, 0, busy):
+                    await (leaving.die() if killed else leaving.hang_up())
+            case Register(_, token):
+                # An app is given another token when FCM calls its own dead.
+                if self.token(token) not in self._dead:
+                    phone = self.free_phone(user, 0, busy) or await self.dial(user)
+                    await self._emit(phone, "register", self.token(token))
+            case Unregister(_, token):
+                phone = self.free_phone(user, 0, busy) or await self.dial(user)
+                await self._emit(phone, "unregister", self.token(token))
+
+    def kill_token(self, token: int) -> None:
+        """From now on FCM says that nobody has the token any more."""
+        self._dead.add(self.token(token))
+        self.stack.fcm.fail(self.token(token), FcmError.UNREGISTERED)
+
+    async def haunt(self, user: int, wire: str) -> None:
+        """Leaves the document of a connection whose socket ended a minute ago."""
+        id = base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode()
+        await connect(Store(self.documents), id, UserId(self.users[user]), wire=Wire(wire))
+        self._ghosts[id] = (self.users[user], wire)
+
+    def expect_pruning(self, told: str, *, pushed: bool) -> None:
+        """What is dead of the user who is told comes to light by that, and goes."""
+        self._ghosts = {id: ghost for id, ghost in self._ghosts.items() if ghost[0] != told}
+        if pushed:
+            met = {token for token in self._dead if self._owners.get(token) == told}
+            self._forgotten |= met
+            self._owners = {token: user for token, user in self._owners.items() if token not in met}
+
+    async def until_forgotten(self) -> None:
+        """Waits until no dead token is left that a message has met. Raises TimeoutError."""
+        if self._forgotten:
+            await until_gone(self.documents, "devices", map(_device, self._forgotten))
+
+    async def check(self) -> None:
+        """Looks whether Firestore holds the open phones and the registered tokens. Raises Finding.
+
+        A dead token that no message is known to have met may be there, or not: an event that was
+        repeated is pushed again, some time.
+        """
+        for user in self.users:
+            open_wires = [phone.wire for phone in self.open_phones(user)]
+            dead_wires = [wire for owner, wire in self._ghosts.values() if owner == user]
+            wires = Counter(open_wires + dead_wires)
+            found = await until(partial(self._fields, "connections", user, "wire"), wires)
+            if found != wires:
+                raise Finding("wrong", f"{user} has connections {found}, and phones {wires}")
+            tokens = {token for token, owner in self._owners.items() if owner == user}
+            devices = set(await self._fields("devices", user, "token"))
+            if not tokens - self._dead <= devices <= tokens:
+                raise Finding("wrong", f"{user} has devices {devices}, and registered {tokens}")
+
+    async def leave(self) -> None:
+        await asyncio.gather(*(phone.hang_up() for phone in self.open_phones()))
+
+    async def _emit(self, phone: Handset, verb: str, token: str) -> None:
+        platform = {"platform": "android"} if verb == "register" else {}
+        verdict = await phone.emit(f"device:{verb}", token=token, **platform)
+        if verdict != {"ok": True, "outcome": f"{verb}ed"}:
+            raise Finding("wrong", f"{phone} got {verdict} on device:{verb}")
+        if verb == "register":
+            self._owners[token] = phone.user
+        elif self._owners.get(token) == phone.user:
+            del self._owners[token]
+
+    async def _fields(self, collection: str, user: str, field: str) -> Counter[str]:
+        query = self.documents.collection(collection).where(
+            filter=FieldFilter("userId", "==", user)
+        )
+        return Counter([str(snapshot.get(field)) async for snapshot in query.stream()])
+
+    def token(self, number: int) -> str:
+        return f"{self.name}_TOKEN_{number}"
+
+
+def _device(token: str) -> str:
+    return device_id(FcmToken(token))

@@ -1,0 +1,231 @@
+"""Rounds of accept against cancel: two phones answer one call at the same time, one may win."""
+
+import asyncio
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.cloud.firestore import AsyncClient
+
+from infra.local.calls import client_at
+from infra.local.stack import Stack
+from tests.proof.handset import WIRES, Handset, Told
+from tests.proof.inbox import Inbox, Push
+from tests.proof.races.documents import until_gone
+from tests.proof.races.excuses import is_excused
+from tests.proof.table import Row
+
+_HEAT = 10  # rounds that share one write before and one look after, which spares Firestore
+_SIGNAL_SECONDS = 0.02  # from the frame to the verdict, more or less
+_ENOUGH = 20  # findings: more would say the same, and most wait out their patience
+
+_EVENTS = {"cancelled": "call:cancelled", "accepted": "call:accepted"}
+
+_Message = TypeVar("_Message", Told, Push)
+
+
+async def run_rounds(stack: Stack, count: int, at_once: int) -> Row:
+    """Plays `count` rounds, `at_once` of them at a time, each between two phones.
+
+    Plays fewer once `_ENOUGH` is found. The row's `fault` says who won how often.
+    """
+    name = f"RACE_{uuid.uuid4().hex[:8]}"
+    run = _Run(Row("races", "accept against cancel"), stack.logs, iter(range(count)))
+    inbox = Inbox(stack, name)
+    async with asyncio.TaskGroup() as lanes:
+        for lane in range(at_once):
+            lanes.create_task(_lane(stack, f"{name}_{lane}", WIRES[lane % len(WIRES)], run))
+    tally = Counter(win.outcome for win in run.wins)
+    run.row.fault += f" ({tally['accepted']:,} accepted, {tally['cancelled']:,} cancelled)"
+    await _check_pushes(inbox, run)
+    return run.row
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two phones, whose users have a device each as well."""
+
+    caller: Handset
+    receiver: Handset
+
+
+@dataclass(frozen=True, slots=True)
+class _Win:
+    """What came of one round."""
+
+    outcome: str
+    call: str
+    caller: str
+    told: Handset
+
+    @property
+    def event(self) -> Told:
+        return Told(_EVENTS[self.outcome], self.call, self.call)
+
+
+class _WrongEnd(Exception):
+    """A round ended in a way that it may not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """All rounds: those to be played, and what came of those that were."""
+
+    row: Row
+    logs: Path  # of the functions
+    numbers: Iterator[int]
+    wins: list[_Win] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)  # calls of rounds without a proper end
+
+    @property
+    def is_over(self) -> bool:
+        return len(self.row.findings) >= _ENOUGH
+
+    @contextmanager
+    def round(self, call: str) -> Iterator[None]:
+        """Counts a round on `call`, and notes how it failed if it does."""
+        self.row.tried += 1
+        try:
+            yield
+        except TimeoutError as error:
+            self.row.lost += 1
+            self._note(call, error)
+        except _WrongEnd as error:
+            self.row.wrong += 1
+            self._note(call, error)
+
+    def compare(self, expected: Counter[_Message], came: Counter[_Message]) -> None:
+        """Notes what was lost, came more than once, or was told to who should not have it."""
+        for message in expected.keys() - came.keys():
+            self.row.lost += 1
+            self.row.findings.append(f"lost: {message}")
+        for message in came.keys() - expected.keys():
+            if message.call not in self.failed:
+                self.row.wrong += 1
+                self.row.findings.append(f"told to who should not have it: {message}")
+        for message, times in (came - expected).items():
+            if message in expected:
+                self.row.duplicated += times
+                if not is_excused(self.logs, message.call):
+                    self.row.wrong += 1
+                    self.row.findings.append(f"told again without need: {message}")
+
+    def _note(self, call: str, error: Exception) -> None:
+        self.failed.add(call)
+        self.row.findings.append(f"{call}: {error}")
+
+
+async def _lane(stack: Stack, name: str, wires: tuple[str, str], run: _Run) -> None:
+    """Plays rounds with one pair of phones, one after the other, as long as there are any."""
+    documents = client_at(stack.firestore, stack.project)
+    expected: dict[Handset, Counter[Told]] = defaultdict(Counter)
+    async with _pair(stack, name, wires) as pair:
+        while not run.is_over and (heat := list(islice(run.numbers, _HEAT))):
+            await _ring(documents, pair, [f"{name}_{number}" for number in heat])
+            wins: list[_Win] = []
+            for number in heat:
+                if run.is_over:
+                    break
+                with run.round(call := f"{name}_{number}"):
+                    wins.append(await _round(pair, call, number))
+            await _check_documents(documents, wins, run.row)
+            for win in wins:
+                expected[win.told][win.event] += 1
+            run.wins.extend(wins)
+        for phone in (pair.caller, pair.receiver):
+            await phone.catch_up()
+            run.compare(expected[phone], phone.told())
+
+
+@asynccontextmanager
+async def _pair(stack: Stack, name: str, wires: tuple[str, str]) -> AsyncIterator[_Pair]:
+    async with (
+        Handset.dialled(stack, f"{name}_CALLER", wires[0]) as caller,
+        Handset.dialled(stack, f"{name}_RECEIVER", wires[1]) as receiver,
+    ):
+        for phone in (caller, receiver):
+            await phone.emit("device:register", token=_token(phone), platform="android")
+        yield _Pair(caller, receiver)
+
+
+async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> None:
+    parties = {"callerId": pair.caller.user, "receiverId": pair.receiver.user}
+    batch = documents.batch()
+    for call in calls:
+        batch.set(documents.collection("calls").document(call), {**parties, "status": "ringing"})
+    await batch.commit()
+
+
+async def _round(pair: _Pair, call: str, number: int) -> _Win:
+    """Plays one round until the other side was told. Raises _WrongEnd, and TimeoutError."""
+    frames = [(pair.caller, "call:cancel"), (pair.receiver, "call:accept")]
+    if number % 2:
+        frames.reverse()
+    # Of two frames sent in one go, each is decided before the other is written. With a head start
+    # of up to the time that a signal takes, the first is elsewhere on its way each time.
+    head_start = number // 2 % 10 / 10 * _SIGNAL_SECONDS
+
+    async def send(phone: Handset, signal: str, after: float) -> dict[str, Any]:
+        await asyncio.sleep(after)
+        return await phone.emit(signal, callId=call, reason=call)
+
+    verdicts = await asyncio.gather(send(*frames[0], 0), send(*frames[1], head_start))
+    signals = [signal for _, signal in frames]
+    outcome = _winner(call, dict(zip(signals, verdicts, strict=True)))
+    told = pair.receiver if outcome == "cancelled" else pair.caller
+    win = _Win(outcome, call, pair.caller.user, told)
+    await told.hears(win.event)
+    return win
+
+
+def _winner(call: str, verdicts: Mapping[str, dict[str, Any]]) -> str:
+    """The outcome that both verdicts agree on. Raises _WrongEnd when there is none."""
+    for signal, other, outcome in (
+        ("call:cancel", "call:accept", "cancelled"),
+        ("call:accept", "call:cancel", "accepted"),
+    ):
+        won = {"ok": True, "outcome": outcome, "callId": call}
+        lost = {"ok": False, "outcome": f"already_{outcome}", "callId": call}
+        if (verdicts[signal], verdicts[other]) == (won, lost):
+            return outcome
+    raise _WrongEnd(f"the verdicts were {verdicts}")
+
+
+async def _check_documents(documents: AsyncClient, wins: Sequence[_Win], row: Row) -> None:
+    """Waits until all is delivered; then each call must be the winner's."""
+    try:
+        await until_gone(documents, "outbox", [win.call for win in wins])
+    except TimeoutError as error:
+        row.lost += 1
+        row.findings.append(str(error))
+    calls = documents.collection("calls")
+    stored = documents.get_all([calls.document(win.call) for win in wins])
+    status = {call.id: call.get("status") async for call in stored}
+    for win in wins:
+        if status[win.call] != win.outcome:
+            row.wrong += 1
+            row.findings.append(f"{win.call} was {win.outcome}, and is {status[win.call]}")
+
+
+async def _check_pushes(inbox: Inbox, run: _Run) -> None:
+    """One message to the receiver's device for each cancel, and no other to anybody's."""
+    expected = Counter(
+        Push.of(
+            _token(win.told),
+            {"type": "call_cancelled", "callId": win.call, "callerId": win.caller},
+        )
+        for win in run.wins
+        if win.outcome == "cancelled"
+    )
+    with suppress(TimeoutError):  # the comparison says what is missing
+        await inbox.until(lambda pushes: pushes >= expected)
+    run.compare(expected, inbox.pushes())
+
+
+def _token(phone: Handset) -> str:
+    return f"{phone.user}_DEVICE"

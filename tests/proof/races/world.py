@@ -1,0 +1,220 @@
+"""Calls between a few users on a real stack, held against the model signal by signal."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from google.cloud.firestore import AsyncClient
+
+from infra.local.calls import Calls
+from infra.local.stack import Stack
+from tests.proof.handset import Handset
+from tests.proof.inbox import Inbox
+from tests.proof.races.documents import until_gone
+from tests.proof.races.model import RULES, Call, Signal, explain
+from tests.proof.races.population import Change, Population, Register
+from tests.proof.races.telling import (
+    Audience,
+    Finding,
+    Telling,
+    check_pushes,
+    check_told,
+    missing_pushes,
+)
+
+# What the app's backend makes of a call that nobody answered, and of one that is over.
+_BACKEND = {"ringing": "missed", "accepted": "ended"}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A signal to be sent; `by` None stands for the user who may."""
+
+    signal: str
+    by: int | None
+    phone: int  # of those that the user has
+
+
+class World:
+    """What signals tell may arrive while the next are sent; before somebody comes or goes, all of
+    it must have. Every method raises Finding, or TimeoutError where something did not come."""
+
+    def __init__(self, stack: Stack, documents: AsyncClient, name: str) -> None:
+        self.name = name
+        self.tellings: list[Telling] = []
+        self.sent = 0  # signals
+        self.steps: list[str] = []  # what happened, for who has to understand a finding
+        self._logs = stack.logs
+        self._documents = documents
+        self._people = Population(stack, documents, name)
+        self._inbox = Inbox(stack, name)
+        self._backend = Calls(stack.firestore, stack.project)
+        self._calls: dict[str, Call] = {}
+        self._settled = 0  # tellings
+
+    async def begin(self) -> None:
+        await self._people.begin()
+
+    async def ring(self, caller: int, receiver: int) -> str:
+        """Makes a new call ring; gives its id."""
+        call = f"{self.name}_CALL_{len(self._calls)}"
+        await self._ring(call, self._people.users[caller], self._people.users[receiver])
+        return call
+
+    async def ring_again(self, call: str) -> None:
+        """Makes a call ring that has ended."""
+        was = self._calls[call]
+        if was.status != "ringing":
+            await self._ring(call, was.caller, was.receiver)
+
+    async def pass_by(self, call: str) -> None:
+        """Has the app's backend end a call in its own way."""
+        status = _BACKEND.get(self._calls[call].status)
+        if status is not None:
+            await self._documents.collection("calls").document(call).update({"status": status})
+            self._calls[call] = replace(self._calls[call], status=status)
+            self.steps.append(f"{call} is {status}")
+
+    async def send(
+        self, call: str, frames: Sequence[Frame], meanwhile: Change | None = None
+    ) -> None:
+        """Sends signals at once, each by another phone, and has something change meanwhile."""
+        if meanwhile is not None:
+            await self.settle()
+        phones: list[Handset] = []
+        signals: list[Signal] = []
+        for frame in frames:
+            sender = self._sender(call, frame)
+            phones.append(await self._phone(sender, frame.phone, phones))
+            self.sent += 1
+            signals.append(Signal(frame.signal, call, sender, f"reason {self.sent}"))
+        before = self._people.audience()
+        answers = [
+            phone.emit(signal.name, callId=call, reason=signal.reason)
+            for phone, signal in zip(phones, signals, strict=True)
+        ]
+        verdicts, _ = await asyncio.gather(
+            asyncio.gather(*answers), self._change(meanwhile, busy=phones)
+        )
+        self._judge(signals, verdicts, before)
+
+    async def change(self, change: Change) -> None:
+        await self.settle()
+        await self._change(change)
+
+    async def kill_token(self, token: int) -> None:
+        await self.settle()
+        self._people.kill_token(token)
+        self.steps.append(f"token {token} dies")
+
+    async def haunt(self, user: int, wire: str) -> None:
+        await self.settle()
+        await self._people.haunt(user, wire)
+        self.steps.append(f"user {user} has a dead {wire} connection")
+
+    async def settle(self) -> None:
+        """Waits until all who must be told are, and looks whether nobody else was."""
+        tellings = self.tellings[self._settled :]
+        if tellings:
+            await until_gone(self._documents, "outbox", {told.signal.call for told in tellings})
+            for telling in tellings:
+                for phone in telling.phones:
+                    await phone.hears(telling.told)
+            await self._until_pushed()
+            await self._people.until_forgotten()
+            self._settled = len(self.tellings)
+            self.steps.append("all are told")
+        self._check_nobody_else_was_told()
+
+    async def end(self) -> None:
+        """Settles, and looks whether Firestore holds what it should."""
+        await self.settle()
+        for phone in self._people.open_phones():
+            await phone.catch_up()
+        self._check_nobody_else_was_told()
+        for id, call in self._calls.items():
+            stored = (await self._documents.collection("calls").document(id).get()).to_dict() or {}
+            fields = [stored.get(name) for name in ("status", "endedBy", "reason")]
+            if fields != [call.status, call.ended_by, call.reason]:
+                raise Finding("wrong", f"{id} is stored as {fields}, and should be {call}")
+        await self._people.check()
+
+    async def leave(self) -> None:
+        await self._people.leave()
+
+    async def _ring(self, call: str, caller: str, receiver: str) -> None:
+        await self.settle()
+        await self._backend.ring(call, caller, receiver)
+        self._calls[call] = Call(caller, receiver)
+        self.steps.append(f"{call} rings, of {caller} to {receiver}")
+
+    def _sender(self, call: str, frame: Frame) -> str:
+        if frame.by is not None or call not in self._calls:
+            return self._people.users[frame.by or 0]
+        sender: str = getattr(self._calls[call], RULES[frame.signal].sender)
+        return sender
+
+    async def _phone(self, user: str, number: int, busy: Sequence[Handset]) -> Handset:
+        if free := self._people.free_phone(user, number, busy):
+            return free
+        await self.settle()
+        self.steps.append(f"{user} has one phone more")
+        return await self._people.dial(user)
+
+    async def _change(self, change: Change | None, busy: Sequence[Handset] = ()) -> None:
+        if change is None:
+            return
+        await self._people.apply(change, busy)
+        self.steps.append(f"{change}")
+        if isinstance(change, Register):
+            for telling in self.tellings:
+                telling.note_device(
+                    self._people.token(change.token), self._people.users[change.user]
+                )
+
+    def _judge(
+        self, signals: Sequence[Signal], answers: Sequence[dict[str, object]], before: Audience
+    ) -> None:
+        """Asks the model, and notes who must be told. Raises Finding."""
+        said = [f"{each} → {answer}" for each, answer in zip(signals, answers, strict=True)]
+        self.steps.append(" ∥ ".join(said))
+        verdicts = [(bool(answer["ok"]), str(answer["outcome"])) for answer in answers]
+        after = explain(self._calls, signals, verdicts)
+        if after is None or [answer.get("callId") for answer in answers] != [
+            signal.call for signal in signals
+        ]:
+            raise Finding("wrong", f"no order explains: {self.steps[-1]}")
+        now = self._people.audience()
+        ends = [
+            (signal, outcome == RULES[signal.name].to)
+            for signal, (ok, outcome) in zip(signals, verdicts, strict=True)
+            if ok
+        ]
+        for signal, is_first in sorted(ends, key=lambda end: not end[1]):
+            if is_first:
+                telling = Telling.of(signal, after[signal.call], before, now)
+                self.tellings.append(telling)
+                self._people.expect_pruning(telling.tells, pushed=telling.rule.push is not None)
+            else:
+                self._note_repeat(signal)
+        self._calls = dict(after)
+
+    def _note_repeat(self, signal: Signal) -> None:
+        for telling in self.tellings[self._settled :]:
+            if telling.signal.call == signal.call:
+                telling.repeats += 1
+
+    async def _until_pushed(self) -> None:
+        def complete(pushes: object) -> bool:
+            return not missing_pushes(self.tellings, self._inbox.pushes())
+
+        try:
+            await self._inbox.until(complete)
+        except TimeoutError as error:
+            missing = missing_pushes(self.tellings, self._inbox.pushes())
+            raise TimeoutError(f"not sent: {missing}") from error
+
+    def _check_nobody_else_was_told(self) -> None:
+        for phone in self._people.phones:
+            check_told(self.tellings, phone, self._logs)
+        check_pushes(self.tellings, self._inbox.pushes(), self._logs)
