@@ -22,7 +22,7 @@ proof: $(READY) ## break everything in every way and print what came of it; half
 	@$(BIN)/python -m tests.proof
 
 test: check ## all checks and all tests
-	@$(BIN)/python -m pytest --numprocesses auto
+	@$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 
 check: $(READY) ## lint, format and types
 	@$(BIN)/ruff check

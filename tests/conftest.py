@@ -36,6 +36,15 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"nothing may be skipped, but {reasons}")
 
 
+# What takes longest begins first, or one process would be left with it at the end.
+_LONGEST = ("/proof/faults/", "/proof/bad_input/", "/test_cloud", "/e2e/", "[google")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: [part not in item.nodeid for part in _LONGEST])
+
+
 class _ByService(LoadScopeScheduling):  # type: ignore[misc]
     """Of tests that several processes share, those that use the same slow service share one."""
 

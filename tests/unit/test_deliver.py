@@ -29,7 +29,11 @@ from tests.support.makers import (
 )
 
 MESSAGE, OTHER = MessageId("1"), MessageId("2")
-A_WHILE_AGO = now() - timedelta(seconds=15)
+
+
+def a_while_ago(served: tuple[str, ...] = ()) -> CallEvent:
+    """An event whose own handler must be done."""
+    return event(decided=now() - timedelta(seconds=15), served=served)
 
 
 @pytest.fixture
@@ -200,7 +204,7 @@ async def test_a_copy_of_what_was_partly_delivered_reaches_only_the_others(
     for id in ("by gateway=", "by deliver=", "bad="):
         await connect(store, id, RECEIVER)
     connections.answers["bad="] = [500]
-    partly = event(decided=A_WHILE_AGO, served=("by gateway=",))
+    partly = a_while_ago(served=("by gateway=",))
     made = await committed(store, client, partly)
     with pytest.raises(NotDelivered):
         await deliverer.deliver(made, MESSAGE)
@@ -239,7 +243,7 @@ async def test_a_republished_copy_of_what_a_crash_left_is_delivered(
     deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
 ) -> None:
     await connect(store, "1=", RECEIVER)
-    made = await committed(store, client, event(decided=A_WHILE_AGO))
+    made = await committed(store, client, a_while_ago())
     await deliverer.deliver(made.served_to(None), MESSAGE)
     assert len(connections.posted_to("1=")) == 1
     assert await ids_in(client, "outbox") == set()
@@ -249,7 +253,7 @@ async def test_of_two_copies_one_is_delivered_and_the_other_has_nothing_left_to_
     deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
 ) -> None:
     await connect(store, "1=", RECEIVER)
-    copy = (await committed(store, client, event(decided=A_WHILE_AGO))).served_to(None)
+    copy = (await committed(store, client, a_while_ago())).served_to(None)
     connections.answers["1="] = [500]
     with pytest.raises(NotDelivered):
         await deliverer.deliver(copy, MESSAGE)
@@ -264,7 +268,7 @@ async def test_copies_that_come_at_the_same_time_tell_a_phone_once(
     deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
 ) -> None:
     await connect(store, "1=", RECEIVER)
-    copy = (await committed(store, client, event(decided=A_WHILE_AGO))).served_to(None)
+    copy = (await committed(store, client, a_while_ago())).served_to(None)
     copies = [deliverer.deliver(copy, MessageId(str(number))) for number in range(5)]
     ends = await asyncio.gather(*copies, return_exceptions=True)
     assert {type(end) for end in ends} <= {type(None), NotDelivered}
@@ -276,7 +280,7 @@ async def test_a_copy_that_was_given_up_leaves_the_event_to_a_later_one(
     deliverer: Deliverer, store: Store, client: AsyncClient, connections: ConnectionsServer
 ) -> None:
     await connect(store, "1=", RECEIVER)
-    copy = (await committed(store, client, event(decided=A_WHILE_AGO))).served_to(None)
+    copy = (await committed(store, client, a_while_ago())).served_to(None)
     pending = await store.pending(CALL)
     assert pending is not None
     assert await store.claim(pending, MESSAGE, now() - timedelta(seconds=21))
