@@ -1,5 +1,6 @@
 """`deliver`: makes sure that the told user's sockets have the event; opens Socket.IO sessions."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import settings
+from functions.calls.call import ConnectionId, SignalId
 from functions.calls.event import CallEvent
 from functions.copies import claim
 from functions.delivery import NotDelivered, receive
@@ -25,6 +27,8 @@ from functions.wire.frames import Wire
 
 # Until $connect has been answered, for which there are 29 s, a living connection answers 410.
 _HANDSHAKE = timedelta(seconds=30)
+
+_REMEMBERED = 1000  # signals: more than come in the minute that an event lives
 
 log = Log(__name__)
 
@@ -51,6 +55,9 @@ class Deliverer:
     def __init__(self, store: Store, sockets: Sockets) -> None:
         self._store = store
         self._sockets = sockets
+        # Whom this instance has told of the last signals: as long as Firestore can't be written,
+        # nothing else tells, and Pub/Sub comes again.
+        self._told: OrderedDict[SignalId, set[ConnectionId]] = OrderedDict()
 
     def warm_up_steps(self) -> Sequence[Step]:
         return (self._store.warm_up, self._sockets.warm_up)
@@ -70,10 +77,18 @@ class Deliverer:
             log.info("superseded", outcome="superseded")
             return
         connections = await self._store.connections_of(event.tells, now)
-        served = [found for found in connections if _is_served(found, event)]
+        told = self._told_of(event)
+        served = [found for found in connections if found.id in told or _is_served(found, event)]
         unserved = [found for found in connections if found not in served]
         report = await notify(self._sockets, unserved, event)
+        told.update(connection.id for connection in report.served)
         await self._record(event, served, report, now)
+
+    def _told_of(self, event: CallEvent) -> set[ConnectionId]:
+        told = self._told.setdefault(event.signal_id, set())
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return told
 
     async def _forget(self, event: CallEvent) -> None:
         """Deletes the outbox entry, unless it is of a later ring of the same call."""

@@ -1,5 +1,6 @@
 """`gateway`: every frame of every client enters here; the HTTP reply is what its sender gets."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,7 @@ from functions.wire.frames import (
     UnregisterDevice,
 )
 
+_BODY_SECONDS = 2.0  # API Gateway sends it with the headers
 _MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards an eighth of it at most
 
 log = Log(__name__)
@@ -59,7 +61,10 @@ async def gateway(request: Request) -> Response:
         return await _WARM_UP.answer()
     try:
         # Also of who is refused: what it can't read, the server would answer for itself meanwhile.
-        body = await _body(request)
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await _body(request)
+    except TimeoutError:
+        return _refusal(408, "the request is too slow")
     except ClientDisconnect:
         return _refusal(400, "the request is cut off")
     except _TooLarge:

@@ -72,10 +72,19 @@ class Pusher:
         # A copy is one of several, as long as a socket is not reached.
         if failed or event.served is None:
             done = _by(Outcome.SENT, sent) + _by(Outcome.REFUSED, sent)
-            await self._store.partly_delivered(event, [found.device for found in done])
+            await self._remember(event, [found.device for found in done], needed=bool(failed))
         await self._forget([found.device for found in _by(Outcome.DEAD, sent)])
         if failed:
             raise NotDelivered(f"{len(failed)} devices were not reached")
+
+    async def _remember(self, event: CallEvent, done: list[Device], *, needed: bool) -> None:
+        """Who has the event; if nobody is left to be reached, it need not come again for that."""
+        try:
+            await self._store.partly_delivered(event, done)
+        except StoreUnavailable as error:
+            if needed:
+                raise
+            log.warning("not remembered", error=str(error))
 
     async def _forget(self, dead: list[Device]) -> None:
         try:

@@ -20,6 +20,7 @@ from functions.warmup import Step, WarmUp
 
 _CALLED_EVERY = timedelta(minutes=1)  # as often as Cloud Scheduler can
 _LIMIT = 500  # entries a look, oldest first; the others wait until these are delivered
+_FAILURES = 3  # entries of one look that can't be published: then it is not the entries' fault
 
 log = Log(__name__)
 
@@ -96,8 +97,13 @@ class Sweeper:
         return swept
 
     async def look(self, swept: Swept) -> None:
-        """1 RunQuery, 1 Publish for each entry, 1 Commit for each that expired."""
+        """1 RunQuery, 1 Publish for each entry, 1 Commit for each that expired.
+
+        Raises StoreUnavailable, and PublishFailed: at the end, as one entry that Pub/Sub won't take
+        must not keep back the others, or when it takes none.
+        """
         now = datetime.now(UTC)
+        failures: list[PublishFailed] = []
         for event in await self._store.all_pending(_LIMIT):
             age = now - event.decided_at
             swept.oldest = max(swept.oldest, age)
@@ -106,8 +112,15 @@ class Sweeper:
                 await self._store.delivered(event)
                 swept.expired += 1
             elif age >= self._after:
-                await self._publisher.publish(event.served_to(None))
-                swept.republished += 1
+                try:
+                    await self._publisher.publish(event.served_to(None))
+                    swept.republished += 1
+                except PublishFailed as error:
+                    failures.append(error)
+                    if len(failures) == _FAILURES:
+                        break
+        if failures:
+            raise failures[-1]
 
 
 @cache

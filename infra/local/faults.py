@@ -55,6 +55,7 @@ class Fault:
     reached: asyncio.Event = field(default_factory=asyncio.Event)  # a call was, or waits
     _released: asyncio.Event = field(default_factory=asyncio.Event)
     _dropped: bool = False
+    _holding: int = 0
 
     def release(self) -> None:
         """What is held goes on, and nothing is broken any more."""
@@ -78,8 +79,17 @@ class Fault:
         self.met += 1
         return True
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a call waits now, its caller too."""
+        return self._holding > 0
+
     async def held(self) -> None:
-        await self._released.wait()
+        self._holding += 1
+        try:
+            await self._released.wait()
+        finally:
+            self._holding -= 1
         if self._dropped:
             raise Broken(grpc.StatusCode.CANCELLED)
 
@@ -115,8 +125,8 @@ class Faults:
 
     @contextmanager
     def during(self, *faults: Fault) -> Iterator[None]:
-        """Arms these faults for as long as the block lasts."""
-        self._armed += faults
+        """Arms these faults for as long as the block lasts, before those that are armed already."""
+        self._armed[:0] = faults
         try:
             yield
         finally:

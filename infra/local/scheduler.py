@@ -1,7 +1,6 @@
 """Cloud Scheduler: calls a function again and again, whatever it answers."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -33,7 +32,9 @@ class Scheduler:
     async def _run(self) -> None:
         now = asyncio.get_running_loop().time
         async with httpx.AsyncClient(timeout=_ATTEMPT_SECONDS) as http:
-            for due in itertools.count(now() + self._every, self._every):
-                await asyncio.sleep(due - now())
+            began = now()
+            while True:
+                # What came due during a long call is not caught up with.
+                await asyncio.sleep(self._every - (now() - began) % self._every)
                 with suppress(httpx.HTTPError):  # the function's log has it; the next call is due
                     await http.post(self._url, headers=self._headers())

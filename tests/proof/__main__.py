@@ -19,6 +19,7 @@ from infra.local.stack import Options, Stack, running
 from tests.proof import table
 from tests.proof.bad_input.run import run as bad_input
 from tests.proof.faults import ends, matrix, variants
+from tests.proof.faults.logs import tracebacks
 from tests.proof.hostile.run import run as hostile
 from tests.proof.races.machine import run_model
 from tests.proof.races.rounds import run_rounds
@@ -78,7 +79,10 @@ class _Proof:
 
     async def part(self, title: str, work: Awaitable[list[Row]]) -> None:
         began = time.monotonic()
-        rows = await work
+        try:
+            rows = await work
+        except TimeoutError as error:  # one slow frame must not cost all that was found before
+            rows = [Row(title, "did not end", tried=1, wrong=1, findings=[str(error)])]
         self.rows += rows
         verdict = "holds" if all(row.holds for row in rows) else "[red]does not hold[/red]"
         seconds = time.monotonic() - began
@@ -93,6 +97,7 @@ async def _faults(proof: _Proof) -> None:
                 work = variants.run(stack, variant, Path(folder))
                 await proof.part(f"broken on purpose: {variant.name}", _alone(work))
         await proof.part("ends", ends.run(stack))
+        proof.rows.append(replace(tracebacks(stack), part="faults and ends"))
 
 
 async def _races(proof: _Proof, *, on_google: bool) -> None:

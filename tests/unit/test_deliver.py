@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import grpc
 import httpx
 import pytest
 from google.cloud.firestore import AsyncClient
@@ -15,6 +16,7 @@ from functions.delivery import NotDelivered
 from functions.services.apigateway import Sockets
 from functions.services.documents import MessageId
 from functions.services.firestore import Store
+from functions.services.remote import StoreUnavailable
 from functions.wire.frames import Wire
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
@@ -27,6 +29,7 @@ from tests.support.makers import (
     ring,
     signal,
 )
+from tests.support.services import Services
 
 MESSAGE, OTHER = MessageId("1"), MessageId("2")
 
@@ -287,3 +290,19 @@ async def test_a_copy_that_was_given_up_leaves_the_event_to_a_later_one(
     await deliverer.deliver(copy, OTHER)
     assert len(connections.posted_to("1=")) == 1
     assert await ids_in(client, "outbox") == set()
+
+
+async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written(
+    services: Services, connections: ConnectionsServer
+) -> None:
+    await connect(services.store, "1=", RECEIVER)
+    made = await committed(services.store, services.client, event())
+    refused = grpc.StatusCode.RESOURCE_EXHAUSTED
+    services.faults.fail("firestore.Commit", code=refused, times=3)
+    deliverer = Deliverer(services.store, services.sockets)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await deliverer.deliver(made, MESSAGE)
+    await deliverer.deliver(made, MESSAGE)
+    assert len(connections.posted_to("1=")) == 1
+    assert await ids_in(services.client, "outbox") == set()

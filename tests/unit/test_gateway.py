@@ -1,11 +1,13 @@
 """The function itself, in a process of its own: every frame is answered, and what it costs."""
 
+import asyncio
 import base64
 import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import httpx
@@ -350,6 +352,14 @@ async def test_a_body_that_api_gateway_would_never_send_is_not_kept(api: Api, se
     )
     assert (answer.status_code, answer.json()) == (413, {"message": "the request is too large"})
     assert api.costs == []
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(api: Api) -> None:
+    url = urlsplit(api.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\n{")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
 
 
 def _signed_by_nobody(unsigned: str) -> str:

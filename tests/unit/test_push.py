@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import grpc
 import pytest
 
 from functions.calls.call import ConnectionId
@@ -181,6 +182,15 @@ async def test_of_several_copies_the_first_is_pushed(
     copy = event(served=None)
     for _ in range(3):
         await pusher.push(copy)
+    assert len(inbox.messages) == 1
+
+
+async def test_a_copy_that_everybody_has_does_not_come_again_only_to_be_remembered(
+    services: Services, messenger: Messenger, inbox: FcmServer
+) -> None:
+    await register(services.store, "phone", RECEIVER)
+    services.faults.fail("firestore.Commit", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+    await Pusher(services.store, messenger).push(event(served=None))
     assert len(inbox.messages) == 1
 
 

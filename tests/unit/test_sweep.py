@@ -65,3 +65,26 @@ async def test_a_pass_that_fails_is_counted_and_the_entry_stays(
             await sweeper.look(Swept())
         assert (await sweeper.sweep()).failed == 1
     assert await ids_in(client, "outbox") == {"CALL_OLD"}
+
+
+async def test_an_entry_that_can_not_be_published_keeps_back_no_other(services: Services) -> None:
+    for seconds, call in ((30, "CALL_BAD"), (20, "CALL_GOOD")):
+        await left(services.store, services.client, call, timedelta(seconds=seconds))
+    services.faults.fail("pubsub.Publish", "CALL_BAD", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+    every = timedelta(minutes=1)
+    swept = Swept()
+    with pytest.raises(PublishFailed):
+        await Sweeper(services.store, services.publisher, after=AFTER, every=every).look(swept)
+    assert swept.republished == 1
+    assert [made.call_id for made in await services.published(CallEvent)] == ["CALL_GOOD"]
+
+
+async def test_a_pubsub_that_takes_nothing_is_not_asked_for_every_entry(services: Services) -> None:
+    for number in range(5):
+        await left(services.store, services.client, f"CALL_{number}", timedelta(seconds=20))
+    refused = grpc.StatusCode.RESOURCE_EXHAUSTED
+    fault = services.faults.fail("pubsub.Publish", code=refused, times=None)
+    every = timedelta(minutes=1)
+    with pytest.raises(PublishFailed):
+        await Sweeper(services.store, services.publisher, after=AFTER, every=every).look(Swept())
+    assert fault.met == 3

@@ -17,6 +17,7 @@ from tests.proof.faults.points import (
     SWEEP_PUBLISH,
     Cast,
     Point,
+    publish_fails,
 )
 
 
@@ -101,6 +102,13 @@ class Case:
             case Delivery():
                 return f"an event for {self.point.function} is {self.harm.value}"
 
+    @property
+    def harms_the_answer(self) -> bool:
+        """Whether the sender may be told that nobody knows what became of its signal."""
+        if self.point is None:
+            return False
+        return self.point.function == "gateway" or self.point.prelude is publish_fails
+
     def faults(self, cast: Cast) -> list[Fault]:
         """The harm first, then its prelude."""
         if self.point is None or self.harm is None:
@@ -135,6 +143,6 @@ def killed(function: str, flow: Flow) -> list[list[Case]]:
         case "deliver":
             return [group(DELIVER), group(COPIES)]
         case "push":
-            return [group(PUSH)]
+            return [group(PUSH[:-1]), group(PUSH[-1:])]
         case _:  # which goes through all calls in turn
             return [[case] for case in group([SWEEP_LOOK, SWEEP_PUBLISH])]

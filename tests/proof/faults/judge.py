@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from functions.calls.signals import RULES
 from tests.proof.faults.play import Played
 from tests.proof.handset import Told
 
@@ -23,6 +24,8 @@ def judge(played: Played) -> Judgement:
     """Of a case whose event reached all it could, with nothing under way any more."""
     found = Judgement()
     found.wrong += _verdicts(played)
+    if played.is_late:
+        found.wrong.append("the event took too long to reach all it could")
     if not played.is_harmed:
         found.wrong.append("it did not come to what was to go wrong")
     if played.told_too_soon:
@@ -44,9 +47,10 @@ def _verdicts(played: Played) -> Iterator[str]:
     """Each verdict is true: `ok` says that the signal did it, or had done it before."""
     status = played.case.flow.status
     possible = {(True, status)}
+    unknown = {(False, "unavailable")} if played.case.harms_the_answer else set()
     for verdict in played.verdicts:
         said = None if verdict is None else (verdict["ok"], verdict["outcome"])
-        if said is not None and said not in possible | {(False, "unavailable")}:
+        if said is not None and said not in possible | unknown:
             yield f"the sender was told {said}"
         # Who was told nothing, or that nobody knows, may have succeeded all the same.
         if said is None or not said[0]:
@@ -56,7 +60,6 @@ def _verdicts(played: Played) -> Iterator[str]:
 
 
 def _phone(played: Played, told: Counter[Told], found: Judgement) -> None:
-    """At most twice, where its own delivery had no fault; once without any."""
     event = played.case.flow.event
     by_call = Counter({each: count for each, count in told.items() if each.event == event})
     for call in played.statuses:
@@ -66,16 +69,16 @@ def _phone(played: Played, told: Counter[Told], found: Judgement) -> None:
             found.lost.append(f"a phone was never told of {call}")
         elif times > _at_most(played):
             found.wrong.append(f"a phone was told {times} times of {call}")
-    strange = [each for each in told if each.event != event or each.call not in played.statuses]
+    reason = RULES[played.case.flow.signal].default_reason
+    true = {Told(event, call, reason) for call in played.statuses}
+    strange = [each for each in told if each not in true]
     if strange:
         found.wrong.append(f"a phone was told something untrue: {strange}")
 
 
-def _at_most(played: Played) -> float:
-    case = played.case
-    if case.harm is None or case.point is None:
-        return 1
-    return float("inf") if case.point.tells else 2
+def _at_most(played: Played) -> int:
+    """Once more for each fault: what was told may have to be told again."""
+    return 1 + played.faults
 
 
 def _pushes(played: Played, found: Judgement) -> None:
@@ -88,7 +91,7 @@ def _pushes(played: Played, found: Judgement) -> None:
         found.duplicated |= times > 1
         if not times:
             found.lost.append(f"{push} was never pushed")
-        elif times > 1 and case.harm is None:
+        elif times > _at_most(played):
             found.wrong.append(f"{push} was pushed {times} times")
     if strange := set(played.pushes) - expected:
         found.wrong.append(f"a phone was pushed something untrue: {strange}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from infra.local.flows import Flow
 from infra.local.stack import Options, Stack
 from tests.proof.faults.case import Case, killed, networked
+from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.judge import judge
 from tests.proof.faults.play import PATIENCE_SECONDS, Play, Played, playing
 from tests.proof.table import Row
@@ -76,6 +77,8 @@ async def _kill(stack: Stack, function: str, plays: Sequence[Play]) -> None:
     """Returns once the senders have had their answers from the function's next instance."""
     for play in plays:
         await play.reached()
+    for play in plays:
+        play.note_held()
     process = stack.processes[function]
     await process.crash()
     for play in plays:
@@ -96,13 +99,17 @@ async def run(stack: Stack, flows: Sequence[Flow]) -> list[Row]:
     """The whole matrix for these flows."""
     played = await run_networked(stack, [case for flow in flows for case in networked(flow)])
     for function in stack.processes:
-        groups = [killed(function, flow) for flow in flows]
-        played += await run_killed(stack, function, map(_joined, zip(*groups, strict=True)))
-    return rows_of(played)
+        for flow in flows:
+            played += await run_killed(stack, function, killed(function, flow))
+    return [*rows_of(played), await nothing_given_up(stack)]
 
 
-def _joined(groups: Iterable[Sequence[Case]]) -> list[Case]:
-    return [case for group in groups for case in group]
+async def nothing_given_up(stack: Stack) -> Row:
+    """Of an event whose consumers came through, there is no dead letter."""
+    row = Row(PART, "dead letters of all these", tried=1)
+    row.findings = [f"{call}, of {names}" for call, names in (await dead_letters(stack)).items()]
+    row.wrong = len(row.findings)
+    return row
 
 
 def rows_of(played: Iterable[Played]) -> list[Row]:

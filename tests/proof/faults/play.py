@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,9 @@ class Played:
     case: Case
     cast: Cast
     verdicts: list[dict[str, Any] | None] = field(default_factory=list)  # None: no answer
-    is_harmed: bool = True  # everything went wrong that was to go wrong
+    faults: int = 0
+    is_harmed: bool = True  # everything went wrong that was to go wrong, when it was to
+    is_late: bool = False
     told_too_soon: bool = False  # of a call that was still ringing
     statuses: dict[str, str] = field(default_factory=dict)  # by call
     outbox: set[str] = field(default_factory=set)  # calls whose event is still there
@@ -83,8 +85,9 @@ class Play:
 
     async def act(self) -> None:
         """Sends the signal, and again while the call still rings; then waits until all is done."""
-        with self._stack.faults.during(*self.faults):
-            healing = asyncio.create_task(self._heal())
+        harm, prelude = self.faults[:1], self.faults[1:]
+        with self._stack.faults.during(*prelude):
+            harming = asyncio.create_task(self._harm(harm))
             try:
                 for call in self.cast.calls:
                     await self._send(call)
@@ -92,7 +95,8 @@ class Play:
                 await self._settle()
             finally:
                 self.acted.set()
-                healing.cancel()
+                harming.cancel()
+                await asyncio.wait([harming])
 
     async def reached(self) -> None:
         """Waits until the case is where it is harmed. Raises TimeoutError."""
@@ -101,6 +105,10 @@ class Play:
                 await self.faults[0].reached.wait()
         except TimeoutError as error:
             raise TimeoutError(f"{self.case}: nobody made this call") from error
+
+    def note_held(self) -> None:
+        """Just before the function is killed: the call must not have been given up by then."""
+        self._played.is_harmed &= self.faults[0].is_holding
 
     def kill(self) -> None:
         """What was held died with the process that asked for it."""
@@ -115,7 +123,8 @@ class Play:
     async def result(self) -> Played:
         """What has come by now, when nothing more is under way."""
         played = self._played
-        played.is_harmed = all(fault.reached.is_set() for fault in self.faults)
+        played.faults = len(self.faults)
+        played.is_harmed &= all(fault.reached.is_set() for fault in self.faults)
         for call in self.cast.calls:
             played.statuses[call] = await self._calls.status(call)
             if not await self._calls.is_delivered(call):
@@ -161,15 +170,23 @@ class Play:
             asked.cancel()
             died.cancel()
 
-    async def _heal(self) -> None:
-        """What is out comes back, and what hangs is given up after a while."""
-        if self.case.harm is Harm.IS_OUT:
-            await self.faults[0].reached.wait()
-            await asyncio.sleep(_OUT_SECONDS)
-            self.faults[0].release()
+    async def _harm(self, faults: list[Fault]) -> None:
+        """Arms the harm once it is due, for as long as it lasts."""
+        if self.case.point:
+            await asyncio.sleep(self.case.point.due_seconds)
+        with self._stack.faults.during(*faults):
+            try:
+                if self.case.harm is Harm.IS_OUT:
+                    await faults[0].reached.wait()
+                    await asyncio.sleep(_OUT_SECONDS)
+                    faults[0].release()
+                await asyncio.Event().wait()
+            finally:
+                if self.case.harm in (Harm.HANGS, Harm.HANGS_DONE):
+                    faults[0].drop()  # what is never done is not done at the end either
 
     async def _settle(self) -> None:
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._patience):
                 for fault in self.faults:
                     await fault.reached.wait()
@@ -180,6 +197,8 @@ class Play:
                 while not all(self._pushed(call) for call in self.cast.calls):
                     known = len(self._stack.fcm.messages)
                     await self._stack.fcm.wait_for(known + 1, self._patience)
+        except TimeoutError:
+            self._played.is_late = True
 
     def _pushed(self, call: str) -> bool:
         """Whether every device that can has the push."""

@@ -74,8 +74,8 @@ class Point:
     about: About
     skip: int = 0
     prelude: Prelude = _nothing
-    tells: bool = False  # it is the told user's own delivery that is harmed
     second_token_dies: bool = False
+    due_seconds: float = 0.0  # before, such calls are about other things
 
 
 def _the_call(cast: Cast) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def _posts_fail(times: int, number: int) -> Prelude:
     return prelude
 
 
-def _publish_fails(cast: Cast) -> list[Fault]:
+def publish_fails(cast: Cast) -> list[Fault]:
     return [Fault(Kind.FAIL, "pubsub.Publish", (cast.call,), code=NOT_REPEATED)]
 
 
@@ -103,7 +103,7 @@ GATEWAY = (
     Point("gateway", "load", "firestore.BatchGetDocuments", _the_call),
     Point("gateway", "commit", "firestore.Commit", lambda cast: (f"calls/{cast.call}",)),
     Point("gateway", "look-up", "firestore.RunQuery", lambda cast: ("connections", cast.told)),
-    Point("gateway", "post", "connections.POST", _the_call, tells=True),
+    Point("gateway", "post", "connections.POST", _the_call),
     Point("gateway", "publish", "pubsub.Publish", _the_call),
 )
 DELIVER = (
@@ -121,7 +121,6 @@ DELIVER = (
         lambda cast: (cast.call, cast.told_connections[0].rstrip("=")),
         skip=1,  # the gateway's
         prelude=_posts_fail(1, 0),
-        tells=True,
     ),
     Point(
         "deliver",
@@ -136,7 +135,6 @@ DELIVER = (
         "firestore.Commit",
         lambda cast: (cast.told_connections[0], "servedSignal"),
         prelude=_posts_fail(2, 1),
-        tells=True,
     ),
 )
 COPIES = (
@@ -146,19 +144,32 @@ COPIES = (
         "firestore.BatchGetDocuments",
         lambda cast: (f"outbox/{cast.call}",),
         skip=1,  # the gateway's
-        prelude=_publish_fails,
+        prelude=publish_fails,
+    ),
+    Point(
+        "deliver",
+        "claim",
+        "firestore.Commit",
+        lambda cast: (f"outbox/{cast.call}", "claimedBy"),
+        prelude=publish_fails,
+    ),
+    Point(
+        "deliver",
+        "commit of a copy",
+        "firestore.Commit",
+        lambda cast: ("delete: ", f"outbox/{cast.call}"),
+        prelude=publish_fails,
     ),
 )
 PUSH = (
     Point("push", "look-up", "firestore.RunQuery", lambda cast: ("devices", cast.told)),
-    Point("push", "send", "fcm.send", lambda cast: (cast.call, cast.tokens[0]), tells=True),
+    Point("push", "send", "fcm.send", lambda cast: (cast.call, cast.tokens[0])),
     Point(
         "push",
         "mark",
         "firestore.Commit",
         lambda cast: (cast.device(0), "servedSignal"),
         prelude=_second_push_fails,
-        tells=True,
     ),
     Point(
         "push",
@@ -167,13 +178,21 @@ PUSH = (
         lambda cast: (cast.device(1),),
         second_token_dies=True,
     ),
+    Point(
+        "push",
+        "mark, of a copy",
+        "firestore.Commit",
+        lambda cast: (cast.device(0), "servedSignal"),
+        prelude=publish_fails,
+    ),
 )
 SWEEP_LOOK = Point(
     "sweep",
     "look",
     "firestore.RunQuery",
     lambda _: ("outbox", "createdAt"),
-    prelude=_publish_fails,
+    prelude=publish_fails,
+    due_seconds=3.0,
 )
 SWEEP_PUBLISH = Point(
     "sweep",
@@ -181,7 +200,7 @@ SWEEP_PUBLISH = Point(
     "pubsub.Publish",
     _the_call,
     skip=1,  # the gateway's
-    prelude=_publish_fails,
+    prelude=publish_fails,
 )
 DELIVERIES = (
     Point("deliver", "delivery", "delivery.deliver", _the_call),
@@ -191,7 +210,6 @@ DELIVERIES = (
         "delivery.deliver",
         _the_call,
         prelude=_posts_fail(1, 0),
-        tells=True,
     ),
     Point("push", "delivery", "delivery.push", _the_call),
 )
