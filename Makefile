@@ -18,7 +18,7 @@ bench: $(READY) ## measure how long a cancel takes on this machine
 smoke: $(READY) ## run the smoke test of a deployment on the local stack
 	@$(BIN)/python -m infra.local smoke
 
-proof: $(READY) ## break everything in every way and print what came of it; half an hour; ONLY=… for a part
+proof: $(READY) ## break everything in every way and print what came of it; twenty minutes; ONLY=… for a part
 	@$(BIN)/python -m tests.proof $(if $(ONLY),--only $(ONLY))
 
 test: check ## all checks and all tests

@@ -49,7 +49,7 @@ class Function:
     async def start(self) -> None:
         """Returns once it answers. Raises NotStarted."""
         known_port = self._port
-        for tries_left in reversed(range(1 if known_port else _PORTS)):
+        for tries_left in reversed(range(_PORTS)):
             self._port = known_port or free_port()
             self._process = await self._life.enter_async_context(
                 child(

@@ -62,6 +62,7 @@ async def _prove(parts: Sequence[str], seed: int, *, markdown: bool) -> int:
         return 1
     if markdown:
         print(table.markdown(proof.rows))
+        table.show_findings(proof.rows, console)
     else:
         table.show(proof.rows, console)
     if not all(row.holds for row in proof.rows):

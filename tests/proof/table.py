@@ -47,6 +47,10 @@ def show(rows: Sequence[Row], console: Console) -> None:
         for row in of_part:
             table.add_row(*row.figures(), style=None if row.holds else "red")
     console.print(table)
+    show_findings(rows, console)
+
+
+def show_findings(rows: Sequence[Row], console: Console) -> None:
     for row in rows:
         for finding in row.findings:
             console.print(f"[red]{row.part}, {row.fault}:[/red] {finding}", highlight=False)

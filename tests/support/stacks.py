@@ -43,6 +43,13 @@ def any_stack(request: pytest.FixtureRequest) -> Stack:
     return stack
 
 
+@pytest.fixture(params=["embedded", "google"])
+def either_stack(request: pytest.FixtureRequest) -> Stack:
+    """A test that uses it runs on the embedded Firestore and Pub/Sub and on Google's."""
+    stack: Stack = request.getfixturevalue(f"{request.param}_stack")
+    return stack
+
+
 @pytest.fixture
 def stack(embedded_stack: Stack) -> Stack:
     return embedded_stack

@@ -36,6 +36,7 @@ from tests.proof.bad_input.frames import (
 )
 from tests.proof.bad_input.tokens import bad_token
 
+_TOKEN_LIMIT = 300  # characters, of up to twelve in a URL, which may have 4,096
 _PATIENCE_SECONDS = 20.0
 _LONGEST = 30_000  # bytes; API Gateway takes 32 KB in one frame
 
@@ -177,7 +178,7 @@ async def turn_away(stack: Stack, world: World, random: Random) -> tuple[bytes, 
     Gives the query, and a sentence if it is told anything else.
     """
     version = random.choice((3, 4))
-    token = _printable(bad_token(random, world)[:1_500])
+    token = _printable(bad_token(random, world)[:_TOKEN_LIMIT])
     query = {"EIO": version, "transport": "websocket", "token": token}
     shown = urlencode(query, errors="replace")
     try:

@@ -12,16 +12,10 @@ from tests.proof.races.rounds import run_rounds
 ROUNDS, AT_ONCE = 100, 8
 
 
-@pytest.fixture(params=["embedded", "google"])
-def stack(request: pytest.FixtureRequest) -> Stack:
-    made: Stack = request.getfixturevalue(f"{request.param}_stack")
-    return made
-
-
 async def test_of_an_accept_and_a_cancel_exactly_one_wins_and_only_the_other_side_is_told(
-    stack: Stack,
+    either_stack: Stack,
 ) -> None:
-    row = await run_rounds(stack, ROUNDS, AT_ONCE)
+    row = await run_rounds(either_stack, ROUNDS, AT_ONCE)
     assert row.findings == []
     assert row.holds
     assert row.tried == ROUNDS
