@@ -18,8 +18,8 @@ bench: $(READY) ## measure how long a cancel takes on this machine
 smoke: $(READY) ## run the smoke test of a deployment on the local stack
 	@$(BIN)/python -m infra.local smoke
 
-proof: $(READY) ## break everything in every way and print what came of it; twenty minutes; ONLY=… for a part
-	@$(BIN)/python -m tests.proof $(if $(ONLY),--only $(ONLY))
+proof: $(READY) ## break everything in every way and print what came of it; twenty minutes; ONLY=… for a part, SEED=… of bad input
+	@$(BIN)/python -m tests.proof $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 test: check ## all checks and all tests
 	@$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
