@@ -12,6 +12,7 @@ from infra.local.calls import Calls, client_at
 from infra.local.phone import phone
 from infra.local.stack import Options, running
 from infra.local.tokens import unsigned_token
+from tests.support.pace import ONE_LOOK
 
 Logs = dict[str, list[dict[str, object]]]
 
@@ -22,8 +23,7 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 async def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
     """What each function logs of a cancel, a refused handshake and some garbage."""
     folder: Path = tmp_path_factory.mktemp("logs")
-    settings = {"SWEEP_EVERY_SECONDS": "60"}  # one look a call
-    async with running(Options(port=0, settings=settings, logs=folder)) as stack:
+    async with running(Options(port=0, settings=ONE_LOOK, logs=folder)) as stack:
         calls = Calls(stack.firestore, stack.project)
         documents = client_at(stack.firestore, stack.project)
         await calls.ring("CALL_1", "USR_1", "USR_2")

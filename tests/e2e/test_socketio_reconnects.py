@@ -20,8 +20,9 @@ from tests.e2e.socketio_support import (
     is_usable,
     post,
 )
+from tests.support.pace import BACKOFF
 from tests.support.socketio import SocketIoApp, signed_in
-from tests.support.stacks import BACKOFF, Ids
+from tests.support.stacks import Ids
 
 pytest_plugins = ["tests.e2e.socketio_fixtures"]
 

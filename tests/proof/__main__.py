@@ -24,6 +24,7 @@ from tests.proof.hostile.run import run as hostile
 from tests.proof.races.machine import run_model
 from tests.proof.races.rounds import run_rounds
 from tests.proof.table import Row
+from tests.support.pace import BACKOFF, ONE_LOOK
 
 _PARTS = ("faults", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
@@ -114,7 +115,7 @@ async def _races(proof: _Proof, *, on_google: bool) -> None:
     if on_google and (reason := google.unavailable()):
         proof.say(f"races, {where}: skipped, as it can't run: {reason}")
         return
-    options = Options(port=0, google=on_google, backoff=matrix.BACKOFF, logs=Path())
+    options = Options(port=0, google=on_google, backoff=BACKOFF, logs=Path())
     async with _stack(options) as stack:
         rounds = run_rounds(stack, _ROUNDS, _AT_ONCE)
         await proof.part(f"accept against cancel, {where}", _alone(rounds, where))
@@ -123,7 +124,7 @@ async def _races(proof: _Proof, *, on_google: bool) -> None:
 
 
 async def _bad_input(proof: _Proof, seed: int) -> None:
-    async with _stack(Options(port=0, settings=matrix.ONE_LOOK, logs=Path())) as stack:
+    async with _stack(Options(port=0, settings=ONE_LOOK, logs=Path())) as stack:
         await proof.part(f"bad input, seed {seed}", bad_input(stack, _BAD_INPUTS, seed))
 
 

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,7 @@ from google.cloud.firestore import AsyncClient
 from infra.local import google
 from infra.local.calls import Calls, client_at
 from infra.local.stack import Options, Stack, running
-
-# Ten attempts in seven seconds instead of in a minute.
-BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
+from tests.support.pace import BACKOFF, ONE_LOOK
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +86,6 @@ def options(
         google=google,
         signed=signed,
         backoff=BACKOFF,
-        settings={"SWEEP_EVERY_SECONDS": "60"},  # one look a call
+        settings=ONE_LOOK,
         logs=logs,
     )

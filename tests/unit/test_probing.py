@@ -26,14 +26,7 @@ FRAME = Forwarded(SOCKET, "MESSAGE", requested=datetime.now(UTC))
 
 
 @pytest.fixture
-async def gateway(services: Services) -> Gateway:
-    signaling = Signaling(
-        services.store,
-        services.sockets,
-        services.publisher,
-        event_ttl=timedelta(seconds=60),
-        direct_post_timeout=timedelta(milliseconds=500),
-    )
+async def gateway(services: Services, signaling: Signaling) -> Gateway:
     await connect(services.store, SOCKET, STRANGER)
     return Gateway(services.store, signaling, timedelta(days=1))
 

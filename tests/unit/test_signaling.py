@@ -4,7 +4,6 @@ import asyncio
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 
 import grpc
 import pytest
@@ -44,14 +43,7 @@ class System(Services):
 
 
 @pytest.fixture
-async def system(services: Services) -> System:
-    signaling = Signaling(
-        services.store,
-        services.sockets,
-        services.publisher,
-        event_ttl=timedelta(seconds=60),
-        direct_post_timeout=timedelta(milliseconds=500),
-    )
+async def system(services: Services, signaling: Signaling) -> System:
     for user in (CALLER, RECEIVER):
         await connect(services.store, f"{user}=", user)
     await ring(services.client)

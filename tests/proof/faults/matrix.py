@@ -13,10 +13,9 @@ from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.judge import judge
 from tests.proof.faults.play import PATIENCE_SECONDS, Play, Played, playing
 from tests.proof.table import Row
+from tests.support.pace import BACKOFF, ONE_LOOK
 
 PART = "faults"
-BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))  # of a failed delivery
-ONE_LOOK = {"SWEEP_EVERY_SECONDS": "60"}  # a call of the sweep
 _AT_ONCE = 10  # cases: more would make phones wait for the processor
 
 

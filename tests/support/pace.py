@@ -1,0 +1,7 @@
+"""How time is made to pass quickly on the stacks of tests."""
+
+from datetime import timedelta
+
+# Of a failed delivery: ten attempts in seven seconds instead of in a minute.
+BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
+ONE_LOOK = {"SWEEP_EVERY_SECONDS": "60"}  # a call of the sweep
