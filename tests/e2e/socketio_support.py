@@ -31,6 +31,8 @@ async def is_usable(stack: Stack, app: SocketIoApp, user: str) -> None:
         assert (await other.told("call:cancelled"))["callId"] == out
         assert (await other.emit("call:cancel", callId=back))["ok"]
         assert (await app.told("call:cancelled"))["callId"] == back
+    # What has gone on since is not told again when the client comes back on another connection.
+    await calls.ring(back, peer, user)
 
 
 async def has_no_more(app: Phone | SocketIoApp) -> bool:
@@ -47,14 +49,14 @@ async def is_delivered(calls: Calls, call: str) -> None:
 
 
 async def connections_of(stack: Stack, user: str) -> list[str]:
-    """The connection ids that the backend has of `user`."""
+    """The connections by which `user` is told."""
     documents: AsyncClient = client_at(stack.firestore, stack.project)
     query = documents.collection("connections").where(filter=FieldFilter("userId", "==", user))
     return [snapshot.id async for snapshot in query.stream()]
 
 
 async def is_forgotten(stack: Stack, user: str) -> None:
-    """Waits until the backend has no connection of `user`."""
+    """Waits until no connection of `user` is told anything more."""
     async with asyncio.timeout(10):
         while await connections_of(stack, user):  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)

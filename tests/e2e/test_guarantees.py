@@ -4,7 +4,9 @@ import asyncio
 import base64
 import json
 import uuid
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import msgspec
@@ -17,8 +19,11 @@ from infra.local.calls import Calls
 from infra.local.fcm_errors import FcmError
 from infra.local.phone import phone
 from infra.local.stack import Stack
-from tests.support.makers import connect, event, fields_of, ids_in, now, signal
+from tests.e2e.socketio_support import has_no_more, is_delivered
+from tests.support.makers import connect, event, fields_of, now, pend, signal
 from tests.support.stacks import Ids
+
+Crashed = Callable[[timedelta], Awaitable[None]]
 
 
 @pytest.fixture
@@ -26,21 +31,37 @@ def store(documents: AsyncClient) -> Store:
     return Store(documents)
 
 
-async def crashed(store: Store, calls: Calls, ids: Ids, ago: timedelta) -> None:
-    """Leaves a call as a `gateway` does that dies between its commit and its publish."""
-    call = CallId(ids.call)
-    await calls.ring(ids.call, ids.caller, ids.receiver)
-    loaded = await store.load(ConnectionId("none="), call, now())
-    assert loaded.call
-    made = event(call=call, decided=now() - ago)
-    theirs = msgspec.structs.replace(made, caller_id=ids.caller, tells=ids.receiver)
-    await store.commit(loaded.call, signal(call=call), theirs)
+@pytest.fixture
+def crashed(store: Store, documents: AsyncClient, calls: Calls, ids: Ids) -> Crashed:
+    """Leaves a call as a `gateway` does that died, so long ago, between its commit and publish."""
+
+    async def crash(ago: timedelta) -> None:
+        call = CallId(ids.call)
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        loaded = await store.load(ConnectionId("none="), call, now())
+        assert loaded.call
+        made = event(call=call, decided=now() - ago)
+        theirs = msgspec.structs.replace(made, caller_id=ids.caller, tells=ids.receiver)
+        await store.commit(loaded.call, signal(call=call), theirs)
+        await pend(documents, theirs, theirs.decided_at)
+
+    return crash
 
 
-async def is_gone(documents: AsyncClient, collection: str, id: str) -> None:
+async def is_forgotten(documents: AsyncClient, collection: str, id: str) -> None:
     async with asyncio.timeout(10):
         while await fields_of(documents, collection, id) is not None:  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)
+
+
+async def is_closed(documents: AsyncClient, connection: str) -> None:
+    """Waits until nobody is told by the connection any more; then it soon expires."""
+    async with asyncio.timeout(10):
+        while "closedAt" not in (await fields_of(documents, "connections", connection) or {}):  # noqa: ASYNC110 - Firestore tells nobody
+            await asyncio.sleep(0.02)
+    fields: dict[str, Any] = await fields_of(documents, "connections", connection) or {}
+    assert "userId" not in fields
+    assert fields["expiresAt"] - fields["closedAt"] <= timedelta(minutes=1)
 
 
 async def is_pushed(stack: Stack, token: str) -> None:
@@ -58,14 +79,14 @@ async def sweep(stack: Stack) -> dict[str, int]:
 
 
 async def test_what_a_crash_left_is_delivered_by_the_sweep(
-    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+    stack: Stack, crashed: Crashed, calls: Calls, ids: Ids
 ) -> None:
     async with phone(stack.websocket, ids.receiver, stack.project) as receiver:
         await receiver.emit("device:register", token=ids.token, platform="android")
-        await crashed(store, calls, ids, ago=timedelta(seconds=15))
+        await crashed(timedelta(seconds=15))
         assert (await sweep(stack))["republished"] >= 1
         assert (await receiver.told("call:cancelled"))["callId"] == ids.call
-        await is_gone(documents, "outbox", ids.call)
+        await is_delivered(calls, ids.call)
         await is_pushed(stack, ids.token)
         assert receiver.untold() == 0
 
@@ -73,9 +94,8 @@ async def test_what_a_crash_left_is_delivered_by_the_sweep(
 @pytest.mark.parametrize("failures", [0, 2])
 async def test_what_a_crash_left_is_pushed_even_if_fcm_takes_longer_than_the_sockets(
     stack: Stack,
-    store: Store,
+    crashed: Crashed,
     calls: Calls,
-    documents: AsyncClient,
     ids: Ids,
     failures: int,
 ) -> None:
@@ -85,35 +105,35 @@ async def test_what_a_crash_left_is_pushed_even_if_fcm_takes_longer_than_the_soc
         while await calls.is_connected(ids.receiver):  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)
     stack.fcm.fail(ids.token, FcmError.QUOTA_EXCEEDED, times=failures)
-    await crashed(store, calls, ids, ago=timedelta(seconds=15))
+    await crashed(timedelta(seconds=15))
     await sweep(stack)
-    await is_gone(documents, "outbox", ids.call)
+    await is_delivered(calls, ids.call)
     await is_pushed(stack, ids.token)
 
 
 async def test_what_a_crash_left_is_delivered_when_the_caller_repeats(
-    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+    stack: Stack, crashed: Crashed, calls: Calls, ids: Ids
 ) -> None:
     async with (
         phone(stack.websocket, ids.caller, stack.project) as caller,
         phone(stack.websocket, ids.receiver, stack.project) as receiver,
     ):
-        await crashed(store, calls, ids, ago=timedelta(0))
+        await crashed(timedelta(0))
         verdict = await caller.emit("call:cancel", callId=ids.call)
         assert (verdict["ok"], verdict["outcome"]) == (True, "already_cancelled")
         assert (await receiver.told("call:cancelled"))["callId"] == ids.call
-        await is_gone(documents, "outbox", ids.call)
+        await is_delivered(calls, ids.call)
         assert receiver.untold() == 0
 
 
 async def test_what_has_expired_is_swept_away_untold(
-    stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
+    stack: Stack, crashed: Crashed, calls: Calls, ids: Ids
 ) -> None:
     async with phone(stack.websocket, ids.receiver, stack.project) as receiver:
-        await crashed(store, calls, ids, ago=timedelta(seconds=61))
-        assert (await sweep(stack))["expired"] >= 1
-        assert ids.call not in await ids_in(documents, "outbox")
-        assert receiver.untold() == 0
+        await crashed(timedelta(seconds=61))
+        assert (await sweep(stack))["republished"] >= 1
+        await is_delivered(calls, ids.call)
+        assert await has_no_more(receiver)
 
 
 async def test_a_dead_connection_is_pruned_and_the_living_are_told(
@@ -128,8 +148,8 @@ async def test_a_dead_connection_is_pruned_and_the_living_are_told(
         await calls.ring(ids.call, ids.caller, ids.receiver)
         await caller.emit("call:cancel", callId=ids.call)
         assert (await receiver.told("call:cancelled"))["callId"] == ids.call
-        await is_gone(documents, "connections", dead)
-        await is_gone(documents, "outbox", ids.call)
+        await is_closed(documents, dead)
+        await is_delivered(calls, ids.call)
         assert await calls.is_connected(ids.receiver)
 
 
@@ -142,9 +162,9 @@ async def test_a_connection_is_pruned_once_it_can_no_longer_be_opening(
         await connect(store, dead, ids.receiver, connected=now() - timedelta(seconds=26))
         await calls.ring(ids.call, ids.caller, ids.receiver)
         await caller.emit("call:cancel", callId=ids.call)
-        assert await fields_of(documents, "outbox", ids.call) is not None
-        await is_gone(documents, "outbox", ids.call)
-        assert await fields_of(documents, "connections", dead) is None
+        assert not await calls.is_delivered(ids.call)
+        await is_delivered(calls, ids.call)
+        await is_closed(documents, dead)
 
 
 async def test_a_push_that_fcm_can_not_take_now_is_retried(
@@ -175,7 +195,7 @@ async def test_a_token_that_fcm_calls_dead_is_forgotten(
         await receiver.emit("device:register", token=ids.token, platform="android")
         await calls.ring(ids.call, ids.caller, ids.receiver)
         await caller.emit("call:cancel", callId=ids.call)
-        await is_gone(documents, "devices", device_id(ids.token))
+        await is_forgotten(documents, "devices", device_id(ids.token))
 
 
 @pytest.mark.parametrize("function", ["deliver", "push"])

@@ -1,17 +1,16 @@
 """The functions' logs: one JSON line per event, with what is needed and nothing of the clients'."""
 
-import asyncio
 import json
 from pathlib import Path
 
 import httpx
 import pytest
-from google.cloud.firestore import AsyncClient
 
-from infra.local.calls import Calls, client_at
+from infra.local.calls import Calls
 from infra.local.phone import phone
 from infra.local.stack import Options, running
 from infra.local.tokens import unsigned_token
+from tests.e2e.socketio_support import is_delivered
 from tests.support.pace import ONE_LOOK
 
 Logs = dict[str, list[dict[str, object]]]
@@ -25,7 +24,6 @@ async def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
     folder: Path = tmp_path_factory.mktemp("logs")
     async with running(Options(port=0, settings=ONE_LOOK, logs=folder)) as stack:
         calls = Calls(stack.firestore, stack.project)
-        documents = client_at(stack.firestore, stack.project)
         await calls.ring("CALL_1", "USR_1", "USR_2")
         async with (
             phone(stack.websocket, "USR_1", stack.project) as caller,
@@ -42,17 +40,11 @@ async def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
             await http.post(stack.functions["gateway"], headers=headers)
             await http.post(stack.functions["sweep"], headers={"traceparent": TRACEPARENT})
             await http.post(stack.functions["push"], content=b'{"SECRET-ENVELOPE": 1}')
-        async with asyncio.timeout(10):
-            while await _outbox_is_full(documents):  # noqa: ASYNC110 - Firestore tells nobody
-                await asyncio.sleep(0.02)
+        await is_delivered(calls, "CALL_1")
     return {
         name: [json.loads(line) for line in (folder / f"{name}.log").read_text().splitlines()]
         for name in ("gateway", "deliver", "push", "sweep")
     }
-
-
-async def _outbox_is_full(documents: AsyncClient) -> bool:
-    return bool(await documents.collection("outbox").limit(1).get())
 
 
 def lines(logs: Logs, function: str, message: str) -> list[dict[str, object]]:

@@ -184,7 +184,7 @@ async def test_a_frame_of_a_connection_that_is_not_known_is_told_to_reconnect(
     await calls.ring(ids.call, ids.caller, ids.receiver)
     async with phone(stack.websocket, ids.caller, stack.project) as caller:
         async for snapshot in documents.collection("connections").stream():
-            if snapshot.get("userId") == ids.caller:
+            if (snapshot.to_dict() or {}).get("userId") == ids.caller:
                 await snapshot.reference.delete()
         for event, data in (
             ("call:cancel", {"callId": ids.call}),

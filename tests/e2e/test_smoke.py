@@ -204,7 +204,7 @@ async def misbehaving(
             outcome = {"ok": False, "outcome": "unavailable"}
             if obeys is not None:
                 outcome = {"ok": True, "outcome": "cancelled"}
-                await obeys.collection("outbox").document(call).set({"createdAt": 0})
+                await obeys.collection("outbox").document(f"{call}:1").set({"pendingSince": 0})
             told = {"event": "call:cancelled", "data": {"callId": "CALL_OTHER"}}
             broadcast(sockets - {socket}, json.dumps(told))
             answer = {"event": "ack", "id": frame["id"], "data": outcome}
