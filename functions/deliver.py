@@ -1,8 +1,7 @@
-"""`deliver`: makes sure that the told user's sockets have the event; opens Socket.IO sessions."""
+"""`deliver`: makes sure that the told user's sockets have the event, those that open later too."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from functools import cache
 
 import functions_framework.aio
@@ -10,25 +9,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import settings
-from functions.calls.call import ConnectionId, SignalId
+from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent
+from functions.catchup import CatchUp
 from functions.copies import claim
-from functions.delivery import NotDelivered, receive
-from functions.notification import Report, notify
+from functions.delivery import Delivery, NotDelivered, receive
+from functions.memory import Memory
+from functions.notification import HANDSHAKE, Report, notify
 from functions.opening import Opener, Timers
-from functions.published import ConnectionOpened, Published
+from functions.published import ConnectionAdmitted, ConnectionOpened, Published
 from functions.services import apigateway, firestore
 from functions.services.apigateway import Sockets
-from functions.services.documents import Connection, MessageId
+from functions.services.documents import Entry
 from functions.services.firestore import Store
 from functions.telemetry import Log
 from functions.warmup import Step, WarmUp
 from functions.wire.frames import Wire
-
-# Until $connect has been answered, for which there are 29 s, a living connection answers 410.
-_HANDSHAKE = timedelta(seconds=30)
-
-_REMEMBERED = 1000  # signals: more than come in the minute that an event lives
 
 log = Log(__name__)
 
@@ -41,65 +37,82 @@ async def deliver(request: Request) -> Response:
     return await receive(request, _settings().project, _handle)
 
 
-async def _handle(event: Published, message: MessageId) -> None:
+async def _handle(event: Published, delivery: Delivery) -> None:
     match event:
         case CallEvent():
-            await _deliverer().deliver(event, message)
+            await _deliverer().deliver(event, delivery)
         case ConnectionOpened():
             await _opener().open(event)
+        case ConnectionAdmitted():
+            await _catch_up().tell(event)
 
 
 class Deliverer:
     """Posts an event to the connections that don't have it yet."""
 
-    def __init__(self, store: Store, sockets: Sockets) -> None:
+    def __init__(self, store: Store, sockets: Sockets, memory: Memory[ConnectionId]) -> None:
         self._store = store
         self._sockets = sockets
-        # Whom this instance has told of the last signals: as long as Firestore can't be written,
-        # nothing else tells, and Pub/Sub comes again.
-        self._told: OrderedDict[SignalId, set[ConnectionId]] = OrderedDict()
+        self._memory = memory
 
     def warm_up_steps(self) -> Sequence[Step]:
         return (self._store.warm_up, self._sockets.warm_up)
 
-    async def deliver(self, event: CallEvent, message: MessageId) -> None:
-        """1 RunQuery, 1 POST for each connection not served, 1 Commit; of a copy 1
-        BatchGetDocuments and 1 Commit before.
+    async def deliver(self, event: CallEvent, delivery: Delivery) -> None:
+        """1 RunQuery, 1 POST for each connection not served, 1 Commit; of what comes late 1
+        BatchGetDocuments before, and of a copy 1 Commit more.
 
         Safe to run twice. Raises NotDelivered when a socket that may be open was not reached.
         """
         now = datetime.now(UTC)
         if event.expired(now):
             log.warning("expired", outcome="expired")
-            await self._forget(event)
+            await self._store.outbox.note_served(event, (), is_done=True)
             return
-        if event.served is None and not await claim(self._store, event, message, now):
-            log.info("superseded", outcome="superseded")
-            return
+        told = self._memory.told(event.signal_id)
+        told.update(event.served or ())
+        if delivery.is_late(event, now):
+            served = await self._known_served(event, delivery, now)
+            if served is None:
+                return
+            told.update(served)
         connections = await self._store.connections_of(event.tells, now)
-        told = self._told_of(event)
-        served = [found for found in connections if found.id in told or _is_served(found, event)]
-        unserved = [found for found in connections if found not in served]
+        unserved = [connection for connection in connections if connection.id not in told]
         report = await notify(self._sockets, unserved, event)
-        told.update(connection.id for connection in report.served)
-        await self._record(event, served, report, now)
+        # To whom API Gateway will never take it there is nothing more to do either.
+        told.update(connection.id for connection in report.served + report.refused)
+        await self._record(event, told, report, now)
 
-    def _told_of(self, event: CallEvent) -> set[ConnectionId]:
-        told = self._told.setdefault(event.signal_id, set())
-        if len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
-        return told
+    async def _known_served(
+        self, event: CallEvent, delivery: Delivery, now: datetime
+    ) -> Collection[ConnectionId] | None:
+        """Who has an event that comes late; None where nobody is to be told any more, or where
+        somebody else is at it."""
+        outbox = self._store.outbox
+        known = await outbox.known(event)
+        if event.is_disproved_by(known.call):
+            log.info("no longer true", outcome="untrue")
+            await outbox.note_served(event, (), is_done=True)
+            return None
+        if not await self._is_due(event, known.entry, delivery, now):
+            log.info("superseded", outcome="superseded")
+            return None
+        return known.entry.served if known.entry else ()
 
-    async def _forget(self, event: CallEvent) -> None:
-        """Deletes the outbox entry, unless it is of a later ring of the same call."""
-        pending = await self._store.pending(event.call_id)
-        if pending and pending.event.signal_id == event.signal_id:
-            await self._store.delivered(event)
+    async def _is_due(
+        self, event: CallEvent, entry: Entry | None, delivery: Delivery, now: datetime
+    ) -> bool:
+        is_copy = event.served is None
+        if entry is None:
+            return not is_copy  # it was removed by hand, but this message is still to be told
+        if entry.pending_since is None:
+            return False
+        return not is_copy or await claim(self._store.outbox, entry, delivery.message, now)
 
     async def _record(
-        self, event: CallEvent, served: list[Connection], report: Report, now: datetime
+        self, event: CallEvent, told: Collection[ConnectionId], report: Report, now: datetime
     ) -> None:
-        dead = [found for found in report.gone if now - found.connected_at > _HANDSHAKE]
+        dead = [found for found in report.gone if now - found.connected_at > HANDSHAKE]
         missed = len(report.failed) + len(report.gone) - len(dead)
         log.info(
             "delivered",
@@ -108,17 +121,9 @@ class Deliverer:
             refused=len(report.refused),
             missed=missed,
         )
-        if not missed:
-            await self._store.delivered(event, gone=dead)
-            return
-        # Those that the gateway served, too: a copy of the event would not know of them.
-        done = served + report.served + report.refused
-        await self._store.partly_delivered(event, done, gone=dead)
-        raise NotDelivered(f"{missed} connections were not reached")
-
-
-def _is_served(connection: Connection, event: CallEvent) -> bool:
-    return connection.id in (event.served or ()) or connection.served == event.signal_id
+        await self._store.outbox.note_served(event, told, is_done=not missed, gone=dead)
+        if missed:
+            raise NotDelivered(f"{missed} connections were not reached")
 
 
 @cache
@@ -137,8 +142,18 @@ def _sockets() -> Sockets:
 
 
 @cache
+def _memory() -> Memory[ConnectionId]:
+    return Memory()
+
+
+@cache
 def _deliverer() -> Deliverer:
-    return Deliverer(_store(), _sockets())
+    return Deliverer(_store(), _sockets(), _memory())
+
+
+@cache
+def _catch_up() -> CatchUp:
+    return CatchUp(_store(), _sockets(), _memory())
 
 
 @cache

@@ -4,6 +4,8 @@ https://cloud.google.com/pubsub/docs/push#receive_push
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -11,7 +13,7 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.calls.event import CallEvent, MalformedEvent
-from functions.published import ConnectionOpened, Published, decode
+from functions.published import ConnectionAdmitted, ConnectionOpened, Published, decode
 from functions.services.documents import MessageId
 from functions.services.remote import StoreUnavailable
 from functions.telemetry import Log
@@ -19,13 +21,30 @@ from functions.telemetry import Log
 ACKNOWLEDGED = 204
 RETRY = 503
 
-Handler = Callable[[Published, MessageId], Awaitable[None]]
+# Younger than this, a first delivery finds the call as its signal has just left it.
+_PROMPT = timedelta(seconds=2)
 
 log = Log(__name__)
 
 
 class NotDelivered(Exception):
     """Somebody who should have the event doesn't; Pub/Sub must deliver it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt of Pub/Sub to deliver a message."""
+
+    message: MessageId
+    attempt: int | None = None  # from 1; None where the service does not count, as the emulator
+
+    def is_late(self, event: CallEvent, now: datetime) -> bool:
+        """Whether somebody may have the event already, or the call have gone on since: so of a
+        retry, of a copy, and of what took its time."""
+        return event.served is None or self.attempt != 1 or now - event.decided_at > _PROMPT
+
+
+Handler = Callable[[Published, Delivery], Awaitable[None]]
 
 
 class _Message(msgspec.Struct, rename="camel"):
@@ -57,9 +76,10 @@ async def receive(request: Request, project: str, handle: Handler) -> Response:
         log.error("malformed delivery", error=f"{type(error).__name__}: {error}")
         return Response(status_code=ACKNOWLEDGED)
     trace = envelope.message.attributes.get("traceparent")
-    fields = {**_names(event), "deliveryAttempt": envelope.delivery_attempt}
+    delivery = Delivery(envelope.message.message_id, envelope.delivery_attempt)
+    fields = {**_names(event), "deliveryAttempt": delivery.attempt}
     with telemetry.request(project, trace, **fields):
-        return Response(status_code=await _attempt(handle, event, envelope.message.message_id))
+        return Response(status_code=await _attempt(handle, event, delivery))
 
 
 def _names(event: Published) -> dict[str, object]:
@@ -67,13 +87,16 @@ def _names(event: Published) -> dict[str, object]:
     match event:
         case CallEvent(name=name, call_id=call_id, signal_id=signal_id):
             return {"event": name, "callId": call_id, "signalId": signal_id}
-        case ConnectionOpened(name=name, connection_id=connection_id):
+        case (
+            ConnectionOpened(name=name, connection_id=connection_id)
+            | ConnectionAdmitted(name=name, connection_id=connection_id)
+        ):
             return {"event": name, "connectionId": connection_id}
 
 
-async def _attempt(handle: Handler, event: Published, message: MessageId) -> int:
+async def _attempt(handle: Handler, event: Published, delivery: Delivery) -> int:
     try:
-        await handle(event, message)
+        await handle(event, delivery)
     except (NotDelivered, StoreUnavailable) as error:
         log.warning("will be retried", error=f"{type(error).__name__}: {error}")
         return RETRY

@@ -13,9 +13,7 @@ from starlette.responses import JSONResponse, Response
 from functions import settings, telemetry, warmup
 from functions.calls.call import SignalId
 from functions.calls.decision import (
-    NOT_AUTHENTICATED,
     UNAVAILABLE,
-    UNKNOWN_CONNECTION,
     Verdict,
     invalid,
 )
@@ -27,12 +25,13 @@ from functions.forwarded import (
     NotSupported,
     is_from_api_gateway,
 )
+from functions.sender import sender_of
 from functions.services import apigateway, firestore, identity, pubsub
 from functions.services.firestore import Store
 from functions.services.identity import IdentityUnavailable, NotAuthenticated
 from functions.services.pubsub import Publisher, PublishFailed
 from functions.services.remote import StoreUnavailable
-from functions.sessions import Sessions
+from functions.sessions import ClientGone, Sessions
 from functions.settings import Settings
 from functions.signaling import Received, Signaling
 from functions.telemetry import Log, latency_ms
@@ -41,6 +40,7 @@ from functions.wire.codecs import Codec, codec_of
 from functions.wire.frames import (
     Connect,
     Event,
+    Goodbye,
     Ignored,
     Malformed,
     Ping,
@@ -129,6 +129,8 @@ async def _answer(forwarded: Forwarded, codec: Codec, body: bytes) -> str:
             return codec.encode_answer(invalid(field, message), None, ack)
         case Connect() as request:
             return await _let_in(forwarded, request)
+        case Goodbye():
+            return await _leave(forwarded)
         case Ping(payload):
             return socketio.encode_pong(payload)
         case Ignored():
@@ -152,12 +154,22 @@ async def _verdict(forwarded: Forwarded, request: frames.Request) -> Verdict:
 async def _let_in(forwarded: Forwarded, request: Connect) -> str:
     """The packet for a client that asks to be let in; when nobody can say, it is to come again."""
     try:
-        return await _sessions().let_in(forwarded.connection, request)
+        return await _sessions().admit(forwarded.connection, request, forwarded.requested)
     except (IdentityUnavailable, StoreUnavailable) as error:
         log.error("let in", outcome="unavailable", error=str(error))
     except Exception:  # a connect error would keep the client out for good
         log.exception("let in", outcome="unavailable")
     return socketio.RECONNECT
+
+
+async def _leave(forwarded: Forwarded) -> str:
+    try:
+        await _sessions().leave(forwarded.connection, forwarded.requested)
+        log.info("goodbye", outcome="left")
+    except StoreUnavailable as error:
+        # It waits for no answer. As a rule its `$disconnect` follows, which ends the same.
+        log.error("goodbye", outcome="unavailable", error=str(error))
+    return socketio.NOOP
 
 
 async def _connect(forwarded: Forwarded, request: Request) -> Response:
@@ -171,6 +183,9 @@ async def _connect(forwarded: Forwarded, request: Request) -> Response:
     except (NotAuthenticated, NotMapped) as error:
         log.info("connect", outcome="unauthenticated")
         return _refusal(401, str(error))
+    except ClientGone as error:
+        log.info("connect", outcome="gone")
+        return _refusal(410, str(error))
     except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
         log.error("connect", outcome="unavailable", error=str(error))
         return _refusal(503, "unavailable")
@@ -214,18 +229,17 @@ class Gateway:
         self, forwarded: Forwarded, request: RegisterDevice | UnregisterDevice
     ) -> Verdict:
         now = datetime.now(UTC)
-        sender = await self._store.connection(forwarded.connection, now)
-        if sender is None:
-            return UNKNOWN_CONNECTION
-        if sender.user is None:
-            return NOT_AUTHENTICATED
+        connection = await self._store.connection(forwarded.connection, now)
+        sender = sender_of(connection, forwarded.requested)
+        if isinstance(sender, Verdict):
+            return sender
         match request:
             case RegisterDevice():
                 expires = now + self._device_ttl
-                await self._store.register_device(sender.user, request, now, expires)
+                await self._store.register_device(sender, request, now, expires)
                 return Verdict(ok=True, outcome="registered")
             case UnregisterDevice(token):
-                await self._store.unregister_device(sender.user, token)
+                await self._store.unregister_device(sender, token)
                 return Verdict(ok=True, outcome="unregistered")
 
 
@@ -288,7 +302,6 @@ def _gateway() -> Gateway:
         _store(),
         apigateway.connect(loaded),
         _publisher(),
-        event_ttl=loaded.event_ttl,
         direct_post_timeout=loaded.direct_post_timeout,
     )
     return Gateway(_store(), signaling, loaded.device_ttl)

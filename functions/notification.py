@@ -11,6 +11,9 @@ from functions.services.documents import Connection
 from functions.telemetry import Log
 from functions.wire.codecs import codec_for
 
+# Until $connect has been answered, for which there are 29 s, a living connection answers 410.
+HANDSHAKE = timedelta(seconds=30)
+
 log = Log(__name__)
 
 

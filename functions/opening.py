@@ -48,7 +48,7 @@ class Opener:
         """
         now = datetime.now(UTC)
         connection = await self._store.connection(event.connection_id, now)
-        if connection is None or connection.is_open:
+        if connection is None or connection.is_open or connection.closed_at:
             log.info("superseded", outcome="superseded")
             return
         try:

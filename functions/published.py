@@ -1,25 +1,21 @@
-"""What is published on the topic: that a call's ringing ended, and that a connection opened."""
+"""What is published on the topic: that a ring ended, that a connection opened or was admitted."""
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from functions.calls.call import ConnectionId, names_document
 from functions.calls.event import CallEvent, MalformedEvent
 
-CONNECTION_OPENED: Final = "connection.opened"
-
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class ConnectionOpened(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A Socket.IO client has connected, and waits for the packets that open its session."""
+class _ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Something that happened to a connection, to be seen to before `expires_at`."""
 
-    name: Literal["connection.opened"] = CONNECTION_OPENED
     connection_id: ConnectionId
-    connected_at: _Moment
-    expires_at: _Moment  # the client waits no longer
+    expires_at: _Moment
 
     def __post_init__(self) -> None:
         """Raises ValueError for an event that no handler could ever finish."""
@@ -30,7 +26,27 @@ class ConnectionOpened(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
         return self.expires_at <= now
 
 
-Published = CallEvent | ConnectionOpened
+class ConnectionOpened(_ConnectionEvent, frozen=True, kw_only=True, rename="camel"):
+    """A Socket.IO client has connected, and waits for the packets that open its session."""
+
+    name: Literal["connection.opened"] = "connection.opened"
+    connected_at: _Moment
+
+
+class ConnectionAdmitted(_ConnectionEvent, frozen=True, kw_only=True, rename="camel"):
+    """A connection is a user's from now on, who is to be told what he has missed."""
+
+    name: Literal["connection.admitted"] = "connection.admitted"
+    admitted_at: _Moment
+
+
+Published = CallEvent | ConnectionOpened | ConnectionAdmitted
+
+_OF_CONNECTIONS: dict[str, type[Published]] = {
+    "connection.opened": ConnectionOpened,
+    "connection.admitted": ConnectionAdmitted,
+}
+CONNECTION_EVENTS = frozenset(_OF_CONNECTIONS)
 
 
 class _Named(msgspec.Struct):
@@ -44,8 +60,7 @@ def encode(event: Published) -> bytes:
 def decode(data: bytes) -> Published:
     """Reads what was published. Raises MalformedEvent."""
     try:
-        if msgspec.json.decode(data, type=_Named).name == CONNECTION_OPENED:
-            return msgspec.json.decode(data, type=ConnectionOpened)
-        return msgspec.json.decode(data, type=CallEvent)
+        kind = _OF_CONNECTIONS.get(msgspec.json.decode(data, type=_Named).name, CallEvent)
+        return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedEvent(str(error)) from error

@@ -1,7 +1,7 @@
 """`push`: sends the FCM data message to every device of the told user."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import cache
 
@@ -12,10 +12,11 @@ from starlette.responses import Response
 from functions import settings
 from functions.calls.event import CallEvent
 from functions.calls.signals import PUSHES
-from functions.delivery import NotDelivered, receive
+from functions.delivery import Delivery, NotDelivered, receive
+from functions.memory import Memory
 from functions.published import Published
 from functions.services import fcm, firestore
-from functions.services.documents import Device
+from functions.services.documents import Device, DeviceId
 from functions.services.fcm import Messenger, Outcome, Sent
 from functions.services.firestore import Store
 from functions.services.remote import StoreUnavailable
@@ -30,7 +31,7 @@ async def push(request: Request) -> Response:
     """Takes one delivery of the subscription to what phones are pushed; a GET warms up."""
     if request.method == "GET":
         return await _WARM_UP.answer()
-    return await receive(request, _settings().project, lambda event, _: _pusher().push(event))
+    return await receive(request, _settings().project, _pusher().push)
 
 
 class Pusher:
@@ -39,13 +40,14 @@ class Pusher:
     def __init__(self, store: Store, messenger: Messenger) -> None:
         self._store = store
         self._messenger = messenger
+        self._memory: Memory[DeviceId] = Memory()
 
     def warm_up_steps(self) -> Sequence[Step]:
         return (self._store.warm_up, self._messenger.warm_up)
 
-    async def push(self, event: Published) -> None:
-        """1 RunQuery, 1 POST for each device; 1 Commit for each dead token, and, of a copy or when
-        some could not be reached, for each of the others.
+    async def push(self, event: Published, delivery: Delivery) -> None:
+        """1 RunQuery, 1 POST for each device, 1 Commit for each dead token; of what comes late 1
+        BatchGetDocuments before; of a copy, or when some could not be reached, 1 Commit more.
 
         Safe to run twice: the messages of a call collapse into one. Raises NotDelivered when FCM
         could not take a message just now.
@@ -57,30 +59,41 @@ class Pusher:
         if event.expired(now):
             log.warning("expired", outcome="expired")
             return
+        pushed = self._memory.told(event.signal_id)
+        if delivery.is_late(event, now):
+            known = await self._store.outbox.known(event)
+            if event.is_disproved_by(known.call):
+                log.info("no longer true", outcome="untrue")
+                return
+            # That nothing is pending says nothing of phones: `deliver` may have been faster.
+            pushed |= known.entry.pushed if known.entry else frozenset()
         devices = await self._store.devices_of(event.tells, now)
-        unserved = [device for device in devices if device.served != event.signal_id]
+        unserved = [device for device in devices if device.id not in pushed]
         sent = await asyncio.gather(
             *(self._messenger.send(event, device, now) for device in unserved)
         )
-        await self._record(event, sent)
+        done = [each.device for each in sent if each.outcome in (Outcome.SENT, Outcome.REFUSED)]
+        pushed.update(device.id for device in done)
+        await self._record(event, sent, done)
 
-    async def _record(self, event: CallEvent, sent: list[Sent]) -> None:
+    async def _record(
+        self, event: CallEvent, sent: Collection[Sent], done: Collection[Device]
+    ) -> None:
         log.info("pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in Outcome})
         for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
             log.error("push failed", device=failure.device.id, error=failure.error)
         failed = _by(Outcome.FAILED, sent)
         # A copy is one of several, as long as a socket is not reached.
         if failed or event.served is None:
-            done = _by(Outcome.SENT, sent) + _by(Outcome.REFUSED, sent)
-            await self._remember(event, [found.device for found in done], needed=bool(failed))
+            await self._note(event, done, needed=bool(failed))
         await self._forget([found.device for found in _by(Outcome.DEAD, sent)])
         if failed:
             raise NotDelivered(f"{len(failed)} devices were not reached")
 
-    async def _remember(self, event: CallEvent, done: list[Device], *, needed: bool) -> None:
+    async def _note(self, event: CallEvent, done: Collection[Device], *, needed: bool) -> None:
         """Who has the event; if nobody is left to be reached, it need not come again for that."""
         try:
-            await self._store.partly_delivered(event, done)
+            await self._store.outbox.note_pushed(event, done)
         except StoreUnavailable as error:
             if needed:
                 raise
@@ -94,7 +107,7 @@ class Pusher:
             log.warning("dead tokens stay", error=str(error))
 
 
-def _by(outcome: Outcome, sent: list[Sent]) -> list[Sent]:
+def _by(outcome: Outcome, sent: Collection[Sent]) -> list[Sent]:
     return [found for found in sent if found.outcome is outcome]
 
 

@@ -1,4 +1,4 @@
-"""The sessions of clients: opened by a handshake, let in by a token, closed by a disconnect."""
+"""The sessions of clients: opened by a handshake, admitted by a token, ended by a goodbye."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from functions.calls.call import ConnectionId, UserId
 from functions.forwarded import Handshake
-from functions.published import ConnectionOpened
+from functions.published import ConnectionAdmitted, ConnectionOpened
 from functions.services.documents import Connection
 from functions.services.firestore import Store
 from functions.services.identity import Identity, NotAuthenticated
@@ -18,9 +18,15 @@ from functions.warmup import Step
 from functions.wire import socketio
 from functions.wire.frames import Connect, Wire
 
+_TRIES = 4  # a connection changes a few times as it begins, and at its end
+_CATCH_UP = timedelta(seconds=30)  # after which most of what was missed has expired
 _CLIENTS_WAIT = timedelta(seconds=20)  # for the open packet: socket.io-client, as its default
 
 log = Log(__name__)
+
+
+class ClientGone(Exception):
+    """The client disconnected before its `$connect` was handled."""
 
 
 class Sessions:
@@ -38,10 +44,11 @@ class Sessions:
         return (self._identity.warm_up,)
 
     async def open(self, id: ConnectionId, handshake: Handshake) -> None:
-        """1 Commit; for a Socket.IO client 1 Publish more, by which `deliver` opens its session.
+        """1 Commit, and 1 Publish, by which `deliver` opens a Socket.IO client's session and tells
+        a client that is authenticated what it has missed.
 
         Raises NotAuthenticated, of a JSON client only: a Socket.IO client that were refused its
-        handshake would try again for ever, so it is told once it is connected. Raises
+        handshake would try again for ever, so it is told once it is connected. Raises ClientGone,
         IdentityUnavailable, StoreUnavailable and PublishFailed.
         """
         now = datetime.now(UTC)
@@ -49,62 +56,102 @@ class Sessions:
         connection = Connection(
             id=id,
             user=user,
+            owner=user,
             wire=handshake.wire,
             connected_at=now,
             expires_at=now + self._connection_ttl,
         )
         match handshake.wire:
             case Wire.JSON:
-                await self._store.add_connection(connection)
-                return
-            case Wire.EIO3:  # it has no CONNECT, by which a client asks to be let in
-                waiting = replace(
+                pass
+            case Wire.EIO3:  # it has no CONNECT, by which a client asks to be admitted
+                connection = replace(
                     connection, is_open=False, claimed_user=handshake.user, refusal=refusal
                 )
             case Wire.EIO4:
-                waiting = replace(
+                connection = replace(
                     connection,
                     is_open=False,
                     user=None,
+                    owner=None,
                     shown_user=user,
                     claimed_user=handshake.user,
                     refusal=refusal,
                 )
-        await self._store.add_connection(waiting)
-        await self._ask_to_open(waiting)
+        if not await self._store.add_connection(connection):
+            raise ClientGone("the client has disconnected")
+        if handshake.wire is Wire.JSON:
+            await self._ask_to_catch_up(id)
+        else:
+            await self._ask_to_open(connection)
 
-    async def let_in(self, id: ConnectionId, request: Connect) -> str:
+    async def admit(self, id: ConnectionId, request: Connect, requested: datetime | None) -> str:
         """The packet that answers a Socket.IO client's CONNECT.
 
-        1 BatchGetDocuments and, if that changes whose connection it is, 1 Commit. Raises
-        IdentityUnavailable and StoreUnavailable.
+        1 BatchGetDocuments and, if that changes whose connection it is, 1 Commit and 1 Publish; the
+        first two again on a conflict. Raises IdentityUnavailable and StoreUnavailable.
         """
-        connection = await self._store.connection(id, datetime.now(UTC))
-        if connection is None:
-            log.info("let in", outcome="unknown_connection")
-            return socketio.RECONNECT
-        if connection.wire is Wire.JSON:
-            return socketio.NOOP
-        if request.namespace != socketio.ROOT:
-            log.info("let in", outcome="invalid")
-            message = "Invalid namespace"
-            return socketio.encode_refusal(connection.wire, message, request.namespace)
-        try:
-            user = await self._user(connection, request)
-        except NotAuthenticated as error:
-            log.info("let in", outcome="unauthenticated")
-            if connection.user is not None:
-                await self._store.shut_out(id)
-            return socketio.encode_refusal(connection.wire, str(error))
-        if user != connection.user and not await self._store.authenticate(id, user):
-            log.info("let in", outcome="unknown_connection")
-            return socketio.RECONNECT
-        log.info("let in", outcome="connected")
-        return socketio.encode_connected(connection.wire, id)
+        for _ in range(_TRIES):
+            now = datetime.now(UTC)
+            connection = await self._store.connection(id, now)
+            if connection is None:
+                log.info("let in", outcome="unknown_connection")
+                return socketio.RECONNECT
+            if connection.wire is Wire.JSON:
+                return socketio.NOOP
+            if request.namespace != socketio.ROOT:
+                log.info("let in", outcome="invalid")
+                message = "Invalid namespace"
+                return socketio.encode_refusal(connection.wire, message, request.namespace)
+            if _was_left_after(connection, requested):
+                log.info("let in", outcome="left")
+                # In the same millisecond nobody knows which came first: a client that has come
+                # back connects anew, and one that has left stays away.
+                is_same = requested == connection.left_at
+                return socketio.RECONNECT if is_same else socketio.NOOP
+            try:
+                user = await self._user(connection, request)
+            except NotAuthenticated as error:
+                if await self._is_left(connection, requested, now):
+                    log.info("let in", outcome="unauthenticated")
+                    return socketio.encode_refusal(connection.wire, str(error))
+                continue
+            is_new = user != connection.user
+            expires = connection.connected_at + self._connection_ttl
+            if not is_new or await self._store.admit(connection, user, requested, expires):
+                if is_new:
+                    await self._ask_to_catch_up(id)
+                log.info("let in", outcome="connected")
+                return socketio.encode_connected(connection.wire, id)
+        raise StoreUnavailable("the connection keeps changing")
+
+    async def leave(self, id: ConnectionId, requested: datetime | None) -> None:
+        """A client says goodbye on a socket that may stay open, or is refused: from now on nobody
+        is told by it. What it sent before is still its user's.
+
+        1 BatchGetDocuments and 1 Commit, again on a conflict. Raises StoreUnavailable.
+        """
+        for _ in range(_TRIES):
+            now = datetime.now(UTC)
+            connection = await self._store.connection(id, now)
+            # Text that looks like a packet is none on the JSON wire.
+            if connection is None or connection.wire is Wire.JSON:
+                return
+            if await self._is_left(connection, requested, now):
+                return
+        raise StoreUnavailable("the connection keeps changing")
 
     async def close(self, id: ConnectionId) -> None:
         """1 Commit. Raises StoreUnavailable."""
-        await self._store.remove_connection(id)
+        await self._store.close(id, datetime.now(UTC))
+
+    async def _is_left(
+        self, connection: Connection, requested: datetime | None, now: datetime
+    ) -> bool:
+        """1 Commit, if there is a session to end. False when the connection changed meanwhile."""
+        return _is_over(connection, requested) or await self._store.leave(
+            connection, requested, now
+        )
 
     async def _shown_by(self, handshake: Handshake) -> tuple[UserId | None, str | None]:
         """The user, or why what a Socket.IO client showed won't do."""
@@ -118,17 +165,26 @@ class Sessions:
     async def _ask_to_open(self, connection: Connection) -> None:
         """Has `deliver` open the session; if that fails so does the handshake, and the client
         comes again on another connection."""
-        event = ConnectionOpened(
+        opened = ConnectionOpened(
             connection_id=connection.id,
             connected_at=connection.connected_at,
             expires_at=connection.connected_at + _CLIENTS_WAIT,
         )
+        # An EIO4 client is nobody's before its CONNECT.
+        admitted = [_admitted(connection.id)] if connection.user else []
         try:
-            await self._publisher.publish(event)
+            await self._publisher.publish(opened, *admitted)
         except PublishFailed:
             with suppress(StoreUnavailable):  # what stays is taken for dead in half a minute
-                await self._store.remove_connection(connection.id)
+                await self.close(connection.id)
             raise
+
+    async def _ask_to_catch_up(self, id: ConnectionId) -> None:
+        """Has `deliver` tell what the user has missed. To be connected is worth more than that."""
+        try:
+            await self._publisher.publish(_admitted(id))
+        except PublishFailed as error:
+            log.error("catch-up not asked for", error=str(error))
 
     async def _user(self, connection: Connection, request: Connect) -> UserId:
         """Whose the connection is to be; a token in the CONNECT wins over one in the query."""
@@ -146,6 +202,27 @@ class Sessions:
         user = await self._identity.verify(token)
         _check(user, *claimed)
         return user
+
+
+def _admitted(id: ConnectionId) -> ConnectionAdmitted:
+    now = datetime.now(UTC)
+    return ConnectionAdmitted(connection_id=id, admitted_at=now, expires_at=now + _CATCH_UP)
+
+
+def _was_left_after(connection: Connection, requested: datetime | None) -> bool:
+    """Whether a CONNECT that API Gateway got at `requested` was sent before the connection was
+    left, though it is handled after. A client that has left may come back on the same socket."""
+    if connection.closed_at is None or requested is None:
+        return False
+    return connection.left_at is None or requested <= connection.left_at
+
+
+def _is_over(connection: Connection, requested: datetime | None) -> bool:
+    """Whether a goodbye that API Gateway got at `requested` has nothing to end: the client has come
+    back since, or had said it before."""
+    if connection.admitted_at and requested and requested < connection.admitted_at:
+        return True
+    return connection.left_at is not None and (requested is None or connection.left_at <= requested)
 
 
 def _check(user: UserId, *claimed: str | None) -> None:

@@ -42,7 +42,6 @@ class Settings:
 
     project: str
     events_topic: str
-    event_ttl: timedelta
     direct_post_timeout: timedelta
     connection_ttl: timedelta
     device_ttl: timedelta
@@ -149,7 +148,7 @@ def _number(value: str) -> float:
 def _post_timeout(value: str) -> timedelta:
     milliseconds = _number(value)
     if milliseconds > 1000:
-        raise ValueError("must be 1000 at most: a copy of the event is held back for two seconds")
+        raise ValueError("must be 1000 at most: a copy of the event is held back for four seconds")
     return timedelta(milliseconds=milliseconds)
 
 
@@ -179,7 +178,6 @@ _PUBLISHING = ("gateway", "sweep")
 VARIABLES: tuple[Variable, ...] = (
     Variable("GOOGLE_CLOUD_PROJECT", "project", FUNCTIONS, _text, Need.ALWAYS),
     Variable("EVENTS_TOPIC", "events_topic", _PUBLISHING, _text, default="call-events"),
-    Variable("EVENT_TTL_SECONDS", "event_ttl", _GATEWAY, _seconds, default=timedelta(minutes=1)),
     Variable(
         "DIRECT_POST_TIMEOUT_MS",
         "direct_post_timeout",
@@ -204,8 +202,8 @@ VARIABLES: tuple[Variable, ...] = (
     # as Android's does not notice such a close.
     _timer("EIO4_PING_INTERVAL_SECONDS", "eio4_ping_interval", 540),
     _timer("EIO4_PING_TIMEOUT_SECONDS", "eio4_ping_timeout", 30),
-    Variable("SWEEP_AFTER_SECONDS", "sweep_after", _SWEEP, _seconds, default=timedelta(seconds=10)),
-    Variable("SWEEP_EVERY_SECONDS", "sweep_every", _SWEEP, _seconds, default=timedelta(seconds=20)),
+    Variable("SWEEP_AFTER_SECONDS", "sweep_after", _SWEEP, _seconds, default=timedelta(seconds=6)),
+    Variable("SWEEP_EVERY_SECONDS", "sweep_every", _SWEEP, _seconds, default=timedelta(seconds=10)),
     Variable("GATEWAY_SECRET", "gateway_secret", _GATEWAY, _secret, Need.ALWAYS),
     Variable("GATEWAY_SECRET_PREVIOUS", "gateway_secret_previous", _GATEWAY, _secret),
     Variable("CONNECTIONS_URL", "connections_url", _POSTING, _connections_url, Need.ALWAYS),

@@ -5,18 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from functions.calls.call import ConnectionId, SignalId
-from functions.calls.decision import (
-    NOT_AUTHENTICATED,
-    UNAVAILABLE,
-    UNKNOWN_CONNECTION,
-    Effect,
-    Verdict,
-    decide,
-)
+from functions.calls.call import Call, ConnectionId, SignalId
+from functions.calls.decision import UNAVAILABLE, Effect, Verdict, decide
 from functions.calls.event import CallEvent
 from functions.calls.signals import Signal
+from functions.copies import HANDLER_AT_WORK
 from functions.notification import Report, notify
+from functions.sender import sender_of
 from functions.services.apigateway import Sockets
 from functions.services.documents import Connection, StoredCall
 from functions.services.firestore import Store
@@ -26,6 +21,7 @@ from functions.telemetry import Log, latency_ms
 from functions.warmup import Step
 
 _COMMITS = 3  # tries: a call changes once or twice in its life, so a third conflict means trouble
+_TRIED_FOR = timedelta(seconds=10)
 
 log = Log(__name__)
 
@@ -49,13 +45,11 @@ class Signaling:
         sockets: Sockets,
         publisher: Publisher,
         *,
-        event_ttl: timedelta,
         direct_post_timeout: timedelta,
     ) -> None:
         self._store = store
         self._sockets = sockets
         self._publisher = publisher
-        self._event_ttl = event_ttl
         self._direct_post_timeout = direct_post_timeout
 
     async def handle(self, signal: Signal, received: Received) -> Verdict:
@@ -74,36 +68,45 @@ class Signaling:
         return (self._sockets.warm_up, self._publisher.warm_up)
 
     async def _decide(self, signal: Signal, received: Received) -> Verdict:
-        for attempt in range(_COMMITS + 1):
-            loaded = await self._store.load(received.connection, signal.call_id, received.now)
-            stored = loaded.call
-            if stored and stored.call.signal_id == received.signal_id:
-                # The conflict was with our own commit, whose reply was lost.
-                event = self._event(stored, signal, received)
-                await self._tell(event, await self._look_up(event), signal, received)
-                return Verdict(ok=True, outcome=signal.rule.to)
-            if loaded.sender is None:
-                return UNKNOWN_CONNECTION
-            if loaded.sender.user is None:
-                return NOT_AUTHENTICATED
-            verdict = decide(stored.call if stored else None, signal, loaded.sender.user)
-            if verdict.effect is Effect.REPUBLISH and loaded.pending:
-                await self._publisher.publish(loaded.pending.served_to(None))
-            if verdict.effect is not Effect.COMMIT or stored is None:
+        loaded = await self._store.load(received.connection, signal.call_id, received.now)
+        # Judged by this first look: who sent the frame stays, whatever becomes of its connection.
+        sender = sender_of(loaded.sender, received.requested)
+        if isinstance(sender, Verdict):
+            return sender
+        stored = loaded.call
+        for _ in range(_COMMITS):
+            verdict = decide(stored.call if stored else None, signal, sender)
+            if verdict.effect is Effect.NONE or stored is None:
                 return verdict
-            if attempt == _COMMITS:
-                break
-            event = self._event(stored, signal, received)
+            if verdict.effect is Effect.REPUBLISH:
+                await self._republish(stored.call)
+                return verdict
+            event = CallEvent.of(stored.call, signal, received.signal_id, received.now)
             try:
                 connections = await self._commit(stored, signal, event)
-            except StoreConflict:
-                continue
+            except (StoreConflict, StoreUnavailable) as error:
+                reloaded = await self._store.reload(event, sender)
+                if not reloaded.is_ours:
+                    self._check_time(received, error)
+                    stored = reloaded.call
+                    continue
+                connections = await self._look_up(event)
             await self._tell(event, connections, signal, received)
             return verdict
-        raise StoreUnavailable(f"{_COMMITS} conflicts in a row")
+        raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
 
-    def _event(self, stored: StoredCall, signal: Signal, received: Received) -> CallEvent:
-        return CallEvent.of(stored.call, signal, received.signal_id, received.now, self._event_ttl)
+    def _check_time(self, received: Received, error: Exception) -> None:
+        """API Gateway waits for 29 s, and each try can take a dozen."""
+        if datetime.now(UTC) - received.now > _TRIED_FOR:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    async def _republish(self, call: Call) -> None:
+        """1 BatchGetDocuments, and 1 Publish if the call's event is not known to be delivered."""
+        if call.signal_id is None:
+            return
+        entry = await self._store.outbox.entry(call.id, call.signal_id)
+        if entry and entry.pending_since:
+            await self._publisher.publish(entry.event.served_to(None))
 
     async def _commit(
         self, stored: StoredCall, signal: Signal, event: CallEvent
@@ -133,10 +136,16 @@ class Signaling:
         signal: Signal,
         received: Received,
     ) -> None:
-        report = await notify(self._sockets, connections, event, within=self._direct_post_timeout)
-        self._log_told(report, signal, received)
-        served = [connection.id for connection in report.served]
-        await self._publisher.publish(event.served_to(served))
+        """Ends within four seconds of the commit, after which `sweep` may take the event up."""
+        try:
+            async with asyncio.timeout(HANDLER_AT_WORK.total_seconds()):
+                timeout = self._direct_post_timeout
+                report = await notify(self._sockets, connections, event, within=timeout)
+                self._log_told(report, signal, received)
+                served = [connection.id for connection in report.served]
+                await self._publisher.publish(event.served_to(served))
+        except TimeoutError as error:
+            raise PublishFailed("not confirmed in time") from error
 
     def _log_told(self, report: Report, signal: Signal, received: Received) -> None:
         log.info(

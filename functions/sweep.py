@@ -12,15 +12,17 @@ from starlette.responses import JSONResponse, Response
 
 from functions import settings, telemetry
 from functions.services import firestore, pubsub
+from functions.services.documents import Entry, Snapshot
 from functions.services.firestore import Store
+from functions.services.outbox import Unreadable
 from functions.services.pubsub import Publisher, PublishFailed
 from functions.services.remote import StoreUnavailable
 from functions.telemetry import Log
 from functions.warmup import Step, WarmUp
 
 _CALLED_EVERY = timedelta(minutes=1)  # as often as Cloud Scheduler can
-_LIMIT = 500  # entries a look, oldest first; the others wait until these are delivered
-_FAILURES = 3  # entries of one look that can't be published: then it is not the entries' fault
+_PAGE = 300  # entries a query, oldest first
+_AT_ONCE = 50  # publishes: more would wait for the processor
 
 log = Log(__name__)
 
@@ -38,22 +40,24 @@ async def sweep(request: Request) -> Response:
 
 @dataclass(slots=True)
 class Swept:
+    """What one call of `sweep` found and did."""
+
     republished: int = 0
-    expired: int = 0
+    unreadable: int = 0  # entries that were no events of ours, and are removed
     failed: int = 0  # looks that Firestore or Pub/Sub ended
     oldest: timedelta = timedelta(0)  # age of the oldest entry that was seen
 
     def fields(self) -> dict[str, int]:
         return {
             "republished": self.republished,
-            "expired": self.expired,
+            "unreadable": self.unreadable,
             "failed": self.failed,
             "oldestMs": self.oldest // timedelta(milliseconds=1),
         }
 
 
 class Sweeper:
-    """Republishes outbox entries older than `after`.
+    """Republishes outbox entries that have been pending for longer than `after`.
 
     A call looks once `every` so often, as many times as that fits into `until` the next call.
     """
@@ -79,13 +83,14 @@ class Sweeper:
     async def sweep(self) -> Swept:
         """Looks again and again until the next call is due.
 
-        An event lives as long as the time between two calls: looking once would find many of
-        those that a crash left only when they had expired.
+        An event lives for half the time between two calls: looking once would find many of those
+        that a crash left only when they had expired.
         """
         swept = Swept()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         for number in range(self._looks):
-            if number:
-                await asyncio.sleep(self._every.total_seconds())
+            await asyncio.sleep(began + number * self._every.total_seconds() - clock())
             try:
                 await self.look(swept)
             except (StoreUnavailable, PublishFailed) as error:
@@ -97,30 +102,55 @@ class Sweeper:
         return swept
 
     async def look(self, swept: Swept) -> None:
-        """1 RunQuery, 1 Publish for each entry, 1 Commit for each that expired.
+        """1 RunQuery for each page, 1 Publish for each entry, 1 Commit for each that can't be read.
 
-        Raises StoreUnavailable, and PublishFailed: at the end, as one entry that Pub/Sub won't take
-        must not keep back the others, or when it takes none.
+        What has expired is republished too: those who take it drop it and count it. Raises
+        StoreUnavailable, and PublishFailed: at the end, as one entry that Pub/Sub won't take must
+        not keep back the others, or as soon as it takes none.
         """
         now = datetime.now(UTC)
-        failures: list[PublishFailed] = []
-        for event in await self._store.all_pending(_LIMIT):
-            age = now - event.decided_at
-            swept.oldest = max(swept.oldest, age)
-            if event.expired(now):
-                log.warning("expired", callId=event.call_id, signalId=event.signal_id)
-                await self._store.delivered(event)
-                swept.expired += 1
-            elif age >= self._after:
-                try:
-                    await self._publisher.publish(event.served_to(None))
-                    swept.republished += 1
-                except PublishFailed as error:
-                    failures.append(error)
-                    if len(failures) == _FAILURES:
-                        break
-        if failures:
-            raise failures[-1]
+        failure: PublishFailed | None = None
+        last: Snapshot | None = None
+        while True:
+            page = await self._store.outbox.waiting(now - self._after, last, _PAGE)
+            for entry in page.entries:
+                swept.oldest = max(swept.oldest, now - (entry.pending_since or now))
+            await self._remove(page.unreadable, swept)
+            failure = await self._republish(page.entries, swept) or failure
+            last = page.last
+            if last is None:
+                break
+        if failure:
+            raise failure
+
+    async def _republish(self, entries: Sequence[Entry], swept: Swept) -> PublishFailed | None:
+        """Gives the last failure. Raises PublishFailed when Pub/Sub takes nothing at all."""
+        failure: PublishFailed | None = None
+        for first in range(0, len(entries), _AT_ONCE):
+            batch = entries[first : first + _AT_ONCE]
+            ends = await asyncio.gather(*map(self._publish, batch))
+            failures = [end for end in ends if end is not None]
+            swept.republished += len(batch) - len(failures)
+            if len(failures) == len(batch):
+                raise failures[-1]
+            failure = failures[-1] if failures else failure
+        return failure
+
+    async def _publish(self, entry: Entry) -> PublishFailed | None:
+        try:
+            await self._publisher.publish(entry.event.served_to(None))
+        except PublishFailed as error:
+            return error
+        return None
+
+    async def _remove(self, unreadable: Sequence[Unreadable], swept: Swept) -> None:
+        """No retry makes an event of them, and left where they are they would hide what waits."""
+        for found in unreadable:
+            log.error("unreadable entry", entry=found.id, error=found.error)
+            swept.unreadable += 1
+        for first in range(0, len(unreadable), _AT_ONCE):
+            batch = unreadable[first : first + _AT_ONCE]
+            await asyncio.gather(*map(self._store.outbox.remove, batch))
 
 
 @cache

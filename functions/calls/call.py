@@ -1,6 +1,7 @@
 """A call, who takes part in it, and the ids that name things."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -39,6 +40,7 @@ class Call:
     receiver: UserId
     status: Status
     signal_id: SignalId | None = None  # of the frame that ended the ringing, if a frame did
+    rings_until: datetime | None = None  # when it would have ended by itself, where that is known
 
     def user(self, party: Party) -> UserId:
         return self.caller if party is Party.CALLER else self.receiver

@@ -7,7 +7,14 @@ from typing import Annotated, Self
 import msgspec
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId, names_document
-from functions.calls.signals import EVENTS, Signal
+from functions.calls.signals import EVENTS, TRUE_WHILE, Signal
+
+# How long an event may be told: until the ring would have ended by itself, or for `_LIFE` where
+# nobody knows when that is. Past it, it would silence the ring of the next call on an app that does
+# not compare ids.
+_LIFE = timedelta(seconds=30)
+_SHORTEST_LIFE = timedelta(seconds=20)  # a phone that is just waking up must still hear of it
+_LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a document says
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # till the year 9999
@@ -40,9 +47,7 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             raise ValueError("callId names no document")
 
     @classmethod
-    def of(
-        cls, call: Call, signal: Signal, signal_id: SignalId, now: datetime, ttl: timedelta
-    ) -> Self:
+    def of(cls, call: Call, signal: Signal, signal_id: SignalId, now: datetime) -> Self:
         return cls(
             name=signal.rule.event,
             signal_id=signal_id,
@@ -51,7 +56,7 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             tells=call.user(signal.rule.tells),
             reason=signal.reason,
             timestamp=_milliseconds(now),
-            expires_at=_milliseconds(now + ttl),
+            expires_at=_milliseconds(_expiry(call, now)),
         )
 
     def served_to(self, connections: Iterable[ConnectionId] | None) -> Self:
@@ -70,6 +75,18 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def expired(self, now: datetime) -> bool:
         return self.expires <= now
 
+    def is_disproved_by(self, call: Call | None) -> bool:
+        """Whether `call`, as it stands now, is evidence that this event is true no longer.
+
+        A call that is gone or can't be read (None) proves nothing, nor does one whose writer left
+        our `signal_id` out.
+        """
+        if call is None:
+            return False
+        if call.status not in TRUE_WHILE[self.name]:
+            return True  # it went on, or rings again
+        return call.signal_id not in (None, self.signal_id)  # it rang again, and ended again
+
 
 def to_fields(event: CallEvent) -> dict[str, object]:
     """The event as a Firestore map."""
@@ -83,6 +100,11 @@ def from_fields(fields: object) -> CallEvent:
         return msgspec.convert(fields, CallEvent)
     except msgspec.ValidationError as error:
         raise MalformedEvent(str(error)) from error
+
+
+def _expiry(call: Call, now: datetime) -> datetime:
+    ends = call.rings_until or now + _LIFE
+    return min(max(ends, now + _SHORTEST_LIFE), now + _LONGEST_LIFE)
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -25,6 +25,7 @@ class Rule:
     to: Status
     tells: Party
     event: str  # what the told party's sockets get
+    true_while: frozenset[Status]  # what comes late is told only if the call still stands so
     push: Push | None  # what the told party's phones get by FCM, if anything
     default_reason: str
 
@@ -36,6 +37,7 @@ _ROWS = (
         to=Status.CANCELLED,
         tells=Party.RECEIVER,
         event="call:cancelled",
+        true_while=frozenset({Status.CANCELLED}),
         push=Push("call_cancelled"),
         default_reason="Caller cancelled",
     ),
@@ -45,6 +47,7 @@ _ROWS = (
         to=Status.REJECTED,
         tells=Party.CALLER,
         event="call:rejected",
+        true_while=frozenset({Status.REJECTED}),
         push=Push("call_rejected", with_reason=True),
         default_reason="User declined",
     ),
@@ -54,6 +57,7 @@ _ROWS = (
         to=Status.ACCEPTED,
         tells=Party.CALLER,
         event="call:accepted",
+        true_while=frozenset({Status.ACCEPTED}),
         push=None,
         default_reason="User accepted",
     ),
@@ -62,6 +66,7 @@ _ROWS = (
 RULES = MappingProxyType({rule.signal: rule for rule in _ROWS})
 EVENTS = frozenset(rule.event for rule in _ROWS)
 PUSHES = MappingProxyType({rule.event: rule.push for rule in _ROWS if rule.push})
+TRUE_WHILE = MappingProxyType({rule.event: rule.true_while for rule in _ROWS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What our Firestore documents hold: from the fields as read to the types we reason about."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -10,7 +10,7 @@ from typing import Any, NewType, TypeVar
 from google.cloud.firestore import DocumentSnapshot
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
-from functions.calls.event import CallEvent, from_fields
+from functions.calls.event import CallEvent, MalformedEvent, from_fields
 from functions.telemetry import Log
 from functions.wire.frames import FcmToken, Platform, Wire
 
@@ -37,21 +37,26 @@ class StoredCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """An event in the outbox, and which copy of it is being delivered since when."""
+class Entry:
+    """An event in the outbox, who has it, and which copy of it is being delivered since when."""
 
     event: CallEvent
+    created: datetime  # when Firestore committed it, and with it the call's new status
     version: datetime
+    pending_since: datetime | None  # None once every recipient has been seen to
+    served: frozenset[ConnectionId]
+    pushed: frozenset[DeviceId]
     claimed_by: MessageId | None
     claimed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One client's socket."""
+    """One client's socket. Whose frames are on it, and who is told by it, are two questions: a
+    client that has said goodbye is told nothing more, but what it sent before still counts."""
 
     id: ConnectionId
-    user: UserId | None  # None until a Socket.IO client has authenticated
+    user: UserId | None  # who is told; None until a Socket.IO client was admitted, or once it left
     wire: Wire
     connected_at: datetime
     expires_at: datetime
@@ -61,7 +66,21 @@ class Connection:
     shown_user: UserId | None = None
     claimed_user: str | None = None
     refusal: str | None = None
-    served: SignalId | None = None  # the last event it was recorded to have
+    owner: UserId | None = None  # who sends; None until a Socket.IO client was admitted
+    admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it
+    closed_at: datetime | None = None  # since when nobody is told by it
+    left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
+    version: datetime | None = field(default=None, compare=False)  # as it was read
+
+    def sender(self, requested: datetime | None) -> UserId | None:
+        """Whose a frame is that API Gateway got at `requested`; None: nobody's.
+
+        A goodbye may be handled before a frame that was sent earlier, so the times decide. Where
+        either is missing the frame counts, as it does after `$disconnect`, past which nobody sends.
+        """
+        if self.left_at and requested and requested > self.left_at:
+            return None
+        return self.owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,6 @@ class Device:
     platform: Platform
     expires_at: datetime
     version: datetime
-    served: SignalId | None = None
 
 
 def device_id(token: FcmToken) -> DeviceId:
@@ -84,7 +102,8 @@ def device_id(token: FcmToken) -> DeviceId:
 
 
 def connection_in(snapshot: Snapshot, now: datetime) -> Connection | None:
-    found = _readable(snapshot, lambda fields: read_connection(snapshot.id, fields))
+    version = snapshot.update_time
+    found = _readable(snapshot, lambda fields: read_connection(snapshot.id, fields, version))
     return found if found and now < found.expires_at else None
 
 
@@ -94,21 +113,15 @@ def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
     return found if found and now < found.expires_at else None
 
 
-def event_in(snapshot: Snapshot) -> CallEvent | None:
-    return _readable(snapshot, read_outbox)
+def call_in(snapshot: Snapshot) -> Call | None:
+    version = snapshot.update_time
+    stored = _readable(snapshot, lambda fields: read_call(snapshot.id, fields, version))
+    return stored.call if stored else None
 
 
-def pending_in(snapshot: Snapshot) -> Pending | None:
-    event = event_in(snapshot)
-    if event is None:
-        return None
-    fields = snapshot.to_dict() or {}
-    return Pending(
-        event=event,
-        version=snapshot.update_time,
-        claimed_by=fields.get("claimedBy"),
-        claimed_at=fields.get("claimedAt"),
-    )
+def entry_in(snapshot: Snapshot) -> Entry | None:
+    created, version = snapshot.create_time, snapshot.update_time
+    return _readable(snapshot, lambda fields: read_entry(fields, created, version))
 
 
 def _readable(snapshot: Snapshot, read: Callable[[Fields], _Read]) -> _Read | None:
@@ -132,14 +145,16 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         receiver=UserId(_text(fields, "receiverId")),
         status=_member(Status, fields, "status"),
         signal_id=SignalId(signal) if isinstance(signal, str) else None,
+        rings_until=_moment_if_any(fields, "ringsUntil"),
     )
     return StoredCall(call, version)
 
 
-def read_connection(id: str, fields: Fields) -> Connection:
+def read_connection(id: str, fields: Fields, version: datetime | None = None) -> Connection:
+    user = _user(fields, "userId")
     return Connection(
         id=ConnectionId(id),
-        user=_user(fields, "userId"),
+        user=user,
         wire=_member(Wire, fields, "wire"),
         connected_at=_moment(fields, "connectedAt"),
         expires_at=_moment(fields, "expiresAt"),
@@ -147,7 +162,11 @@ def read_connection(id: str, fields: Fields) -> Connection:
         shown_user=_user(fields, "shownUserId"),
         claimed_user=fields.get("claimedUserId"),
         refusal=fields.get("refusal"),
-        served=fields.get("servedSignal"),
+        owner=_user(fields, "owner") or user,
+        admitted_at=_moment_if_any(fields, "admittedAt"),
+        closed_at=_moment_if_any(fields, "closedAt"),
+        left_at=_moment_if_any(fields, "leftAt"),
+        version=version,
     )
 
 
@@ -158,15 +177,24 @@ def read_device(id: str, fields: Fields, version: datetime) -> Device:
         platform=_member(Platform, fields, "platform"),
         expires_at=_moment(fields, "expiresAt"),
         version=version,
-        served=fields.get("servedSignal"),
     )
 
 
-def read_outbox(fields: Fields) -> CallEvent:
+def read_entry(fields: Fields, created: datetime, version: datetime) -> Entry:
     try:
-        return from_fields(fields.get("event"))
-    except ValueError as error:
+        event = from_fields(fields.get("event"))
+    except MalformedEvent as error:
         raise MalformedDocument(f"event: {error}") from error
+    return Entry(
+        event=event,
+        created=created,
+        version=version,
+        pending_since=_moment_if_any(fields, "pendingSince"),
+        served=frozenset(map(ConnectionId, _texts(fields, "served"))),
+        pushed=frozenset(map(DeviceId, _texts(fields, "pushed"))),
+        claimed_by=fields.get("claimedBy"),
+        claimed_at=_moment_if_any(fields, "claimedAt"),
+    )
 
 
 def _text(fields: Fields, name: str) -> str:
@@ -185,6 +213,16 @@ def _moment(fields: Fields, name: str) -> datetime:
     if not isinstance(value, datetime):
         raise MalformedDocument(f"{name} is no timestamp")
     return value
+
+
+def _moment_if_any(fields: Fields, name: str) -> datetime | None:
+    value = fields.get(name)
+    return value if isinstance(value, datetime) else None
+
+
+def _texts(fields: Fields, name: str) -> list[str]:
+    values = fields.get(name)
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
 
 
 def _member(kind: type[_Member], fields: Fields, name: str) -> _Member:

@@ -1,42 +1,41 @@
-"""Firestore: calls, connections, devices and the outbox, in as few remote calls as they need."""
+"""Firestore: calls, connections and devices, in as few remote calls as they need."""
 
-import asyncio
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from google.cloud.firestore import (
-    DELETE_FIELD,
-    AsyncClient,
-    AsyncQuery,
-    FieldFilter,
-)
+from google.api_core import exceptions
+from google.cloud.firestore import DELETE_FIELD, AsyncClient, AsyncQuery, FieldFilter
 
 from functions.calls.call import CallId, ConnectionId, UserId
-from functions.calls.event import CallEvent, to_fields
+from functions.calls.event import CallEvent
 from functions.calls.signals import Signal
 from functions.services.documents import (
     Connection,
     Device,
     MalformedDocument,
-    MessageId,
-    Pending,
     Snapshot,
     StoredCall,
     connection_in,
     device_id,
     device_in,
-    event_in,
-    pending_in,
     read_call,
 )
-from functions.services.remote import Documents, StoreUnavailable, conditional_write, remote_call
+from functions.services.outbox import Outbox
+from functions.services.remote import (
+    CLOSED_IS_KEPT,
+    Documents,
+    StoreUnavailable,
+    close,
+    conditional_write,
+    remote_call,
+)
 from functions.services.rpc import LIMITS
 from functions.settings import Settings
 from functions.telemetry import Log
 from functions.wire.frames import FcmToken, RegisterDevice
 
-_UNREGISTER_TRIES = 3  # a push may be marking the device at this moment
+_UNREGISTER_TRIES = 3  # the device may register again at this moment
 
 log = Log(__name__)
 
@@ -47,7 +46,14 @@ class Loaded:
 
     sender: Connection | None
     call: StoredCall | None
-    pending: CallEvent | None  # the call's event, as long as it isn't known to be delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What became of a commit that failed, or that nobody answered."""
+
+    is_ours: bool  # it was done, whatever became of the call since
+    call: StoredCall | None
 
 
 class Store:
@@ -56,26 +62,34 @@ class Store:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._documents = Documents(client)
+        self.outbox = Outbox(client)
 
     # The path of a signal
 
     async def load(self, sender: ConnectionId, call: CallId, now: datetime) -> Loaded:
         """1 BatchGetDocuments. A call that can't be read is a fault to its parties, and unknown to
         all others, who must not learn that it is there."""
-        connection, stored, pending = await self._documents.get(
-            self._documents.at("connections", sender),
-            self._documents.at("calls", call),
-            self._documents.at("outbox", call),
+        connection, stored = await self._documents.get(
+            self._documents.at("connections", sender), self._documents.at("calls", call)
         )
         found = connection_in(connection, now)
-        user = found.user if found else None
-        return Loaded(found, _call(stored, user), event_in(pending))
+        return Loaded(found, _call(stored, found.owner if found else None))
+
+    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
+        """1 BatchGetDocuments, after a commit of `event` that may have been done all the same: the
+        outbox entry, which no other signal could have made, proves it."""
+        entry, stored = await self._documents.get(
+            self.outbox.of(event), self._documents.at("calls", event.call_id)
+        )
+        if entry.exists:
+            return Reloaded(is_ours=True, call=None)
+        return Reloaded(is_ours=False, call=_call(stored, sender))
 
     async def commit(self, stored: StoredCall, signal: Signal, event: CallEvent) -> None:
         """1 Commit: the call's new status and its outbox entry, both or neither.
 
         Raises StoreConflict when the call changed since `stored` was read. The library repeats a
-        commit whose reply was lost, so the conflict may be with ourselves: `signal_id` tells.
+        commit whose reply was lost, so the conflict may be with ourselves: `reload` tells.
         """
         batch = self._client.batch()
         batch.update(
@@ -89,14 +103,7 @@ class Store:
             },
             self._client.write_option(last_update_time=stored.version),
         )
-        batch.set(
-            self._documents.at("outbox", event.call_id),
-            {
-                "event": to_fields(event),
-                "createdAt": event.decided_at,
-                "expiresAt": event.expires,
-            },
-        )
+        self.outbox.create(batch, event)
         async with conditional_write():
             await batch.commit(**LIMITS)
 
@@ -107,9 +114,13 @@ class Store:
         (snapshot,) = await self._documents.get(self._documents.at("connections", id))
         return connection_in(snapshot, now)
 
-    async def add_connection(self, connection: Connection) -> None:
-        """1 Commit."""
+    async def add_connection(self, connection: Connection) -> bool:
+        """1 Commit; where the document is there already, 1 BatchGetDocuments more.
+
+        False if the client has gone: its `$disconnect` was handled before its `$connect`.
+        """
         fields = {
+            "owner": connection.owner,
             "userId": connection.user,
             "wire": connection.wire.value,
             "connectedAt": connection.connected_at,
@@ -120,26 +131,67 @@ class Store:
             "refusal": connection.refusal,
         }
         known = {name: value for name, value in fields.items() if value is not None}
+        reference = self._documents.at("connections", connection.id)
+        try:
+            async with remote_call(exceptions.AlreadyExists):
+                await reference.create(known, **LIMITS)
+        except exceptions.AlreadyExists:
+            # Ids are never used again. So this is a goodbye, or our own commit, which the library
+            # repeats when its reply is lost.
+            (snapshot,) = await self._documents.get(reference)
+            return "closedAt" not in (snapshot.to_dict() or {})
+        return True
+
+    async def admit(
+        self,
+        connection: Connection,
+        user: UserId,
+        requested: datetime | None,
+        expires: datetime,
+    ) -> bool:
+        """1 Commit: the connection is `user`'s, by a CONNECT that API Gateway got at `requested`.
+
+        False if it is not as it was read: a goodbye may have come meanwhile.
+        """
+        return await self._change(
+            connection,
+            {
+                "owner": user,
+                "userId": user,
+                "isOpen": True,  # who can ask for it has had the open packet
+                "admittedAt": requested or DELETE_FIELD,
+                "closedAt": DELETE_FIELD,
+                "leftAt": DELETE_FIELD,
+                "expiresAt": expires,
+            },
+        )
+
+    async def leave(
+        self, connection: Connection, requested: datetime | None, now: datetime
+    ) -> bool:
+        """1 Commit: nobody is told by the connection any more, since a packet that API Gateway got
+        at `requested`. False if it is not as it was read."""
+        return await self._change(
+            connection,
+            {
+                "userId": DELETE_FIELD,
+                "closedAt": now,
+                "leftAt": requested or DELETE_FIELD,
+                "expiresAt": now + CLOSED_IS_KEPT,
+            },
+        )
+
+    async def close(self, id: ConnectionId, now: datetime) -> None:
+        """1 Commit: the socket is closed. The document stays for a minute, for the frames that were
+        sent before and are handled after: it says whose they are."""
+        batch = self._client.batch()
+        close(batch, self._documents.at("connections", id), now)
         async with remote_call():
-            await self._documents.at("connections", connection.id).set(known, **LIMITS)
-
-    async def authenticate(self, id: ConnectionId, user: UserId) -> bool:
-        """1 Commit: the connection is `user`'s. False if it is not there any more."""
-        # Who can ask for it has had the open packet.
-        return await self._documents.update("connections", id, {"userId": user, "isOpen": True})
-
-    async def shut_out(self, id: ConnectionId) -> None:
-        """1 Commit: the connection is nobody's."""
-        await self._documents.update("connections", id, {"userId": DELETE_FIELD})
+            await batch.commit(**LIMITS)
 
     async def opened(self, id: ConnectionId) -> None:
         """1 Commit: the connection has had its open packet, unless it is not there any more."""
         await self._documents.update("connections", id, {"isOpen": True})
-
-    async def remove_connection(self, id: ConnectionId) -> None:
-        """1 Commit."""
-        async with remote_call():
-            await self._documents.at("connections", id).delete(**LIMITS)
 
     async def connections_of(self, user: UserId, now: datetime) -> list[Connection]:
         """1 RunQuery."""
@@ -184,52 +236,6 @@ class Store:
         ):
             log.info("a dead device changed, and stays")
 
-    # Delivery
-
-    async def pending(self, call: CallId) -> Pending | None:
-        """1 BatchGetDocuments: the event of `call` that isn't known to be delivered."""
-        (snapshot,) = await self._documents.get(self._documents.at("outbox", call))
-        return pending_in(snapshot)
-
-    async def claim(self, pending: Pending, claimant: MessageId, now: datetime) -> bool:
-        """1 Commit: whether `claimant` has the entry now; somebody else may have been faster."""
-        return await self._documents.update_unchanged(
-            self._documents.at("outbox", pending.event.call_id),
-            pending.version,
-            {"claimedBy": claimant, "claimedAt": now},
-        )
-
-    async def all_pending(self, limit: int) -> list[CallEvent]:
-        """1 RunQuery: what the outbox holds, oldest first."""
-        query = self._client.collection("outbox").order_by("createdAt").limit(limit)
-        return [
-            event for snapshot in await self._documents.run(query) if (event := event_in(snapshot))
-        ]
-
-    async def delivered(self, event: CallEvent, gone: Iterable[Connection] = ()) -> None:
-        """1 Commit: the event is done with, and the connections `gone` are dead."""
-        batch = self._client.batch()
-        batch.delete(self._documents.at("outbox", event.call_id))
-        for connection in gone:
-            batch.delete(self._documents.at("connections", connection.id))
-        async with remote_call():
-            await batch.commit(**LIMITS)
-
-    async def partly_delivered(
-        self,
-        event: CallEvent,
-        served: Sequence[Connection] | Sequence[Device],
-        gone: Iterable[Connection] = (),
-    ) -> None:
-        """1 Commit each: who has the event, to be passed over next time, and who is dead.
-
-        Each by itself, so that one that disconnected meanwhile does not undo the others.
-        """
-        await asyncio.gather(
-            *(self._mark(target, event) for target in served),
-            *(self.remove_connection(connection.id) for connection in gone),
-        )
-
     async def warm_up(self) -> None:
         """1 BatchGetDocuments, for the sake of the open channel."""
         await self._documents.get(self._documents.at("calls", "warm-up"))
@@ -239,9 +245,11 @@ class Store:
     def _of_user(self, collection: str, user: UserId) -> AsyncQuery:
         return self._client.collection(collection).where(filter=FieldFilter("userId", "==", user))
 
-    async def _mark(self, target: Connection | Device, event: CallEvent) -> None:
-        collection = "devices" if isinstance(target, Device) else "connections"
-        await self._documents.update(collection, target.id, {"servedSignal": event.signal_id})
+    async def _change(self, connection: Connection, fields: dict[str, Any]) -> bool:
+        assert connection.version is not None  # noqa: S101 - it was read
+        return await self._documents.update_unchanged(
+            self._documents.at("connections", connection.id), connection.version, fields
+        )
 
 
 def _call(snapshot: Snapshot, reader: UserId | None) -> StoredCall | None:

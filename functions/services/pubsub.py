@@ -27,23 +27,27 @@ class Publisher:
         self._channel = transport.grpc_channel
         self._topic = topic
 
-    async def publish(self, event: Published) -> None:
+    async def publish(self, *events: Published) -> None:
         """1 Publish. Attribute `type`, the event's name, is what subscriptions filter by.
 
         Raises PublishFailed.
         """
-        attributes = {"type": event.name}
-        if trace := traceparent():
-            attributes["traceparent"] = trace
-        message = PubsubMessage(data=encode(event), attributes=attributes)
+        messages = [_message(event) for event in events]
         try:
-            await self._client.publish(topic=self._topic, messages=[message], **LIMITS)
+            await self._client.publish(topic=self._topic, messages=messages, **LIMITS)
         except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
             raise PublishFailed(f"{type(error).__name__}: {error}") from error
 
     async def warm_up(self) -> None:
         """Opens the channel, so that the first event need not wait for it."""
         await self._channel.channel_ready()
+
+
+def _message(event: Published) -> PubsubMessage:
+    attributes = {"type": event.name}
+    if trace := traceparent():
+        attributes["traceparent"] = trace
+    return PubsubMessage(data=encode(event), attributes=attributes)
 
 
 def connect(settings: Settings) -> Publisher:

@@ -2,13 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from google.api_core import exceptions
-from google.cloud.firestore import AsyncClient, AsyncDocumentReference, AsyncQuery
+from google.cloud.firestore import (
+    DELETE_FIELD,
+    AsyncClient,
+    AsyncDocumentReference,
+    AsyncQuery,
+    AsyncWriteBatch,
+)
 
 from functions.services.documents import Snapshot
 from functions.services.rpc import LIMITS
+
+# A closed connection may still have frames on their way to us, which come within seconds.
+CLOSED_IS_KEPT = timedelta(seconds=60)
 
 
 class StoreUnavailable(Exception):
@@ -41,11 +50,11 @@ class Documents:
 
     async def update(self, collection: str, id: str, fields: dict[str, object]) -> bool:
         """Whether it was there: what is deleted must not come back with these fields alone."""
-        async with remote_call():
-            try:
+        try:
+            async with remote_call(exceptions.NotFound):
                 await self.at(collection, id).update(fields, **LIMITS)
-            except exceptions.NotFound:
-                return False
+        except exceptions.NotFound:
+            return False
         return True
 
     async def update_unchanged(
@@ -71,11 +80,24 @@ class Documents:
         return True
 
 
+def close(batch: AsyncWriteBatch, connection: AsyncDocumentReference, now: datetime) -> None:
+    """Adds to `batch` that nobody is told by this connection any more.
+
+    A blind merge, which also leaves a document where there is none yet: a `$connect` that is
+    handled later finds it.
+    """
+    expires = now + CLOSED_IS_KEPT
+    fields = {"userId": DELETE_FIELD, "closedAt": now, "expiresAt": expires}
+    batch.set(connection, fields, merge=True)
+
+
 @asynccontextmanager
-async def remote_call() -> AsyncIterator[None]:
-    """Turns the library's errors into ours."""
+async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
+    """Turns the library's errors into ours, but for those `passed` on."""
     try:
         yield
+    except passed:
+        raise
     except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
@@ -90,6 +112,6 @@ async def conditional_write() -> AsyncIterator[None]:
         except (
             exceptions.FailedPrecondition,
             exceptions.NotFound,
-            exceptions.Aborted,
+            exceptions.Conflict,  # Aborted, or AlreadyExists: what we would create is there
         ) as error:
             raise StoreConflict(str(error)) from error

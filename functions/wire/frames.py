@@ -67,6 +67,11 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
+class Goodbye:
+    """A Socket.IO client ends its session; its socket may stay open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """A heartbeat, which is answered with its payload."""
 
@@ -78,7 +83,7 @@ class Ignored:
     """A Socket.IO packet that asks for nothing, or that no client of ours could mean."""
 
 
-Frame = Event | Malformed | Connect | Ping | Ignored
+Frame = Event | Malformed | Connect | Goodbye | Ping | Ignored
 
 
 def answer_data(verdict: Verdict, request: Request | None) -> dict[str, object]:

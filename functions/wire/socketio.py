@@ -17,6 +17,7 @@ from functions.wire.frames import (
     Connect,
     Event,
     Frame,
+    Goodbye,
     Ignored,
     Malformed,
     Ping,
@@ -34,6 +35,7 @@ NOOP = "6"  # no client minds it, while an empty frame ends the session of every
 RECONNECT = '{"message":"reconnect"}'
 ERROR_EVENT = "call:error"
 
+_CLOSE = "1"  # of Engine.IO: Swift's and Python's clients send it before they close the socket
 _NOT_TEXT = "\0"  # no token, and nobody's id
 
 _MESSAGE = re.compile(
@@ -56,6 +58,8 @@ def decode(text: bytes) -> Frame:
         packet = text.decode()
         if packet.startswith("2"):
             return Ping(packet[1:])
+        if packet == _CLOSE:
+            return Goodbye()
         message = _MESSAGE.fullmatch(packet)
         if message is None:
             return Ignored()
@@ -68,6 +72,8 @@ def decode(text: bytes) -> Frame:
             return Connect(namespace)
         case "0", dict():
             return Connect(namespace, _text(data.get("token")), _text(data.get("userId")))
+        case "1", None if namespace == ROOT and not message["ack"]:
+            return Goodbye()
         case "2", [str(name), *arguments] if namespace == ROOT:
             return _event(name, arguments, int(message["ack"]) if message["ack"] else None)
         case _:

@@ -43,9 +43,15 @@ class Calls:
         return str(snapshot.get("status"))
 
     async def is_delivered(self, call: str) -> bool:
-        """Whether the call's event, if it had one, has reached all it could."""
-        entry = await self._client.collection("outbox").document(call).get()
-        return not entry.exists
+        """Whether the call's events, if it had any, have reached all they could."""
+        outbox = self._client.collection("outbox")
+        # The entries of a call are named `{call}:{signal}`, and `;` comes after `:`.
+        named = (
+            outbox.order_by("__name__")
+            .start_at({"__name__": outbox.document(f"{call}:")})
+            .end_before({"__name__": outbox.document(f"{call};")})
+        )
+        return not any("pendingSince" in (entry.to_dict() or {}) for entry in await named.get())
 
     async def until_delivered(self, call: str, every: float = 0.01) -> None:
         """Waits until `is_delivered`, and asks again `every` so many seconds."""

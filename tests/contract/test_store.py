@@ -1,14 +1,13 @@
 """The Firestore service keeps its promises on the embedded server and on Google's emulator."""
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from google.cloud.firestore import AsyncClient
+from google.cloud.firestore import DELETE_FIELD, AsyncClient
 
-from functions.calls.call import CallId, ConnectionId, Status, UserId
-from functions.services.documents import MessageId, device_id
+from functions.calls.call import ConnectionId, Status, UserId
+from functions.services.documents import Connection, device_id
 from functions.services.firestore import Store
 from functions.services.remote import StoreConflict, StoreUnavailable
 from functions.wire.frames import FcmToken, Wire
@@ -17,6 +16,7 @@ from tests.support.makers import (
     CALL,
     CALLER,
     RECEIVER,
+    committed,
     connect,
     event,
     fields_of,
@@ -33,6 +33,12 @@ async def client(firestore: str, project: str) -> AsyncClient:
     return client_at(firestore, project)
 
 
+async def read_again(store: Store, connection: Connection) -> Connection:
+    found = await store.connection(connection.id, now())
+    assert found is not None
+    return found
+
+
 @pytest.fixture
 async def store(client: AsyncClient) -> Store:
     return Store(client)
@@ -40,7 +46,7 @@ async def store(client: AsyncClient) -> Store:
 
 async def test_what_is_not_there_is_loaded_as_none(store: Store) -> None:
     loaded = await store.load(ConnectionId("c="), CALL, now())
-    assert (loaded.sender, loaded.call, loaded.pending) == (None, None, None)
+    assert (loaded.sender, loaded.call) == (None, None)
 
 
 async def test_a_call_and_its_sender_are_loaded_together(store: Store, client: AsyncClient) -> None:
@@ -69,11 +75,44 @@ async def test_a_commit_writes_the_call_and_the_outbox(store: Store, client: Asy
         "reason": "Caller ended call",
         "signalId": made.signal_id,
     }
-    after = await store.load(ConnectionId("c="), CALL, now())
-    assert after.pending == made.served_to(after.pending.served)
-    entry = await fields_of(client, "outbox", CALL)
-    assert entry
-    assert (entry["createdAt"], entry["expiresAt"]) == (made.decided_at, made.expires)
+    entry = await store.outbox.entry(CALL, made.signal_id)
+    assert entry is not None
+    assert entry.event == made
+    assert entry.pending_since is not None
+    # Firestore's own time of the commit, which no instance's clock can be wrong about.
+    assert abs(entry.pending_since - entry.created) < timedelta(seconds=1)
+    assert (entry.served, entry.pushed, entry.claimed_by) == (frozenset(), frozenset(), None)
+    fields = await fields_of(client, "outbox", f"{CALL}:{made.signal_id}")
+    assert fields is not None
+    assert (fields["recipients"], fields["expiresAt"]) == ([RECEIVER], made.expires)
+
+
+async def test_a_commit_is_known_again_whatever_became_of_the_call(
+    store: Store, client: AsyncClient
+) -> None:
+    made = await committed(store, client, event())
+    assert (await store.reload(made, CALLER)).is_ours
+    for fields in ({"status": "dialling"}, {"callerId": CALLER, "status": "ended"}):
+        await client.collection("calls").document(CALL).set(fields)
+        assert (await store.reload(made, CALLER)).is_ours
+    another = event()
+    await ring(client)
+    reloaded = await store.reload(another, CALLER)
+    assert not reloaded.is_ours
+    assert reloaded.call is not None
+    assert reloaded.call.call.status is Status.RINGING
+
+
+async def test_a_commit_that_is_done_twice_writes_once(store: Store, client: AsyncClient) -> None:
+    made = await committed(store, client, event())
+    await ring(client)
+    stored = (await store.load(ConnectionId("c="), CALL, now())).call
+    assert stored
+    with pytest.raises(StoreConflict):
+        await store.commit(stored, signal(), made)
+    call = await fields_of(client, "calls", CALL)
+    assert call is not None
+    assert call["status"] == "ringing"
 
 
 async def test_a_commit_on_a_changed_call_writes_nothing(store: Store, client: AsyncClient) -> None:
@@ -127,18 +166,53 @@ async def test_a_user_has_all_connections_that_have_not_expired(store: Store) ->
     assert await store.connection(ConnectionId("4="), now()) is None
 
 
-async def test_a_closed_connection_is_gone(store: Store) -> None:
-    await connect(store, "1=", RECEIVER)
-    await store.remove_connection(ConnectionId("1="))
-    await store.remove_connection(ConnectionId("1="))
-    assert await store.connections_of(RECEIVER, now()) == []
+async def test_a_closed_connection_is_told_nothing_and_says_for_a_minute_whose_it_was(
+    store: Store,
+) -> None:
+    made = await connect(store, "1=", RECEIVER)
+    closed_at = now()
+    for _ in range(2):
+        await store.close(made.id, closed_at)
+        assert await store.connections_of(RECEIVER, now()) == []
+    closed = await store.connection(made.id, now())
+    expires = closed_at + timedelta(seconds=60)
+    assert closed == replace(made, user=None, closed_at=closed_at, expires_at=expires)
+    assert await store.connection(made.id, expires) is None
 
 
-async def test_a_json_connection_is_written_with_four_fields_alone(
+async def test_a_connection_that_is_closed_before_it_is_added_is_not_added(
+    store: Store, client: AsyncClient
+) -> None:
+    id = ConnectionId("1=")
+    await store.close(id, now())
+    expires = now() + timedelta(hours=2)
+    late = Connection(id, RECEIVER, Wire.JSON, now(), expires, owner=RECEIVER)
+    assert not await store.add_connection(late)
+    fields = await fields_of(client, "connections", id)
+    assert fields is not None
+    assert set(fields) == {"closedAt", "expiresAt"}
+
+
+async def test_a_connection_that_is_added_twice_is_our_own(store: Store) -> None:
+    made = await connect(store, "1=", RECEIVER)
+    assert await store.add_connection(made)
+    assert await store.connections_of(RECEIVER, now()) == [made]
+
+
+async def test_a_connection_of_an_earlier_version_is_its_users(
+    store: Store, client: AsyncClient
+) -> None:
+    made = await connect(store, "1=", RECEIVER)
+    await client.collection("connections").document("1=").update({"owner": DELETE_FIELD})
+    assert await store.connection(made.id, now()) == made
+
+
+async def test_a_json_connection_is_written_with_five_fields_alone(
     store: Store, client: AsyncClient
 ) -> None:
     made = await connect(store, "1=", RECEIVER)
     assert await fields_of(client, "connections", "1=") == {
+        "owner": RECEIVER,
         "userId": RECEIVER,
         "wire": "json",
         "connectedAt": made.connected_at,
@@ -156,9 +230,19 @@ async def test_a_socketio_connection_is_read_as_it_was_written(
         (None, "USR_9", "userId is not the token's"),
         (RECEIVER, RECEIVER, None),
     ):
-        young = await connect(store, "1=", user, wire=wire, is_open=False, refusal=refusal)
-        made = replace(young, claimed_user=claimed)
-        await store.add_connection(made)
+        await client.collection("connections").document("1=").delete()
+        made = Connection(
+            id=ConnectionId("1="),
+            user=user,
+            owner=user,
+            wire=wire,
+            connected_at=now(),
+            expires_at=now() + timedelta(hours=2),
+            is_open=False,
+            claimed_user=claimed,
+            refusal=refusal,
+        )
+        assert await store.add_connection(made)
         assert await store.connection(made.id, now()) == made
         fields = await fields_of(client, "connections", "1=")
         assert fields is not None
@@ -167,16 +251,35 @@ async def test_a_socketio_connection_is_read_as_it_was_written(
         assert fields.get("refusal") == refusal
 
 
-async def test_a_connection_without_a_user_is_nobodys_until_it_authenticates(
-    store: Store, client: AsyncClient
+async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
+    store: Store,
 ) -> None:
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
+    at, expires = now(), made.expires_at
     assert await store.connections_of(RECEIVER, now()) == []
-    assert await store.authenticate(made.id, RECEIVER)
+    read = await read_again(store, made)
+    assert await store.admit(read, RECEIVER, at, expires)
+    assert not await store.admit(read, CALLER, at, expires)  # it is not as it was read
     (found,) = await store.connections_of(RECEIVER, now())
-    assert found == replace(made, user=RECEIVER, is_open=True)
-    assert await store.authenticate(made.id, CALLER)
+    admitted = {"is_open": True, "admitted_at": at}
+    assert found == replace(made, user=RECEIVER, owner=RECEIVER, **admitted)
+    assert await store.admit(found, CALLER, at, expires)
     assert await store.connections_of(RECEIVER, now()) == []
+
+
+async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_again(
+    store: Store,
+) -> None:
+    made = await connect(store, "1=", RECEIVER, wire=Wire.EIO4)
+    read, at = await read_again(store, made), now()
+    assert await store.leave(read, at, at)
+    assert not await store.leave(read, at, at)
+    left = await read_again(store, made)
+    expires = at + timedelta(seconds=60)
+    assert left == replace(made, user=None, closed_at=at, left_at=at, expires_at=expires)
+    assert await store.connections_of(RECEIVER, now()) == []
+    assert await store.admit(left, RECEIVER, at, made.expires_at)
+    assert await store.connections_of(RECEIVER, now()) == [replace(made, admitted_at=at)]
 
 
 async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
@@ -186,10 +289,14 @@ async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
         assert await store.connection(made.id, now()) == replace(made, is_open=True)
 
 
-async def test_a_removed_connection_does_not_come_back(store: Store, client: AsyncClient) -> None:
+async def test_a_connection_that_is_not_there_does_not_come_back(
+    store: Store, client: AsyncClient
+) -> None:
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
-    await store.remove_connection(made.id)
-    assert not await store.authenticate(made.id, RECEIVER)
+    read = await read_again(store, made)
+    await client.collection("connections").document("1=").delete()
+    assert not await store.admit(read, RECEIVER, now(), made.expires_at)
+    assert not await store.leave(read, now(), now())
     await store.opened(made.id)
     assert await ids_in(client, "connections") == set()
 
@@ -220,16 +327,6 @@ async def test_nobody_unregisters_the_device_of_another(store: Store) -> None:
     assert await store.devices_of(RECEIVER, now()) == []
 
 
-async def test_a_device_that_a_push_marks_meanwhile_is_still_unregistered(store: Store) -> None:
-    await register(store, "T", RECEIVER)
-    (device,) = await store.devices_of(RECEIVER, now())
-    await asyncio.gather(
-        *(store.partly_delivered(event(), [device]) for _ in range(5)),
-        store.unregister_device(RECEIVER, FcmToken("T")),
-    )
-    assert await store.devices_of(RECEIVER, now()) == []
-
-
 async def test_a_dead_device_that_registered_again_stays(store: Store) -> None:
     await register(store, "T", RECEIVER)
     (dead,) = await store.devices_of(RECEIVER, now())
@@ -238,78 +335,6 @@ async def test_a_dead_device_that_registered_again_stays(store: Store) -> None:
     (again,) = await store.devices_of(RECEIVER, now())
     await store.forget_device(again)
     assert await store.devices_of(RECEIVER, now()) == []
-
-
-async def test_a_delivered_event_leaves_the_outbox_with_its_dead_connections(
-    store: Store, client: AsyncClient
-) -> None:
-    await ring(client)
-    stored = (await store.load(ConnectionId("c="), CALL, now())).call
-    assert stored
-    made = event()
-    await store.commit(stored, signal(), made)
-    dead, alive = await connect(store, "1=", RECEIVER), await connect(store, "2=", RECEIVER)
-    await store.delivered(made, gone=[dead])
-    assert await store.pending(CALL) is None
-    assert await store.connections_of(RECEIVER, now()) == [alive]
-    await store.delivered(made)
-
-
-async def test_of_all_who_claim_an_entry_one_has_it(store: Store, client: AsyncClient) -> None:
-    await ring(client)
-    stored = (await store.load(ConnectionId("c="), CALL, now())).call
-    assert stored
-    await store.commit(stored, signal(), made := event())
-    pending = await store.pending(CALL)
-    assert pending is not None
-    assert (pending.event, pending.claimed_by, pending.claimed_at) == (made, None, None)
-    claims = [store.claim(pending, MessageId(name), now()) for name in "abc"]
-    assert sorted(await asyncio.gather(*claims)) == [False, False, True]
-    claimed = await store.pending(CALL)
-    assert claimed is not None
-    assert claimed.claimed_by in ("a", "b", "c")
-    assert claimed.claimed_at is not None
-    await store.delivered(made)
-    assert not await store.claim(claimed, MessageId("d"), now())
-    assert await ids_in(client, "outbox") == set()
-
-
-async def test_who_has_the_event_is_remembered(store: Store) -> None:
-    made = event()
-    served = await connect(store, "1=", RECEIVER)
-    gone = await connect(store, "2=", RECEIVER)
-    await register(store, "T", RECEIVER)
-    (device,) = await store.devices_of(RECEIVER, now())
-    await store.partly_delivered(made, [served], gone=[gone])
-    await store.partly_delivered(made, [device])
-    (connection,) = await store.connections_of(RECEIVER, now())
-    (device,) = await store.devices_of(RECEIVER, now())
-    assert (connection.served, device.served) == (made.signal_id, made.signal_id)
-
-
-async def test_remembering_does_not_bring_back_a_connection_that_closed(
-    store: Store, client: AsyncClient
-) -> None:
-    closed = await connect(store, "1=", RECEIVER)
-    await store.remove_connection(closed.id)
-    open_ = await connect(store, "2=", RECEIVER)
-    made = event()
-    await store.partly_delivered(made, [closed, open_])
-    assert await ids_in(client, "connections") == {"2="}
-    (found,) = await store.connections_of(RECEIVER, now())
-    assert found.served == made.signal_id
-
-
-async def test_the_outbox_is_read_oldest_first(store: Store, client: AsyncClient) -> None:
-    calls = [CallId(f"CALL_{number}") for number in range(3)]
-    for age, call in enumerate(calls):
-        await ring(client, call)
-        stored = (await store.load(ConnectionId("c="), call, now())).call
-        assert stored
-        made = event(call=call, decided=now() - timedelta(seconds=age))
-        await store.commit(stored, signal(call=call), made)
-    pending = await store.all_pending(limit=2)
-    assert [made.call_id for made in pending] == ["CALL_2", "CALL_1"]
 
 
 async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:

@@ -2,8 +2,23 @@
 
 _GOOD = '["call:cancel",{"callId":"CALL_1"}]'
 SENSELESS: list[bytes] = [
-    *(b"0", b"0{}", b"1", b"3", b"3probe", b"4", b"5", b"6", b"7", b"8x", b"9", b"00", b"44"),
-    *(b"41", b"41/,", b"41/admin,", b"43[]", b"430[{}]", b'44{"message":"no"}', b'44"no"'),
+    *(
+        b"0",
+        b"0{}",
+        b"1x",
+        b"11",
+        b"3",
+        b"3probe",
+        b"4",
+        b"5",
+        b"6",
+        b"7",
+        b"8x",
+        b"9",
+        b"00",
+        b"44",
+    ),
+    *(b"41{}", b"417", b"41/admin,", b"43[]", b"430[{}]", b'44{"message":"no"}', b'44"no"'),
     *(b"42", b"42{}", b"42[]", b"42[7]", b"42[null]", b'42[["call:cancel",{}]]', b"42null"),
     *(b'42"call:cancel"', b"42[", b'42["call:cancel"', b'42["call:cancel",{]', b"42]", b"427"),
     *(b'42["call:cancel",{"callId":CALL_1}]', b"42['call:cancel',{}]", b'42["call:cancel",NaN]'),

@@ -8,12 +8,16 @@ from google.cloud.firestore import AsyncClient
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
 from functions.calls.event import CallEvent
 from functions.calls.signals import RULES, Signal
-from functions.services.documents import Connection
+from functions.delivery import Delivery
+from functions.services.documents import Connection, MessageId
 from functions.services.firestore import Store
 from functions.wire.frames import FcmToken, Platform, RegisterDevice, Wire
 
 CALLER, RECEIVER = UserId("USR_1"), UserId("USR_2")
 CALL = CallId("CALL_1")
+FIRST = Delivery(MessageId("1"), attempt=1)
+AGAIN = Delivery(MessageId("1"), attempt=2)
+OTHER = Delivery(MessageId("2"), attempt=1)  # of another copy
 
 
 def now() -> datetime:
@@ -28,18 +32,19 @@ def event(
     name: str = "call:cancel",
     *,
     decided: datetime | None = None,
-    ttl: timedelta = timedelta(seconds=60),
     served: tuple[str, ...] | None = (),
     call: CallId = CALL,
 ) -> CallEvent:
     """An event as `gateway` publishes it; `served=None` makes it a republished copy."""
     ringing = Call(call, CALLER, RECEIVER, Status.RINGING)
-    made = CallEvent.of(ringing, signal(name), SignalId(uuid.uuid4().hex), decided or now(), ttl)
+    made = CallEvent.of(ringing, signal(name), SignalId(uuid.uuid4().hex), decided or now())
     return made.served_to(None if served is None else map(ConnectionId, served))
 
 
-async def ring(client: AsyncClient, call: CallId = CALL, status: str = "ringing") -> None:
-    fields = {"callerId": CALLER, "receiverId": RECEIVER, "status": status}
+async def ring(
+    client: AsyncClient, call: CallId = CALL, status: str = "ringing", **more: object
+) -> None:
+    fields = {"callerId": CALLER, "receiverId": RECEIVER, "status": status, **more}
     await client.collection("calls").document(call).set(fields)
 
 
@@ -58,6 +63,7 @@ async def connect(
     connection = Connection(
         id=ConnectionId(id),
         user=user,
+        owner=user,
         wire=wire,
         connected_at=connected,
         expires_at=connected + timedelta(hours=2),
@@ -71,6 +77,32 @@ async def connect(
 async def register(store: Store, token: str, user: UserId) -> None:
     device = RegisterDevice(FcmToken(token), Platform.ANDROID)
     await store.register_device(user, device, now(), now() + timedelta(days=1))
+
+
+async def committed(store: Store, client: AsyncClient, made: CallEvent) -> CallEvent:
+    """Puts the event into the outbox, as the commit of the signal that causes it does."""
+    await ring(client, made.call_id)
+    loaded = await store.load(ConnectionId("nobody="), made.call_id, now())
+    assert loaded.call
+    (name,) = (name for name, rule in RULES.items() if rule.event == made.name)
+    await store.commit(loaded.call, signal(name, made.call_id), made)
+    return made
+
+
+async def pend(client: AsyncClient, made: CallEvent, since: datetime) -> None:
+    """Makes the event's entry older than it is."""
+    entry = client.collection("outbox").document(f"{made.call_id}:{made.signal_id}")
+    await entry.update({"pendingSince": since})
+
+
+async def pending_calls(client: AsyncClient) -> set[str]:
+    """The calls of which an event is not known to have reached all it could."""
+    entries = [entry async for entry in client.collection("outbox").stream()]
+    return {
+        entry.id.rpartition(":")[0]
+        for entry in entries
+        if "pendingSince" in (entry.to_dict() or {})
+    }
 
 
 async def fields_of(client: AsyncClient, collection: str, id: str) -> dict[str, object] | None:

@@ -5,7 +5,16 @@ import socketio.packet as oracle
 from hypothesis import strategies as st
 
 from functions.calls.signals import RULES
-from functions.wire.frames import Connect, Event, Frame, Ignored, Malformed, Ping, Platform
+from functions.wire.frames import (
+    Connect,
+    Event,
+    Frame,
+    Goodbye,
+    Ignored,
+    Malformed,
+    Ping,
+    Platform,
+)
 from functions.wire.requests import InvalidRequest, parse
 
 
@@ -30,6 +39,8 @@ def meaning(packet: oracle.Packet) -> Frame:
         case oracle.CONNECT, dict(auth):
             told = [auth.get("token"), auth.get("userId")]
             return Connect(namespace, *map(_said, told))
+        case oracle.DISCONNECT, None if namespace == "/" and packet.id is None:
+            return Goodbye()
         case oracle.EVENT, [str(name), *arguments] if namespace == "/":
             return request_of(name, arguments[0] if arguments else None, packet.id)
         case _:
@@ -47,6 +58,8 @@ def judged(frame: bytes) -> Frame:
         text = frame.decode()
         if text.startswith("2"):
             return Ping(text[1:])
+        if text == "1":
+            return Goodbye()
         packet = received(text)
     except (AssertionError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return Ignored()

@@ -12,8 +12,7 @@ from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
-from functions.calls.event import CallEvent
-from functions.published import ConnectionOpened, decode
+from functions.published import Published, decode
 from functions.services.apigateway import Sockets
 from functions.services.firestore import Store
 from functions.services.pubsub import Publisher
@@ -26,7 +25,7 @@ from tests.support.journal import Journal
 from tests.support.processes import environment
 
 _TOPIC = "events"
-_Kind = TypeVar("_Kind", CallEvent, ConnectionOpened)
+_Kind = TypeVar("_Kind", bound=Published)
 
 
 @dataclass
@@ -44,8 +43,8 @@ class Services:
     subscriber: SubscriberAsyncClient
     subscription: str
 
-    async def published(self, kind: type[_Kind]) -> list[_Kind]:
-        """What has been published since the last look, all of which must be of this kind."""
+    async def published(self, *kinds: type[_Kind]) -> list[_Kind]:
+        """What has been published since the last look, all of which must be of these kinds."""
         pulled = await self.subscriber.pull(
             request={
                 "subscription": self.subscription,
@@ -57,7 +56,7 @@ class Services:
         if ids:
             await self.subscriber.acknowledge(subscription=self.subscription, ack_ids=ids)
         made = [decode(message.message.data) for message in pulled.received_messages]
-        of_kind = [event for event in made if isinstance(event, kind)]
+        of_kind = [event for event in made if isinstance(event, kinds)]
         assert of_kind == made
         return of_kind
 

@@ -58,6 +58,11 @@ class SocketIoApp:
         (data,) = (await self._next("event", name=event)).detail
         return dict(data)
 
+    async def emit_and_disconnect(self, event: str, **data: object) -> None:
+        """Emits without a callback and disconnects right after, so that nobody hears a verdict."""
+        await self._client.emit(event, data, None)
+        await self._client.disconnect()
+
     async def disconnect(self) -> None:
         """Closes the connection as an app does that is closed by hand."""
         await self._client.disconnect()

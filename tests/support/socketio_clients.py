@@ -168,6 +168,8 @@ class PythonClient:
         await self._client.emit(event, dict(data), callback=None if ack is None else called)
 
     async def disconnect(self) -> None:
+        # It closes the socket in the same tick, and forgets what it has not written by then.
+        await self._client.eio.queue.join()
         await self._client.disconnect()
 
     async def end(self) -> None:

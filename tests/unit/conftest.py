@@ -6,9 +6,12 @@ from datetime import timedelta
 import firebase_admin
 import pytest
 
+from functions.services import fcm
 from functions.services import identity as identities
+from functions.services.fcm import Messenger
 from functions.services.identity import Identity
 from functions.signaling import Signaling
+from infra.local.fcm import FcmServer
 from tests.support.connections import ConnectionsServer
 from tests.support.processes import settings_of
 from tests.support.services import Services, services_for
@@ -28,12 +31,30 @@ def identity(project: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Identity
     firebase_admin.delete_app(firebase_admin.get_app("identity"))
 
 
+@pytest.fixture(scope="session")
+async def fcm_server() -> AsyncIterator[FcmServer]:
+    async with FcmServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def messenger(fcm_server: FcmServer) -> Messenger:
+    # One for all tests, as a Firebase app can't be made twice.
+    return fcm.connect(settings_of("push", FCM_URL=fcm_server.url))
+
+
+@pytest.fixture
+def inbox(fcm_server: FcmServer) -> FcmServer:
+    fcm_server.clear()
+    fcm_server.heal()
+    return fcm_server
+
+
 @pytest.fixture
 def signaling(services: Services) -> Signaling:
     return Signaling(
         services.store,
         services.sockets,
         services.publisher,
-        event_ttl=timedelta(seconds=60),
         direct_post_timeout=timedelta(milliseconds=500),
     )

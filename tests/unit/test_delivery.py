@@ -2,12 +2,13 @@
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
 from starlette.requests import Request
 
 from functions.calls.call import ConnectionId
-from functions.delivery import NotDelivered, receive
+from functions.delivery import Delivery, NotDelivered, receive
 from functions.published import ConnectionOpened, Published, encode
 from functions.services.documents import MessageId
 from functions.services.remote import StoreUnavailable
@@ -31,8 +32,8 @@ def envelope(made: Published) -> bytes:
 async def status(body: bytes, *raised: Exception) -> tuple[int, list[Published]]:
     handled: list[Published] = []
 
-    async def handle(made: Published, message: MessageId) -> None:
-        assert message == "1"
+    async def handle(made: Published, delivery: Delivery) -> None:
+        assert delivery == Delivery(MessageId("1"), attempt=2)
         handled.append(made)
         for error in raised:
             raise error
@@ -57,7 +58,7 @@ async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> No
     async def cut_off() -> dict[str, object]:
         return {"type": "http.disconnect"}
 
-    async def handle(made: Published, message: MessageId) -> None:
+    async def handle(made: Published, delivery: Delivery) -> None:
         raise AssertionError
 
     cut = Request({"type": "http", "method": "POST", "headers": []}, cut_off)
@@ -84,3 +85,22 @@ async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> No
 )
 async def test_what_nobody_can_read_is_acknowledged_and_not_handled(body: bytes) -> None:
     assert await status(body) == (204, [])
+
+
+@pytest.mark.parametrize(
+    ("attempt", "seconds", "served", "is_late"),
+    [
+        (1, 0, (), False),
+        (1, 1.5, ("1=",), False),
+        (1, 2.5, (), True),
+        (2, 0, (), True),
+        (1, 0, None, True),  # a copy
+        (None, 0, (), True),  # where nobody counts, it may be a retry
+    ],
+)
+def test_what_is_no_first_delivery_made_at_once_is_late(
+    attempt: int | None, seconds: float, served: tuple[str, ...] | None, is_late: bool
+) -> None:
+    made = event(served=served)
+    delivery = Delivery(MessageId("1"), attempt)
+    assert delivery.is_late(made, made.decided_at + timedelta(seconds=seconds)) == is_late

@@ -13,13 +13,14 @@ import grpc
 import httpx
 import pytest
 
+from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent
-from functions.published import ConnectionOpened
+from functions.published import ConnectionAdmitted, ConnectionOpened
 from infra.local.functions import Function
 from infra.local.tokens import unsigned_token
 from tests.support.connections import ConnectionsServer, connections_server
 from tests.support.frames import SENSELESS
-from tests.support.makers import CALL, CALLER, RECEIVER, ids_in, ring
+from tests.support.makers import CALL, CALLER, RECEIVER, fields_of, ids_in, now, ring
 from tests.support.processes import SECRET
 from tests.support.services import Services, services_for
 
@@ -38,6 +39,7 @@ class Api:
     http: httpx.AsyncClient
     services: Services
     project: str
+    at: int = 1_700_000_000_000  # API Gateway's time of the last request, Unix ms
 
     @property
     def costs(self) -> list[str]:
@@ -60,15 +62,20 @@ class Api:
         assert answer.text
         return answer.text
 
+    async def forget(self, connection: str) -> None:
+        """Makes the next client with this id another one: ids are never used again."""
+        await self.services.client.collection("connections").document(connection).delete()
+
     async def _forward(
         self, event_type: str, connection: str, body: bytes, said: dict[str, str]
     ) -> httpx.Response:
         self.services.journal.clear()
+        self.at += 1
         headers = {
             "unring-secret": SECRET,
             "unring-connection-id": connection,
             "unring-event-type": event_type,
-            "unring-request-time": "1700000000000",
+            "unring-request-time": str(self.at),
             **{f"unring-{name}": value for name, value in said.items()},
         }
         return await self.http.post(self.url, headers=headers, content=body)
@@ -99,15 +106,17 @@ async def phones(api: Api, sockets: ConnectionsServer) -> AsyncIterator[Api]:
     assert (await api.connect("caller=", **EIO4, token=api.token(CALLER))).status_code == 200
     assert (await api.connect("json=", token=api.token(RECEIVER))).status_code == 200
     assert (await api.connect("sio=", **EIO3, token=api.token(RECEIVER))).status_code == 200
-    for made in await api.services.published(ConnectionOpened):
-        await api.services.store.opened(made.connection_id)
     assert await api.send("caller=", "40") == '40{"sid":"caller="}'
+    await api.services.published(ConnectionOpened, ConnectionAdmitted)
+    await api.services.store.opened(ConnectionId("sio="))
     await ring(api.services.client)
     sockets.posts.clear()
     yield api
     for connection in ("caller=", "json=", "sio="):
         await api.disconnect(connection)
-    await api.services.client.collection("outbox").document(CALL).delete()
+        await api.forget(connection)
+    async for entry in api.services.client.collection("outbox").list_documents():
+        await entry.delete()
 
 
 # What a session costs, step by step
@@ -123,6 +132,7 @@ async def test_a_session_of_version_4_costs_as_little_as_it_can(api: Api) -> Non
         (await api.send("c=", "41"), api.costs),
         (await api.disconnect("c="), api.costs),
     ]
+    await api.forget("c=")
     assert [answer for answer, _ in steps[1:6]] == [
         '40{"sid":"c="}',
         '40{"sid":"c="}',
@@ -132,14 +142,15 @@ async def test_a_session_of_version_4_costs_as_little_as_it_can(api: Api) -> Non
     ]
     assert [costs for _, costs in steps] == [
         ["Commit", "Publish"],
-        ["BatchGetDocuments", "Commit"],
+        ["BatchGetDocuments", "Commit", "Publish"],
         ["BatchGetDocuments"],
         [],
         [],
-        [],
+        ["BatchGetDocuments", "Commit"],
         ["Commit"],
     ]
-    assert len(await api.services.published(ConnectionOpened)) == 1
+    made = await api.services.published(ConnectionOpened, ConnectionAdmitted)
+    assert [event.name for event in made] == ["connection.opened", "connection.admitted"]
 
 
 async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> None:
@@ -148,10 +159,12 @@ async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> Non
     assert [await api.send("c=", frame) for frame in ("2", "2probe")] == ["3", "3probe"]
     assert api.costs == []
     assert await api.send("c=", "41") == "6"
-    assert api.costs == []
+    assert api.costs == ["BatchGetDocuments", "Commit"]
     await api.disconnect("c=")
     assert api.costs == ["Commit"]
-    assert len(await api.services.published(ConnectionOpened)) == 1
+    await api.forget("c=")
+    made = await api.services.published(ConnectionOpened, ConnectionAdmitted)
+    assert [event.name for event in made] == ["connection.opened", "connection.admitted"]
 
 
 @pytest.mark.parametrize(
@@ -215,6 +228,7 @@ async def test_a_client_that_has_not_authenticated_may_ask_for_nothing(api: Api)
         assert api.costs == ["BatchGetDocuments"]
     assert await ids_in(api.services.client, "devices") == set()
     await api.disconnect("c=")
+    await api.forget("c=")
     await api.services.published(ConnectionOpened)
 
 
@@ -243,13 +257,70 @@ async def test_a_json_client_on_an_unknown_connection_is_told_so_in_json(api: Ap
 
 @pytest.mark.parametrize(
     ("frame", "answer"),
-    [("2", "3"), ("2probe", "3probe"), *((frame, "6") for frame in ("3", "1", "5", "6", "41"))],
+    [("2", "3"), ("2probe", "3probe"), *((frame, "6") for frame in ("3", "5", "6"))],
 )
 async def test_what_engine_io_asks_is_answered_without_a_remote_call(
     api: Api, frame: str, answer: str
 ) -> None:
     assert await api.send("nobody=", frame) == answer
     assert api.costs == []
+
+
+@pytest.mark.parametrize("frame", ["1", "41", "41/,"])
+async def test_a_goodbye_of_nobody_is_answered_too(api: Api, frame: str) -> None:
+    assert await api.send("nobody=", frame) == "6"
+    assert api.costs == ["BatchGetDocuments"]
+
+
+@pytest.mark.parametrize("goodbye", ["1", "41", "41/,"])
+async def test_a_frame_that_is_handled_after_the_goodbye_behind_it_still_counts(
+    phones: Api, goodbye: str
+) -> None:
+    assert await phones.send("caller=", goodbye) == "6"
+    late = await phones.send("caller=", f"420{CANCEL}")
+    assert '"outcome":"forbidden"' in late
+    assert '"field":"connection"' in late
+    phones.at -= 10
+    assert '"outcome":"cancelled"' in await phones.send("caller=", f"420{CANCEL}")
+    await phones.services.published(CallEvent)
+
+
+@pytest.mark.parametrize(
+    ("connection", "frame"),
+    [
+        ("json=", '{"event":"call:reject","data":{"callId":"CALL_1"},"id":7}'),
+        ("sio=", '420["call:reject",{"callId":"CALL_1"}]'),
+        ("caller=", f"420{CANCEL}"),
+    ],
+)
+async def test_a_frame_that_is_handled_after_its_socket_closed_still_counts(
+    phones: Api, connection: str, frame: str
+) -> None:
+    await phones.disconnect(connection)
+    assert json.loads((await phones.send(connection, frame)).removeprefix("430"))
+    call = await fields_of(phones.services.client, "calls", CALL)
+    assert call is not None
+    assert call["status"] in ("cancelled", "rejected")
+    (made,) = await phones.services.published(CallEvent)
+    assert connection not in (made.served or ())
+
+
+async def test_a_device_registers_by_a_frame_that_is_handled_after_its_socket_closed(
+    phones: Api,
+) -> None:
+    await phones.disconnect("json=")
+    register = '{"event":"device:register","data":{"token":"T","platform":"ios"}}'
+    assert '"outcome":"registered"' in await phones.send("json=", register)
+    (device,) = await phones.services.store.devices_of(RECEIVER, now())
+    assert device.token == "T"
+    unregister = '{"event":"device:unregister","data":{"token":"T"}}'
+    assert '"outcome":"unregistered"' in await phones.send("json=", unregister)
+
+
+async def test_a_connect_after_the_disconnect_is_refused(api: Api) -> None:
+    await api.disconnect("c=")
+    assert (await api.connect("c=", token=api.token(CALLER))).status_code == 410
+    await api.forget("c=")
 
 
 async def test_a_packet_that_makes_no_sense_is_answered_with_a_noop_and_costs_nothing(
@@ -308,6 +379,7 @@ async def test_a_bad_token_keeps_out_a_json_client_alone(api: Api) -> None:
     assert await api.send("c=", "40") == '44{"message":"the token is not valid"}'
     assert await api.send("c=", "40/admin,") == '44/admin,{"message":"Invalid namespace"}'
     await api.disconnect("c=")
+    await api.forget("c=")
     await api.services.published(ConnectionOpened)
 
 
@@ -318,9 +390,8 @@ async def test_a_handshake_whose_session_nobody_would_open_is_refused(api: Api) 
     api.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED, times=2)
     for said in (EIO3, EIO4):
         assert (await api.connect("c=", **said)).status_code == 503
-        assert api.costs == ["Commit", "Publish", "Commit"]  # what was stored is removed again
-    assert (await api.connect("c=", token=api.token(CALLER))).status_code == 200
-    await api.disconnect("c=")
+        assert api.costs == ["Commit", "Publish", "Commit"]  # what was stored is closed again
+        await api.forget("c=")
 
 
 async def test_without_firestore_a_client_that_asks_to_be_let_in_is_to_come_again(api: Api) -> None:
@@ -341,6 +412,7 @@ async def test_without_googles_keys_a_client_with_a_token_is_to_come_again(
         assert (await alone.connect("c=", **EIO4)).status_code == 200
         assert await alone.send("c=", f'40{{"token":"{token}"}}') == RECONNECT
         await alone.disconnect("c=")
+    await api.forget("c=")
     await api.services.published(ConnectionOpened)
 
 

@@ -22,11 +22,18 @@ ALLOWED = {
     "published": {"calls"},
     "services": {"calls", "wire", "published", "services", "settings", "telemetry"},
     "notification": {"calls", "wire", "services", "telemetry"},
+    "memory": {"calls"},
+    "sender": {"calls", "services"},
     "delivery": {"calls", "published", "services", "telemetry"},
     "copies": {"calls", "delivery", "services"},
     "forwarded": {"calls", "wire"},
     "warmup": {"telemetry"},
-    "signaling": {"calls", "notification", "services", "telemetry", "warmup"},
+    "catchup": {
+        *("calls", "delivery", "memory", "notification", "published", "services", "telemetry"),
+    },
+    "signaling": {
+        *("calls", "copies", "notification", "sender", "services", "telemetry", "warmup"),
+    },
     "sessions": {
         *("calls", "wire", "forwarded", "published", "services", "telemetry", "warmup"),
     },

@@ -253,10 +253,12 @@ async def test_a_connection_that_is_gone_meanwhile_is_left_alone(
     services: Services, opener: Opener
 ) -> None:
     made = await shaken(services, Wire.EIO4)
-    await services.store.remove_connection(ID)
+    await services.store.close(ID, now())
     services.journal.clear()
     await opener.open(made)
-    assert services.journal.started == ["BatchGetDocuments"]
+    await services.client.collection("connections").document(ID).delete()
+    await opener.open(made)
+    assert services.journal.started == ["BatchGetDocuments", "Commit", "BatchGetDocuments"]
     assert await ids_in(services.client, "connections") == set()
 
 
@@ -264,7 +266,9 @@ async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_
     services: Services, opener: Opener, connections: ConnectionsServer
 ) -> None:
     made = await shaken(services, Wire.EIO4, user=None)
-    assert await services.store.authenticate(ID, RECEIVER)
+    young = await services.store.connection(ID, now())
+    assert young is not None
+    assert await services.store.admit(young, RECEIVER, now(), young.expires_at)
     await opener.open(made)
     connection = await services.store.connection(ID, now())
     assert connection is not None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from functions.calls.call import ConnectionId
 from functions.calls.event import MalformedEvent
-from functions.published import ConnectionOpened, Published, decode, encode
+from functions.published import ConnectionAdmitted, ConnectionOpened, Published, decode, encode
 from tests.support.makers import event
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -17,6 +17,9 @@ OPENED = ConnectionOpened(
     connection_id=ConnectionId("Dxe94t_sVUdIB2Q="),
     connected_at=NOW,
     expires_at=NOW + timedelta(seconds=20),
+)
+ADMITTED = ConnectionAdmitted(
+    connection_id=OPENED.connection_id, admitted_at=NOW, expires_at=NOW + timedelta(seconds=30)
 )
 
 
@@ -43,12 +46,24 @@ def test_an_opened_connection_is_read_as_it_was_published() -> None:
     }
 
 
+def test_an_admitted_connection_is_read_as_it_was_published() -> None:
+    assert decode(encode(ADMITTED)) == ADMITTED
+    assert json.loads(encode(ADMITTED)) == {
+        "name": "connection.admitted",
+        "connectionId": "Dxe94t_sVUdIB2Q=",
+        "admittedAt": "2026-01-02T03:04:05.678901Z",
+        "expiresAt": "2026-01-02T03:04:35.678901Z",
+    }
+
+
 def test_an_opened_connection_expires_when_its_time_is_up() -> None:
     assert not OPENED.expired(OPENED.expires_at - timedelta(microseconds=1))
     assert OPENED.expired(OPENED.expires_at)
 
 
-@pytest.mark.parametrize("made", [event(), OPENED], ids=["call", "connection"])
+@pytest.mark.parametrize(
+    "made", [event(), OPENED, ADMITTED], ids=["call", "opened connection", "admitted connection"]
+)
 def test_what_a_later_version_adds_does_not_matter(made: Published) -> None:
     assert decode(changed(made, addedLater={"by": ["a", "newer", "version"]})) == made
 
@@ -69,6 +84,7 @@ def test_a_moment_of_another_zone_is_the_same_moment() -> None:
         b'{"name": 1}',
         b'{"name": "connection.closed"}',
         b'{"name": "connection.opened"}',
+        b'{"name": "connection.admitted"}',
         b"\xff\xfe",
         b'{"name": "\xff"}',
         b"[" * 100_000,
@@ -103,6 +119,9 @@ def test_an_opened_connection_needs_an_id_that_can_be_one_and_moments_with_a_zon
 ) -> None:
     with pytest.raises(MalformedEvent):
         decode(changed(OPENED, **change))
+    admitted = {name.replace("connected", "admitted"): value for name, value in change.items()}
+    with pytest.raises(MalformedEvent):
+        decode(changed(ADMITTED, **admitted))
 
 
 @pytest.mark.parametrize(

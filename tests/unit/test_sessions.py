@@ -1,23 +1,24 @@
 """Sessions on real services: what opening and letting in costs, and who is kept out."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import grpc
 import pytest
 
 from functions.calls.call import ConnectionId
 from functions.forwarded import Handshake
-from functions.published import ConnectionOpened
+from functions.published import ConnectionAdmitted, ConnectionOpened
 from functions.services.documents import Connection
 from functions.services.identity import Identity, NotAuthenticated
 from functions.services.pubsub import PublishFailed
 from functions.services.remote import StoreUnavailable
-from functions.sessions import Sessions
+from functions.sessions import ClientGone, Sessions
 from functions.wire.frames import Connect, Wire
 from infra.local.tokens import unsigned_token
-from tests.support.makers import CALLER, RECEIVER, fields_of, ids_in, now
+from tests.support.makers import CALLER, RECEIVER, ids_in, now
 from tests.support.services import Services
 
 ID = ConnectionId("c=")
@@ -26,6 +27,8 @@ SOCKET_IO = pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
 
 LET_IN = '40{"sid":"c="}'
 RECONNECT = '{"message":"reconnect"}'
+NOOP = "6"
+ADMISSION = ["BatchGetDocuments", "Commit", "Publish"]
 MISSING = '44{"message":"the token is missing"}'
 INVALID = '44{"message":"the token is not valid"}'
 EXPIRED = '44{"message":"the token has expired"}'
@@ -39,6 +42,7 @@ class Door:
     services: Services
     sessions: Sessions
     token: Callable[[str], str]
+    time: datetime = field(default_factory=now)  # at which API Gateway gets the client's frames
 
     @property
     def costs(self) -> list[str]:
@@ -52,7 +56,16 @@ class Door:
         self, token: str | None = None, user: str | None = None, namespace: str = "/"
     ) -> str:
         self.services.journal.clear()
-        return await self.sessions.let_in(ID, Connect(namespace, token, user))
+        return await self.sessions.admit(ID, Connect(namespace, token, user), self.tick())
+
+    def tick(self) -> datetime:
+        """API Gateway's time of the next frame."""
+        self.time += timedelta(milliseconds=1)
+        return self.time
+
+    async def forget(self) -> None:
+        """Makes the next client another one: ids are never used again."""
+        await self.services.client.collection("connections").document(ID).delete()
 
     async def connection(self) -> Connection | None:
         return await self.services.store.connection(ID, now())
@@ -67,16 +80,22 @@ def door(services: Services, identity: Identity, project: str) -> Door:
 # The handshake
 
 
-async def test_a_json_client_costs_a_commit_to_open(door: Door) -> None:
+async def test_a_json_client_costs_a_commit_and_a_publish_to_open(door: Door) -> None:
     before = now()
     await door.open(Wire.JSON, door.token(CALLER), CALLER)
-    assert door.costs == ["Commit"]
+    assert door.costs == ["Commit", "Publish"]
+    # Else `deliver` could find no connection to tell what was missed, and leave it at that.
+    assert door.services.journal.before("< Commit", "> Publish")
     opened = await door.connection()
     assert opened is not None
     assert before <= opened.connected_at <= now()
     expires = opened.connected_at + TTL
-    assert opened == Connection(ID, CALLER, Wire.JSON, opened.connected_at, expires)
-    assert await door.services.published(ConnectionOpened) == []
+    expected = Connection(ID, CALLER, Wire.JSON, opened.connected_at, expires, owner=CALLER)
+    assert opened == expected
+    (event,) = await door.services.published(ConnectionAdmitted)
+    assert event.connection_id == ID
+    assert opened.connected_at <= event.admitted_at <= now()
+    assert event.expires_at - event.admitted_at == timedelta(seconds=30)
 
 
 @SOCKET_IO
@@ -90,12 +109,48 @@ async def test_a_socketio_client_costs_a_commit_and_then_a_publish_to_open(
     opened = await door.connection()
     assert opened is not None
     # An EIO4 client has to ask to be let in; version 2 can't.
-    users = (CALLER, None) if wire is Wire.EIO3 else (None, CALLER)
-    assert (opened.user, opened.shown_user) == users
+    users = (CALLER, CALLER, None) if wire is Wire.EIO3 else (None, None, CALLER)
+    assert (opened.user, opened.owner, opened.shown_user) == users
     assert (opened.wire, opened.is_open) == (wire, False)
-    (event,) = await door.services.published(ConnectionOpened)
+    event, *admitted = await door.services.published(ConnectionOpened, ConnectionAdmitted)
+    assert isinstance(event, ConnectionOpened)
     assert (event.connection_id, event.connected_at) == (ID, opened.connected_at)
     assert event.expires_at - event.connected_at == timedelta(seconds=20)
+    # Who is admitted by the handshake is caught up with what he missed; by one Publish with it.
+    assert [made.connection_id for made in admitted] == ([ID] if wire is Wire.EIO3 else [])
+
+
+async def test_a_handshake_is_not_refused_because_nobody_can_be_told_what_was_missed(
+    door: Door,
+) -> None:
+    door.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED)
+    await door.open(Wire.JSON, door.token(CALLER))
+    assert await door.connection() is not None
+
+
+async def test_a_client_is_admitted_although_nobody_can_tell_it_what_was_missed(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    door.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED)
+    assert await door.let_in(door.token(CALLER)) == LET_IN
+
+
+@pytest.mark.parametrize("wire", Wire)
+async def test_a_client_whose_disconnect_is_handled_first_is_gone(door: Door, wire: Wire) -> None:
+    await door.sessions.close(ID)
+    with pytest.raises(ClientGone):
+        await door.open(wire, door.token(CALLER))
+    assert door.costs == ["Commit", "BatchGetDocuments"]
+    assert await door.services.published(ConnectionOpened, ConnectionAdmitted) == []
+    assert await door.services.store.connections_of(CALLER, now()) == []
+
+
+@pytest.mark.parametrize("wire", Wire)
+async def test_a_handshake_whose_commit_lost_its_reply_is_our_own(door: Door, wire: Wire) -> None:
+    door.services.faults.lose_reply("firestore.Commit")
+    await door.open(wire, door.token(CALLER))
+    assert door.costs == ["Commit", "Commit", "BatchGetDocuments", "Publish"]
 
 
 async def test_a_json_client_with_a_bad_token_is_refused_at_the_handshake(
@@ -124,6 +179,7 @@ async def test_a_socketio_client_with_a_bad_token_is_let_connect(
         (door.token(CALLER), RECEIVER, "userId is not the token's"),
     ]
     for token, user, why in cases:
+        await door.forget()
         await door.open(wire, token, user)
         assert door.costs == ["Commit", "Publish"]
         opened = await door.connection()
@@ -135,7 +191,9 @@ async def test_a_publish_that_fails_refuses_the_handshake(door: Door) -> None:
     door.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED)
     with pytest.raises(PublishFailed):
         await door.open(Wire.EIO4, door.token(CALLER))
-    assert await door.connection() is None
+    closed = await door.connection()
+    assert closed is not None
+    assert closed.closed_at is not None
 
 
 @pytest.mark.parametrize("wire", Wire)
@@ -151,20 +209,26 @@ async def test_a_commit_that_fails_refuses_the_handshake_and_nothing_is_publishe
 # CONNECT
 
 
-async def test_a_token_that_comes_with_the_connect_costs_a_read_and_a_commit(door: Door) -> None:
+async def test_a_token_that_comes_with_the_connect_costs_a_read_a_commit_and_a_publish(
+    door: Door,
+) -> None:
     await door.open(Wire.EIO4)
+    await door.services.published(ConnectionOpened)
     assert await door.let_in(door.token(CALLER), CALLER) == LET_IN
-    assert door.costs == ["BatchGetDocuments", "Commit"]
+    assert door.costs == ADMISSION
     let_in = await door.connection()
     assert let_in is not None
     # Who asks to be let in has read the open packet, even if `deliver` has not written so yet.
-    assert (let_in.user, let_in.is_open) == (CALLER, True)
+    assert (let_in.user, let_in.owner, let_in.is_open) == (CALLER, CALLER, True)
+    assert let_in.admitted_at == door.time
+    (event,) = await door.services.published(ConnectionAdmitted)
+    assert event.connection_id == ID
 
 
 async def test_a_token_that_came_with_the_query_costs_the_same(door: Door) -> None:
     await door.open(Wire.EIO4, door.token(CALLER))
     assert await door.let_in() == LET_IN
-    assert door.costs == ["BatchGetDocuments", "Commit"]
+    assert door.costs == ADMISSION
     assert await door.let_in(user=CALLER) == LET_IN
     assert await door.let_in(door.token(CALLER)) == LET_IN
     assert door.costs == ["BatchGetDocuments"]
@@ -183,12 +247,16 @@ async def test_a_socketio_client_with_a_bad_token_is_told_when_it_is_connected(
 ) -> None:
     expired = unsigned_token(CALLER, project, lifetime_seconds=-1)
     for token, answer in ((None, MISSING), ("garbage", INVALID), (expired, EXPIRED)):
+        await door.forget()
         await door.open(Wire.EIO4, token)
         assert await door.let_in() == answer  # as shown in the query
-        assert door.costs == ["BatchGetDocuments"]
+        assert door.costs == ["BatchGetDocuments", "Commit"]
+        await door.forget()
         await door.open(Wire.EIO4)
         assert await door.let_in(token) == answer  # as shown in the CONNECT
-        assert door.costs == ["BatchGetDocuments"]
+        assert door.costs == ["BatchGetDocuments", "Commit"]
+        assert await door.let_in(token) == answer
+        assert door.costs == ["BatchGetDocuments"]  # there is nothing left to end
         refused = await door.connection()
         assert refused is not None
         assert refused.user is None
@@ -216,6 +284,9 @@ async def test_who_is_refused_after_having_been_let_in_is_out_again(door: Door) 
     refused = await door.connection()
     assert refused is not None
     assert (refused.user, refused.is_open) == (None, True)
+    # What was sent before is still the user's, and nothing that was sent after.
+    assert refused.sender(door.time) == CALLER
+    assert refused.sender(door.tick()) is None
 
 
 async def test_who_shows_another_users_token_is_that_user_from_then_on(door: Door) -> None:
@@ -245,6 +316,7 @@ async def test_a_foreign_user_id_is_refused_wherever_it_stands(
     for user, answer in ((RECEIVER, FOREIGN), (CALLER, LET_IN)):
         in_query = (token if token_in_query else None, user if user_in_query else None)
         in_connect = (None if token_in_query else token, None if user_in_query else user)
+        await door.forget()
         await door.open(Wire.EIO4, *in_query)
         assert await door.let_in(*in_connect) == answer
 
@@ -283,8 +355,28 @@ async def test_a_client_on_an_unknown_connection_is_told_to_reconnect(door: Door
 
 async def test_a_connection_that_closes_while_it_is_let_in_does_not_come_back(door: Door) -> None:
     await door.open(Wire.EIO4)
-    door.services.faults.fail("firestore.Commit", code=grpc.StatusCode.NOT_FOUND)
-    assert await door.let_in(door.token(CALLER)) == RECONNECT
+    commit = door.services.faults.hold("firestore.Commit")
+    letting_in = asyncio.create_task(door.let_in(door.token(CALLER)))
+    await commit.reached.wait()
+    fields = {"closedAt": now(), "expiresAt": now() + timedelta(seconds=60)}
+    await door.services.client.collection("connections").document(ID).update(fields)
+    commit.release()
+    assert await letting_in == NOOP
+    assert await door.services.store.connections_of(CALLER, now()) == []
+
+
+async def test_a_connection_that_is_opened_while_it_is_let_in_is_let_in_all_the_same(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    commit = door.services.faults.hold("firestore.Commit")
+    letting_in = asyncio.create_task(door.let_in(door.token(CALLER)))
+    await commit.reached.wait()
+    await door.services.client.collection("connections").document(ID).update({"isOpen": True})
+    commit.release()
+    assert await letting_in == LET_IN
+    opening = ["Commit"]
+    assert door.costs == ["BatchGetDocuments", "Commit", *opening, *ADMISSION]
 
 
 async def test_without_firestore_nobody_can_say_who_may_come_in(door: Door) -> None:
@@ -292,17 +384,3 @@ async def test_without_firestore_nobody_can_say_who_may_come_in(door: Door) -> N
     door.services.faults.fail("firestore.BatchGetDocuments", code=grpc.StatusCode.PERMISSION_DENIED)
     with pytest.raises(StoreUnavailable):
         await door.let_in(door.token(CALLER))
-
-
-# The end
-
-
-@pytest.mark.parametrize("wire", Wire)
-async def test_a_session_costs_a_commit_to_close(door: Door, wire: Wire) -> None:
-    await door.open(wire, door.token(CALLER))
-    for _ in range(2):
-        door.services.journal.clear()
-        await door.sessions.close(ID)
-        assert door.costs == ["Commit"]
-    assert await fields_of(door.services.client, "connections", ID) is None
-    assert await door.let_in() == RECONNECT

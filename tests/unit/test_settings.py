@@ -18,15 +18,19 @@ IN_CLOUD = {"K_SERVICE": "gateway", "AWS_REGION": "us-east-1", "AWS_ROLE_ARN": "
 def test_what_is_not_set_has_its_default() -> None:
     loaded = settings.load("gateway", GATEWAY)
     assert loaded.events_topic == "call-events"
-    assert loaded.event_ttl == timedelta(seconds=60)
+    assert loaded.connection_ttl == timedelta(minutes=125)
     assert loaded.direct_post_timeout == timedelta(milliseconds=500)
 
 
 def test_all_that_is_wrong_is_named_at_once() -> None:
-    wrong = {"CONNECTIONS_URL": "ftp://x", "EVENT_TTL_SECONDS": "soon", "GATEWAY_SECRET": "short"}
+    wrong = {
+        "CONNECTIONS_URL": "ftp://x",
+        "CONNECTION_TTL_SECONDS": "soon",
+        "GATEWAY_SECRET": "short",
+    }
     with pytest.raises(SettingsError) as refusal:
         settings.load("gateway", wrong)
-    for name in ("GOOGLE_CLOUD_PROJECT", "CONNECTIONS_URL", "EVENT_TTL_SECONDS", "GATEWAY_SECRET"):
+    for name in ("GOOGLE_CLOUD_PROJECT", *wrong):
         assert name in str(refusal.value)
 
 
@@ -68,12 +72,12 @@ def test_a_role_is_of_no_use_without_its_region() -> None:
         ("CONNECTIONS_URL", "https://abc.execute-api.us-east-1.amazonaws.com/dev"),
         ("CONNECTIONS_URL", "https:///@connections"),
         ("FIRESTORE_EMULATOR_HOST", "localhost"),
-        ("EVENT_TTL_SECONDS", "0"),
-        ("EVENT_TTL_SECONDS", "0.001"),
+        ("CONNECTION_TTL_SECONDS", "0"),
+        ("CONNECTION_TTL_SECONDS", "0.001"),
         ("CONNECTION_TTL_SECONDS", "86401"),
         ("DEVICE_TTL_DAYS", "99999"),
-        ("EVENT_TTL_SECONDS", "-1"),
-        ("EVENT_TTL_SECONDS", "nan"),
+        ("CONNECTION_TTL_SECONDS", "-1"),
+        ("CONNECTION_TTL_SECONDS", "nan"),
         ("DIRECT_POST_TIMEOUT_MS", "1e99"),
         ("DIRECT_POST_TIMEOUT_MS", "1001"),
         ("GATEWAY_SECRET", "it's 0123456789abcdef"),

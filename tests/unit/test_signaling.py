@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -13,6 +14,7 @@ from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
 from functions.signaling import Received, Signaling
 from functions.wire.frames import Wire
+from infra.local.faults import Fault, Kind
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
     CALL,
@@ -22,6 +24,7 @@ from tests.support.makers import (
     fields_of,
     ids_in,
     now,
+    pending_calls,
     ring,
     signal,
 )
@@ -79,12 +82,19 @@ async def test_each_connection_costs_one_post(system: System) -> None:
     assert len(system.journal.started) == 6
 
 
-async def test_a_finished_cancel_costs_one_call_to_repeat(system: System) -> None:
+async def test_a_finished_cancel_costs_two_calls_to_repeat(system: System) -> None:
     await system.send()
     (made,) = await system.published(CallEvent)
-    await system.store.delivered(made)
+    await system.store.outbox.note_served(made, (), is_done=True)
     verdict = await system.send()
     assert (verdict.ok, verdict.outcome) == (True, "already_cancelled")
+    assert system.journal.started == ["BatchGetDocuments", "BatchGetDocuments"]
+    assert await system.published(CallEvent) == []
+
+
+async def test_what_the_backend_cancelled_itself_costs_one_call_to_repeat(system: System) -> None:
+    await ring(system.client, status="cancelled")
+    assert (await system.send()).outcome == "already_cancelled"
     assert system.journal.started == ["BatchGetDocuments"]
 
 
@@ -93,7 +103,7 @@ async def test_an_unfinished_cancel_is_published_again_when_it_is_repeated(syste
     (first,) = await system.published(CallEvent)
     verdict = await system.send()
     assert verdict.outcome == "already_cancelled"
-    assert system.journal.started == ["BatchGetDocuments", "Publish"]
+    assert system.journal.started == ["BatchGetDocuments", "BatchGetDocuments", "Publish"]
     assert await system.published(CallEvent) == [first.served_to(None)]
 
 
@@ -198,7 +208,7 @@ async def test_without_pubsub_the_verdict_is_unavailable_and_the_outbox_keeps_th
     await system.pubsub.stop()
     verdict = await system.send()
     assert (verdict.ok, verdict.outcome) == (False, "unavailable")
-    assert await ids_in(system.client, "outbox") == {CALL}
+    assert await pending_calls(system.client) == {CALL}
     call = await fields_of(system.client, "calls", CALL)
     assert call is not None
     assert call["status"] == "cancelled"
@@ -213,6 +223,74 @@ async def test_a_commit_whose_reply_was_lost_is_our_own_success(
     assert system.journal.started.count("Commit") == 2
     assert len(connections.posts) == 1
     assert len(await system.published(CallEvent)) == 1
+
+
+async def test_a_commit_that_was_done_and_never_answered_is_our_own_success(
+    system: System, connections: ConnectionsServer
+) -> None:
+    unanswered = Fault(Kind.HOLD_REPLY, "firestore.Commit")
+    with system.faults.during(unanswered):
+        verdict = await system.send()
+        unanswered.drop()
+    assert (verdict.ok, verdict.outcome) == (True, "cancelled")
+    assert system.journal.started.count("Commit") == 1
+    assert len(connections.posts) == 1
+    assert len(await system.published(CallEvent)) == 1
+
+
+async def test_our_commit_is_known_for_ours_although_the_call_has_gone_on(
+    system: System, connections: ConnectionsServer
+) -> None:
+    unanswered = Fault(Kind.HOLD_REPLY, "firestore.Commit")
+    with system.faults.during(unanswered):
+        accepting = asyncio.create_task(system.send("call:accept", by=RECEIVER))
+        await unanswered.reached.wait()
+        ended = {"status": "ended", "signalId": "another's"}
+        await system.client.collection("calls").document(CALL).update(ended)
+        assert (await accepting).outcome == "accepted"
+        unanswered.drop()
+    assert len(connections.posted_to(f"{CALLER}=")) == 1
+
+
+async def test_a_commit_that_hung_and_was_not_done_is_tried_again(
+    system: System, connections: ConnectionsServer
+) -> None:
+    hanging = Fault(Kind.HOLD, "firestore.Commit")
+    with system.faults.during(hanging):
+        assert (await system.send()).outcome == "cancelled"
+        hanging.release()  # so late, it meets a call that is not as it was
+    assert len(connections.posts) == 1
+    (made,) = await system.published(CallEvent)
+    assert await ids_in(system.client, "outbox") == {f"{CALL}:{made.signal_id}"}
+
+
+async def test_without_firestore_no_more_commits_are_tried_than_api_gateway_waits_for(
+    system: System,
+) -> None:
+    system.faults.fail("firestore.Commit", code=grpc.StatusCode.RESOURCE_EXHAUSTED, times=9)
+    assert (await system.send()).outcome == "unavailable"
+    assert system.journal.started.count("Commit") == 3
+    call = await fields_of(system.client, "calls", CALL)
+    assert call is not None
+    assert call["status"] == "ringing"
+
+
+async def test_the_sender_stays_who_he_was_when_his_frame_came(system: System) -> None:
+    commit = system.faults.hold("firestore.Commit")
+    sending = asyncio.create_task(system.send())
+    await commit.reached.wait()
+    await system.client.collection("connections").document(f"{CALLER}=").delete()
+    await ring(system.client)  # so that the commit meets a conflict
+    commit.release()
+    assert (await sending).outcome == "cancelled"
+
+
+async def test_a_ring_whose_end_is_known_is_told_until_then(system: System) -> None:
+    ends = now() + timedelta(seconds=50)
+    await ring(system.client, ringsUntil=ends)
+    await system.send()
+    (made,) = await system.published(CallEvent)
+    assert abs(made.expires - ends) < timedelta(milliseconds=1)
 
 
 async def test_a_call_that_keeps_changing_is_given_up_after_three_tries(system: System) -> None:

@@ -1,6 +1,6 @@
-"""The published event survives its journeys, and knows when it is too late."""
+"""The published event survives its journeys, and says what it says."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,7 +15,7 @@ CALL = Call(CallId("CALL_1"), UserId("USR_1"), UserId("USR_2"), Status.RINGING)
 
 def event_of(name: str) -> CallEvent:
     signal = Signal(RULES[name], CALL.id, "because")
-    return CallEvent.of(CALL, signal, SignalId("S1"), NOW, timedelta(seconds=60))
+    return CallEvent.of(CALL, signal, SignalId("S1"), NOW)
 
 
 def test_a_cancel_tells_the_receiver() -> None:
@@ -33,12 +33,6 @@ def test_an_answer_tells_the_caller(name: str) -> None:
 def test_what_the_outbox_keeps_is_what_is_read() -> None:
     event = event_of("call:reject")
     assert events.from_fields(events.to_fields(event)) == event
-
-
-def test_an_event_expires_when_its_time_is_up() -> None:
-    event = event_of("call:cancel")
-    assert not event.expired(NOW + timedelta(milliseconds=59_999))
-    assert event.expired(NOW + timedelta(seconds=60))
 
 
 def test_the_time_of_the_decision_is_told_in_unix_milliseconds() -> None:

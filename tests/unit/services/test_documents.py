@@ -2,10 +2,11 @@
 
 import pytest
 
+from functions.calls.event import to_fields
 from functions.services import documents
 from functions.services.documents import MalformedDocument
 from functions.wire.frames import FcmToken
-from tests.support.makers import now
+from tests.support.makers import event, now
 
 CALL = {"callerId": "USR_1", "receiverId": "USR_2", "status": "ringing"}
 CONNECTION = {"userId": "USR_1", "wire": "json", "connectedAt": now(), "expiresAt": now()}
@@ -43,7 +44,24 @@ def test_a_device_needs_all_that_is_read_of_it(field: str) -> None:
 @pytest.mark.parametrize("fields", [{}, {"event": None}, {"event": {"name": "call:cancelled"}}])
 def test_an_outbox_entry_needs_its_event(fields: dict[str, object]) -> None:
     with pytest.raises(MalformedDocument):
-        documents.read_outbox(fields)
+        documents.read_entry(fields, now(), now())
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", {"a": 1}, [1, None]])
+def test_what_is_noted_on_an_outbox_entry_is_read_as_nothing_where_it_makes_no_sense(
+    odd: object,
+) -> None:
+    noted = dict.fromkeys(("served", "pushed", "claimedAt", "pendingSince"), odd)
+    entry = documents.read_entry({"event": to_fields(event()), **noted}, now(), now())
+    assert (entry.served, entry.pushed) == (frozenset(), frozenset())
+    assert (entry.claimed_at, entry.pending_since) == (None, None)
+
+
+def test_when_a_ring_ends_is_known_only_where_it_is_a_moment() -> None:
+    ends = now()
+    for value, read in ((ends, ends), ("soon", None), (7, None), (None, None)):
+        stored = documents.read_call("CALL_1", {**CALL, "ringsUntil": value}, now())
+        assert stored.call.rings_until == read
 
 
 def test_a_device_is_named_after_the_hash_of_its_token() -> None:

@@ -1,0 +1,92 @@
+"""Catch-up: a connection that has just become a user's is told what its user has missed.
+
+So is the phone that the ring's push has woken, and which connects after the caller gave up; so is
+one whose socket was down for a moment, or half open.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from functions.calls.call import ConnectionId
+from functions.calls.event import CallEvent
+from functions.delivery import NotDelivered
+from functions.memory import Memory
+from functions.notification import HANDSHAKE, notify
+from functions.published import ConnectionAdmitted
+from functions.services.apigateway import Sockets
+from functions.services.documents import Connection
+from functions.services.firestore import Store
+from functions.telemetry import Log
+
+# What answers the client's handshake or CONNECT must be there first: Swift's client drops an event
+# that comes before it is connected.
+_PAUSE = timedelta(milliseconds=300)
+
+log = Log(__name__)
+
+
+class CatchUp:
+    """Tells a connection the events of the outbox that are its user's, and that it doesn't have."""
+
+    def __init__(self, store: Store, sockets: Sockets, memory: Memory[ConnectionId]) -> None:
+        self._store = store
+        self._sockets = sockets
+        self._memory = memory
+
+    async def tell(self, event: ConnectionAdmitted) -> None:
+        """1 BatchGetDocuments and 1 RunQuery; if something was missed 1 BatchGetDocuments more, 1
+        POST for each event and 1 Commit.
+
+        Safe to run twice. Raises NotDelivered when the connection may be open and was not reached.
+        """
+        now = datetime.now(UTC)
+        if event.expired(now):
+            log.warning("expired", outcome="expired")
+            return
+        await asyncio.sleep((event.admitted_at + _PAUSE - now).total_seconds())
+        now = datetime.now(UTC)
+        connection = await self._store.connection(event.connection_id, now)
+        if connection is None or connection.user is None:
+            log.info("superseded", outcome="superseded")
+            return
+        missed = await self._missed(connection, now)
+        if missed:
+            await self._post(connection, missed, now)
+
+    async def _missed(self, connection: Connection, now: datetime) -> Sequence[CallEvent]:
+        """Oldest first."""
+        assert connection.user is not None and connection.version is not None  # noqa: S101, PT018
+        unserved = [
+            entry.event
+            for entry in await self._store.outbox.missed(connection.user, now)
+            # An event that was committed after the connection became the user's is found by
+            # `deliver`, which looks the connections up later still.
+            if entry.created <= connection.version
+            and connection.id not in entry.served
+            and connection.id not in self._memory.told(entry.event.signal_id)
+        ]
+        if not unserved:
+            return ()
+        calls = await self._store.outbox.calls({event.call_id for event in unserved})
+        return [event for event in unserved if not event.is_disproved_by(calls.get(event.call_id))]
+
+    async def _post(
+        self, connection: Connection, missed: Sequence[CallEvent], now: datetime
+    ) -> None:
+        """Each after the one before is there; what fails ends it, as the rest would fail too."""
+        served: list[CallEvent] = []
+        is_dead = False
+        for event in missed:
+            report = await notify(self._sockets, [connection], event)
+            if not report.served and not report.refused:
+                is_dead = bool(report.gone) and now - connection.connected_at > HANDSHAKE
+                break
+            self._memory.told(event.signal_id).add(connection.id)
+            served.append(event)
+        log.info("caught up", served=len(served), missed=len(missed) - len(served))
+        await self._store.outbox.note_caught_up(served, connection.id)
+        if is_dead:
+            await self._store.close(connection.id, now)
+        elif len(served) < len(missed):
+            raise NotDelivered(f"{len(missed) - len(served)} events did not reach the connection")

@@ -1,0 +1,28 @@
+"""Whom an instance has told of the last signals.
+
+As long as Firestore can't be written, nothing else knows, and Pub/Sub comes again.
+"""
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from functions.calls.call import SignalId
+
+_REMEMBERED = 1000  # signals: more than an instance sees in the two minutes an event may live
+
+_Target = TypeVar("_Target")
+
+
+class Memory(Generic[_Target]):
+    """By signal, the connections or devices that have its event."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[SignalId, set[_Target]] = OrderedDict()
+
+    def told(self, signal: SignalId) -> set[_Target]:
+        """Whoever is added to it is remembered."""
+        told = self._told.setdefault(signal, set())
+        self._told.move_to_end(signal)
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return told

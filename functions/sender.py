@@ -1,0 +1,14 @@
+"""Whose a frame is: what its connection's document says, and when API Gateway got it."""
+
+from datetime import datetime
+
+from functions.calls.call import UserId
+from functions.calls.decision import NOT_AUTHENTICATED, UNKNOWN_CONNECTION, Verdict
+from functions.services.documents import Connection
+
+
+def sender_of(connection: Connection | None, requested: datetime | None) -> UserId | Verdict:
+    """The sender of a frame that came by `connection`, or the verdict on a frame of nobody's."""
+    if connection is None:
+        return UNKNOWN_CONNECTION
+    return connection.sender(requested) or NOT_AUTHENTICATED

@@ -1,0 +1,41 @@
+"""What one cancel costs in remote calls, over all functions."""
+
+import uuid
+
+from functions.calls.call import ConnectionId, SignalId
+from functions.calls.event import CallEvent
+from functions.deliver import Deliverer
+from functions.memory import Memory
+from functions.push import Pusher
+from functions.services.fcm import Messenger
+from functions.signaling import Received, Signaling
+from infra.local.fcm import FcmServer
+from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, ring, signal
+from tests.support.services import Services
+
+
+async def test_a_cancel_costs_every_function_as_little_as_it_can(
+    services: Services, signaling: Signaling, messenger: Messenger, inbox: FcmServer
+) -> None:
+    journal, store = services.journal, services.store
+    await connect(store, "sender=", CALLER)
+    for id in ("phone=", "tablet="):
+        await connect(store, id, RECEIVER)
+        await register(store, f"token of {id}", RECEIVER)
+    await ring(services.client)
+
+    journal.clear()
+    sent = Received(ConnectionId("sender="), SignalId(uuid.uuid4().hex), now(), requested=now())
+    assert (await signaling.handle(signal(), sent)).outcome == "cancelled"
+    gateway = ["BatchGetDocuments", "Commit", "POST", "POST", "Publish", "RunQuery"]
+    assert sorted(journal.started) == gateway
+
+    (made,) = await services.published(CallEvent)
+    journal.clear()
+    await Deliverer(store, services.sockets, Memory()).deliver(made, FIRST)
+    assert journal.started == ["RunQuery", "Commit"]
+
+    journal.clear()
+    await Pusher(store, messenger).push(made, FIRST)
+    assert journal.started == ["RunQuery"]
+    assert len(inbox.messages) == 2

@@ -1,0 +1,170 @@
+"""Goodbyes on real services: who is told no more, and whose frames still count."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from functions.calls.call import UserId
+from functions.wire.frames import Wire
+from tests.support.makers import CALLER, RECEIVER, fields_of, now
+from tests.unit.test_sessions import ADMISSION, ID, INVALID, LET_IN, NOOP, RECONNECT, Door, door
+
+__all__ = ["door"]  # a fixture
+
+
+async def told(door: Door, user: UserId = CALLER) -> bool:
+    """Whether the user is told by the connection."""
+    return bool(await door.services.store.connections_of(user, now()))
+
+
+async def leave(door: Door) -> None:
+    door.services.journal.clear()
+    await door.sessions.leave(ID, door.tick())
+
+
+@pytest.mark.parametrize("wire", [Wire.JSON, Wire.EIO3])
+async def test_a_closed_socket_is_told_nothing_and_what_it_sent_still_counts(
+    door: Door, wire: Wire
+) -> None:
+    await door.open(wire, door.token(CALLER))
+    for _ in range(2):
+        door.services.journal.clear()
+        await door.sessions.close(ID)
+        assert door.costs == ["Commit"]
+    assert not await told(door)
+    closed = await door.connection()
+    assert closed is not None
+    # None can be sent any more, so whatever comes was sent before.
+    assert closed.sender(now() + timedelta(seconds=5)) == CALLER
+    assert closed.sender(None) == CALLER
+    fields = await fields_of(door.services.client, "connections", ID)
+    assert fields is not None
+    assert "userId" not in fields
+    kept = timedelta(seconds=60)
+    assert now() < fields["expiresAt"] <= now() + kept  # type: ignore[operator]
+
+
+async def test_a_goodbye_ends_the_telling_on_a_socket_that_stays_open(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(door.token(CALLER))
+    sent_before = door.tick()
+    await leave(door)
+    assert door.costs == ["BatchGetDocuments", "Commit"]
+    assert not await told(door)
+    left = await door.connection()
+    assert left is not None
+    assert [left.sender(at) for at in (sent_before, door.time, None)] == [CALLER] * 3
+    assert left.sender(door.tick()) is None
+
+
+async def test_frames_after_a_goodbye_do_not_count_once_the_socket_is_closed(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(door.token(CALLER))
+    await leave(door)
+    await door.sessions.close(ID)
+    closed = await door.connection()
+    assert closed is not None
+    assert closed.sender(door.time) == CALLER
+    assert closed.sender(door.tick()) is None
+
+
+async def test_a_second_goodbye_moves_nothing(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(door.token(CALLER))
+    await leave(door)
+    first = await door.connection()
+    await leave(door)
+    assert door.costs == ["BatchGetDocuments"]
+    assert await door.connection() == first
+
+
+async def test_who_comes_back_on_the_same_socket_is_told_again(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(door.token(CALLER))
+    before = await door.connection()
+    await leave(door)
+    assert await door.let_in(door.token(RECEIVER)) == LET_IN
+    assert door.costs == ADMISSION
+    assert await told(door, RECEIVER)
+    back = await door.connection()
+    assert before is not None
+    assert back is not None
+    assert back.sender(door.tick()) == RECEIVER
+    assert (back.closed_at, back.left_at, back.expires_at) == (None, None, before.expires_at)
+
+
+async def test_a_connect_that_was_sent_before_the_goodbye_admits_nobody_after_it(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    connect_sent = door.time
+    door.tick()
+    await leave(door)
+    door.time = connect_sent
+    assert await door.let_in(door.token(CALLER)) == NOOP
+    assert not await told(door)
+
+
+async def test_of_a_connect_and_a_goodbye_in_one_millisecond_the_client_says_which_counts(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    await leave(door)
+    door.time -= timedelta(milliseconds=1)
+    assert await door.let_in(door.token(CALLER)) == RECONNECT
+    assert not await told(door)
+
+
+async def test_a_goodbye_that_is_handled_after_the_client_came_back_ends_nothing(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    goodbye_sent = door.tick()
+    await door.let_in(door.token(CALLER))
+    await door.sessions.leave(ID, goodbye_sent)
+    assert await told(door)
+
+
+async def test_a_good_connect_that_is_handled_after_a_later_bad_one_admits_nobody(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    good_sent = door.time
+    door.tick()
+    assert await door.let_in("garbage") == INVALID
+    door.time = good_sent
+    assert await door.let_in(door.token(CALLER)) == NOOP
+    assert not await told(door)
+
+
+async def test_who_was_refused_may_try_again_on_the_same_socket(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    assert await door.let_in("garbage") == INVALID
+    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await told(door)
+
+
+async def test_a_goodbye_waits_for_a_connect_that_is_being_handled(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    commit = door.services.faults.hold("firestore.Commit")
+    letting_in = asyncio.create_task(door.let_in(door.token(CALLER)))
+    await commit.reached.wait()
+    # The first Commit is held, and the second is the goodbye's.
+    await door.sessions.leave(ID, door.tick())
+    commit.release()
+    assert await letting_in == NOOP
+    assert not await told(door)
+
+
+async def test_text_that_looks_like_a_goodbye_is_none_on_the_json_wire(door: Door) -> None:
+    await door.open(Wire.JSON, door.token(CALLER))
+    await leave(door)
+    assert door.costs == ["BatchGetDocuments"]
+    assert await told(door)
+
+
+async def test_a_goodbye_of_an_unknown_connection_leaves_nothing_behind(door: Door) -> None:
+    await leave(door)
+    assert door.costs == ["BatchGetDocuments"]
+    assert await fields_of(door.services.client, "connections", ID) is None
