@@ -144,14 +144,14 @@ variable "functions" {
 locals {
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
-    gateway = ["CONNECTION_TTL_SECONDS", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "EVENT_TTL_SECONDS"]
+    gateway = ["CONNECTION_TTL_SECONDS", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS"]
     deliver = ["EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
   }
 }
 
 variable "settings" {
-  description = "Optional settings of docs/settings.md by function, where a default won't do: { gateway = { EVENT_TTL_SECONDS = \"45\" } }."
+  description = "Optional settings of docs/settings.md by function, where a default won't do: { gateway = { DEVICE_TTL_DAYS = \"90\" } }."
   type        = map(map(string))
   default     = {}
   nullable    = false

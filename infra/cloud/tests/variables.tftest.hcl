@@ -220,7 +220,21 @@ run "a_setting_of_another_function_is_refused" {
   }
 
   variables {
-    settings = { deliver = { EVENT_TTL_SECONDS = "45" } }
+    settings = { deliver = { DEVICE_TTL_DAYS = "90" } }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "how_long_an_event_lives_is_no_setting" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    settings = { gateway = { EVENT_TTL_SECONDS = "45" } }
   }
 
   expect_failures = [var.settings]
