@@ -17,8 +17,39 @@ resource "google_firestore_field" "expires_at" {
 
   ttl_config {}
 
-  # Nothing is looked up by it, and an index on ever later times would make one range of keys hot.
+  # Nothing is looked up by it alone, and an index on ever later times would make one range of keys
+  # hot: 500 writes a second at most. The composite index below does not need this one, and spreads
+  # the times over the recipients (https://cloud.google.com/firestore/docs/solutions/shard-timestamp).
   index_config {}
+}
+
+# What an outbox entry holds that no query asks for; what is in `event` is exempt with it. What
+# `sweep` asks for, `pendingSince`, has its index of its own accord.
+resource "google_firestore_field" "not_asked_for" {
+  for_each = toset(["claimedAt", "event"])
+
+  database   = google_firestore_database.this.name
+  collection = "outbox"
+  field      = each.key
+
+  index_config {}
+}
+
+# By which `deliver` finds what a user has missed: whose it is, and that it has not expired.
+resource "google_firestore_index" "missed" {
+  database    = google_firestore_database.this.name
+  collection  = "outbox"
+  query_scope = "COLLECTION"
+
+  fields {
+    field_path   = "recipients"
+    array_config = "CONTAINS"
+  }
+
+  fields {
+    field_path = "expiresAt"
+    order      = "ASCENDING"
+  }
 }
 
 resource "google_project_iam_member" "firestore" {

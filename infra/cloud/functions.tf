@@ -96,9 +96,11 @@ resource "google_cloudfunctions2_function" "function" {
     }
   }
 
-  # A build without its roles fails, and so does a function that can't read its secret.
+  # A build without its roles fails, and so does a function that can't read its secret, or a query
+  # without its index.
   depends_on = [
     google_artifact_registry_repository_iam_member.builder,
+    google_firestore_index.missed,
     google_project_iam_member.builder_logs,
     google_project_iam_member.builder_source,
     google_secret_manager_secret_iam_member.gateway,

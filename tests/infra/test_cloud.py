@@ -108,7 +108,8 @@ def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
 
 # Nothing that Terraform computes shows the order of an apply, so it is read from the graph. Without
 # these, all would be there in the end, but frames be refused meanwhile: a new secret would be sent
-# before gateway takes it, or the stage be open before it has routes.
+# before gateway takes it, deliver ask for what no index has yet, or the stage be open before it has
+# routes.
 @pytest.mark.parametrize(
     ("later", "earlier"),
     [
@@ -120,6 +121,7 @@ def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
             "google_cloudfunctions2_function.function",
             "google_secret_manager_secret_iam_member.gateway",
         ),
+        ("google_cloudfunctions2_function.function", "google_firestore_index.missed"),
         ("aws_apigatewayv2_integration.gateway", "google_cloudfunctions2_function.function"),
         ("aws_apigatewayv2_integration.gateway", "google_cloud_run_v2_service_iam_member.invoker"),
         ("aws_apigatewayv2_stage.this", "aws_apigatewayv2_route.this"),
@@ -135,6 +137,25 @@ def test_a_resource_waits_for_another(
         ahead += edges[resource := ahead.pop()] - reached
         reached |= edges[resource]
     assert earlier in reached
+
+
+# What the functions ask Firestore for
+
+
+@pytest.mark.parametrize(
+    ("collection", "field"),
+    [("connections", "userId"), ("devices", "userId"), ("outbox", "pendingSince")],
+)
+def test_what_is_asked_for_by_one_field_keeps_the_index_that_firestore_makes(
+    report: Report, collection: str, field: str
+) -> None:
+    overridden = {
+        (resource["values"]["collection"], resource["values"]["field"])
+        for resource in report.deployed
+        if resource["type"] == "google_firestore_field"
+    }
+    assert ("outbox", "expiresAt") in overridden
+    assert not overridden & {(collection, field), (collection, "*"), ("__default__", "*")}
 
 
 # What stands between the functions

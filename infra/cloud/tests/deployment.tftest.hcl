@@ -244,6 +244,25 @@ run "deployed" {
   }
 
   assert {
+    condition     = [google_firestore_index.missed.database, google_firestore_index.missed.collection, google_firestore_index.missed.query_scope] == [google_firestore_database.this.name, "outbox", "COLLECTION"]
+    error_message = "What a user has missed is looked for in the outbox."
+  }
+
+  assert {
+    # What must be equal comes before what must be in order. For what is not set, a mock makes values up.
+    condition = (
+      google_firestore_index.missed.fields[*].field_path == tolist(["recipients", "expiresAt"]) &&
+      [google_firestore_index.missed.fields[0].array_config, google_firestore_index.missed.fields[1].order] == ["CONTAINS", "ASCENDING"]
+    )
+    error_message = "It is found by whose it is and by when it expires."
+  }
+
+  assert {
+    condition     = toset(keys(google_firestore_field.not_asked_for)) == toset(["claimedAt", "event"]) && alltrue([for key, field in google_firestore_field.not_asked_for : field.collection == "outbox" && field.field == key && length(one(field.index_config).indexes) == 0 && length(field.ttl_config) == 0])
+    error_message = "Of an outbox entry, what no query asks for is in no index."
+  }
+
+  assert {
     condition     = join(" ", regexall("allow [^;]*;", one(one(google_firebaserules_ruleset.firestore.source).files).content)) == "allow read, write: if false;" && google_firebaserules_release.firestore.name == "cloud.firestore" && google_firebaserules_release.firestore.ruleset_name == google_firebaserules_ruleset.firestore.name
     error_message = "Clients have no access to Firestore."
   }
