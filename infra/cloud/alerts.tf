@@ -26,10 +26,10 @@ locals {
       query    = "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource=\"pubsub_subscription\",subscription_id=\"${google_pubsub_subscription.dead_letters.name}\"}) > 0"
       lasting  = "0s"
       text     = <<-EOT
-        An event was delivered ${google_pubsub_subscription.push["deliver"].dead_letter_policy[0].max_delivery_attempts} times without success. It has expired since and must not be sent again, but what it met may meet others.
+        An event was delivered ${google_pubsub_subscription.push["deliver"].dead_letter_policy[0].max_delivery_attempts} times without success. It has expired since, or sweep has published it again: it must not be sent once more, but what it met may meet others.
 
         1. `gcloud pubsub subscriptions pull ${google_pubsub_subscription.dead_letters.name} --project=${var.project} --limit=10` shows the events; the attribute `CloudPubSubDeadLetterSourceSubscription` says which function failed.
-        2. In Logs Explorer, search that function for the event's `signalId`: `will be retried` and `delivery failed` say why.
+        2. In Logs Explorer, search that function for the event's `signalId` or `connectionId`: `will be retried` and `delivery failed` say why.
         3. When the cause is mended, pull again with `--auto-ack`. The alert closes when none is left.
       EOT
     }
@@ -39,7 +39,7 @@ locals {
       query    = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${join("|", keys(google_pubsub_subscription.push))}\"}) > 30"
       lasting  = "60s"
       text     = <<-EOT
-        The oldest event of a subscription is not acknowledged after 30 s. After 60 s, events expire and are dropped: whoever the gateway did not reach rings on.
+        The oldest event of a subscription is not acknowledged after 30 s. An event lives until its ring would have ended, or for 30 s where nobody knows when that is: those that wait are dropped from now on, and whoever the gateway did not reach rings on.
 
         1. See which subscription it is, and in Logs Explorer what its function logs: `will be retried` names the service that fails it.
         2. If nothing is logged, Pub/Sub is not let in: compare the function's invokers with the subscription's service account (403 in its request log), or apply again.
@@ -47,18 +47,32 @@ locals {
       EOT
     }
     outbox = {
-      title    = "Outbox entries stay"
+      title    = "Outbox entries stay pending"
       severity = "ERROR"
       # sweep says it once a minute. An entry that a crash left is seen old once; here it is in two
       # minutes of five.
       query   = "histogram_quantile(0.7, sum by (le) (increase(${local.logged.outbox_age}_bucket{${local.on_run}}[5m]))) > 30000"
       lasting = "60s"
       text    = <<-EOT
-        In two of five minutes, sweep found an entry in the outbox that was older than 30 s. One crash makes one; this says that events are committed but not published, or not delivered to the end.
+        In two of five minutes, sweep found an entry in the outbox that had been pending for more than 30 s. One crash makes one; this says that events are committed but not published, or not delivered to the end.
 
         1. Look for other alerts first: dead letters and waiting events say that deliver fails, and the entries are only their shadow.
         2. Else gateway can't publish: look for `frame failed`, `signal failed` and `delivery failed` in its log and in deliver's.
-        3. `expired` in sweep's log counts the events that nobody could be told any more.
+        3. `expired` in deliver's and push's logs counts what nobody could be told any more.
+      EOT
+    }
+    unreadable = {
+      title    = "Outbox entries are unreadable"
+      severity = "ERROR"
+      # Ten minutes, as a line may be counted some minutes late.
+      query   = "sum(increase(${local.logged.unreadable}{${local.on_run}}[10m])) > 0"
+      lasting = "0s"
+      text    = <<-EOT
+        sweep found a document in the collection `outbox` that is no event as it knows them, and removed it. If it was an event, whoever gateway and deliver have not told by now never hears of it. Either a version was rolled back over the entries of a later one, or somebody else writes into our collection.
+
+        1. In Logs Explorer, look for `jsonPayload.message="unreadable entry"` in sweep's log: `entry` is the document's id, CALL:SIGNAL where it is ours, and `error` says what is wrong with it.
+        2. If revisions were changing at that time, the entries were the other version's. They end within minutes, as no event lives longer; if more come, an old revision still has traffic: `gcloud run services describe ${google_cloudfunctions2_function.function["gateway"].name} --region=${var.region} --project=${var.project}` shows which.
+        3. Else somebody else may write: `gcloud projects get-iam-policy ${var.project}` shows who has a role for Firestore. Take it away, or have them write elsewhere.
       EOT
     }
     sweep = {
@@ -68,7 +82,7 @@ locals {
       query   = "absent_over_time(run_googleapis_com:request_count{${local.on_run},service_name=\"${google_cloudfunctions2_function.function["sweep"].name}\",response_code_class=\"2xx\"}[10m])"
       lasting = "300s"
       text    = <<-EOT
-        No call of sweep succeeded for more than ten minutes: it is not called, or it fails. What a crash leaves in the outbox now stays there.
+        No call of sweep succeeded for more than ten minutes: it is not called, or it fails. What a crash leaves in the outbox is not published again.
 
         1. In Logs Explorer, look for `look failed` in sweep's log: its `error` or `exception` says whether Firestore or Pub/Sub refuses. If other functions log the same, see that service's status page.
         2. Without any log of sweep, `gcloud scheduler jobs describe ${google_cloud_scheduler_job.sweep.name} --location=${var.region} --project=${var.project}` shows the state and the last attempt's status. If it is paused, resume it.

@@ -29,11 +29,15 @@ locals {
       queries = { "waiting" = "max(pubsub_googleapis_com:subscription_num_undelivered_messages{${local.subscriptions},subscription_id=\"${google_pubsub_subscription.dead_letters.name}\"})" }
     },
     {
-      title   = "Age of the oldest outbox entry, ms"
+      title   = "Age of the oldest pending outbox entry, ms"
       queries = { "seen by sweep" = "histogram_quantile(1, sum by (le) (increase(${local.logged.outbox_age}_bucket{${local.on_run}}[5m])))" }
     },
     {
-      title = "Found dead and deleted"
+      title   = "Outbox entries that nobody could read"
+      queries = { "removed by sweep" = "sum(increase(${local.logged.unreadable}{${local.on_run}}[5m]))" }
+    },
+    {
+      title = "Found dead"
       queries = {
         connections  = "sum(increase(${local.logged.dead_connections}_sum{${local.on_run}}[5m]))"
         "FCM tokens" = "sum(increase(${local.logged.dead_tokens}_sum{${local.on_run}}[5m]))"

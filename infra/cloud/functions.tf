@@ -40,7 +40,7 @@ locals {
     sweep = {
       environment = local.publishing
       secrets     = {}
-      timeout     = 150 # it works for a minute: three looks, each with its retries
+      timeout     = 150 # it works for a minute: six looks, each with its retries
       ingress     = "ALLOW_INTERNAL_ONLY"
       caller      = local.caller
     }

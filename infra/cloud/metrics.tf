@@ -37,7 +37,7 @@ locals {
       message     = "expired"
     }
     dead_connections = {
-      description = "Connections found closed when an event was delivered, and deleted"
+      description = "Connections found closed when an event was delivered"
       function    = "deliver"
       message     = "delivered"
       only        = "jsonPayload.gone>0"
@@ -55,12 +55,17 @@ locals {
       bounds      = local.count_bounds
     }
     outbox_age = {
-      description = "Age of the oldest outbox entry that a call of sweep saw"
+      description = "For how long the oldest outbox entry that a call of sweep saw had been pending"
       function    = "sweep"
       message     = "swept"
       value       = "oldestMs"
       unit        = "ms"
       bounds      = [for seconds in [1, 5, 10, 15, 20, 25, 30, 40, 50, 60, 90, 120, 300, 3600] : seconds * 1000]
+    }
+    unreadable = {
+      description = "Outbox entries that nobody could read, and that were removed"
+      function    = "sweep"
+      message     = "unreadable entry"
     }
   }
 
