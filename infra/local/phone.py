@@ -83,6 +83,12 @@ class JsonPhone(Phone):
         await self.socket.close()
         await self._reader
 
+    async def emit_and_hang_up(self, event: str, **data: object) -> None:
+        """Sends one frame and closes the socket right after it, as an app does whose user leaves
+        the screen: nobody hears the verdict."""
+        await self.socket.send(json.dumps({"event": event, "data": data}))
+        await self.hang_up()
+
     async def die(self) -> None:
         """Ends the connection without a word, as an app does that is killed."""
         self.socket.transport.abort()
