@@ -54,6 +54,13 @@ class Handset:
         finally:
             await handset.hang_up()
 
+    async def redial(self, stack: Stack) -> None:
+        """Connects anew, after hanging up; what it was told before it remembers."""
+        await self.hang_up()
+        self.told()
+        again = await self.dial(stack, self.user, self.wire)
+        self._phone, self._socket, self.is_open = again._phone, again._socket, True
+
     def __str__(self) -> str:
         return f"{self.user}'s {self.wire} phone"
 

@@ -6,19 +6,23 @@ from enum import Enum
 
 from infra.local.faults import Fault, Kind
 from infra.local.flows import Flow
+from tests.proof.faults.cast import Cast
 from tests.proof.faults.points import (
+    CATCH_UP,
     COPIES,
     DELIVER,
     DELIVERIES,
     GATEWAY,
     NOT_REPEATED,
+    PATH,
     PUSH,
+    PUSH_COPY,
     SWEEP_LOOK,
     SWEEP_PUBLISH,
-    Cast,
     Point,
     publish_fails,
 )
+from tests.proof.handset import JSON
 
 
 class Harm(Enum):
@@ -72,35 +76,53 @@ class Delivery(Enum):
                 return Fault(Kind.OVERTAKE, point.call, about, overtaken_by=cast.calls[1])
 
 
+class Deed(Enum):
+    """What people do meanwhile: while the remote call at a point is held, where there is one."""
+
+    SENDER_LEAVES = "the sender's socket closes"
+    RECONNECTS = "a recipient reconnects"
+    COMES_LATER = "the recipients connect when all is over"
+    RINGS_AGAIN = "the same call rings again"
+    ENDS_AGAIN = "the same call rings and ends again"
+    TWO_AT_ONCE = "two events of one user are in retry"
+
+
 @dataclass(frozen=True)
 class Case:
-    """One signal, and at most one harm on its way."""
+    """One signal, at most one harm on its way, and what somebody does meanwhile."""
 
     flow: Flow
     point: Point | None = None
     harm: Harm | Delivery | None = None
     repeats: bool = False  # the sender says it again when the answer was not what it hoped for
+    deed: Deed | None = None
+    held: Kind = Kind.HOLD  # the point, during a deed; or HOLD_REPLY, once the call is done
+    wire: str = JSON  # of who closes the socket
 
     def __str__(self) -> str:
-        if self.point is None or self.harm is None:
-            return self.flow.signal
+        at = f" {self.point.function} {self.point.name}" if self.point else ""
+        harm = f" {self.harm.value}" if self.harm else ""
         again = ", said again" if self.repeats else ""
-        return (
-            f"{self.flow.signal}: {self.point.function} {self.point.name} {self.harm.value}{again}"
-        )
+        deed = f", {self.deed.value} ({self.wire}, {self.held.name})" if self.deed else ""
+        return f"{self.flow.signal}:{at}{harm}{again}{deed}"
 
     @property
     def fault(self) -> str:
         """By which the table sums up."""
-        if self.point is None or self.harm is None:
-            return "no fault"
-        match self.harm:
-            case Harm() if self.harm.kills:
-                return f"{self.point.function} is {self.harm.value} a remote call"
-            case Harm():
-                return f"a remote call of {self.point.function} {self.harm.value}"
-            case Delivery():
-                return f"an event for {self.point.function} is {self.harm.value}"
+        match self.deed, self.harm, self.point:
+            case None, None, _:
+                return "no fault"
+            case Deed(), Harm(), Point(function):
+                return f"{self.deed.value}, {function} is killed"
+            case Deed(), _, _:
+                return self.deed.value
+            case _, Harm(), Point(function) if self.harm.kills:
+                return f"{function} is {self.harm.value} a remote call"
+            case _, Harm(), Point(function):
+                return f"a remote call of {function} {self.harm.value}"
+            case _, Delivery(), Point(function):
+                return f"an event for {function} is {self.harm.value}"
+        raise AssertionError(f"nothing befalls {self}")
 
     @property
     def harms_the_answer(self) -> bool:
@@ -111,15 +133,22 @@ class Case:
 
     def faults(self, cast: Cast) -> list[Fault]:
         """The harm first, then its prelude."""
-        if self.point is None or self.harm is None:
+        if self.point is None:
             return []
-        return [self.harm.fault(self.point, cast), *self.point.prelude(cast)]
+        if self.harm is None:
+            # What is late is held each time it comes: one that got through would not be late.
+            times = None if self.point.is_late else 1
+            about = self.point.about(cast)
+            held = Fault(self.held, self.point.call, about, skip=self.point.skip, times=times)
+        else:
+            held = self.harm.fault(self.point, cast)
+        return [held, *self.point.prelude(cast)]
 
 
 def networked(flow: Flow) -> Iterator[Case]:
     """All that can go wrong between processes that live."""
     yield Case(flow)
-    for point in (*GATEWAY, *DELIVER, *COPIES, *PUSH, SWEEP_LOOK, SWEEP_PUBLISH):
+    for point in (*PATH, *CATCH_UP):
         for harm in Harm:
             if not harm.kills:
                 yield Case(flow, point, harm)
@@ -141,8 +170,8 @@ def killed(function: str, flow: Flow) -> list[list[Case]]:
         case "gateway":  # which waits for a post a second at most
             return [group([point]) for point in GATEWAY]
         case "deliver":
-            return [group(DELIVER), group(COPIES)]
+            return [group(DELIVER), group(COPIES), group(CATCH_UP)]
         case "push":
-            return [group(PUSH[:-1]), group(PUSH[-1:])]
+            return [group(PUSH), group([PUSH_COPY])]
         case _:  # which goes through all calls in turn
             return [[case] for case in group([SWEEP_LOOK, SWEEP_PUBLISH])]

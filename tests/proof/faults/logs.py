@@ -1,9 +1,14 @@
-"""What the functions' logs say after all that was done to them."""
+"""What the functions' logs say of all that was done to them."""
+
+import asyncio
+import json
+from typing import Any
 
 from infra.local.stack import Stack
 from tests.proof.table import Row
 
 _UNEXPECTED = ("Traceback", '"exception"')
+_POLL_SECONDS = 0.02
 
 
 def tracebacks(stack: Stack) -> Row:
@@ -16,3 +21,32 @@ def tracebacks(stack: Stack) -> Row:
                 row.findings.append(f"{name}: {line[:300]}")
     row.wrong = len(row.findings)
     return row
+
+
+class Tail:
+    """What one function logs from now on `about` calls and connections, of which it has the ids."""
+
+    def __init__(self, stack: Stack, function: str, *about: str) -> None:
+        self._path = stack.logs / f"{function}.log"
+        self._about = about
+        self._read = self._path.stat().st_size
+        self._lines: list[dict[str, Any]] = []
+
+    async def until(self, message: str) -> dict[str, Any]:
+        """Waits for the first line that says `message`."""
+        while True:  # a file tells nobody when it grows
+            self._take_lines()
+            for line in self._lines:
+                if line["message"] == message:
+                    return line
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _take_lines(self) -> None:
+        with self._path.open("rb") as log:
+            log.seek(self._read)
+            text = log.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            if line.startswith("{") and any(id in line for id in self._about):
+                self._lines.append(json.loads(line))

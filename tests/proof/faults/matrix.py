@@ -11,7 +11,9 @@ from infra.local.stack import Options, Stack
 from tests.proof.faults.case import Case, killed, networked
 from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.judge import judge
-from tests.proof.faults.play import PATIENCE_SECONDS, Play, Played, playing
+from tests.proof.faults.play import PATIENCE_SECONDS, Play
+from tests.proof.faults.played import Played
+from tests.proof.faults.staging import playing
 from tests.proof.table import Row
 from tests.support.pace import BACKOFF, ONE_LOOK
 

@@ -1,56 +1,18 @@
 """The remote calls on the path of a signal, and how each is told from all others."""
 
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 
-from functions.services.documents import device_id
-from functions.wire.frames import FcmToken
 from infra.local.faults import Fault, Kind
+from tests.proof.faults.cast import Cast
 
 NOT_REPEATED = grpc.StatusCode.RESOURCE_EXHAUSTED  # by any client library that is used here
 
-
-@dataclass(eq=False)
-class Cast:
-    """Who and what one case is about; no other case knows any of it."""
-
-    unique: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    calls: tuple[str, ...] = ()
-    told_connections: list[str] = field(default_factory=list)  # ids, once the phones are connected
-
-    def __post_init__(self) -> None:
-        self.calls = (f"CALL_{self.unique}",)
-
-    def add_call(self) -> None:
-        self.calls = (*self.calls, f"NEXT_{self.unique}")
-
-    @property
-    def call(self) -> str:
-        return self.calls[0]
-
-    @property
-    def sender(self) -> str:
-        return f"USR_SENDER_{self.unique}"
-
-    @property
-    def told(self) -> str:
-        return f"USR_TOLD_{self.unique}"
-
-    @property
-    def tokens(self) -> tuple[str, str]:
-        """Of the told user's devices."""
-        return f"first-{self.unique}", f"second-{self.unique}"
-
-    @property
-    def sender_token(self) -> str:
-        return f"sender-{self.unique}"
-
-    def device(self, number: int) -> str:
-        return device_id(FcmToken(self.tokens[number]))
-
+# How a Commit says what is noted on an outbox entry, and that nobody is left to be told.
+_SERVED, _PUSHED = 'field_path: "served"', 'field_path: "pushed"'
+_DONE = 'field_paths: "pendingSince"'
 
 About = Callable[[Cast], tuple[str, ...]]
 Prelude = Callable[[Cast], list[Fault]]
@@ -76,15 +38,21 @@ class Point:
     prelude: Prelude = _nothing
     second_token_dies: bool = False
     due_seconds: float = 0.0  # before, such calls are about other things
+    catches_up: bool = False  # the call is made for phones that connect when all is delivered
+    is_late: bool = False  # who is held here has yet to look whether the event is still true
 
 
 def _the_call(cast: Cast) -> tuple[str, ...]:
     return (cast.call,)
 
 
+def _the_entry(cast: Cast) -> tuple[str, ...]:
+    return (f"outbox/{cast.call}:",)
+
+
 def _posts_fail(times: int, number: int) -> Prelude:
     def prelude(cast: Cast) -> list[Fault]:
-        about = (cast.call, cast.told_connections[number].rstrip("="))
+        about = (cast.call, cast.connection(number))
         return [Fault(Kind.FAIL, "connections.POST", about, times=times)]
 
     return prelude
@@ -99,12 +67,36 @@ def _second_push_fails(cast: Cast) -> list[Fault]:
     return [Fault(Kind.FAIL, "fcm.send", about, code=NOT_REPEATED)]
 
 
+def _commit(kind: Kind) -> Prelude:
+    return lambda cast: [
+        Fault(kind, "firestore.Commit", (f"calls/{cast.call}",), code=NOT_REPEATED)
+    ]
+
+
+def _delivery_fails(function: str) -> Prelude:
+    return lambda cast: [Fault(Kind.FAIL, f"delivery.{function}", (cast.call,))]
+
+
 GATEWAY = (
     Point("gateway", "load", "firestore.BatchGetDocuments", _the_call),
     Point("gateway", "commit", "firestore.Commit", lambda cast: (f"calls/{cast.call}",)),
     Point("gateway", "look-up", "firestore.RunQuery", lambda cast: ("connections", cast.told)),
     Point("gateway", "post", "connections.POST", _the_call),
     Point("gateway", "publish", "pubsub.Publish", _the_call),
+    Point(
+        "gateway",
+        "reload, of a commit that failed",
+        "firestore.BatchGetDocuments",
+        _the_entry,
+        prelude=_commit(Kind.FAIL),
+    ),
+    Point(
+        "gateway",
+        "reload, of a commit whose reply was lost",
+        "firestore.BatchGetDocuments",
+        _the_entry,
+        prelude=_commit(Kind.LOSE_REPLY),
+    ),
 )
 DELIVER = (
     Point(
@@ -118,47 +110,67 @@ DELIVER = (
         "deliver",
         "post",
         "connections.POST",
-        lambda cast: (cast.call, cast.told_connections[0].rstrip("=")),
+        lambda cast: (cast.call, cast.connection(0)),
         skip=1,  # the gateway's
         prelude=_posts_fail(1, 0),
     ),
     Point(
-        "deliver",
-        "commit",
-        "firestore.Commit",
-        lambda cast: (f"outbox/{cast.call}",),
-        skip=1,  # the gateway's
+        "deliver", "commit", "firestore.Commit", lambda cast: (*_the_entry(cast), _DONE, _SERVED)
     ),
     Point(
         "deliver",
-        "mark",
+        "note of some",
         "firestore.Commit",
-        lambda cast: (cast.told_connections[0], "servedSignal"),
+        lambda cast: (*_the_entry(cast), _SERVED),
         prelude=_posts_fail(2, 1),
+    ),
+    Point(
+        "deliver",
+        "look at the entry",
+        "firestore.BatchGetDocuments",
+        _the_entry,
+        prelude=_delivery_fails("deliver"),
     ),
 )
 COPIES = (
     Point(
         "deliver",
-        "look for the entry",
-        "firestore.BatchGetDocuments",
-        lambda cast: (f"outbox/{cast.call}",),
-        skip=1,  # the gateway's
-        prelude=publish_fails,
-    ),
-    Point(
-        "deliver",
         "claim",
         "firestore.Commit",
-        lambda cast: (f"outbox/{cast.call}", "claimedBy"),
+        lambda cast: (*_the_entry(cast), "claimedBy"),
         prelude=publish_fails,
     ),
     Point(
         "deliver",
         "commit of a copy",
         "firestore.Commit",
-        lambda cast: ("delete: ", f"outbox/{cast.call}"),
+        lambda cast: (*_the_entry(cast), _DONE),
         prelude=publish_fails,
+    ),
+)
+# Of phones that connect after the event was delivered: these are armed only then.
+CATCH_UP = (
+    Point(
+        "deliver",
+        "look for what was missed",
+        "firestore.RunQuery",
+        lambda cast: ("outbox", "recipients", cast.told),
+        catches_up=True,
+    ),
+    Point(
+        "deliver",
+        "look at the calls of what was missed",
+        "firestore.BatchGetDocuments",
+        lambda cast: (f"calls/{cast.call}",),
+        catches_up=True,
+    ),
+    Point("deliver", "post of what was missed", "connections.POST", _the_call, catches_up=True),
+    Point(
+        "deliver",
+        "note of what was missed",
+        "firestore.Commit",
+        lambda cast: (*_the_entry(cast), _SERVED),
+        catches_up=True,
     ),
 )
 PUSH = (
@@ -166,31 +178,38 @@ PUSH = (
     Point("push", "send", "fcm.send", lambda cast: (cast.call, cast.tokens[0])),
     Point(
         "push",
-        "mark",
+        "note of some",
         "firestore.Commit",
-        lambda cast: (cast.device(0), "servedSignal"),
+        lambda cast: (*_the_entry(cast), _PUSHED),
         prelude=_second_push_fails,
     ),
     Point(
         "push",
         "forget",
         "firestore.Commit",
-        lambda cast: (cast.device(1),),
+        lambda cast: (f"devices/{cast.device(1)}",),
         second_token_dies=True,
     ),
     Point(
         "push",
-        "mark, of a copy",
-        "firestore.Commit",
-        lambda cast: (cast.device(0), "servedSignal"),
-        prelude=publish_fails,
+        "look at the entry",
+        "firestore.BatchGetDocuments",
+        _the_entry,
+        prelude=_delivery_fails("push"),
     ),
+)
+PUSH_COPY = Point(
+    "push",
+    "note of a copy",
+    "firestore.Commit",
+    lambda cast: (*_the_entry(cast), _PUSHED),
+    prelude=publish_fails,
 )
 SWEEP_LOOK = Point(
     "sweep",
     "look",
     "firestore.RunQuery",
-    lambda _: ("outbox", "createdAt"),
+    lambda _: ("outbox", "pendingSince"),
     prelude=publish_fails,
     due_seconds=3.0,
 )
@@ -213,3 +232,5 @@ DELIVERIES = (
     ),
     Point("push", "delivery", "delivery.push", _the_call),
 )
+# All of a signal's path, in its order; who catches up comes after.
+PATH = (*GATEWAY, *DELIVER, *COPIES, *PUSH, PUSH_COPY, SWEEP_LOOK, SWEEP_PUBLISH)

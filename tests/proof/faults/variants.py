@@ -17,19 +17,26 @@ from tests.proof.table import Row
 PART = "broken on purpose"
 _PATIENCE_SECONDS = 12.0  # what is lost never comes
 _ROUNDS, _AT_ONCE = 60, 6
-_LOAD, _COMMIT, _LOOK_UP, _POST, _PUBLISH = GATEWAY
+_LOAD, _COMMIT, _LOOK_UP, _POST, _PUBLISH, _RELOAD, _RELOAD_DONE = GATEWAY
 _SEND = PUSH[1]
 
 
 @dataclass(frozen=True)
-class Variant:
-    """`functions` with `old` replaced by `new` in one `file`; `run` must find what is wrong."""
+class Change:
+    """`old` replaced by `new` in one `file`."""
 
-    name: str
-    functions: tuple[str, ...]
     file: str
     old: str
     new: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """`functions` with `changes`; `run` must find what is wrong."""
+
+    name: str
+    functions: tuple[str, ...]
+    changes: tuple[Change, ...]
     run: Callable[[Stack], Awaitable[list[Row]]]
     seen: str  # what the proof must say of it
 
@@ -53,60 +60,71 @@ VARIANTS = (
     Variant(
         "no outbox",
         ("gateway",),
-        "functions/services/firestore.py",
-        """        batch.set(
-            self._documents.at("outbox", event.call_id),
-            {
-                "event": to_fields(event),
-                "createdAt": event.decided_at,
-                "expiresAt": event.expires,
-            },
-        )
-""",
-        "",
+        (
+            Change(
+                "functions/services/firestore.py",
+                "        self.outbox.create(batch, event)\n",
+                "",
+            ),
+        ),
         _case(_PUBLISH, Harm.KILLED_BEFORE),
         "was never",
     ),
     Variant(
         "post before commit",
         ("gateway",),
-        "functions/signaling.py",
-        """            try:
+        (
+            Change(
+                "functions/signaling.py",
+                """            try:
                 connections = await self._commit(stored, signal, event)
 """,
-        """            await notify(self._sockets, await self._look_up(event), event)
+                """            await notify(self._sockets, await self._look_up(event), event)
             try:
                 connections = await self._commit(stored, signal, event)
 """,
-        _case(_COMMIT, Harm.FAILS),
+            ),
+        ),
+        _case(_RELOAD, Harm.FAILS),
         "while it was ringing",
     ),
     Variant(
         "no precondition",
         ("gateway",),
-        "functions/services/firestore.py",
-        "            self._client.write_option(last_update_time=stored.version),\n",
-        "",
+        (
+            Change(
+                "functions/services/firestore.py",
+                "            self._client.write_option(last_update_time=stored.version),\n",
+                "",
+            ),
+        ),
         _rounds,
         "the verdicts were",
     ),
     Variant(
         "no signalId",
         ("gateway",),
-        "functions/signaling.py",
-        "if stored and stored.call.signal_id == received.signal_id:",
-        "if False:",
+        (
+            Change(
+                "functions/services/firestore.py",
+                "        if entry.exists:\n            return Reloaded(is_ours=True, call=None)\n",
+                "",
+            ),
+        ),
         _case(_COMMIT, Harm.REPLY_LOST),
         "the sender was told",
     ),
     Variant(
         "acknowledge before sending",
         ("push",),
-        "functions/delivery.py",
-        "        return Response(status_code=await _attempt(handle, event, "
-        "envelope.message.message_id))\n",
-        "        asyncio.create_task(_attempt(handle, event, envelope.message.message_id))\n"
-        "        return Response(status_code=ACKNOWLEDGED)\n",
+        (
+            Change(
+                "functions/delivery.py",
+                "        return Response(status_code=await _attempt(handle, event, delivery))\n",
+                "        asyncio.create_task(_attempt(handle, event, delivery))\n"
+                "        return Response(status_code=ACKNOWLEDGED)\n",
+            ),
+        ),
         _case(_SEND, Harm.KILLED_BEFORE),
         "was never pushed",
     ),
@@ -134,10 +152,11 @@ def _source(variant: Variant, folder: Path) -> Path:
     copy = folder / variant.name.replace(" ", "-")
     shutil.copytree(ROOT / "functions", copy / "functions")
     shutil.copy(ROOT / "main.py", copy)
-    path = copy / variant.file
-    text = path.read_text()
-    assert text.count(variant.old) == 1, f"{variant.name}: {variant.file} is not what it was"
-    path.write_text(_with_imports(text.replace(variant.old, variant.new)))
+    for change in variant.changes:
+        path = copy / change.file
+        text = path.read_text()
+        assert text.count(change.old) == 1, f"{variant.name}: {change.file} is not what it was"
+        path.write_text(_with_imports(text.replace(change.old, change.new)))
     return copy
 
 

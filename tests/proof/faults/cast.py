@@ -1,0 +1,50 @@
+"""Who and what one case is about."""
+
+import uuid
+from dataclasses import dataclass, field
+
+from functions.services.documents import device_id
+from functions.wire.frames import FcmToken
+
+
+@dataclass(eq=False)
+class Cast:
+    """Who and what one case is about; no other case knows any of it."""
+
+    unique: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    calls: tuple[str, ...] = ()
+    told_connections: list[str] = field(default_factory=list)  # ids, once the phones are connected
+
+    def __post_init__(self) -> None:
+        self.calls = (f"CALL_{self.unique}",)
+
+    def add_call(self) -> None:
+        self.calls = (*self.calls, f"NEXT_{self.unique}")
+
+    @property
+    def call(self) -> str:
+        return self.calls[0]
+
+    @property
+    def sender(self) -> str:
+        return f"USR_SENDER_{self.unique}"
+
+    @property
+    def told(self) -> str:
+        return f"USR_TOLD_{self.unique}"
+
+    @property
+    def tokens(self) -> tuple[str, str]:
+        """Of the told user's devices."""
+        return f"first-{self.unique}", f"second-{self.unique}"
+
+    @property
+    def sender_token(self) -> str:
+        return f"sender-{self.unique}"
+
+    def device(self, number: int) -> str:
+        return device_id(FcmToken(self.tokens[number]))
+
+    def connection(self, number: int) -> str:
+        """The id of a connection of the told user's, as it stands in every URL and document."""
+        return self.told_connections[number].rstrip("=")
