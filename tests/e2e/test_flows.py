@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from infra.local.calls import Calls, client_at
 from infra.local.phone import JsonPhone, json_phone
 from infra.local.stack import Stack
+from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import fields_of
 from tests.support.stacks import Ids
 
@@ -142,6 +143,21 @@ async def test_a_call_without_phones_is_still_cancelled(
         await calls.ring(ids.call, ids.caller, ids.receiver)
         assert (await caller.emit("call:cancel", callId=ids.call))["ok"]
     assert await calls.status(ids.call) == "cancelled"
+
+
+async def test_a_receiver_who_connects_after_the_cancel_is_told_once(
+    calls: Calls, ids: Ids, phone_of: PhoneOf
+) -> None:
+    async with phone_of(ids.caller) as caller:
+        for number in (1, 2):
+            await calls.ring(f"{ids.call}_{number}", ids.caller, ids.receiver)
+            assert (await caller.emit("call:cancel", callId=f"{ids.call}_{number}"))["ok"]
+            await is_delivered(calls, f"{ids.call}_{number}")
+    async with phone_of(ids.receiver) as receiver:
+        # One after the other: if the first came twice, the second would be told after both.
+        for number in (1, 2):
+            assert (await receiver.told("call:cancelled"))["callId"] == f"{ids.call}_{number}"
+        assert await has_no_more(receiver)
 
 
 async def test_a_token_may_come_in_the_query(stack: Stack, ids: Ids) -> None:

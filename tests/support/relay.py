@@ -1,7 +1,7 @@
-"""A relay in front of a server, which notes the connections that clients make through it."""
+"""A relay in front of a server: it notes who connects through it, and can leave them half open."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -15,6 +15,21 @@ class Relay:
 
     url: str
     handshakes: list[str] = field(default_factory=list)
+    _flows: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._flows.set()
+
+    def hold(self) -> None:
+        """From now on nothing that the server says reaches a client, and all stay connected."""
+        self._flows.clear()
+
+    def release(self) -> None:
+        """What was held goes on its way."""
+        self._flows.set()
+
+    async def flowing(self) -> None:
+        await self._flows.wait()
 
 
 @asynccontextmanager
@@ -30,7 +45,7 @@ async def relay(url: str) -> AsyncIterator[Relay]:
         onward.write(line)
         pumps = [
             asyncio.create_task(_pump(reader, onward)),
-            asyncio.create_task(_pump(beyond, writer)),
+            asyncio.create_task(_pump(beyond, writer, relayed.flowing)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -64,8 +79,14 @@ async def relay(url: str) -> AsyncIterator[Relay]:
         await asyncio.gather(*connections, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    may_go_on: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(_READ_BYTES):
+            if may_go_on:
+                await may_go_on()
             writer.write(data)
             await writer.drain()
