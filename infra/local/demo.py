@@ -1,4 +1,5 @@
-"""The demo: the request's three test cases, the reject flow and Socket.IO, on the real stack."""
+"""The demo: the request's three test cases, the reject flow, Socket.IO and a late app, on the real
+stack."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,17 +27,21 @@ _PHONES: Mapping[str, Callable[[str, str], AbstractAsyncContextManager[Phone]]] 
 
 @dataclass(frozen=True)
 class Case:
-    """A flow, what the two phones speak, and what happens to the told one's socket before."""
+    """A flow, what the two phones speak, what happens to the told one's socket before, and how many
+    seconds after the signal that app connects again, if it does."""
 
     title: str
     flow: Flow
     sends: str = _JSON
     listens: str = _JSON
     leaves: Callable[[JsonPhone], Awaitable[None]] | None = None
+    comes_back: float | None = None
 
     def __post_init__(self) -> None:
         if self.leaves and self.listens != _JSON:
             raise ValueError("only a JSON phone can leave")
+        if self.comes_back and not self.leaves:
+            raise ValueError("only who has left can come back")
 
 
 CASES = (
@@ -46,6 +51,7 @@ CASES = (
     Case("4  Call rejected", REJECT),
     Case("5  Socket.IO to JSON", CANCEL, sends=_SOCKET_IO),
     Case("6  JSON to Socket.IO", CANCEL, listens=_SOCKET_IO),
+    Case("7  Connects 1 s late", CANCEL, leaves=JsonPhone.die, comes_back=1.0),
 )
 
 
@@ -90,12 +96,13 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
     arrivals: list[Arrival] = []
     wrong = None
     async with AsyncExitStack() as phones:
-        sending = await phones.enter_async_context(
-            _PHONES[case.sends](stack.websocket, unsigned_token(sender, stack.project))
-        )
-        listening = await phones.enter_async_context(
-            _PHONES[case.listens](stack.websocket, unsigned_token(told, stack.project))
-        )
+
+        async def connected(user: str, wire: str) -> Phone:
+            token = unsigned_token(user, stack.project)
+            return await phones.enter_async_context(_PHONES[wire](stack.websocket, token))
+
+        sending = await connected(sender, case.sends)
+        listening = await connected(told, case.listens)
         await listening.emit("device:register", token=f"fcm-token-of-{told}", platform="android")
         if case.leaves and isinstance(listening, JsonPhone):
             await case.leaves(listening)
@@ -106,7 +113,10 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_answered(case.flow, sending, call))
                 tasks.create_task(_pushed(case.flow, stack, call, start, arrivals))
-                if not case.leaves:
+                if case.comes_back:
+                    await asyncio.sleep(case.comes_back)
+                    listening = await connected(told, case.listens)
+                if case.comes_back or not case.leaves:
                     tasks.create_task(_told(case, listening, call, start, arrivals))
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await calls.until_delivered(call)
@@ -165,9 +175,13 @@ def _table(played: list[Played]) -> Table:
             result.case.title,
             "\n".join(arrival.what for arrival in arrivals),
             "\n".join(arrival.channel for arrival in arrivals),
-            "\n".join(f"{arrival.milliseconds:.0f} ms" for arrival in arrivals),
+            "\n".join(_after(arrival.milliseconds) for arrival in arrivals),
             result.status,
             "[red]✗[/]" if result.wrong else "[green]✓[/]",
             end_section=True,
         )
     return table
+
+
+def _after(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"

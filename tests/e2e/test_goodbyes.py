@@ -118,7 +118,7 @@ async def test_a_signal_that_is_read_after_its_connection_is_forgotten_counts(
         await calls.ring(ids.call, ids.caller, ids.receiver)
         with stack.faults.during(held):
             await sending.emit_and_hang_up(sent.signal, callId=ids.call)
-            await held.reached.wait()
+            await asyncio.wait_for(held.reached.wait(), 10)
             await is_forgotten(stack, sender)
             assert await calls.status(ids.call) == "ringing"
         assert (await listening.told(sent.event))["callId"] == ids.call

@@ -189,6 +189,8 @@ async def test_the_demo_holds() -> None:
     assert (status, errors) == (0, "")
     for line in ("Socket connected", "Socket disconnected", "App killed", "Call rejected"):
         assert line in output
+    late = output[output.index("Connects 1 s late") :]
+    assert late.index("call_cancelled") < late.index("call:cancelled")  # a push, and a second later
     assert "All cases hold" in output
 
 
