@@ -20,7 +20,8 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture(scope="module")
 async def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
-    """What each function logs of a cancel, a refused handshake and some garbage."""
+    """What each function logs of a cancel, one who comes late to it, a refused handshake and some
+    garbage."""
     folder: Path = tmp_path_factory.mktemp("logs")
     async with running(Options(port=0, settings=ONE_LOOK, logs=folder)) as stack:
         calls = Calls(stack.firestore, stack.project)
@@ -35,12 +36,14 @@ async def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
             await stack.fcm.wait_for(1)
             await caller.socket.send('{"SECRET-FRAME": 1}')
             await caller.told("ack")
+        await is_delivered(calls, "CALL_1")
+        async with phone(stack.websocket, "USR_2", stack.project) as late:
+            await late.told("call:cancelled")
         async with httpx.AsyncClient() as http:
             headers = {"unring-secret": "SECRET-SECRET-SECRET", "traceparent": TRACEPARENT}
             await http.post(stack.functions["gateway"], headers=headers)
             await http.post(stack.functions["sweep"], headers={"traceparent": TRACEPARENT})
             await http.post(stack.functions["push"], content=b'{"SECRET-ENVELOPE": 1}')
-        await is_delivered(calls, "CALL_1")
     return {
         name: [json.loads(line) for line in (folder / f"{name}.log").read_text().splitlines()]
         for name in ("gateway", "deliver", "push", "sweep")
@@ -82,6 +85,23 @@ def test_the_signals_id_ties_all_functions_together(
     (pushed,) = lines(logs, "push", "pushed")
     assert told["signalId"] == delivered["signalId"] == pushed["signalId"]
     assert pushed["sent"] == 1
+
+
+def test_who_is_caught_up_is_logged_with_his_connection(
+    logs: Logs,
+) -> None:
+    (caught_up,) = lines(logs, "deliver", "caught up")
+    assert (caught_up["event"], caught_up["served"], caught_up["missed"]) == (
+        "connection.admitted",
+        1,
+        0,
+    )
+    connected = [
+        line["connectionId"]
+        for line in lines(logs, "gateway", "connect")
+        if line["outcome"] == "connected"
+    ]
+    assert caught_up["connectionId"] == connected[-1]
 
 
 def test_a_request_with_a_trace_is_logged_with_it(
