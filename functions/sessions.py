@@ -92,8 +92,7 @@ class Sessions:
         first two again on a conflict. Raises IdentityUnavailable and StoreUnavailable.
         """
         for _ in range(_TRIES):
-            now = datetime.now(UTC)
-            connection = await self._store.connection(id, now)
+            connection = await self._store.connection(id, datetime.now(UTC))
             if connection is None:
                 log.info("let in", outcome="unknown_connection")
                 return socketio.RECONNECT
@@ -109,21 +108,31 @@ class Sessions:
                 # back connects anew, and one that has left stays away.
                 is_same = requested == connection.left_at
                 return socketio.RECONNECT if is_same else socketio.NOOP
-            try:
-                user = await self._user(connection, request)
-            except NotAuthenticated as error:
-                if await self._is_left(connection, requested, now):
-                    log.info("let in", outcome="unauthenticated")
-                    return socketio.encode_refusal(connection.wire, str(error))
-                continue
-            is_new = user != connection.user
-            expires = connection.connected_at + self._connection_ttl
-            if not is_new or await self._store.admit(connection, user, requested, expires):
-                if is_new:
-                    await self._ask_to_catch_up(id)
-                log.info("let in", outcome="connected")
-                return socketio.encode_connected(connection.wire, id)
+            answer = await self._answer(connection, request, requested)
+            if answer is not None:
+                return answer
         raise StoreUnavailable("the connection keeps changing")
+
+    async def _answer(
+        self, connection: Connection, request: Connect, requested: datetime | None
+    ) -> str | None:
+        """The packet that admits or refuses; None when the connection changed meanwhile."""
+        try:
+            user = await self._user(connection, request)
+        except NotAuthenticated as error:
+            if not await self._is_left(connection, requested, datetime.now(UTC)):
+                return None
+            log.info("let in", outcome="unauthenticated")
+            return socketio.encode_refusal(connection.wire, str(error))
+        is_new = user != connection.user
+        expires = connection.connected_at + self._connection_ttl
+        if is_new and not await self._store.admit(connection, user, requested, expires):
+            return None
+        # The library repeats a commit whose reply was lost, so what we meet may be our own.
+        if is_new or (requested and connection.admitted_at == requested):
+            await self._ask_to_catch_up(connection.id)
+        log.info("let in", outcome="connected")
+        return socketio.encode_connected(connection.wire, connection.id)
 
     async def leave(self, id: ConnectionId, requested: datetime | None) -> None:
         """A client says goodbye on a socket that may stay open, or is refused: from now on nobody

@@ -225,6 +225,16 @@ async def test_a_token_that_comes_with_the_connect_costs_a_read_a_commit_and_a_p
     assert event.connection_id == ID
 
 
+async def test_who_is_admitted_by_a_commit_whose_reply_was_lost_is_caught_up_too(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    door.services.faults.lose_reply("firestore.Commit")
+    assert await door.let_in(door.token(CALLER)) == LET_IN
+    paid = ["BatchGetDocuments", "Commit", "Commit", "BatchGetDocuments", "Publish"]
+    assert door.costs == paid
+
+
 async def test_a_token_that_came_with_the_query_costs_the_same(door: Door) -> None:
     await door.open(Wire.EIO4, door.token(CALLER))
     assert await door.let_in() == LET_IN
