@@ -53,20 +53,23 @@ async def dialled(stack: Stack, users: Sequence[str]) -> AsyncIterator[Sequence[
 
 
 async def are_pushed(stack: Stack, type: str, calls: dict[str, str]) -> None:
-    """Waits until FCM has such a message for each token's call. Each comes once."""
+    """Waits until FCM has such a message for each token's call, and none for another."""
     async with asyncio.timeout(15):
         while True:
             sent = [message for message in stack.fcm.messages if message["token"] in calls]
-            if len(sent) >= len(calls):
+            if {message["token"] for message in sent} == calls.keys():
                 break
             await stack.fcm.wait_for(len(stack.fcm.messages) + 1, 15)
-    pushed = [(message["token"], message["data"]["callId"]) for message in sent]
-    assert sorted(pushed) == sorted(calls.items())
-    assert {message["data"]["type"] for message in sent} == {type}
+    for message in sent:
+        pushed = message["data"]
+        assert (pushed["type"], pushed["callId"]) == (type, calls[message["token"]])
 
 
 async def all_are_heard(stack: Stack, sent: Sent, unique: str, count: int) -> None:
-    """Sees `count` users send a signal and close at once, and every other party told of it."""
+    """Sees `count` users send a signal and close at once, and every other party told of it.
+
+    As a rule once; but so much at once may take a busy machine longer than one post may take.
+    """
     calls = Calls(stack.firestore, stack.project)
     parties = [Ids(f"{unique}_{number}") for number in range(count)]
     callers, receivers = [each.caller for each in parties], [each.receiver for each in parties]
@@ -78,19 +81,20 @@ async def all_are_heard(stack: Stack, sent: Sent, unique: str, count: int) -> No
             await phone.emit("device:register", token=each.token, platform="android")
             await calls.ring(each.call, each.caller, each.receiver)
 
-        async def is_heard(phone: JsonPhone, each: Ids) -> None:
-            assert (await phone.told(sent.event))["callId"] == each.call
-            await is_delivered(calls, each.call)
-            assert await calls.status(each.call) == sent.status
-            assert await has_no_more(phone)
-
         await asyncio.gather(*(ring(phone, each) for _, phone, each in phones))
         await asyncio.gather(
             *(phone.emit_and_hang_up(sent.signal, callId=each.call) for phone, _, each in phones)
         )
-        await asyncio.gather(*(is_heard(phone, each) for _, phone, each in phones))
+        for _, phone, each in phones:
+            assert (await phone.told(sent.event))["callId"] == each.call
         if sent.push:
             await are_pushed(stack, sent.push, {each.token: each.call for each in parties})
+        for each in parties:
+            await is_delivered(calls, each.call)
+            assert await calls.status(each.call) == sent.status
+        for _, phone, each in phones:
+            more = {(name, data["callId"]) for _, name, data in phone.take_events()}
+            assert more <= {(sent.event, each.call)}
 
 
 async def test_twenty_callers_cancel_and_close_at_once_and_all_of_them_are_heard(
