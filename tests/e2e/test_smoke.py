@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.asyncio.server import serve as server
 
 from infra.local.calls import Calls
+from infra.local.faults import Fault, Kind
 from infra.local.processes import free_port
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
@@ -137,6 +138,18 @@ async def test_whoever_ends_it_leaves_no_call_that_rings(
     assert not await smoke_calls(documents)
 
 
+async def test_what_an_earlier_run_left_to_be_caught_up_with_does_not_fail_the_next(
+    stack: Stack, ids: Ids, calls: Calls
+) -> None:
+    # So slow that who connects is caught up with the last run's call before this one's is told.
+    slow = Fault(Kind.DELAY, "firestore.Commit", ("/calls/smoke-",), times=None, seconds=0.7)
+    with stack.faults.during(slow):
+        for _ in range(2):
+            test = trial(stack, ids, calls, stack.websocket, patience=10)
+            await test.run()
+            assert [result for result in test.results if result.wrong] == []
+
+
 async def test_what_a_wrong_backend_does_is_told(stack: Stack, ids: Ids, calls: Calls) -> None:
     async with misbehaving() as url:
         test = trial(stack, ids, calls, url)
@@ -170,9 +183,9 @@ async def test_a_fault_without_words_is_a_fault(stack: Stack, ids: Ids, calls: C
     assert all(result.wrong != "" for result in test.results)
 
 
-def trial(stack: Stack, ids: Ids, calls: Calls, url: str) -> Smoke:
+def trial(stack: Stack, ids: Ids, calls: Calls, url: str, patience: float = 1) -> Smoke:
     users = (User.of(token(stack, user)) for user in (ids.caller, ids.receiver))
-    return Smoke(url, *users, calls, patience=1)
+    return Smoke(url, *users, calls, patience=patience)
 
 
 async def smoke_calls(documents: AsyncClient) -> set[str]:
