@@ -8,7 +8,14 @@ from typing import Any, NamedTuple, Self
 
 from socketio.exceptions import TimeoutError as NoAnswer
 
-from infra.local.phone import PATIENCE_SECONDS, JsonPhone, Phone, json_phone, socketio_phone
+from infra.local.phone import (
+    PATIENCE_SECONDS,
+    JsonPhone,
+    Phone,
+    SocketIoPhone,
+    json_phone,
+    socketio_phone,
+)
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
 
@@ -95,6 +102,17 @@ class Handset:
         """Closes the socket in good order. Twice is no error."""
         self.is_open = False
         await self._socket.aclose()
+
+    async def leave(self) -> None:
+        """Closes the socket, and on Socket.IO says so before, as the JavaScript client does.
+
+        The Python client means to, but closes the socket before it has written that.
+        """
+        if isinstance(self._phone, SocketIoPhone):
+            engine = self._phone._client.eio
+            await engine.send("1")  # of a message, `41` as it is sent
+            await engine.queue.join()
+        await self.hang_up()
 
     async def die(self) -> None:
         """Ends as an app does that is killed; on Socket.IO, whose client can't, it hangs up."""

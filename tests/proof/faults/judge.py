@@ -39,6 +39,7 @@ def judge(played: Played) -> Judgement:
     if strangers:
         found.wrong.append(f"somebody was told who should not know: {strangers}")
     _pushes(played, found)
+    _old_ring(played, found)
     return found
 
 
@@ -93,3 +94,20 @@ def _pushes(played: Played, found: Judgement) -> None:
             found.wrong.append(f"{push} was pushed {times} times")
     if strange := set(played.pushes) - expected:
         found.wrong.append(f"a phone was pushed something untrue: {strange}")
+
+
+def _old_ring(played: Played, found: Judgement) -> None:
+    """A call that rings again must not be silenced by what is left of its old ring."""
+    old, point = played.old_ring, played.case.point
+    if old is None or point is None:
+        return
+    if point.is_late and not old.is_excused:
+        if old.told_in_the_end != old.told:
+            found.wrong.append(
+                "a phone was told of the old ring while the new one rang: "
+                f"{old.told} times by then, {old.told_in_the_end} in the end"
+            )
+        if old.pushed_in_the_end > old.pushed:
+            found.wrong.append("a phone was pushed of the old ring while the new one rang")
+    elif max(old.told_in_the_end) > _at_most(played):
+        found.wrong.append(f"phones were told {old.told_in_the_end} times of the old ring")

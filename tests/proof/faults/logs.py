@@ -9,6 +9,7 @@ from tests.proof.table import Row
 
 _UNEXPECTED = ("Traceback", '"exception"')
 _POLL_SECONDS = 0.02
+_PATIENCE_SECONDS = 12.0
 
 
 def tracebacks(stack: Stack) -> Row:
@@ -33,13 +34,16 @@ class Tail:
         self._lines: list[dict[str, Any]] = []
 
     async def until(self, message: str) -> dict[str, Any]:
-        """Waits for the first line that says `message`."""
-        while True:  # a file tells nobody when it grows
+        """Waits for the first line that says `message`. Raises TimeoutError."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + _PATIENCE_SECONDS
+        while now() < deadline:
             self._take_lines()
             for line in self._lines:
                 if line["message"] == message:
                     return line
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)  # a file tells nobody when it grows
+        raise TimeoutError(f"no {message!r} of {self._about}, but {self._lines}")
 
     def _take_lines(self) -> None:
         with self._path.open("rb") as log:

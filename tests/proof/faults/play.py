@@ -40,7 +40,9 @@ class Play:
         self._calls = Calls(stack.firestore, stack.project)
         self._died = asyncio.Event()
         self._lives_again = asyncio.Event()
-        self._is_due = asyncio.Event()  # the harm, where it is for those who catch up
+        # Of those who catch up: the harm is due, and all have come.
+        self._is_due, self._have_come = asyncio.Event(), asyncio.Event()
+        self._is_done = asyncio.Event()  # the deed
         self._phones = AsyncExitStack()
         self._played = Played(case, self.cast, RULES[case.flow.signal].default_reason)
 
@@ -62,7 +64,7 @@ class Play:
             self._stack.fcm.fail(cast.tokens[1], FcmError.UNREGISTERED)
         for call in cast.calls:
             await self._ring(call)
-        by_wire = await self._connections(cast.told)
+        by_wire = {wire: id for id, wire in await self._connections(cast.told)}
         cast.told_connections = [by_wire[wire] for wire in _TOLD]
         self.faults = self._faults()
         if self._catches_up:
@@ -202,6 +204,7 @@ class Play:
                 await phone.hears(Told(self.case.flow.event, self.cast.call, self._played.reason))
         self._is_due.set()
         await last.redial(self._stack)
+        self._have_come.set()
 
     # What goes wrong, and when all is done
 
@@ -213,10 +216,13 @@ class Play:
             await asyncio.sleep(self.case.point.due_seconds)
         with self._stack.faults.during(*faults):
             try:
-                if faults and self.case.deed and not self.case.harm:
+                if self._has_deed:
                     await faults[0].reached.wait()
+                    if self._catches_up:
+                        await self._have_come.wait()
                     await self._deed()
                     faults[0].release()
+                    self._is_done.set()
                 if self.case.harm is Harm.IS_OUT:
                     await faults[0].reached.wait()
                     await asyncio.sleep(_OUT_SECONDS)
@@ -231,6 +237,8 @@ class Play:
             async with asyncio.timeout(self._patience):
                 for fault in self.faults:
                     await fault.reached.wait()
+                if self._has_deed:
+                    await self._is_done.wait()
                 if isinstance(self.case.harm, Harm) and self.case.harm.kills:
                     await self._died.wait()
                 await self._until_all_have_it()
@@ -266,11 +274,16 @@ class Play:
         return is_asked or self.case.deed is Deed.COMES_LATER
 
     @property
+    def _has_deed(self) -> bool:
+        """Whether somebody does something while the remote call at the point is held."""
+        return bool(self.case.deed and self.case.point and not self.case.harm)
+
+    @property
     def _second_is_dead(self) -> bool:
         return bool(self.case.point and self.case.point.second_token_dies)
 
-    async def _connections(self, user: str) -> dict[str, str]:
-        """The ids of the user's open connections, by their wires."""
+    async def _connections(self, user: str) -> list[tuple[str, str]]:
+        """The user's open connections: id and wire."""
         client = client_at(self._stack.firestore, self._stack.project)
         query = client.collection("connections").where(filter=FieldFilter("userId", "==", user))
-        return {found.get("wire"): found.id async for found in query.stream()}
+        return [(found.id, found.get("wire")) async for found in query.stream()]

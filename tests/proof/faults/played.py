@@ -19,6 +19,7 @@ class OldRing:
     pushed: int
     told_in_the_end: list[int] = field(default_factory=list)
     pushed_in_the_end: int = 0
+    is_excused: bool = False
 
 
 @dataclass

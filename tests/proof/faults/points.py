@@ -42,7 +42,7 @@ class Point:
     is_late: bool = False  # who is held here has yet to look whether the event is still true
 
 
-def _the_call(cast: Cast) -> tuple[str, ...]:
+def the_call(cast: Cast) -> tuple[str, ...]:
     return (cast.call,)
 
 
@@ -73,16 +73,16 @@ def _commit(kind: Kind) -> Prelude:
     ]
 
 
-def _delivery_fails(function: str) -> Prelude:
+def delivery_fails(function: str) -> Prelude:
     return lambda cast: [Fault(Kind.FAIL, f"delivery.{function}", (cast.call,))]
 
 
 GATEWAY = (
-    Point("gateway", "load", "firestore.BatchGetDocuments", _the_call),
+    Point("gateway", "load", "firestore.BatchGetDocuments", the_call),
     Point("gateway", "commit", "firestore.Commit", lambda cast: (f"calls/{cast.call}",)),
     Point("gateway", "look-up", "firestore.RunQuery", lambda cast: ("connections", cast.told)),
-    Point("gateway", "post", "connections.POST", _the_call),
-    Point("gateway", "publish", "pubsub.Publish", _the_call),
+    Point("gateway", "post", "connections.POST", the_call),
+    Point("gateway", "publish", "pubsub.Publish", the_call),
     Point(
         "gateway",
         "reload, of a commit that failed",
@@ -129,7 +129,7 @@ DELIVER = (
         "look at the entry",
         "firestore.BatchGetDocuments",
         _the_entry,
-        prelude=_delivery_fails("deliver"),
+        prelude=delivery_fails("deliver"),
     ),
 )
 COPIES = (
@@ -164,7 +164,7 @@ CATCH_UP = (
         lambda cast: (f"calls/{cast.call}",),
         catches_up=True,
     ),
-    Point("deliver", "post of what was missed", "connections.POST", _the_call, catches_up=True),
+    Point("deliver", "post of what was missed", "connections.POST", the_call, catches_up=True),
     Point(
         "deliver",
         "note of what was missed",
@@ -195,7 +195,7 @@ PUSH = (
         "look at the entry",
         "firestore.BatchGetDocuments",
         _the_entry,
-        prelude=_delivery_fails("push"),
+        prelude=delivery_fails("push"),
     ),
 )
 PUSH_COPY = Point(
@@ -217,20 +217,20 @@ SWEEP_PUBLISH = Point(
     "sweep",
     "publish",
     "pubsub.Publish",
-    _the_call,
+    the_call,
     skip=1,  # the gateway's
     prelude=publish_fails,
 )
 DELIVERIES = (
-    Point("deliver", "delivery", "delivery.deliver", _the_call),
+    Point("deliver", "delivery", "delivery.deliver", the_call),
     Point(
         "deliver",
         "delivery, nobody served yet",
         "delivery.deliver",
-        _the_call,
+        the_call,
         prelude=_posts_fail(1, 0),
     ),
-    Point("push", "delivery", "delivery.push", _the_call),
+    Point("push", "delivery", "delivery.push", the_call),
 )
 # All of a signal's path, in its order; who catches up comes after.
 PATH = (*GATEWAY, *DELIVER, *COPIES, *PUSH, PUSH_COPY, SWEEP_LOOK, SWEEP_PUBLISH)
