@@ -36,15 +36,16 @@ class CatchUp:
 
     async def tell(self, event: ConnectionAdmitted) -> None:
         """1 BatchGetDocuments and 1 RunQuery; if something was missed 1 BatchGetDocuments more, 1
-        POST for each event and 1 Commit.
+        POST for each event and 1 Commit, and 1 more if the socket turns out to be dead.
 
-        Safe to run twice. Raises NotDelivered when the connection may be open and was not reached.
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered when the connection may be open
+        and was not reached.
         """
         now = datetime.now(UTC)
         if event.expired(now):
-            log.warning("expired", outcome="expired")
+            log.warning("too late", outcome="expired")
             return
-        await asyncio.sleep((event.admitted_at + _PAUSE - now).total_seconds())
+        await asyncio.sleep(_PAUSE.total_seconds())
         now = datetime.now(UTC)
         connection = await self._store.connection(event.connection_id, now)
         if connection is None or connection.user is None:

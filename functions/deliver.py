@@ -62,7 +62,8 @@ class Deliverer:
         """1 RunQuery, 1 POST for each connection not served, 1 Commit; of what comes late 1
         BatchGetDocuments before, and of a copy 1 Commit more.
 
-        Safe to run twice. Raises NotDelivered when a socket that may be open was not reached.
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered when a socket that may be open
+        was not reached.
         """
         now = datetime.now(UTC)
         if event.expired(now):

@@ -12,11 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from functions import settings, telemetry, warmup
 from functions.calls.call import SignalId
-from functions.calls.decision import (
-    UNAVAILABLE,
-    Verdict,
-    invalid,
-)
+from functions.calls.decision import UNAVAILABLE, Verdict, invalid
 from functions.calls.signals import Signal
 from functions.forwarded import (
     Forwarded,
@@ -164,8 +160,9 @@ async def _let_in(forwarded: Forwarded, request: Connect) -> str:
 
 async def _leave(forwarded: Forwarded) -> str:
     try:
-        await _sessions().leave(forwarded.connection, forwarded.requested)
+        answer = await _sessions().leave(forwarded.connection, forwarded.requested)
         log.info("goodbye", outcome="left")
+        return answer
     except StoreUnavailable as error:
         # It waits for no answer. As a rule its `$disconnect` follows, which ends the same.
         log.error("goodbye", outcome="unavailable", error=str(error))

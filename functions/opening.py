@@ -66,7 +66,7 @@ class Opener:
 
     async def _turn_away(self, id: ConnectionId) -> None:
         """Makes a client come again that may still wait: Python's never gives up by itself."""
-        log.warning("expired", outcome="expired")
+        log.warning("too late", outcome="expired")
         try:
             await self._sockets.post(id, socketio.RECONNECT)
         except Gone:

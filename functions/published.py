@@ -37,7 +37,6 @@ class ConnectionAdmitted(_ConnectionEvent, frozen=True, kw_only=True, rename="ca
     """A connection is a user's from now on, who is to be told what he has missed."""
 
     name: Literal["connection.admitted"] = "connection.admitted"
-    admitted_at: _Moment
 
 
 Published = CallEvent | ConnectionOpened | ConnectionAdmitted

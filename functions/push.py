@@ -47,10 +47,10 @@ class Pusher:
 
     async def push(self, event: Published, delivery: Delivery) -> None:
         """1 RunQuery, 1 POST for each device, 1 Commit for each dead token; of what comes late 1
-        BatchGetDocuments before; of a copy, or when some could not be reached, 1 Commit more.
+        BatchGetDocuments before; then, or when some could not be reached, 1 Commit more.
 
-        Safe to run twice: the messages of a call collapse into one. Raises NotDelivered when FCM
-        could not take a message just now.
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered when FCM could not take a
+        message just now.
         """
         # The subscription's filter says the same, but Google's emulator ignores filters.
         if not isinstance(event, CallEvent) or event.name not in PUSHES:
@@ -60,7 +60,8 @@ class Pusher:
             log.warning("expired", outcome="expired")
             return
         pushed = self._memory.told(event.signal_id)
-        if delivery.is_late(event, now):
+        is_late = delivery.is_late(event, now)
+        if is_late:
             known = await self._store.outbox.known(event)
             if event.is_disproved_by(known.call):
                 log.info("no longer true", outcome="untrue")
@@ -69,22 +70,24 @@ class Pusher:
             pushed |= known.entry.pushed if known.entry else frozenset()
         devices = await self._store.devices_of(event.tells, now)
         unserved = [device for device in devices if device.id not in pushed]
+        now = datetime.now(UTC)  # from which FCM's TTL is reckoned
         sent = await asyncio.gather(
             *(self._messenger.send(event, device, now) for device in unserved)
         )
         done = [each.device for each in sent if each.outcome in (Outcome.SENT, Outcome.REFUSED)]
         pushed.update(device.id for device in done)
-        await self._record(event, sent, done)
+        await self._record(event, sent, done, is_late=is_late)
 
     async def _record(
-        self, event: CallEvent, sent: Collection[Sent], done: Collection[Device]
+        self, event: CallEvent, sent: Collection[Sent], done: Collection[Device], *, is_late: bool
     ) -> None:
         log.info("pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in Outcome})
         for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
             log.error("push failed", device=failure.device.id, error=failure.error)
         failed = _by(Outcome.FAILED, sent)
-        # A copy is one of several, as long as a socket is not reached.
-        if failed or event.served is None:
+        # What is late may come once more: a copy is one of several, as long as a socket is not
+        # reached.
+        if failed or is_late:
             await self._note(event, done, needed=bool(failed))
         await self._forget([found.device for found in _by(Outcome.DEAD, sent)])
         if failed:

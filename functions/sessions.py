@@ -1,11 +1,13 @@
 """The sessions of clients: opened by a handshake, admitted by a token, ended by a goodbye."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from functions.calls.call import ConnectionId, UserId
+from functions.calls.event import LONGEST_LIFE
 from functions.forwarded import Handshake
 from functions.published import ConnectionAdmitted, ConnectionOpened
 from functions.services.documents import Connection
@@ -19,7 +21,7 @@ from functions.wire import socketio
 from functions.wire.frames import Connect, Wire
 
 _TRIES = 4  # a connection changes a few times as it begins, and at its end
-_CATCH_UP = timedelta(seconds=30)  # after which most of what was missed has expired
+_ASKED_SECONDS = 1.0  # Python's client gives up after five
 _CLIENTS_WAIT = timedelta(seconds=20)  # for the open packet: socket.io-client, as its default
 
 log = Log(__name__)
@@ -45,11 +47,13 @@ class Sessions:
 
     async def open(self, id: ConnectionId, handshake: Handshake) -> None:
         """1 Commit, and 1 Publish, by which `deliver` opens a Socket.IO client's session and tells
-        a client that is authenticated what it has missed.
+        a client that is authenticated what it has missed; 1 BatchGetDocuments more where the
+        connection is known already.
 
         Raises NotAuthenticated, of a JSON client only: a Socket.IO client that were refused its
-        handshake would try again for ever, so it is told once it is connected. Raises ClientGone,
-        IdentityUnavailable, StoreUnavailable and PublishFailed.
+        handshake would try again for ever, so it is told once it is connected. Raises PublishFailed
+        of a Socket.IO client only, whose session nobody would open. Raises ClientGone,
+        IdentityUnavailable and StoreUnavailable.
         """
         now = datetime.now(UTC)
         user, refusal = await self._shown_by(handshake)
@@ -88,8 +92,8 @@ class Sessions:
     async def admit(self, id: ConnectionId, request: Connect, requested: datetime | None) -> str:
         """The packet that answers a Socket.IO client's CONNECT.
 
-        1 BatchGetDocuments and, if that changes whose connection it is, 1 Commit and 1 Publish; the
-        first two again on a conflict. Raises IdentityUnavailable and StoreUnavailable.
+        1 BatchGetDocuments and 1 Commit, both again on a conflict; 1 Publish if it is admitted.
+        Raises IdentityUnavailable and StoreUnavailable.
         """
         for _ in range(_TRIES):
             connection = await self._store.connection(id, datetime.now(UTC))
@@ -102,12 +106,9 @@ class Sessions:
                 log.info("let in", outcome="invalid")
                 message = "Invalid namespace"
                 return socketio.encode_refusal(connection.wire, message, request.namespace)
-            if _was_left_after(connection, requested):
-                log.info("let in", outcome="left")
-                # In the same millisecond nobody knows which came first: a client that has come
-                # back connects anew, and one that has left stays away.
-                is_same = requested == connection.left_at
-                return socketio.RECONNECT if is_same else socketio.NOOP
+            if _is_outdated(connection, requested):
+                log.info("let in", outcome="outdated")
+                return _answer_at(requested, connection.left_at)
             answer = await self._answer(connection, request, requested)
             if answer is not None:
                 return answer
@@ -124,8 +125,8 @@ class Sessions:
                 return None
             log.info("let in", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error))
-        is_new = user != connection.user
         expires = connection.connected_at + self._connection_ttl
+        is_new = user != connection.user or _is_later(requested, connection.admitted_at)
         if is_new and not await self._store.admit(connection, user, requested, expires):
             return None
         # The library repeats a commit whose reply was lost, so what we meet may be our own.
@@ -134,9 +135,9 @@ class Sessions:
         log.info("let in", outcome="connected")
         return socketio.encode_connected(connection.wire, connection.id)
 
-    async def leave(self, id: ConnectionId, requested: datetime | None) -> None:
-        """A client says goodbye on a socket that may stay open, or is refused: from now on nobody
-        is told by it. What it sent before is still its user's.
+    async def leave(self, id: ConnectionId, requested: datetime | None) -> str:
+        """The packet that answers a goodbye, on a socket that may stay open: from now on nobody is
+        told by it. What was sent before is still its user's.
 
         1 BatchGetDocuments and 1 Commit, again on a conflict. Raises StoreUnavailable.
         """
@@ -145,9 +146,9 @@ class Sessions:
             connection = await self._store.connection(id, now)
             # Text that looks like a packet is none on the JSON wire.
             if connection is None or connection.wire is Wire.JSON:
-                return
+                return socketio.NOOP
             if await self._is_left(connection, requested, now):
-                return
+                return _answer_at(requested, connection.admitted_at)
         raise StoreUnavailable("the connection keeps changing")
 
     async def close(self, id: ConnectionId) -> None:
@@ -189,11 +190,13 @@ class Sessions:
             raise
 
     async def _ask_to_catch_up(self, id: ConnectionId) -> None:
-        """Has `deliver` tell what the user has missed. To be connected is worth more than that."""
+        """Has `deliver` tell what the user has missed. To be connected is worth more than that, so
+        the client does not wait long for it."""
         try:
-            await self._publisher.publish(_admitted(id))
-        except PublishFailed as error:
-            log.error("catch-up not asked for", error=str(error))
+            async with asyncio.timeout(_ASKED_SECONDS):
+                await self._publisher.publish(_admitted(id))
+        except (PublishFailed, TimeoutError) as error:
+            log.error("catch-up not asked for", error=repr(error))
 
     async def _user(self, connection: Connection, request: Connect) -> UserId:
         """Whose the connection is to be; a token in the CONNECT wins over one in the query."""
@@ -214,24 +217,41 @@ class Sessions:
 
 
 def _admitted(id: ConnectionId) -> ConnectionAdmitted:
-    now = datetime.now(UTC)
-    return ConnectionAdmitted(connection_id=id, admitted_at=now, expires_at=now + _CATCH_UP)
+    return ConnectionAdmitted(connection_id=id, expires_at=datetime.now(UTC) + LONGEST_LIFE)
 
 
-def _was_left_after(connection: Connection, requested: datetime | None) -> bool:
-    """Whether a CONNECT that API Gateway got at `requested` was sent before the connection was
-    left, though it is handled after. A client that has left may come back on the same socket."""
-    if connection.closed_at is None or requested is None:
+# Packets of one socket may be handled in another order than they were sent in. When API Gateway
+# got them (`requested`) tells, where it is known.
+
+
+def _is_outdated(connection: Connection, requested: datetime | None) -> bool:
+    """Whether the client left, or connected again, after a CONNECT that is handled only now. A
+    client that has left may come back on the same socket."""
+    if connection.closed_at and connection.left_at is None:
+        return True  # the socket itself is closed
+    if requested is None:
         return False
-    return connection.left_at is None or requested <= connection.left_at
+    if connection.left_at and requested <= connection.left_at:
+        return True
+    return _is_later(connection.admitted_at, requested)
 
 
 def _is_over(connection: Connection, requested: datetime | None) -> bool:
-    """Whether a goodbye that API Gateway got at `requested` has nothing to end: the client has come
-    back since, or had said it before."""
-    if connection.admitted_at and requested and requested < connection.admitted_at:
+    """Whether a goodbye has nothing to end: the client came back since, or had said it before."""
+    if _is_later(connection.admitted_at, requested):
         return True
-    return connection.left_at is not None and (requested is None or connection.left_at <= requested)
+    return connection.left_at is not None and not _is_later(connection.left_at, requested)
+
+
+def _is_later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other
+
+
+def _answer_at(requested: datetime | None, other: datetime | None) -> str:
+    """Of a CONNECT and a goodbye in the same millisecond nobody knows which came first: a client
+    that has come back connects anew, and one that has left stays away."""
+    is_same = requested is not None and requested == other
+    return socketio.RECONNECT if is_same else socketio.NOOP
 
 
 def _check(user: UserId, *claimed: str | None) -> None:

@@ -14,7 +14,7 @@ from functions.notification import Report, notify
 from functions.sender import sender_of
 from functions.services.apigateway import Sockets
 from functions.services.documents import Connection, StoredCall
-from functions.services.firestore import Store
+from functions.services.firestore import Reloaded, Store
 from functions.services.pubsub import Publisher, PublishFailed
 from functions.services.remote import StoreConflict, StoreUnavailable
 from functions.telemetry import Log, latency_ms
@@ -81,7 +81,8 @@ class Signaling:
             if verdict.effect is Effect.REPUBLISH:
                 await self._republish(stored.call)
                 return verdict
-            event = CallEvent.of(stored.call, signal, received.signal_id, received.now)
+            # Anew for each try: from its commit on, the event has its time.
+            event = CallEvent.of(stored.call, signal, received.signal_id, datetime.now(UTC))
             try:
                 connections = await self._commit(stored, signal, event)
             except (StoreConflict, StoreUnavailable) as error:
@@ -90,10 +91,27 @@ class Signaling:
                     self._check_time(received, error)
                     stored = reloaded.call
                     continue
-                connections = await self._look_up(event)
+                await self._tell_late(reloaded, event, signal, received)
+                return verdict
             await self._tell(event, connections, signal, received)
             return verdict
         raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
+
+    async def _tell_late(
+        self, reloaded: Reloaded, event: CallEvent, signal: Signal, received: Received
+    ) -> None:
+        """Tells of a commit that was done some seconds ago: who has not heard of it meanwhile, and
+        only if the call has not gone on since."""
+        entry = reloaded.entry
+        call = reloaded.call.call if reloaded.call else None
+        if (entry and entry.pending_since is None) or event.is_disproved_by(call):
+            await self._publisher.publish(
+                event.served_to(None)
+            )  # by which `deliver` is done with it
+            return
+        served = entry.served if entry else frozenset()
+        connections = [each for each in await self._look_up(event) if each.id not in served]
+        await self._tell(event, connections, signal, received)
 
     def _check_time(self, received: Received, error: Exception) -> None:
         """API Gateway waits for 29 s, and each try can take a dozen."""
@@ -136,7 +154,7 @@ class Signaling:
         signal: Signal,
         received: Received,
     ) -> None:
-        """Ends within four seconds of the commit, after which `sweep` may take the event up."""
+        """Ends within four seconds: `sweep` may take the event up after six."""
         try:
             async with asyncio.timeout(HANDLER_AT_WORK.total_seconds()):
                 timeout = self._direct_post_timeout

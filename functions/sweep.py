@@ -115,8 +115,8 @@ class Sweeper:
             page = await self._store.outbox.waiting(now - self._after, last, _PAGE)
             for entry in page.entries:
                 swept.oldest = max(swept.oldest, now - (entry.pending_since or now))
-            await self._remove(page.unreadable, swept)
             failure = await self._republish(page.entries, swept) or failure
+            await self._remove(page.unreadable, swept)
             last = page.last
             if last is None:
                 break

@@ -14,7 +14,7 @@ from functions.calls.signals import EVENTS, TRUE_WHILE, Signal
 # not compare ids.
 _LIFE = timedelta(seconds=30)
 _SHORTEST_LIFE = timedelta(seconds=20)  # a phone that is just waking up must still hear of it
-_LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a document says
+LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a document says
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # till the year 9999
@@ -45,6 +45,8 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             raise ValueError("name is no event")
         if not names_document(self.call_id):
             raise ValueError("callId names no document")
+        if not names_document(self.signal_id):
+            raise ValueError("signalId names no document")
 
     @classmethod
     def of(cls, call: Call, signal: Signal, signal_id: SignalId, now: datetime) -> Self:
@@ -104,7 +106,7 @@ def from_fields(fields: object) -> CallEvent:
 
 def _expiry(call: Call, now: datetime) -> datetime:
     ends = call.rings_until or now + _LIFE
-    return min(max(ends, now + _SHORTEST_LIFE), now + _LONGEST_LIFE)
+    return min(max(ends, now + _SHORTEST_LIFE), now + LONGEST_LIFE)
 
 
 def _milliseconds(moment: datetime) -> int:

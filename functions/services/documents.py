@@ -9,7 +9,15 @@ from typing import Any, NewType, TypeVar
 
 from google.cloud.firestore import DocumentSnapshot
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
+from functions.calls.call import (
+    Call,
+    CallId,
+    ConnectionId,
+    SignalId,
+    Status,
+    UserId,
+    names_document,
+)
 from functions.calls.event import CallEvent, MalformedEvent, from_fields
 from functions.telemetry import Log
 from functions.wire.frames import FcmToken, Platform, Wire
@@ -67,6 +75,7 @@ class Connection:
     claimed_user: str | None = None
     refusal: str | None = None
     owner: UserId | None = None  # who sends; None until a Socket.IO client was admitted
+    former_owner: UserId | None = None  # who sent before the client was admitted again
     admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it
     closed_at: datetime | None = None  # since when nobody is told by it
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
@@ -75,9 +84,12 @@ class Connection:
     def sender(self, requested: datetime | None) -> UserId | None:
         """Whose a frame is that API Gateway got at `requested`; None: nobody's.
 
-        A goodbye may be handled before a frame that was sent earlier, so the times decide. Where
-        either is missing the frame counts, as it does after `$disconnect`, past which nobody sends.
+        A goodbye, and an admission, may be handled before a frame that was sent earlier, so the
+        times decide. Where either is missing the frame counts, as it does after `$disconnect`, past
+        which nobody sends.
         """
+        if self.admitted_at and requested and requested < self.admitted_at:
+            return self.former_owner
         if self.left_at and requested and requested > self.left_at:
             return None
         return self.owner
@@ -113,10 +125,9 @@ def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
     return found if found and now < found.expires_at else None
 
 
-def call_in(snapshot: Snapshot) -> Call | None:
+def call_in(snapshot: Snapshot) -> StoredCall | None:
     version = snapshot.update_time
-    stored = _readable(snapshot, lambda fields: read_call(snapshot.id, fields, version))
-    return stored.call if stored else None
+    return _readable(snapshot, lambda fields: read_call(snapshot.id, fields, version))
 
 
 def entry_in(snapshot: Snapshot) -> Entry | None:
@@ -144,7 +155,8 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         caller=UserId(_text(fields, "callerId")),
         receiver=UserId(_text(fields, "receiverId")),
         status=_member(Status, fields, "status"),
-        signal_id=SignalId(signal) if isinstance(signal, str) else None,
+        # Whoever owns the calls may write there what he likes.
+        signal_id=SignalId(signal) if isinstance(signal, str) and names_document(signal) else None,
         rings_until=_moment_if_any(fields, "ringsUntil"),
     )
     return StoredCall(call, version)
@@ -163,6 +175,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         claimed_user=fields.get("claimedUserId"),
         refusal=fields.get("refusal"),
         owner=_user(fields, "owner") or user,
+        former_owner=_user(fields, "formerOwner"),
         admitted_at=_moment_if_any(fields, "admittedAt"),
         closed_at=_moment_if_any(fields, "closedAt"),
         left_at=_moment_if_any(fields, "leftAt"),

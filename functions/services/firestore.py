@@ -13,12 +13,15 @@ from functions.calls.signals import Signal
 from functions.services.documents import (
     Connection,
     Device,
+    Entry,
     MalformedDocument,
     Snapshot,
     StoredCall,
+    call_in,
     connection_in,
     device_id,
     device_in,
+    entry_in,
     read_call,
 )
 from functions.services.outbox import Outbox
@@ -53,7 +56,10 @@ class Reloaded:
     """What became of a commit that failed, or that nobody answered."""
 
     is_ours: bool  # it was done, whatever became of the call since
-    call: StoredCall | None
+    entry: Entry | None  # of our commit
+    call: (
+        StoredCall | None
+    )  # as it stands now; None also where ours was done and nobody can read it
 
 
 class Store:
@@ -81,9 +87,9 @@ class Store:
         entry, stored = await self._documents.get(
             self.outbox.of(event), self._documents.at("calls", event.call_id)
         )
-        if entry.exists:
-            return Reloaded(is_ours=True, call=None)
-        return Reloaded(is_ours=False, call=_call(stored, sender))
+        if not entry.exists:
+            return Reloaded(is_ours=False, entry=None, call=_call(stored, sender))
+        return Reloaded(is_ours=True, entry=entry_in(entry), call=call_in(stored))
 
     async def commit(self, stored: StoredCall, signal: Signal, event: CallEvent) -> None:
         """1 Commit: the call's new status and its outbox entry, both or neither.
@@ -157,6 +163,7 @@ class Store:
             connection,
             {
                 "owner": user,
+                "formerOwner": connection.owner or DELETE_FIELD,
                 "userId": user,
                 "isOpen": True,  # who can ask for it has had the open packet
                 "admittedAt": requested or DELETE_FIELD,
@@ -170,13 +177,13 @@ class Store:
         self, connection: Connection, requested: datetime | None, now: datetime
     ) -> bool:
         """1 Commit: nobody is told by the connection any more, since a packet that API Gateway got
-        at `requested`. False if it is not as it was read."""
+        at `requested`, or at about `now`. False if it is not as it was read."""
         return await self._change(
             connection,
             {
                 "userId": DELETE_FIELD,
                 "closedAt": now,
-                "leftAt": requested or DELETE_FIELD,
+                "leftAt": requested or now,
                 "expiresAt": now + CLOSED_IS_KEPT,
             },
         )

@@ -15,6 +15,7 @@ from google.cloud.firestore import (
     AsyncDocumentReference,
     AsyncWriteBatch,
     FieldFilter,
+    Query,
 )
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
@@ -64,21 +65,32 @@ class Page:
     last: Snapshot | None
 
 
+def _read(snapshot: Snapshot) -> Entry:
+    """Raises MalformedDocument, also of an entry under a name that is not its event's: whatever is
+    noted of the event would never be noted there."""
+    entry = read_entry(snapshot.to_dict() or {}, snapshot.create_time, snapshot.update_time)
+    if snapshot.id != _name(entry.event.call_id, entry.event.signal_id):
+        raise MalformedDocument("event: it is another entry's")
+    return entry
+
+
+def _name(call: CallId, signal: SignalId) -> str:
+    return f"{call}:{signal}"
+
+
 class Outbox:
     """Entry `{callId}:{signalId}` for each transition, so that no two share one.
 
-    Every method raises StoreUnavailable when Firestore can't be reached.
+    Every method raises StoreUnavailable when Firestore can't be reached. A note on an entry that
+    has expired and is gone is dropped, and costs the others of its Commit one each.
     """
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._documents = Documents(client)
 
-    def at(self, call: CallId, signal: SignalId) -> AsyncDocumentReference:
-        return self._documents.at("outbox", f"{call}:{signal}")
-
     def of(self, event: CallEvent) -> AsyncDocumentReference:
-        return self._at(event.call_id, event.signal_id)
+        return self._documents.at("outbox", _name(event.call_id, event.signal_id))
 
     def create(self, batch: AsyncWriteBatch, event: CallEvent) -> None:
         """Adds the entry to the write that changes the call: both are there, or neither."""
@@ -94,7 +106,7 @@ class Outbox:
 
     async def entry(self, call: CallId, signal: SignalId) -> Entry | None:
         """1 BatchGetDocuments."""
-        (snapshot,) = await self._documents.get(self._at(call, signal))
+        (snapshot,) = await self._documents.get(self._documents.at("outbox", _name(call, signal)))
         return entry_in(snapshot)
 
     async def known(self, event: CallEvent) -> Known:
@@ -102,15 +114,17 @@ class Outbox:
         entry, call = await self._documents.get(
             self.of(event), self._documents.at("calls", event.call_id)
         )
-        return Known(entry_in(entry), call_in(call))
+        stored = call_in(call)
+        return Known(entry_in(entry), stored.call if stored else None)
 
     async def missed(self, user: UserId, now: datetime) -> list[Entry]:
-        """1 RunQuery: the events for `user` that may still be told, oldest first."""
+        """1 RunQuery: the events for `user` that may still be told, oldest first; of more than a
+        hundred, those that expire last."""
         query = (
             self._client.collection("outbox")
             .where(filter=FieldFilter("recipients", "array_contains", user))
             .where(filter=FieldFilter("expiresAt", ">", now))
-            .order_by("expiresAt")
+            .order_by("expiresAt", Query.DESCENDING)
             .limit(_MISSED_LIMIT)
         )
         found = map(entry_in, await self._documents.run(query))
@@ -120,7 +134,7 @@ class Outbox:
         """1 BatchGetDocuments: the calls that are there and can be read."""
         references = [self._documents.at("calls", id) for id in ids]
         found = map(call_in, await self._documents.get(*references))
-        return {call.id: call for call in found if call}
+        return {stored.call.id: stored.call for stored in found if stored}
 
     async def claim(self, entry: Entry, claimant: MessageId, now: datetime) -> bool:
         """1 Commit: whether `claimant` has the entry now; somebody else may have been faster."""
@@ -145,7 +159,7 @@ class Outbox:
         await self._note({self.of(event): fields} if fields else {}, gone)
 
     async def note_pushed(self, event: CallEvent, pushed: Iterable[Device]) -> None:
-        """1 Commit: which devices have the event, or will never take it."""
+        """1 Commit: which devices have the event, or will never take it; 0 for none."""
         ids = sorted(device.id for device in pushed)
         await self._note({self.of(event): {"pushed": ArrayUnion(ids)}} if ids else {})
 
@@ -165,8 +179,7 @@ class Outbox:
         entries, unreadable = [], []
         for snapshot in snapshots:
             try:
-                created, version = snapshot.create_time, snapshot.update_time
-                entries.append(read_entry(snapshot.to_dict() or {}, created, version))
+                entries.append(_read(snapshot))
             except MalformedDocument as error:
                 unreadable.append(Unreadable(snapshot.id, snapshot.update_time, str(error)))
         return Page(entries, unreadable, snapshots[-1] if len(snapshots) == limit else None)
@@ -175,9 +188,6 @@ class Outbox:
         """1 Commit. An entry that was mended since it was read stays."""
         reference = self._documents.at("outbox", unreadable.id)
         await self._documents.delete_unchanged(reference, unreadable.version)
-
-    def _at(self, call: CallId, signal: SignalId) -> AsyncDocumentReference:
-        return self._documents.at("outbox", f"{call}:{signal}")
 
     async def _note(self, notes: Notes, gone: Sequence[Connection] = ()) -> None:
         if not notes and not gone:

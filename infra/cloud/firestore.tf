@@ -35,7 +35,7 @@ resource "google_firestore_field" "not_asked_for" {
   index_config {}
 }
 
-# By which `deliver` finds what a user has missed: whose it is, and that it has not expired.
+# By which `deliver` finds what a user has missed: whose it is, and what expires last.
 resource "google_firestore_index" "missed" {
   database    = google_firestore_database.this.name
   collection  = "outbox"
@@ -48,7 +48,7 @@ resource "google_firestore_index" "missed" {
 
   fields {
     field_path = "expiresAt"
-    order      = "ASCENDING"
+    order      = "DESCENDING"
   }
 }
 

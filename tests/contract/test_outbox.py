@@ -109,6 +109,18 @@ async def test_a_user_has_missed_what_is_his_and_has_not_expired(
     assert [found.event for found in await store.outbox.missed(CALLER, now())] == [others]
 
 
+async def test_an_event_under_the_name_of_another_is_no_entry(
+    store: Store, client: AsyncClient
+) -> None:
+    made = await committed(store, client, event())
+    entries = client.collection("outbox")
+    fields = (await entries.document(f"{CALL}:{made.signal_id}").get()).to_dict() or {}
+    await entries.document("misnamed").set(fields)
+    page = await store.outbox.waiting(now() + timedelta(seconds=5), None, limit=10)
+    assert [entry.event for entry in page.entries] == [made]
+    assert [found.id for found in page.unreadable] == ["misnamed"]
+
+
 async def test_two_rings_of_a_call_have_an_entry_each(store: Store, client: AsyncClient) -> None:
     old = await committed(store, client, event())
     new = await committed(store, client, event())

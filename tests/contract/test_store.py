@@ -279,7 +279,8 @@ async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_agai
     assert left == replace(made, user=None, closed_at=at, left_at=at, expires_at=expires)
     assert await store.connections_of(RECEIVER, now()) == []
     assert await store.admit(left, RECEIVER, at, made.expires_at)
-    assert await store.connections_of(RECEIVER, now()) == [replace(made, admitted_at=at)]
+    back = replace(made, former_owner=RECEIVER, admitted_at=at)
+    assert await store.connections_of(RECEIVER, now()) == [back]
 
 
 async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:

@@ -95,6 +95,7 @@ async def services_for(connections: ConnectionsServer, project: str) -> AsyncIte
                 "GOOGLE_CLOUD_PROJECT": project,
                 "EVENTS_TOPIC": _TOPIC,
                 "CONNECTIONS_URL": connections.url,
+                "DIRECT_POST_TIMEOUT_MS": "1000",  # on a busy machine, a post takes its time
                 "FIRESTORE_EMULATOR_HOST": firestore.address,
                 "PUBSUB_EMULATOR_HOST": pubsub.address,
                 "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9",  # nobody asks it anything

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from functions.calls.call import UserId
-from functions.wire.frames import Wire
+from functions.wire.frames import Connect, Wire
 from tests.support.makers import CALLER, RECEIVER, fields_of, now
 from tests.unit.test_sessions import ADMISSION, ID, INVALID, LET_IN, NOOP, RECONNECT, Door, door
 
@@ -116,10 +116,13 @@ async def test_of_a_connect_and_a_goodbye_in_one_millisecond_the_client_says_whi
     assert not await told(door)
 
 
+@pytest.mark.parametrize("was_in", [True, False])
 async def test_a_goodbye_that_is_handled_after_the_client_came_back_ends_nothing(
-    door: Door,
+    door: Door, was_in: bool
 ) -> None:
     await door.open(Wire.EIO4)
+    if was_in:
+        await door.let_in(door.token(CALLER))
     goodbye_sent = door.tick()
     await door.let_in(door.token(CALLER))
     await door.sessions.leave(ID, goodbye_sent)
@@ -135,6 +138,53 @@ async def test_a_good_connect_that_is_handled_after_a_later_bad_one_admits_nobod
     assert await door.let_in("garbage") == INVALID
     door.time = good_sent
     assert await door.let_in(door.token(CALLER)) == NOOP
+    assert not await told(door)
+
+
+async def test_a_goodbye_and_a_connect_behind_it_in_one_millisecond_let_the_client_say_which_counts(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(door.token(CALLER))
+    assert await door.sessions.leave(ID, door.time) == RECONNECT
+
+
+async def test_an_older_connect_that_is_handled_last_admits_nobody(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    older = door.time
+    door.tick()
+    assert await door.let_in(door.token(RECEIVER)) == LET_IN
+    for token in (door.token(CALLER), "garbage"):
+        door.time = older
+        assert await door.let_in(token) == NOOP
+    assert await told(door, RECEIVER)
+    assert not await told(door, CALLER)
+
+
+async def test_what_the_former_user_sent_before_another_was_admitted_is_his(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    before_all = door.time
+    await door.let_in(door.token(CALLER))
+    sent = door.tick()
+    await leave(door)
+    await door.let_in(door.token(RECEIVER))
+    connection = await door.connection()
+    assert connection is not None
+    assert connection.sender(sent) == CALLER
+    assert connection.sender(door.tick()) == RECEIVER
+    await door.forget()
+    await door.open(Wire.EIO4)
+    await door.let_in(door.token(RECEIVER))
+    fresh = await door.connection()
+    assert fresh is not None
+    assert fresh.sender(before_all) is None
+
+
+async def test_a_socket_that_is_closed_is_not_admitted_again_whenever_it_asked(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await door.sessions.close(ID)
+    assert await door.let_in(door.token(CALLER)) == NOOP
+    assert await door.sessions.admit(ID, Connect("/", door.token(CALLER)), None) == NOOP
     assert not await told(door)
 
 

@@ -19,7 +19,7 @@ OPENED = ConnectionOpened(
     expires_at=NOW + timedelta(seconds=20),
 )
 ADMITTED = ConnectionAdmitted(
-    connection_id=OPENED.connection_id, admitted_at=NOW, expires_at=NOW + timedelta(seconds=30)
+    connection_id=OPENED.connection_id, expires_at=NOW + timedelta(seconds=30)
 )
 
 
@@ -51,7 +51,6 @@ def test_an_admitted_connection_is_read_as_it_was_published() -> None:
     assert json.loads(encode(ADMITTED)) == {
         "name": "connection.admitted",
         "connectionId": "Dxe94t_sVUdIB2Q=",
-        "admittedAt": "2026-01-02T03:04:05.678901Z",
         "expiresAt": "2026-01-02T03:04:35.678901Z",
     }
 
@@ -119,9 +118,9 @@ def test_an_opened_connection_needs_an_id_that_can_be_one_and_moments_with_a_zon
 ) -> None:
     with pytest.raises(MalformedEvent):
         decode(changed(OPENED, **change))
-    admitted = {name.replace("connected", "admitted"): value for name, value in change.items()}
-    with pytest.raises(MalformedEvent):
-        decode(changed(ADMITTED, **admitted))
+    if "connectedAt" not in change:
+        with pytest.raises(MalformedEvent):
+            decode(changed(ADMITTED, **change))
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ async def test_a_json_client_costs_a_commit_and_a_publish_to_open(door: Door) ->
     assert opened == expected
     (event,) = await door.services.published(ConnectionAdmitted)
     assert event.connection_id == ID
-    assert opened.connected_at <= event.admitted_at <= now()
-    assert event.expires_at - event.admitted_at == timedelta(seconds=30)
+    # No event that was missed lives for longer.
+    assert now() < event.expires_at <= now() + timedelta(seconds=120)
 
 
 @SOCKET_IO
@@ -241,14 +241,15 @@ async def test_a_token_that_came_with_the_query_costs_the_same(door: Door) -> No
     assert door.costs == ADMISSION
     assert await door.let_in(user=CALLER) == LET_IN
     assert await door.let_in(door.token(CALLER)) == LET_IN
-    assert door.costs == ["BatchGetDocuments"]
+    assert door.costs == ADMISSION
 
 
 async def test_who_was_let_in_may_ask_again(door: Door) -> None:
     await door.open(Wire.EIO4)
     token = door.token(CALLER)
     assert [await door.let_in(token), await door.let_in(token)] == [LET_IN, LET_IN]
-    assert door.costs == ["BatchGetDocuments"]
+    # It may have left between the two, by a goodbye that is handled last.
+    assert door.costs == ADMISSION
     assert await door.let_in() == LET_IN
 
 

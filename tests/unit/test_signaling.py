@@ -92,8 +92,11 @@ async def test_a_finished_cancel_costs_two_calls_to_repeat(system: System) -> No
     assert await system.published(CallEvent) == []
 
 
-async def test_what_the_backend_cancelled_itself_costs_one_call_to_repeat(system: System) -> None:
-    await ring(system.client, status="cancelled")
+@pytest.mark.parametrize("signal_id", [None, 7, "a/b", ""])
+async def test_what_the_backend_cancelled_itself_costs_one_call_to_repeat(
+    system: System, signal_id: object
+) -> None:
+    await ring(system.client, status="cancelled", signalId=signal_id)
     assert (await system.send()).outcome == "already_cancelled"
     assert system.journal.started == ["BatchGetDocuments"]
 
@@ -181,7 +184,7 @@ async def test_the_publish_does_not_wait_for_a_post_that_hangs(
 ) -> None:
     await connect(system.store, "tablet=", RECEIVER)
     connections.answers["tablet="] = [0]
-    async with asyncio.timeout(4):  # far more than its half second, less than the POST's own limit
+    async with asyncio.timeout(4):  # more than the posts get, less than the POST's own limit
         assert (await system.send()).outcome == "cancelled"
     (made,) = await system.published(CallEvent)
     assert made.served == (f"{RECEIVER}=",)
@@ -238,18 +241,36 @@ async def test_a_commit_that_was_done_and_never_answered_is_our_own_success(
     assert len(await system.published(CallEvent)) == 1
 
 
+@pytest.mark.parametrize("status", ["ended", "ringing"])
 async def test_our_commit_is_known_for_ours_although_the_call_has_gone_on(
-    system: System, connections: ConnectionsServer
+    system: System, connections: ConnectionsServer, status: str
 ) -> None:
     unanswered = Fault(Kind.HOLD_REPLY, "firestore.Commit")
     with system.faults.during(unanswered):
         accepting = asyncio.create_task(system.send("call:accept", by=RECEIVER))
         await unanswered.reached.wait()
-        ended = {"status": "ended", "signalId": "another's"}
-        await system.client.collection("calls").document(CALL).update(ended)
+        await ring(system.client, status=status)
         assert (await accepting).outcome == "accepted"
         unanswered.drop()
-    assert len(connections.posted_to(f"{CALLER}=")) == 1
+    # So late, it would be untrue. `deliver` sees that too, and is done with it.
+    assert connections.posts == []
+    (made,) = await system.published(CallEvent)
+    assert made.served is None
+
+
+async def test_who_has_heard_of_our_commit_meanwhile_is_not_told_again(
+    system: System, connections: ConnectionsServer
+) -> None:
+    await connect(system.store, "tablet=", RECEIVER)
+    unanswered = Fault(Kind.HOLD_REPLY, "firestore.Commit")
+    with system.faults.during(unanswered):
+        sending = asyncio.create_task(system.send())
+        await unanswered.reached.wait()
+        (entry,) = [each async for each in system.client.collection("outbox").list_documents()]
+        await entry.update({"served": ["tablet="]})
+        assert (await sending).outcome == "cancelled"
+        unanswered.drop()
+    assert [id for id, _ in connections.posts] == [f"{RECEIVER}="]
 
 
 async def test_a_commit_that_hung_and_was_not_done_is_tried_again(

@@ -11,6 +11,7 @@ from functions.calls.call import CallId
 from functions.calls.event import CallEvent, to_fields
 from functions.services.firestore import Store
 from functions.services.pubsub import Publisher, PublishFailed
+from functions.services.remote import StoreUnavailable
 from functions.sweep import Sweeper, Swept
 from tests.support.makers import CALL, committed, event, ids_in, now, pend, pending_calls
 from tests.support.services import Services
@@ -70,6 +71,18 @@ async def test_one_look_goes_through_all_that_waits(services: Services) -> None:
     swept = Swept()
     await sweeper.look(swept)
     assert swept.unreadable == 0
+
+
+async def test_an_entry_that_can_not_be_removed_keeps_back_no_other(services: Services) -> None:
+    await left(services.store, services.client, "CALL_OLD", timedelta(seconds=8))
+    rubbish = services.client.collection("outbox").document("rubbish")
+    await rubbish.set({"pendingSince": now() - timedelta(seconds=20)})
+    services.faults.fail("firestore.Commit", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+    swept = Swept()
+    sweeper = Sweeper(services.store, services.publisher, after=AFTER, every=EVERY)
+    with pytest.raises(StoreUnavailable):
+        await sweeper.look(swept)
+    assert swept.republished == 1
 
 
 async def test_one_call_looks_again_and_again_until_the_next_is_due(

@@ -252,7 +252,7 @@ run "deployed" {
     # What must be equal comes before what must be in order. For what is not set, a mock makes values up.
     condition = (
       google_firestore_index.missed.fields[*].field_path == tolist(["recipients", "expiresAt"]) &&
-      [google_firestore_index.missed.fields[0].array_config, google_firestore_index.missed.fields[1].order] == ["CONTAINS", "ASCENDING"]
+      [google_firestore_index.missed.fields[0].array_config, google_firestore_index.missed.fields[1].order] == ["CONTAINS", "DESCENDING"]
     )
     error_message = "It is found by whose it is and by when it expires."
   }

@@ -46,6 +46,8 @@ def test_the_time_of_the_decision_is_told_in_unix_milliseconds() -> None:
         {"name": "call:exploded"},
         {"callId": ""},
         {"callId": "a/b"},
+        {"signalId": "a/b"},
+        {"signalId": ""},
         {"timestamp": -1},
         {"expiresAt": 10**18},
         {"expiresAt": "soon"},
