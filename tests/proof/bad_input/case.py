@@ -39,8 +39,8 @@ class World:
     """What the inputs name: a call that rings, its parties, and people who are none of it.
 
     Whatever by chance is valid comes from a `stranger`, or tells somebody `absent`, who has no
-    socket and no phone. `connection` was never opened. Whatever else a client may write freely has
-    `marker` in it.
+    socket and no phone; deliveries name no other user, as damage may put a name in any place.
+    `connection` was never opened. Whatever else a client may write freely has `marker` in it.
     """
 
     project: str

@@ -1,6 +1,7 @@
 """Bad deliveries of Pub/Sub: envelopes, and the events in them.
 
 An event that by chance is valid tells somebody whom nobody knows, of a call that it can't change.
+So it names nobody else: a field may take the place of any other.
 """
 
 import base64
@@ -122,7 +123,7 @@ def _signal_event(random: Random, world: World) -> dict[str, Any]:
         "name": random.choice(_NAMES[:3]),
         "signalId": f"{random.getrandbits(128):032x}",
         "callId": world.call,
-        "callerId": world.caller,
+        "callerId": world.absent,
         "tells": world.absent,
         "reason": f"{world.marker} said so",
         "timestamp": world.now - 61_000,
