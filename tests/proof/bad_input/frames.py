@@ -9,6 +9,7 @@ comes back, the wire it is on) is found with the standard library alone, by docs
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from random import Random
 from typing import Any
@@ -47,8 +48,16 @@ _SOCKETIO_CASES = (
     *(b"0" * 30_000, b"42" + b"0" * 38 + b'["x"]', b"42" + b"9" * 38 + b'["x"]'),
 )
 _BEGINS_AS_PACKET = re.compile(rb"b?[0-9]")
-_ASKS_FOR_ACK = re.compile(rb"42(?:/,)?([0-9]{1,38})(\[.*)", re.DOTALL)
+# The root namespace may be named, with a query; JSON may begin with white space.
+_EVENT = re.compile(r"42(?:/(?:\?[^,]*)?,)?([0-9]{0,38})(.*)", re.DOTALL)
 _ACK = re.compile(rb"43([0-9]+)(\[.*\])", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A packet that names an event; `ack` is the id that its answer must have, if it wants one."""
+
+    ack: bytes | None
 
 
 class Sender(Enum):
@@ -161,26 +170,32 @@ def _wrong_with_ack(frame: bytes, answer: bytes, sender: Sender) -> str | None:
 
 
 def _wrong_with_packet(frame: bytes, answer: bytes, sender: Sender) -> str | None:
-    expected = _ack_of(frame)
     if frame.startswith(b"2") and _is_utf8(frame):
         return None if answer == b"3" + frame[1:] else f"is a ping answered {answer[:80]!r}"
     if answer == RECONNECT:
         return None if sender is Sender.UNKNOWN else "ends an open session"
-    if ack := _ACK.fullmatch(answer):
-        if ack[1] != expected:
-            return f"has the ack id {expected!r}, its ack {ack[1]!r}"
-        return _wrong_with_verdict(json.loads(ack[2])[0], sender)
-    if expected is not None:
-        return f"asks for an ack and is answered {answer[:80]!r}"
+    if (event := _event_in(frame)) is not None:
+        return _wrong_with_event(event, answer, sender)
     if answer == b"6":
         return None
-    if answer.startswith(b"42"):
-        name, verdict = json.loads(answer[2:])
-        return _wrong_with_verdict(verdict, sender) if name == "call:error" else f"is {name!r}"
     if answer.startswith(b"44") and frame.startswith(b"40"):
         refusal = json.loads(answer[answer.index(b"{") if b"{" in answer else 2 :])
         return None if refusal else "is kept out without a reason"
-    return f"is answered {answer[:80]!r}"
+    return f"asks for nothing and is answered {answer[:80]!r}"
+
+
+def _wrong_with_event(event: _Event, answer: bytes, sender: Sender) -> str | None:
+    if event.ack is None:
+        if not answer.startswith(b"42"):  # an event that is obeyed is answered with a noop
+            return f"is not told what is wrong: {answer[:80]!r}"
+        name, verdict = json.loads(answer[2:])
+        return _wrong_with_verdict(verdict, sender) if name == "call:error" else f"is {name!r}"
+    ack = _ACK.fullmatch(answer)
+    if ack is None:
+        return f"asks for an ack and is answered {answer[:80]!r}"
+    if ack[1] != event.ack:
+        return f"has the ack id {event.ack!r}, its ack {ack[1]!r}"
+    return _wrong_with_verdict(json.loads(ack[2])[0], sender)
 
 
 def _wrong_with_verdict(verdict: dict[str, Any], sender: Sender) -> str | None:
@@ -209,16 +224,17 @@ def _id_of(frame: bytes) -> object:
     return content.get("id") if isinstance(content, dict) else None
 
 
-def _ack_of(frame: bytes) -> bytes | None:
-    """The ack id that an event's answer must have: of one that names an event at all."""
-    found = _ASKS_FOR_ACK.fullmatch(frame)
+def _event_in(frame: bytes) -> _Event | None:
+    """The event that a packet is, however damaged it may be: what still names one is one."""
     try:
-        content = json.loads(found[2].decode(), parse_constant=_refuse) if found else None
+        found = _EVENT.fullmatch(frame.decode())
+        content = json.loads(found[2], parse_constant=_refuse) if found else None
     except (ValueError, RecursionError):
         return None
-    is_event = isinstance(content, list) and bool(content) and isinstance(content[0], str)
+    if not (found and isinstance(content, list) and content and isinstance(content[0], str)):
+        return None
     # An id is a number: leading zeros don't come back.
-    return b"%d" % int(found[1]) if found and is_event else None
+    return _Event(b"%d" % int(found[1]) if found[1] else None)
 
 
 def _refuse(constant: str) -> None:
