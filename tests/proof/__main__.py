@@ -17,14 +17,14 @@ from infra.local.functions import NotStarted
 from infra.local.signals import run
 from infra.local.stack import Options, Stack, running
 from tests.proof import table
-from tests.proof.bad_input.run import run as bad_input
+from tests.proof.bad_input import run as bad_input
 from tests.proof.faults import ends, matrix, variants
 from tests.proof.faults.logs import tracebacks
 from tests.proof.hostile.run import run as hostile
 from tests.proof.races.machine import run_model
 from tests.proof.races.rounds import run_rounds
 from tests.proof.table import Row
-from tests.support.pace import BACKOFF, ONE_LOOK
+from tests.support.pace import BACKOFF
 
 _PARTS = ("faults", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
@@ -124,8 +124,8 @@ async def _races(proof: _Proof, *, on_google: bool) -> None:
 
 
 async def _bad_input(proof: _Proof, seed: int) -> None:
-    async with _stack(Options(port=0, settings=ONE_LOOK, logs=Path())) as stack:
-        await proof.part(f"bad input, seed {seed}", bad_input(stack, _BAD_INPUTS, seed))
+    async with _stack(bad_input.options(Path())) as stack:
+        await proof.part(f"bad input, seed {seed}", bad_input.run(stack, _BAD_INPUTS, seed))
 
 
 async def _alone(work: Awaitable[Row], where: str = "") -> list[Row]:

@@ -6,10 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
+from functions.published import Published
+
+ACKNOWLEDGED = 204
+
 Header = tuple[str, str | bytes]
 
 # Said by the HTTP server and the framework, of what never reaches a function of ours.
 _PLAIN_REASONS = {b"Invalid HTTP request received.", b"Not Found", b"Method Not Allowed"}
+
+
+def is_passing(answer: bytes) -> bool:
+    """Whether an answer says nothing of the input, but that Firestore was too slow just now.
+
+    It has two seconds, which may be too little on a busy machine. The same input may be sent again,
+    and then is judged by what it gets.
+    """
+    return b'"outcome":"unavailable"' in answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +32,25 @@ class Answer:
     status: int
     body: bytes = b""
 
+    @property
+    def is_passing(self) -> bool:
+        return self.status == 503 or is_passing(self.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """`request` is all the bytes of it, `shown` what is bad of it, for whoever reads a finding.
 
     `wrong_with` gives a sentence when an answer is not what the input must get. Of one that
-    `is_cut` the client hangs up before there could be any.
+    `is_cut` the client hangs up before there could be any. `event` is what a delivery says that
+    can be read for all its faults.
     """
 
     request: bytes
     shown: bytes
     wrong_with: Callable[[Answer], str | None]
     is_cut: bool = False
+    event: Published | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,9 @@ def refused_without_body(answer: Answer) -> str | None:
 
 def acknowledged(answer: Answer) -> str | None:
     """A delivery that can't be read must not come again; the log says why."""
-    return None if answer.status == 204 else f"is answered {answer.status}, so it comes again"
+    return (
+        None if answer.status == ACKNOWLEDGED else f"is answered {answer.status}, so it comes again"
+    )
 
 
 def message_in(body: bytes) -> str | None:
@@ -106,6 +127,11 @@ def message_in(body: bytes) -> str | None:
         return None
     message = content.get("message") if isinstance(content, dict) else None
     return message if isinstance(message, str) and message else None
+
+
+def printable(text: str) -> str:
+    """What of a text a header can carry: what is no HTTP is up to API Gateway."""
+    return "".join(character for character in text if character.isprintable()).strip()
 
 
 def traces_of(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.proof.bad_input.case import Case, World, acknowledged, request
 from tests.proof.bad_input.damage import altered, damaged, odd_text, odd_value, text_of
+from tests.proof.bad_input.deliveries import event_in
 
 _MOMENTS: tuple[object, ...] = (
     *(0, -1, 1, 2**31, 2**63 - 1, 2**63, 2**64, 10**400, 253_402_300_799_999, 253_402_300_800_000),
@@ -63,7 +64,8 @@ _KEPT = (
 
 def envelopes(random: Random, world: World) -> Iterator[Case]:
     for body in _bodies(random, world):
-        yield Case(request([("content-type", "application/json")], body), body, acknowledged)
+        whole = request([("content-type", "application/json")], body)
+        yield Case(whole, body, acknowledged, event=event_in(body))
 
 
 def _bodies(random: Random, world: World) -> Iterator[bytes]:

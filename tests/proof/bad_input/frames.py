@@ -123,6 +123,12 @@ def wrong_with_frame(frame: bytes, answer: bytes, sender: Sender) -> str | None:
         return f"is answered with what can't be read: {answer[:80]!r} ({error!r})"
 
 
+def may_end_session(frame: bytes) -> bool:
+    """Whether a Socket.IO client may say goodbye by it: the close packet of Engine.IO, and the
+    disconnect packet of Socket.IO. Which of what may follow them is ignored is not told here."""
+    return frame.startswith((b"1", b"41"))
+
+
 def _forwarded(frame: bytes, world: World) -> Case:
     def wrong_with(answer: Answer) -> str | None:
         if answer.status != 200:

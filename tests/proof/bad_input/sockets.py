@@ -1,19 +1,21 @@
 """Bad frames on open WebSockets, as clients send them, and bad handshakes.
 
-Nothing that can be read from one ends a session. Frames are within API Gateway's limits and are
-text, since API Gateway itself closes a connection for others.
+Nothing that can be read from one ends a session, but for the packets by which a client does. Frames
+are within API Gateway's limits and are text, since API Gateway itself closes a connection for
+others. Each waits for the answer to the one before, so that answers can't be mistaken.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from infra.local.stack import Stack
 from infra.local.tokens import unsigned_token
@@ -22,26 +24,37 @@ from tests.proof.bad_input.case import (
     Case,
     Header,
     World,
+    is_passing,
+    printable,
     random_of,
     refused,
     request,
 )
 from tests.proof.bad_input.damage import odd_text
 from tests.proof.bad_input.frames import (
+    RECONNECT,
     SIGNALS,
     Sender,
     json_frames,
+    may_end_session,
     socketio_frames,
     wrong_with_frame,
 )
+from tests.proof.bad_input.passing import NOBODYS, Visitor
 from tests.proof.bad_input.tokens import bad_token
+from tests.proof.bad_input.traces import Passed
 
-_TOKEN_LIMIT = 300  # characters, of up to twelve in a URL, which may have 4,096
 _PATIENCE_SECONDS = 20.0
+_TRIES = 3
 _LONGEST = 30_000  # bytes; API Gateway takes 32 KB in one frame
+# An event, but for the one that says what is wrong with a frame.
+_TELLS = re.compile(r'(?:42\[|\{"event":)"call:(?!error")')
+_UNKNOWN = '{"event":"call:cancel","data":{"callId":"CALL_NOBODY_HAS"},"id":7}'
+
+_Make = Callable[[Random, World], Iterator[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenSocket:
     """A connection, what is sent on it, and whose it is."""
 
@@ -50,94 +63,107 @@ class OpenSocket:
     sender: Sender
     frames: Iterator[bytes]
     still: tuple[str, str]  # a frame that makes sense, and part of its answer
+    apart: Callable[[str], Awaitable[str | None]] | None = None  # where what may end it is sent
+    told: list[str] = field(default_factory=list)  # frames that answered nothing
 
     async def send_next(self) -> tuple[bytes, str | None]:
-        """Sends the next frame; gives it, and a sentence if its answer is not what it must be."""
+        """Sends the next frame; gives it, and a sentence if its answer is not what it must be.
+
+        Raises Silent when there is no answer: after that, none could be told from the next.
+        """
         frame = next(self.frames)
-        try:
-            answer = await self._ask(frame.decode())
-        except ConnectionClosed as error:
-            return frame, f"ends the connection: {error}"
-        except TimeoutError:
-            return frame, "is not answered"
+        if self.apart and may_end_session(frame):
+            return frame, await self.apart(frame.decode())
+        answer = await self._ask(frame.decode())
         return frame, wrong_with_frame(frame, answer, self.sender)
 
     async def wrong_with_session(self) -> str | None:
         """What is wrong, after all frames, with a session that should be as before."""
         frame, expected = self.still
-        try:
-            answer = await self._ask(frame)
-        except (ConnectionClosed, TimeoutError) as error:
-            return f"the session is at its end: {error!r}"
+        answer = await self._ask(frame)
         return None if expected in answer.decode() else f"the session answers {answer[:120]!r}"
 
     async def _ask(self, frame: str) -> bytes:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            await self.socket.send(frame)
-            return str(await self.socket.recv()).encode()
+        for _ in range(_TRIES - 1):
+            answer = await self._answer(frame)
+            # A client that asks to be let in is told to reconnect when nobody can say just now.
+            if not (is_passing(answer) or answer == RECONNECT):
+                return answer
+        return await self._answer(frame)
+
+    async def _answer(self, frame: str) -> bytes:
+        """The next frame that is no event: of those nobody here should be told any."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self.socket.send(frame)
+                while _TELLS.match(answer := str(await self.socket.recv())):
+                    self.told.append(answer)
+        except ConnectionClosed as error:
+            raise Silent(f"{frame[:300]!r} ends the connection: {error}") from error
+        except TimeoutError as error:
+            raise Silent(f"{frame[:300]!r} is not answered") from error
+        return answer.encode()
+
+
+class Silent(Exception):
+    """A connection that answers no more; the message says after what."""
 
 
 @asynccontextmanager
-async def open_sockets(stack: Stack, world: World, seed: int) -> AsyncIterator[list[OpenSocket]]:
-    """One of a stranger on each wire, one that is not let in, and one of the caller of the call."""
-    token = unsigned_token(world.stranger, stack.project)
-    caller = unsigned_token(world.caller, stack.project)
-    json_row, socketio_row = "frames on open sockets, JSON", "frames on open sockets, Socket.IO"
-    nobodys = '["call:cancel",{"callId":"CALL_NOBODY_HAS"}]'
-    unknown = '{"event":"call:cancel","data":{"callId":"CALL_NOBODY_HAS"},"id":7}'
+async def open_sockets(
+    stack: Stack, world: World, seed: int, passed: Passed
+) -> AsyncIterator[list[OpenSocket]]:
+    """One of a stranger on each wire, one that is not let in, and one of the caller of the call.
+
+    `passed` takes the connections of Socket.IO clients, of which some are opened for what may end
+    one.
+    """
     async with AsyncExitStack() as parts:
-
-        async def opened(url: str) -> ClientConnection:
-            return await parts.enter_async_context(connect(url, compression=None))
-
-        async def socketio(version: int) -> ClientConnection:
-            query = {"EIO": version, "transport": "websocket"}
-            shown = {"token": token} if version == 3 else {}
-            socket = await opened(f"{stack.websocket}?{urlencode({**query, **shown})}")
-            await _received(socket, "0{")
-            return socket
-
-        json_socket = await opened(f"{stack.websocket}?token={token}")
-        caller_socket = await opened(f"{stack.websocket}?token={caller}")
-        eio3, eio4, outside = await socketio(3), await socketio(4), await socketio(4)
-        await _received(eio3, "40")
-        await eio4.send(f"40{json.dumps({'token': token})}")
-        await _received(eio4, "40{")
+        opener = _Opener(parts, stack, world, seed, passed)
         yield [
-            OpenSocket(
-                json_row,
-                json_socket,
-                Sender.STRANGER,
-                filter(
-                    _registers_nobody, _texts(json_frames(random_of(seed, "json socket"), world))
-                ),
-                (unknown, "not_found"),
+            await opener.on_json(
+                "frames on open sockets, JSON", world.stranger, Sender.STRANGER, _json_texts
             ),
-            OpenSocket(
-                "malformed frames of the caller",
-                caller_socket,
-                Sender.CALLER,
-                _malformed(random_of(seed, "caller"), world),
-                (unknown, "not_found"),
+            await opener.on_json(
+                "malformed frames of the caller", world.caller, Sender.CALLER, _malformed
             ),
-            *(
-                OpenSocket(
-                    socketio_row,
-                    socket,
-                    Sender.STRANGER,
-                    filter(_asks_for_no_entry, _socketio_texts(random_of(seed, name), world)),
-                    (f"427{nobodys}", '437[{"ok":false,"outcome":"not_found"'),
+            *[
+                await opener.on_socketio(
+                    "frames on open sockets, Socket.IO", version, Sender.STRANGER, _inside
                 )
-                for name, socket in (("eio3", eio3), ("eio4", eio4))
-            ),
-            OpenSocket(
-                "frames of a Socket.IO client that is not let in",
-                outside,
-                Sender.OUTSIDE,
-                _entries(random_of(seed, "outside"), world),
-                (f"427{nobodys}", '437[{"ok":false,"outcome":"forbidden"'),
+                for version in (3, 4)
+            ],
+            await opener.on_socketio(
+                "frames of a Socket.IO client that is not let in", 4, Sender.OUTSIDE, _entries
             ),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """Opens the sockets, each with the frames that go on it."""
+
+    parts: AsyncExitStack
+    stack: Stack
+    world: World
+    seed: int
+    passed: Passed
+
+    async def on_json(self, row: str, user: str, sender: Sender, make: _Make) -> OpenSocket:
+        url = f"{self.stack.websocket}?token={unsigned_token(user, self.stack.project)}"
+        socket = await self.parts.enter_async_context(connect(url, compression=None))
+        frames = make(random_of(self.seed, row), self.world)
+        return OpenSocket(row, socket, sender, frames, (_UNKNOWN, "not_found"))
+
+    async def on_socketio(self, row: str, version: int, sender: Sender, make: _Make) -> OpenSocket:
+        """Of the stranger, who is let in unless the sender is `OUTSIDE`."""
+        user = None if sender is Sender.OUTSIDE else self.world.stranger
+        visitor = Visitor(self.stack, version, user, self.passed)
+        socket = await self.parts.enter_async_context(visitor.entered())
+        frames = make(random_of(self.seed, f"{row} {version}"), self.world)
+        (outcome,) = sender.value
+        still = (f"427{NOBODYS}", f'437[{{"ok":false,"outcome":"{outcome}"')
+        return OpenSocket(row, socket, sender, frames, still, visitor.say_goodbye)
 
 
 def socket_handshakes(random: Random, world: World) -> Iterator[Case]:
@@ -155,7 +181,7 @@ def socket_handshakes(random: Random, world: World) -> Iterator[Case]:
             case 0 | 1:
                 query.append(("token", token))
             case 2:
-                headers.append(("authorization", _printable(f"Bearer {token}")))
+                headers.append(("authorization", printable(f"Bearer {token}")))
             case 3:
                 good = unsigned_token(world.stranger, world.project)
                 claimed = f"x{odd_text(random, world.marker)}"
@@ -165,38 +191,11 @@ def socket_handshakes(random: Random, world: World) -> Iterator[Case]:
                 query += [("transport", random.choice(("polling", "websocket", "")))]
             case _:
                 own = random.choice(("connection-id", "secret", "event-type", "request-time"))
-                headers.append((f"unring-{own}", _printable(odd_text(random, world.marker)) or "x"))
+                headers.append((f"unring-{own}", printable(odd_text(random, world.marker)) or "x"))
         shown = "&".join(f"{name}={quote(value, errors='replace')}" for name, value in query)
         target = b"/dev" + (b"?" + shown.encode() if shown else b"")
         made = request(headers, method="GET", target=target, length=False)
         yield Case(made, made[:400], _refused_by_gateway)
-
-
-async def turn_away(stack: Stack, world: World, random: Random) -> tuple[bytes, str | None]:
-    """A Socket.IO client with a bad token is let connect, to be told why it is not let in.
-
-    Gives the query, and a sentence if it is told anything else.
-    """
-    version = random.choice((3, 4))
-    token = _printable(bad_token(random, world)[:_TOKEN_LIMIT])
-    query = {"EIO": version, "transport": "websocket", "token": token}
-    shown = urlencode(query, errors="replace")
-    try:
-        async with connect(f"{stack.websocket}?{shown}", compression=None) as socket:
-            await _received(socket, "0{")
-            if version == 4:
-                await socket.send("40")
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                answer = str(await socket.recv())
-    except (InvalidStatus, ConnectionClosed, TimeoutError) as error:
-        return shown.encode(), f"is not told why: {error!r}"
-    is_told = answer.startswith("44") and len(answer) > len('44{"message":""}')
-    return shown.encode(), None if is_told else f"is told {answer[:80]!r}"
-
-
-def _printable(text: str) -> str:
-    """What of a text a header can carry: what is no HTTP is up to API Gateway."""
-    return "".join(character for character in text if character.isprintable()).strip()
 
 
 def _refused_by_gateway(answer: Answer) -> str | None:
@@ -236,6 +235,19 @@ def _entries(random: Random, world: World) -> Iterator[bytes]:
         yield f"42{random.randrange(99)}{json.dumps(event)}".encode()
 
 
+def _inside(random: Random, world: World) -> Iterator[bytes]:
+    """Frames of a Socket.IO client that has been let in: none that asks for it again, as one that
+    is refused then is shut out, and should be."""
+    frames = filter(_registers_nobody, _socketio_texts(random, world))
+    return (frame for frame in frames if not frame.startswith(b"40"))
+
+
+def _json_texts(random: Random, world: World) -> Iterator[bytes]:
+    """Frames of a JSON client, without those that would be a Socket.IO client's goodbye."""
+    frames = filter(_registers_nobody, _texts(json_frames(random, world)))
+    return (frame for frame in frames if not may_end_session(frame))
+
+
 def _socketio_texts(random: Random, world: World) -> Iterator[bytes]:
     return _texts(socketio_frames(random, world))
 
@@ -248,14 +260,3 @@ def _texts(frames: Iterator[bytes]) -> Iterator[bytes]:
 def _registers_nobody(frame: bytes) -> bool:
     """A stranger may register a phone, and by chance some frame would."""
     return b"device:register" not in frame
-
-
-def _asks_for_no_entry(frame: bytes) -> bool:
-    """A CONNECT that is refused shuts a client out that was let in, as it should."""
-    return b"device:register" not in frame and not frame.startswith(b"40")
-
-
-async def _received(socket: ClientConnection, beginning: str) -> None:
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not str(await socket.recv()).startswith(beginning):
-            pass

@@ -1,14 +1,21 @@
 """Whatever anybody sends to the functions is answered with a reason, and does nothing."""
 
 import base64
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
+from functions.calls.call import CallId, SignalId, UserId
+from functions.calls.event import CallEvent
+from functions.settings import FUNCTIONS
 from infra.local.stack import Stack, running
 from tests.proof.bad_input.case import Cases, World, random_of, traces_of
+from tests.proof.bad_input.deliveries import wrong_with_lines
 from tests.proof.bad_input.envelopes import envelopes
 from tests.proof.bad_input.frames import (
     Sender,
@@ -17,8 +24,8 @@ from tests.proof.bad_input.frames import (
     wrong_with_frame,
 )
 from tests.proof.bad_input.requests import handshakes, mapped
-from tests.proof.bad_input.run import run
-from tests.support.stacks import options
+from tests.proof.bad_input.run import options, run
+from tests.proof.bad_input.traces import Documents, Logs, changes
 
 WORLD = World(
     project="project",
@@ -39,7 +46,7 @@ COUNT = 33_000  # the whole proof sends 100,000
 @pytest.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """One of its own, as nothing else may happen on it meanwhile."""
-    async with running(options(tmp_path_factory)) as made:
+    async with running(options(tmp_path_factory.mktemp("logs"))) as made:
         yield made
 
 
@@ -132,6 +139,106 @@ def test_a_session_that_ends_by_a_frame_is_wrong() -> None:
     reconnect = b'{"message":"reconnect"}'
     assert wrong_with_frame(b"40", reconnect, Sender.UNKNOWN) is None
     assert wrong_with_frame(b"40", reconnect, Sender.STRANGER) is not None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_delivery_that_can_be_read_tells_nobody_who_is_there(seed: int) -> None:
+    deliveries = islice(envelopes(random_of(seed, ""), WORLD), 3_000)
+    told = {case.event.tells for case in deliveries if isinstance(case.event, CallEvent)}
+    assert WORLD.absent in told
+    assert told.isdisjoint({WORLD.caller, WORLD.receiver, WORLD.stranger})
+
+
+EXPIRED = CallEvent(
+    name="call:cancelled",
+    signal_id=SignalId("1"),
+    call_id=CallId("CALL_1"),
+    caller_id=UserId("USR_4"),
+    tells=UserId("USR_4"),
+    reason="",
+    timestamp=0,
+    expires_at=0,
+)
+ACCEPTED = msgspec.structs.replace(EXPIRED, name="call:accepted")
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "messages", "is_right"),
+    [
+        ("deliver", None, ["malformed delivery"], True),
+        ("deliver", None, [], False),
+        ("deliver", None, ["expired"], False),
+        ("deliver", EXPIRED, ["expired"], True),
+        ("deliver", EXPIRED, ["will be retried", "delivered"], True),
+        ("deliver", EXPIRED, ["malformed delivery"], False),
+        ("deliver", EXPIRED, [], False),
+        ("push", None, [], False),
+        ("push", EXPIRED, ["expired"], True),
+        ("push", EXPIRED, [], False),
+        ("push", ACCEPTED, [], True),
+        ("push", ACCEPTED, ["malformed delivery"], False),
+    ],
+)
+def test_a_subscriber_says_what_became_of_a_delivery(
+    function: str, event: CallEvent | None, messages: list[str], is_right: bool
+) -> None:
+    assert (wrong_with_lines(function, event, messages) is None) is is_right
+
+
+def test_of_a_log_only_whole_lines_are_read_each_once(tmp_path: Path) -> None:
+    for function in FUNCTIONS:
+        (tmp_path / f"{function}.log").write_text('{"message":"before"}\n')
+    with Logs(tmp_path).tail("push") as tail, (tmp_path / "push.log").open("a") as log:
+        for text, read in (
+            ("", []),
+            ('{"message":"one"}\n{"message":', ["one"]),
+            ('"two"}\n', ["two"]),
+        ):
+            log.write(text)
+            log.flush()
+            assert tail.messages() == read
+
+
+TIMEOUT = "functions.services.remote.StoreUnavailable: DeadlineExceeded: 504 Deadline Exceeded"
+NO_ID = "functions.services.remote.StoreUnavailable: InvalidArgument: 400 DeadlineExceeded: no id"
+
+
+@pytest.mark.parametrize(("reason", "is_excused"), [(TIMEOUT, True), (NO_ID, False)])
+def test_a_traceback_is_excused_only_if_firestore_was_too_slow(
+    tmp_path: Path, reason: str, is_excused: bool
+) -> None:
+    for function in FUNCTIONS:
+        (tmp_path / f"{function}.log").touch()
+    logs = Logs(tmp_path)
+    line = {
+        "severity": "ERROR",
+        "message": "disconnect",
+        "time": "now",
+        "connectionId": "1",
+        "exception": f"Traceback (most recent call last):\n  …\n{reason}",
+    }
+    (tmp_path / "gateway.log").write_text(f"{json.dumps(line)}\n")
+    assert (logs.offences("WRITTEN-BY-A-CLIENT") == []) is is_excused
+    assert logs.unfinished() == ({"connections/1"} if is_excused else set())
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_an_end"),
+    [
+        ({"wire": "eio4", "closedAt": 1}, True),
+        ({"wire": "eio4", "closedAt": 1, "userId": "USR_3"}, True),
+        ({"wire": "eio4", "closedAt": 1, "userId": "USR_1"}, False),
+        ({"wire": "eio4", "userId": "USR_3"}, False),
+    ],
+)
+def test_a_connection_may_only_leave_that_it_has_ended(
+    fields: dict[str, object], is_an_end: bool
+) -> None:
+    after: Documents = {"connections/1": (1, fields), "calls/1": (1, {})}
+    before = {"calls/1": after["calls/1"]}
+    assert (changes(before, after, {"connections/1": "USR_3"}) == []) is is_an_end
+    assert changes(before, after, {}) != []
+    assert changes(before, {}, {"connections/1": None}) == ["calls/1 vanished"]
 
 
 @pytest.mark.parametrize("shift", range(3))

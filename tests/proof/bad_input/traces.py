@@ -2,21 +2,29 @@
 
 import asyncio
 import json
+import os
 import re
-from collections import Counter
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self
 
 from google.cloud.firestore import AsyncClient
 
 from functions.settings import FUNCTIONS
 from tests.proof.bad_input.case import traces_of
 
-Documents = dict[str, tuple[object, dict[str, Any]]]
+Document = tuple[object, dict[str, Any]]  # update time and fields
+Documents = dict[str, Document]
+# The paths of connections that may have been opened for one input, and ended: whose they may be.
+Passed = dict[str, str | None]
 
 _LOOKS_SECONDS = 0.5
 _PATIENCE_SECONDS = 20.0
 _TRACE = re.compile(r"|projects/[a-z0-9-]+/traces/[0-9a-f]{32}")
+# How an error begins when Firestore has not answered within the two seconds that it is given, which
+# may be too little on a busy machine.
+_TOO_SLOW = "DeadlineExceeded:"
+_UNAVAILABLE = "functions.services.remote.StoreUnavailable: "
 # Ids may be logged, whoever made them up.
 _IDS = ("callId", "signalId", "connectionId")
 
@@ -30,32 +38,58 @@ async def documents_of(client: AsyncClient) -> Documents:
     }
 
 
-async def settled(client: AsyncClient) -> Documents:
-    """The documents once nothing changes them any more: others' sockets may still be closing."""
-    found = await documents_of(client)
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while True:
-            await asyncio.sleep(_LOOKS_SECONDS)
-            again = await documents_of(client)
-            if again == found:
-                return found
-            found = again
+async def changes_since(
+    client: AsyncClient, before: Documents, passed: Passed, logs: "Logs"
+) -> list[str]:
+    """A sentence for each document that is not as before, once what has to end had its time.
 
-
-async def changes_since(client: AsyncClient, before: Documents) -> list[str]:
-    """A sentence for each document that is not as before, once what has to vanish had its time."""
-    try:
+    A connection of `passed` may have left a document, if that says that it has ended; and so may
+    one of which the logs say that Firestore did not take its beginning or its end in time.
+    """
+    with suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while (after := await documents_of(client)) != before:  # noqa: ASYNC110 - it tells nobody
+            while changes(before, await documents_of(client), passed):  # noqa: ASYNC110 - tells nobody
                 await asyncio.sleep(_LOOKS_SECONDS)
-    except TimeoutError:
-        after = await documents_of(client)
+    after = await documents_of(client)
+    if changes(before, after, passed):
+        for path in await asyncio.to_thread(logs.unfinished) - before.keys():
+            after.pop(path, None)
+    return changes(before, after, passed)
+
+
+def changes(before: Documents, after: Documents, passed: Passed) -> list[str]:
+    """A sentence for each document that is not as before; see `changes_since`."""
     kept = before.keys() & after.keys()
+    ended = {path for path in passed.keys() & after.keys() if _is_end(after[path], passed[path])}
     return [
         *(f"{path} vanished" for path in before.keys() - kept),
-        *(f"{path} appeared" for path in after.keys() - kept),
+        *(f"{path} appeared: {after[path][1]}" for path in after.keys() - kept - ended),
         *(f"{path} changed" for path in kept if before[path] != after[path]),
     ]
+
+
+def _is_end(document: Document, user: str | None) -> bool:
+    """Whether a connection's document says that it is closed, and nobody's or `user`'s."""
+    _, fields = document
+    return "closedAt" in fields and fields.get("userId") in (None, user)
+
+
+class Tail:
+    """What one function logs from now on, to be asked for again and again."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.open("rb")
+        self._file.seek(0, os.SEEK_END)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def messages(self) -> list[str]:
+        """Those of the lines since the last time."""
+        return [str(_entry(line).get("message")) for line in _lines(self._file)]
 
 
 class Logs:
@@ -65,16 +99,22 @@ class Logs:
         self._files = {name: folder / f"{name}.log" for name in FUNCTIONS}
         self._starts = {name: file.stat().st_size for name, file in self._files.items()}
 
+    def tail(self, function: str) -> Tail:
+        return Tail(self._files[function])
+
     def lines(self, function: str) -> list[str]:
         with self._files[function].open("rb") as file:
             file.seek(self._starts[function])
-            text = file.read().decode(errors="replace")
-        # Not splitlines: what a JSON string may hold as it is would end a line there.
-        return [line for line in text.split("\n") if line]
+            return _lines(file)
 
-    def messages(self, function: str) -> Counter[str]:
-        """How many lines have which message."""
-        return Counter(str(_entry(line).get("message")) for line in self.lines(function))
+    def unfinished(self) -> set[str]:
+        """The paths of connections whose beginning or end Firestore did not take in time."""
+        entries = [_entry(line) for line in self.lines("gateway") if _TOO_SLOW in line]
+        return {
+            f"connections/{entry.get('connectionId')}"
+            for entry in entries
+            if entry.get("message") in ("connect", "disconnect") and _is_too_slow(entry)
+        }
 
     def offences(self, marker: str) -> list[tuple[str, int]]:
         """A sentence for each kind of line that should not be there, and how many there are."""
@@ -92,7 +132,7 @@ class Logs:
 
 def _wrong_with(line: str, traces: list[str]) -> str | None:
     entry = _entry(line)
-    if "Traceback" in line or "exception" in entry:
+    if ("Traceback" in line or "exception" in entry) and not _is_too_slow(entry):
         return "a traceback"
     if not {"severity", "message", "time"} <= entry.keys():
         return "what is no line of JSON"
@@ -104,6 +144,20 @@ def _wrong_with(line: str, traces: list[str]) -> str | None:
     if any(trace in told for trace in traces):
         return "what a client wrote"
     return None
+
+
+def _is_too_slow(entry: dict[str, Any]) -> bool:
+    """Whether it tells of a call that took Firestore too long, which no input can make it do."""
+    *_, reason = str(entry.get("exception", entry.get("error", ""))).splitlines() or [""]
+    return reason.removeprefix(_UNAVAILABLE).startswith(_TOO_SLOW)
+
+
+def _lines(file: BinaryIO) -> list[str]:
+    """The whole lines from where `file` is; one that is being written is left for the next time."""
+    text, end, rest = file.read().rpartition(b"\n")
+    file.seek(-len(rest), os.SEEK_CUR)
+    # Not splitlines: what a JSON string may hold as it is would end a line there.
+    return [line for line in (text + end).decode(errors="replace").split("\n") if line]
 
 
 def _entry(line: str) -> dict[str, Any]:
