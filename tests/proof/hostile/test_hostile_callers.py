@@ -147,6 +147,8 @@ async def test_a_client_can_not_speak_in_api_gateways_name(either_stack: Stack, 
         json_phone(stack.websocket, stack.token(ids.caller)) as phone,
         json_phone(stack.websocket, stack.token(ids.receiver)) as victim,
     ):
+        assert stack.queue
+        await stack.queue.idle()  # that it has opened may be noted later
         connection = await connection_of(documents, ids.receiver)
         before = await fields_of(documents, "connections", connection)
         said = dict(zip(OURS, (connection, "DISCONNECT", "1", stack.secret), strict=True))
