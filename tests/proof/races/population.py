@@ -171,7 +171,9 @@ class Population:
         query = self.documents.collection(collection).where(
             filter=FieldFilter("userId", "==", user)
         )
-        return Counter([str(snapshot.get(field)) async for snapshot in query.stream()])
+        found = [snapshot.to_dict() or {} async for snapshot in query.stream()]
+        # A connection may leave a document that says that it has ended.
+        return Counter(str(fields.get(field)) for fields in found if "closedAt" not in fields)
 
     def token(self, number: int) -> str:
         return f"{self.name}_TOKEN_{number}"
