@@ -20,7 +20,6 @@ from tests.proof.faults.points import (
     SWEEP_LOOK,
     SWEEP_PUBLISH,
     Point,
-    publish_fails,
 )
 from tests.proof.handset import JSON
 
@@ -124,12 +123,12 @@ class Case:
                 return f"an event for {function} is {self.harm.value}"
         raise AssertionError(f"nothing befalls {self}")
 
-    @property
-    def harms_the_answer(self) -> bool:
+    def harms_the_answer(self, cast: Cast) -> bool:
         """Whether the sender may be told that nobody knows what became of its signal."""
         if self.point is None:
             return False
-        return self.point.function == "gateway" or self.point.prelude is publish_fails
+        is_not_published = any(fault.call == "pubsub.Publish" for fault in self.point.prelude(cast))
+        return self.point.function == "gateway" or is_not_published
 
     def faults(self, cast: Cast) -> list[Fault]:
         """The harm first, then its prelude."""

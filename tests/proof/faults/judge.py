@@ -47,7 +47,7 @@ def _verdicts(played: Played) -> Iterator[str]:
     """Each verdict is true: `ok` says that the signal did it, or had done it before."""
     status = played.case.flow.status
     possible = {(True, status)}
-    unknown = {(False, "unavailable")} if played.case.harms_the_answer else set()
+    unknown = {(False, "unavailable")} if played.case.harms_the_answer(played.cast) else set()
     for verdict in played.verdicts:
         said = None if verdict is None else (verdict["ok"], verdict["outcome"])
         if said is not None and said not in possible | unknown:

@@ -50,7 +50,7 @@ def _the_entry(cast: Cast) -> tuple[str, ...]:
     return (f"outbox/{cast.call}:",)
 
 
-def _posts_fail(times: int, number: int) -> Prelude:
+def posts_fail(times: int, number: int) -> Prelude:
     def prelude(cast: Cast) -> list[Fault]:
         about = (cast.call, cast.connection(number))
         return [Fault(Kind.FAIL, "connections.POST", about, times=times)]
@@ -112,7 +112,7 @@ DELIVER = (
         "connections.POST",
         lambda cast: (cast.call, cast.connection(0)),
         skip=1,  # the gateway's
-        prelude=_posts_fail(1, 0),
+        prelude=posts_fail(1, 0),
     ),
     Point(
         "deliver", "commit", "firestore.Commit", lambda cast: (*_the_entry(cast), _DONE, _SERVED)
@@ -122,7 +122,7 @@ DELIVER = (
         "note of some",
         "firestore.Commit",
         lambda cast: (*_the_entry(cast), _SERVED),
-        prelude=_posts_fail(2, 1),
+        prelude=posts_fail(2, 1),
     ),
     Point(
         "deliver",
@@ -228,7 +228,7 @@ DELIVERIES = (
         "delivery, nobody served yet",
         "delivery.deliver",
         the_call,
-        prelude=_posts_fail(1, 0),
+        prelude=posts_fail(1, 0),
     ),
     Point("push", "delivery", "delivery.push", the_call),
 )

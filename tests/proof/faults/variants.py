@@ -8,14 +8,16 @@ from pathlib import Path
 from infra.local.flows import CANCEL
 from infra.local.functions import ROOT
 from infra.local.stack import Stack
-from tests.proof.faults.case import Case, Harm
+from tests.proof.faults import people
+from tests.proof.faults.case import Case, Deed, Harm
 from tests.proof.faults.matrix import rows_of, run_killed, run_networked
 from tests.proof.faults.points import GATEWAY, PUSH, Point
+from tests.proof.faults.rings import LATE
 from tests.proof.races.rounds import run_rounds
 from tests.proof.table import Row
 
 PART = "broken on purpose"
-_PATIENCE_SECONDS = 12.0  # what is lost never comes
+_PATIENCE_SECONDS = 8.0  # what is lost never comes
 _ROUNDS, _AT_ONCE = 60, 6
 _LOAD, _COMMIT, _LOOK_UP, _POST, _PUBLISH, _RELOAD, _RELOAD_DONE = GATEWAY
 _SEND = PUSH[1]
@@ -50,6 +52,18 @@ def _case(point: Point, harm: Harm) -> Callable[[Stack], Awaitable[list[Row]]]:
         return rows_of(await run_networked(stack, [case], _PATIENCE_SECONDS))
 
     return run
+
+
+def _people(*cases: Case) -> Callable[[Stack], Awaitable[list[Row]]]:
+    async def run(stack: Stack) -> list[Row]:
+        return rows_of(await run_networked(stack, cases, _PATIENCE_SECONDS))
+
+    return run
+
+
+async def _retries(stack: Stack) -> list[Row]:
+    groups = people.killed("push", CANCEL)
+    return rows_of(await run_killed(stack, "push", groups, _PATIENCE_SECONDS))
 
 
 async def _rounds(stack: Stack) -> list[Row]:
@@ -127,6 +141,101 @@ VARIANTS = (
         ),
         _case(_SEND, Harm.KILLED_BEFORE),
         "was never pushed",
+    ),
+    Variant(
+        "delete on $disconnect",
+        ("gateway",),
+        (
+            Change(
+                "functions/services/firestore.py",
+                """        close(batch, self._documents.at("connections", id), now)
+""",
+                """        batch.delete(self._documents.at("connections", id))
+""",
+            ),
+        ),
+        _people(Case(CANCEL, _LOAD, deed=Deed.SENDER_LEAVES)),
+        "is ringing",
+    ),
+    Variant(
+        "one mark per device",
+        ("push",),
+        (
+            Change(
+                "functions/services/outbox.py",
+                """        ids = sorted(device.id for device in pushed)
+        await self._note({self.of(event): {"pushed": ArrayUnion(ids)}} if ids else {})
+""",
+                """        at, mark = self._documents.at, {"lastSignal": event.signal_id}
+        await self._note({at("devices", device.id): mark for device in pushed})
+""",
+            ),
+            Change(
+                "functions/services/documents.py",
+                """class Device:
+    \"""One app installation that FCM reaches; `version` changes when it registers again.\"""
+
+""",
+                """class Device:
+    last_signal: str | None
+""",
+            ),
+            Change(
+                "functions/services/documents.py",
+                """    return Device(
+""",
+                """    return Device(
+        last_signal=fields.get("lastSignal"),
+""",
+            ),
+            Change(
+                "functions/push.py",
+                """[device for device in devices if device.id not in pushed]
+""",
+                """[
+            device
+            for device in devices
+            if device.id not in pushed and device.last_signal != event.signal_id
+        ]
+""",
+            ),
+        ),
+        _retries,
+        "was pushed 2 times",
+    ),
+    Variant(
+        "entry removed when nobody was connected",
+        ("deliver",),
+        (
+            Change(
+                "functions/deliver.py",
+                """        connections = await self._store.connections_of(event.tells, now)
+""",
+                """        connections = await self._store.connections_of(event.tells, now)
+        if not connections:
+            await self._store.outbox.of(event).delete()
+            return
+""",
+            ),
+        ),
+        _people(Case(CANCEL, deed=Deed.COMES_LATER)),
+        "was never told",
+    ),
+    Variant(
+        "late events do not look at the call",
+        ("deliver", "push"),
+        (
+            Change(
+                "functions/calls/event.py",
+                """        if call is None:
+            return False
+""",
+                """        return False
+""",
+            ),
+        ),
+        _people(*(Case(CANCEL, point, deed=Deed.RINGS_AGAIN) for point in LATE)),
+        "of the old ring while the new one rang",
     ),
 )
 
