@@ -1,7 +1,7 @@
 """Looks at Firestore until it holds what it should: it tells nobody when something changes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient, AsyncDocumentReference
@@ -22,12 +22,26 @@ async def until(look: Callable[[], Awaitable[_Seen]], expected: _Seen) -> _Seen:
     return seen
 
 
+async def until_delivered(documents: AsyncClient, calls: Collection[str]) -> None:
+    """Waits until no event of these calls is pending in the outbox. Raises TimeoutError."""
+    none: frozenset[str] = frozenset()
+    if left := await until(lambda: _pending(documents, calls), none):
+        raise TimeoutError(f"the events of {', '.join(left)} stayed pending")
+
+
 async def until_gone(documents: AsyncClient, collection: str, ids: Iterable[str]) -> None:
     """Waits until none of these documents is there. Raises TimeoutError."""
     references = [documents.collection(collection).document(id) for id in ids]
     none: frozenset[str] = frozenset()
     if left := await until(lambda: _existing(documents, references), none):
         raise TimeoutError(f"{', '.join(left)} stayed in {collection}")
+
+
+async def _pending(documents: AsyncClient, calls: Collection[str]) -> frozenset[str]:
+    """Those whose entries are pending: 1 RunQuery, of all that is pending, which is little."""
+    pending = documents.collection("outbox").order_by("pendingSince").select(["event.callId"])
+    ids = [snapshot.get("event.callId") async for snapshot in pending.stream()]
+    return frozenset(ids).intersection(calls)
 
 
 async def _existing(

@@ -16,6 +16,11 @@ def is_excused(logs: Path, call: str, unserved: int = 0) -> bool:
     return any(_is_fault(line, unserved) for line in _lines(logs, call))
 
 
+def is_catching_up_excused(logs: Path) -> bool:
+    """Whether Pub/Sub did not take some connection's wish to be told what it has missed."""
+    return "catch-up not asked for" in (logs / "gateway.log").read_text(errors="replace")
+
+
 def _is_fault(line: dict[str, Any], on_purpose: int) -> bool:
     match line:
         case {"message": "will be retried", "error": str(error)}:

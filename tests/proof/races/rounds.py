@@ -16,7 +16,7 @@ from infra.local.calls import client_at
 from infra.local.stack import Stack
 from tests.proof.handset import WIRES, Handset, Told
 from tests.proof.inbox import Inbox, Push
-from tests.proof.races.documents import until_gone
+from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_excused
 from tests.proof.table import Row
 
@@ -199,7 +199,7 @@ def _winner(call: str, verdicts: Mapping[str, dict[str, Any]]) -> str:
 async def _check_documents(documents: AsyncClient, wins: Sequence[_Win], row: Row) -> None:
     """Waits until all is delivered; then each call must be the winner's."""
     try:
-        await until_gone(documents, "outbox", [win.call for win in wins])
+        await until_delivered(documents, {win.call for win in wins})
     except TimeoutError as error:
         row.lost += 1
         row.findings.append(str(error))

@@ -1,15 +1,18 @@
 """What somebody must be told of an ended ring: on which phones and devices, and how often."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 from tests.proof.handset import Handset, Told
 from tests.proof.inbox import Push
 from tests.proof.races.excuses import is_excused
 from tests.proof.races.model import RULES, Call, Rule, Signal
+
+_FRESH_SECONDS = 10.0  # a third of an event's life: a slow machine catches up within the rest
 
 
 class Finding(AssertionError):
@@ -41,12 +44,16 @@ class Telling:
     # What came or went meanwhile may have been told, or may not.
     maybe_phones: set[Handset]
     maybe_tokens: set[str]
+    sent_at: float  # monotonic, in seconds
     # Repeated before it was known to be delivered, it is published again. Sockets are not told
     # twice then; FCM is, which makes one message of them for the phone.
     repeats: int = 0
+    is_over: bool = False  # the call has gone on since, so that nobody may be caught up with this
 
     @classmethod
-    def of(cls, signal: Signal, call: Call, before: Audience, after: Audience) -> "Telling":
+    def of(
+        cls, signal: Signal, call: Call, before: Audience, after: Audience, sent_at: float
+    ) -> "Telling":
         rule = RULES[signal.name]
         tells: str = getattr(call, rule.tells)
         phones = [{phone for phone in at.phones if phone.user == tells} for at in (before, after)]
@@ -60,6 +67,7 @@ class Telling:
             tokens=tokens[0] & tokens[1] if rule.push else set(),
             maybe_phones=phones[0] ^ phones[1],
             maybe_tokens=tokens[0] ^ tokens[1] if rule.push else set(),
+            sent_at=sent_at,
         )
 
     @property
@@ -70,6 +78,18 @@ class Telling:
         """A device registers later: of an event that was repeated, it may get the copy."""
         if self.rule.push and self.repeats and self.tells == user:
             self.maybe_tokens.add(token)
+
+    def note_phones(self, phones: Iterable[Handset]) -> Iterator[Handset]:
+        """Phones that connect later are told what was missed, while it is true and not expired.
+
+        Gives those that must be: it has yet to expire for long.
+        """
+        known = self.phones | self.maybe_phones
+        for phone in phones:
+            if phone.user == self.tells and phone not in known and not self.is_over:
+                self.maybe_phones.add(phone)
+                if monotonic() - self.sent_at < _FRESH_SECONDS:
+                    yield phone
 
     def push(self, token: str) -> Push:
         assert self.rule.push
@@ -104,11 +124,13 @@ def duplicated_pushes(tellings: Iterable[Telling], came: Counter[Push]) -> int:
 
 def check_told(tellings: Iterable[Telling], phone: Handset, logs: Path) -> None:
     """Raises Finding when a phone was told twice without need, or what is not for it."""
-    mine = {telling.told for telling in tellings if phone in telling.phones | telling.maybe_phones}
+    once = {telling.told for telling in tellings if phone in telling.phones}
+    # Who connects meanwhile may be told by who delivers the event and by who catches up with it.
+    twice = {telling.told for telling in tellings if phone in telling.maybe_phones}
     for told, times in phone.told().items():
-        if told not in mine:
+        if told not in once | twice:
             raise Finding("wrong", f"{phone} should not have been told {told}")
-        if times > 1 and not is_excused(logs, told.call):
+        if times > 1 + (told in twice) and not is_excused(logs, told.call):
             raise Finding("wrong", f"{phone} was told {times} times: {told}")
 
 

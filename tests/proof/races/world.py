@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from google.cloud.firestore import AsyncClient
 
 from infra.local.calls import Calls
 from infra.local.stack import Stack
-from tests.proof.handset import Handset
+from tests.proof.handset import Handset, Told
 from tests.proof.inbox import Inbox
-from tests.proof.races.documents import until_gone
+from tests.proof.races.documents import until_delivered
+from tests.proof.races.excuses import is_catching_up_excused
 from tests.proof.races.model import RULES, Call, Signal, explain
 from tests.proof.races.population import Change, Population, Register
 from tests.proof.races.telling import (
@@ -51,6 +53,7 @@ class World:
         self._backend = Calls(stack.firestore, stack.project)
         self._calls: dict[str, Call] = {}
         self._settled = 0  # tellings
+        self._missed: list[tuple[Handset, Told]] = []  # what phones will be told that came late
 
     async def begin(self) -> None:
         await self._people.begin()
@@ -71,7 +74,9 @@ class World:
         """Has the app's backend end a call in its own way."""
         status = _BACKEND.get(self._calls[call].status)
         if status is not None:
+            await self.settle()  # or what comes late would be told no more
             await self._documents.collection("calls").document(call).update({"status": status})
+            self._go_on(call)
             self._calls[call] = replace(self._calls[call], status=status)
             self.steps.append(f"{call} is {status}")
 
@@ -88,7 +93,7 @@ class World:
             phones.append(await self._phone(sender, frame.phone, phones))
             self.sent += 1
             signals.append(Signal(frame.signal, call, sender, f"reason {self.sent}"))
-        before = self._people.audience()
+        before, began = self._people.audience(), monotonic()
         answers = [
             phone.emit(signal.name, callId=call, reason=signal.reason)
             for phone, signal in zip(phones, signals, strict=True)
@@ -96,7 +101,7 @@ class World:
         verdicts, _ = await asyncio.gather(
             asyncio.gather(*answers), self._change(meanwhile, busy=phones)
         )
-        self._judge(signals, verdicts, before)
+        self._judge(signals, verdicts, before, began)
 
     async def change(self, change: Change) -> None:
         await self.settle()
@@ -114,9 +119,10 @@ class World:
 
     async def settle(self) -> None:
         """Waits until all who must be told are, and looks whether nobody else was."""
+        await self._until_caught_up()
         tellings = self.tellings[self._settled :]
         if tellings:
-            await until_gone(self._documents, "outbox", {told.signal.call for told in tellings})
+            await until_delivered(self._documents, {told.signal.call for told in tellings})
             for telling in tellings:
                 for phone in telling.phones:
                     await phone.hears(telling.told)
@@ -145,8 +151,14 @@ class World:
     async def _ring(self, call: str, caller: str, receiver: str) -> None:
         await self.settle()
         await self._backend.ring(call, caller, receiver)
+        self._go_on(call)
         self._calls[call] = Call(caller, receiver)
         self.steps.append(f"{call} rings, of {caller} to {receiver}")
+
+    def _go_on(self, call: str) -> None:
+        """What was told of the call is true no longer."""
+        for telling in self.tellings:
+            telling.is_over |= telling.signal.call == call
 
     def _sender(self, call: str, frame: Frame) -> str:
         if frame.by is not None or call not in self._calls:
@@ -159,12 +171,31 @@ class World:
             return free
         await self.settle()
         self.steps.append(f"{user} has one phone more")
-        return await self._people.dial(user)
+        phone = await self._people.dial(user)
+        self._note_phones()
+        return phone
+
+    def _note_phones(self) -> None:
+        """Who has connected is told what its user has missed."""
+        for telling in self.tellings:
+            for phone in telling.note_phones(self._people.open_phones()):
+                self._missed.append((phone, telling.told))
+
+    async def _until_caught_up(self) -> None:
+        """Raises TimeoutError, unless the gateway says that it could not ask for it."""
+        try:
+            for phone, told in self._missed:
+                await phone.hears(told)
+        except TimeoutError:
+            if not is_catching_up_excused(self._logs):
+                raise
+        self._missed.clear()
 
     async def _change(self, change: Change | None, busy: Sequence[Handset] = ()) -> None:
         if change is None:
             return
         await self._people.apply(change, busy)
+        self._note_phones()
         self.steps.append(f"{change}")
         if isinstance(change, Register):
             for telling in self.tellings:
@@ -173,7 +204,11 @@ class World:
                 )
 
     def _judge(
-        self, signals: Sequence[Signal], answers: Sequence[dict[str, object]], before: Audience
+        self,
+        signals: Sequence[Signal],
+        answers: Sequence[dict[str, object]],
+        before: Audience,
+        began: float,
     ) -> None:
         """Asks the model, and notes who must be told. Raises Finding."""
         said = [f"{each} → {answer}" for each, answer in zip(signals, answers, strict=True)]
@@ -192,7 +227,7 @@ class World:
         ]
         for signal, is_first in sorted(ends, key=lambda end: not end[1]):
             if is_first:
-                telling = Telling.of(signal, after[signal.call], before, now)
+                telling = Telling.of(signal, after[signal.call], before, now, began)
                 self.tellings.append(telling)
                 self._people.expect_pruning(telling.tells, pushed=telling.rule.push is not None)
             else:
