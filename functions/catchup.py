@@ -52,8 +52,7 @@ class CatchUp:
             log.info("superseded", outcome="superseded")
             return
         missed = await self._missed(connection, now)
-        if missed:
-            await self._post(connection, missed, now)
+        await self._post(connection, missed, now)
 
     async def _missed(self, connection: Connection, now: datetime) -> Sequence[CallEvent]:
         """Oldest first."""

@@ -15,8 +15,10 @@ SUBSCRIBERS = ("deliver", "push")
 
 _UNREAD = "malformed delivery"
 _DONE = {
-    "deliver": frozenset({"expired", "superseded", "delivered"}),
-    "push": frozenset({"expired", "pushed"}),
+    "deliver": frozenset(
+        {"expired", "no longer true", "superseded", "delivered", "too late", "opened", "caught up"}
+    ),
+    "push": frozenset({"expired", "no longer true", "pushed"}),
 }
 
 

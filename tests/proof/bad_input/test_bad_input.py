@@ -174,6 +174,7 @@ ACCEPTED = msgspec.structs.replace(EXPIRED, name="call:accepted")
         ("deliver", EXPIRED, [], False),
         ("push", None, [], False),
         ("push", EXPIRED, ["expired"], True),
+        ("push", EXPIRED, ["no longer true"], True),
         ("push", EXPIRED, [], False),
         ("push", ACCEPTED, [], True),
         ("push", ACCEPTED, ["malformed delivery"], False),

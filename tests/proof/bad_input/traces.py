@@ -61,10 +61,12 @@ def changes(before: Documents, after: Documents, passed: Passed) -> list[str]:
     """A sentence for each document that is not as before; see `changes_since`."""
     kept = before.keys() & after.keys()
     ended = {path for path in passed.keys() & after.keys() if _is_end(after[path], passed[path])}
+    # A CONNECT that is refused ends a session, also one that has not begun.
+    refused = {path for path in ended if passed[path] is None}
     return [
         *(f"{path} vanished" for path in before.keys() - kept),
         *(f"{path} appeared: {after[path][1]}" for path in after.keys() - kept - ended),
-        *(f"{path} changed" for path in kept if before[path] != after[path]),
+        *(f"{path} changed" for path in kept - refused if before[path] != after[path]),
     ]
 
 

@@ -255,10 +255,13 @@ async def test_nobody_is_told_or_pushed_what_an_attacker_has_made_up(
     stack: Stack,
     tokens: Callable[[str], dict[str, str]],
     calls: Calls,
+    documents: AsyncClient,
     ids: Ids,
     http: httpx.AsyncClient,
 ) -> None:
     await calls.ring(ids.call, ids.caller, ids.receiver)
+    # As if it were true: nothing but who they are shall keep the attackers out.
+    await documents.collection("calls").document(ids.call).update({"status": "cancelled"})
     envelope = delivery(ending(ids))
     async with attacker(stack, Wire.JSON, stack.token(ids.receiver)) as victim:
         await victim.ask("device:register", {"token": ids.token, "platform": "android"})
