@@ -196,7 +196,11 @@ async def _connect(forwarded: Forwarded, request: Request) -> Response:
 async def _disconnect(forwarded: Forwarded) -> Response:
     try:
         await _sessions().close(forwarded.connection)
-    except Exception:  # nobody asks again: what stays expires, and a POST to it answers 410
+    # Nobody asks again: what stays expires, and a POST to it answers 410.
+    except StoreUnavailable as error:
+        log.error("disconnect", outcome="unavailable", error=str(error))
+        return _refusal(503, "unavailable")
+    except Exception:
         log.exception("disconnect", outcome="unavailable")
         return _refusal(503, "unavailable")
     log.info("disconnect", outcome="disconnected")
