@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple, Self
 
+from socketio.exceptions import ConnectionError as NotConnected
 from socketio.exceptions import TimeoutError as NoAnswer
+from websockets.exceptions import InvalidStatus
 
 from infra.local.phone import (
     PATIENCE_SECONDS,
@@ -22,6 +24,9 @@ from infra.local.tokens import unsigned_token
 JSON, SOCKET_IO = "json", "eio4"  # as the documents of connections name the wires
 # Both ends of a call, in all combinations.
 WIRES = ((JSON, JSON), (SOCKET_IO, JSON), (JSON, SOCKET_IO), (SOCKET_IO, SOCKET_IO))
+
+_DIALS, _PAUSE_SECONDS = 5, 1.0  # tries of an app, and between two of them
+_REFUSED = (InvalidStatus, NotConnected, TimeoutError)
 
 
 class Told(NamedTuple):
@@ -45,7 +50,16 @@ class Handset:
 
     @classmethod
     async def dial(cls, stack: Stack, user: str, wire: str) -> Self:
-        """Connects; `hang_up` or `die` must follow."""
+        """Connects, and as apps do again when a busy machine refuses; `hang_up` or `die` must
+        follow."""
+        for tries_left in reversed(range(_DIALS)):
+            with suppress(*(_REFUSED if tries_left else ())):
+                return await cls._dial(stack, user, wire)
+            await asyncio.sleep(_PAUSE_SECONDS)
+        raise AssertionError("the last try raises what comes of it")
+
+    @classmethod
+    async def _dial(cls, stack: Stack, user: str, wire: str) -> Self:
         token = unsigned_token(user, stack.project)
         connect = json_phone if wire == JSON else socketio_phone
         async with AsyncExitStack() as socket:
@@ -78,6 +92,16 @@ class Handset:
         except (TimeoutError, NoAnswer) as error:
             raise TimeoutError(f"{self} got no verdict on {event} {data}") from error
 
+    async def insist(self, event: str, **data: object) -> dict[str, Any]:
+        """The verdict on a frame that a busy machine may leave undone, or unanswered: it is said
+        again then. Raises TimeoutError."""
+        for _ in range(_DIALS - 1):
+            with suppress(TimeoutError):
+                verdict = await self.emit(event, **data)
+                if verdict["outcome"] != "unavailable":
+                    return verdict
+        return await self.emit(event, **data)
+
     async def hears(self, told: Told) -> None:
         """Waits until it was told so. Raises TimeoutError."""
         try:
@@ -89,7 +113,7 @@ class Handset:
 
     async def catch_up(self) -> None:
         """Returns once all has come that was sent to it before: an answer overtakes no event."""
-        await self.emit("device:unregister", token="nobody's")
+        await self.insist("device:unregister", token="nobody's")
 
     def told(self) -> Counter[Told]:
         """All that has come so far, and how often."""

@@ -43,7 +43,12 @@ class Cast:
         return f"sender-{self.unique}"
 
     def device(self, number: int) -> str:
-        return device_id(FcmToken(self.tokens[number]))
+        return self.devices[number]
+
+    @property
+    def devices(self) -> list[str]:
+        """The ids of the told user's devices, and of the sender's."""
+        return [device_id(FcmToken(token)) for token in (*self.tokens, self.sender_token)]
 
     def connection(self, number: int) -> str:
         """The id of a connection of the told user's, as it stands in every URL and document."""

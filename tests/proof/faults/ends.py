@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,7 +18,7 @@ from tests.proof.faults.cast import Cast
 from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.play import Play
 from tests.proof.faults.played import Played
-from tests.proof.faults.staging import playing
+from tests.proof.faults.staging import Stage
 from tests.proof.table import Row
 
 PART = "ends"
@@ -95,10 +94,8 @@ ENDS = (
 
 async def run(stack: Stack) -> list[Row]:
     """Plays all of them at once on a stack of `matrix.options`."""
-    async with AsyncExitStack() as parts:
-        plays = await asyncio.gather(
-            *(parts.enter_async_context(playing(stack, Case(CANCEL))) for _ in ENDS)
-        )
+    async with Stage(stack) as stage:
+        plays = await stage.set_up(*(Case(CANCEL) for _ in ENDS))
         await asyncio.gather(*(_play(stack, *each) for each in zip(ENDS, plays, strict=True)))
         assert stack.queue is not None
         await stack.queue.idle()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from typing import Any
 
 from infra.local.stack import Stack
@@ -9,7 +10,7 @@ from tests.proof.table import Row
 
 _UNEXPECTED = ("Traceback", '"exception"')
 _POLL_SECONDS = 0.02
-_PATIENCE_SECONDS = 12.0
+_PATIENCE_SECONDS = 60.0
 
 
 def tracebacks(stack: Stack) -> Row:
@@ -25,13 +26,20 @@ def tracebacks(stack: Stack) -> Row:
 
 
 class Tail:
-    """What one function logs from now on `about` calls and connections, of which it has the ids."""
+    """What one function logs from now on `about` calls and connections, of which it has the ids; or
+    about all that there are."""
 
     def __init__(self, stack: Stack, function: str, *about: str) -> None:
         self._path = stack.logs / f"{function}.log"
         self._about = about
         self._read = self._path.stat().st_size
         self._lines: list[dict[str, Any]] = []
+
+    def said(self, message: str, ids: Collection[str]) -> bool:
+        """Whether a line has said `message` of one of these connections."""
+        self._take_lines()
+        lines = [line for line in self._lines if line["message"] == message]
+        return any(line.get("connectionId") in ids for line in lines)
 
     async def until(self, message: str) -> dict[str, Any]:
         """Waits for the first line that says `message`. Raises TimeoutError."""
@@ -52,5 +60,5 @@ class Tail:
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.decode(errors="replace").splitlines():
-            if line.startswith("{") and any(id in line for id in self._about):
+            if line.startswith("{") and (not self._about or any(id in line for id in self._about)):
                 self._lines.append(json.loads(line))

@@ -1,10 +1,10 @@
 """The matrix: every remote call of a signal's path, harmed in every way, on real processes."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from infra.local.flows import Flow
 from infra.local.stack import Options, Stack
@@ -14,12 +14,13 @@ from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.judge import judge
 from tests.proof.faults.play import PATIENCE_SECONDS, Play
 from tests.proof.faults.played import Played
-from tests.proof.faults.staging import playing
+from tests.proof.faults.staging import Stage
 from tests.proof.table import Row
 from tests.support.pace import BACKOFF, ONE_LOOK
 
 PART = "faults"
-_AT_ONCE = 12  # cases: more would make phones wait for the processor
+_AT_ONCE = 14  # cases: more would make phones wait for the processor
+_BATCH = 70  # cases whose phones stay until none of their events is under way
 _TRIES = 5  # of a case for which the machine was too slow
 
 
@@ -39,44 +40,57 @@ def options(logs: Path) -> Options:
 
 
 async def run_networked(
-    stack: Stack, cases: Iterable[Case], patience: float = PATIENCE_SECONDS
+    stack: Stack, cases: Sequence[Case], patience: float = PATIENCE_SECONDS
 ) -> list[Played]:
     """Plays cases in which no process dies, many at a time."""
+    played: list[Played] = []
+    batches = -(-len(cases) // _BATCH)
+    for number in range(batches):  # in each, some of those that last long
+        played += await _play_batch(stack, cases[number::batches], patience)
+    return played
+
+
+async def _play_batch(stack: Stack, cases: Sequence[Case], patience: float) -> list[Played]:
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def play(parts: AsyncExitStack, case: Case) -> Play:
+    async def play(stage: Stage, case: Case) -> Play:
         async with turns:
             for _ in range(_TRIES):
-                made = await parts.enter_async_context(playing(stack, case, patience))
+                (made,) = await stage.set_up(case)
                 await made.act()
                 if not made.is_void:
                     break
             return made
 
-    async with AsyncExitStack() as parts:
-        plays = await asyncio.gather(*(play(parts, case) for case in cases))
-        return await _results(stack, plays)
+    async with Stage(stack, patience) as stage:
+        return await _results(stack, await _all(play(stage, case) for case in cases))
 
 
 async def run_killed(
     stack: Stack,
     function: str,
-    groups: Iterable[Sequence[Case]],
+    groups: Sequence[Sequence[Case]],
     patience: float = PATIENCE_SECONDS,
+    tries: int = _TRIES,
 ) -> list[Played]:
-    """Plays each group up to where its cases are harmed, and kills the function there."""
-    async with AsyncExitStack() as parts:
-        plays: list[Play] = []
-        acts: list[asyncio.Task[None]] = []
-        for group in groups:
-            made = await asyncio.gather(
-                *(parts.enter_async_context(playing(stack, case, patience)) for case in group)
-            )
-            acts += [asyncio.create_task(play.act()) for play in made]
-            plays += made
-            await _kill(stack, function, made)
-        await asyncio.gather(*acts)
-        return await _results(stack, plays)
+    """Plays each group up to where its cases are harmed, and kills the function there; again those
+    that the machine was too slow for."""
+    async with Stage(stack, patience) as stage:
+        plays: list[list[Play]] = []
+        async with asyncio.TaskGroup() as acts:
+            for group in groups:
+                made = await stage.set_up(*group)
+                for play in made:
+                    acts.create_task(play.act())
+                plays.append(made)
+                await _kill(stack, function, made)
+        is_last = tries == 1
+        done = [play for group in plays for play in group if is_last or not play.is_void]
+        results = await _results(stack, done)
+    void = [[play.case for play in group if play not in done] for group in plays]
+    if again := [group for group in void if group]:
+        results += await run_killed(stack, function, again, patience, tries - 1)
+    return results
 
 
 async def _kill(stack: Stack, function: str, plays: Sequence[Play]) -> None:
@@ -95,10 +109,16 @@ async def _kill(stack: Stack, function: str, plays: Sequence[Play]) -> None:
     await asyncio.gather(*(play.acted.wait() for play in plays))
 
 
+async def _all(plays: Iterable[Coroutine[Any, Any, Play]]) -> list[Play]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(play) for play in plays]
+    return [task.result() for task in tasks]
+
+
 async def _results(stack: Stack, plays: Sequence[Play]) -> list[Played]:
     assert stack.queue is not None
     await stack.queue.idle()
-    return [await play.result() for play in plays]
+    return list(await asyncio.gather(*(play.result() for play in plays)))
 
 
 async def run(stack: Stack, flows: Sequence[Flow]) -> list[Row]:

@@ -56,20 +56,20 @@ class SenderLeaves(Play):
         await super().set_up()
         # The bystander has one too, but stays.
         ids = [id for id, _ in await self._connections(self.cast.sender)]
-        self._log = Tail(self._stack, "gateway", self.cast.call, *ids)
+        self._goodbyes = Tail(self._stack, "gateway", self.cast.call, *ids)
 
     async def _deed(self) -> None:
         await self.sender.leave()
         if self.case.wire == SOCKET_IO:
-            await self._log.until("goodbye")
-        await self._log.until("disconnect")
+            await self._goodbyes.until("goodbye")
+        await self._goodbyes.until("disconnect")
         self._left.set()
 
     async def _signal(self) -> None:
         """There is nobody left to say it again. A verdict that the slow machine's time-outs made
         leaves the call ringing in peace: nothing was tried then."""
         self._played.verdicts.append(await self._answer(self.cast.call))
-        verdict = await self._log.until("verdict")
+        verdict = await self._goodbyes.until("verdict")
         is_ringing = await self._calls.status(self.cast.call) == "ringing"
         self.is_void = verdict["outcome"] == "unavailable" and is_ringing
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from google.cloud.firestore import FieldFilter
@@ -14,7 +14,9 @@ from infra.local.fcm_errors import FcmError
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case, Deed, Delivery, Harm
 from tests.proof.faults.cast import Cast
+from tests.proof.faults.logs import Tail
 from tests.proof.faults.played import Played
+from tests.proof.faults.tidying import tidy
 from tests.proof.handset import JSON, SOCKET_IO, Handset, Told
 
 _TOLD = (JSON, SOCKET_IO)  # the wires of the told user's phones
@@ -38,12 +40,14 @@ class Play:
         self._stack = stack
         self._patience = patience
         self._calls = Calls(stack.firestore, stack.project)
+        self._documents = client_at(stack.firestore, stack.project)
         self._died = asyncio.Event()
         self._lives_again = asyncio.Event()
         # Of those who catch up: the harm is due, and all have come.
         self._is_due, self._have_come = asyncio.Event(), asyncio.Event()
         self._is_done = asyncio.Event()  # the deed
         self._phones = AsyncExitStack()
+        self._log = Tail(stack, "gateway")
         self._played = Played(case, self.cast, RULES[case.flow.signal].default_reason)
 
     async def set_up(self) -> None:
@@ -58,8 +62,8 @@ class Play:
         for phone in (self.sender, self.bystander, *self.told):
             self._phones.push_async_callback(phone.hang_up)
         for token in cast.tokens:
-            await self.told[0].emit("device:register", token=token, platform="android")
-        await self.bystander.emit("device:register", token=cast.sender_token, platform="ios")
+            await self.told[0].insist("device:register", token=token, platform="android")
+        await self.bystander.insist("device:register", token=cast.sender_token, platform="ios")
         if self._second_is_dead:
             self._stack.fcm.fail(cast.tokens[1], FcmError.UNREGISTERED)
         for call in cast.calls:
@@ -98,8 +102,9 @@ class Play:
             raise TimeoutError(f"{self.case}: nobody made this call") from error
 
     def note_held(self) -> None:
-        """Just before the function is killed: the call must not have been given up by then."""
-        self._played.is_harmed &= all(fault.is_holding for fault in self._held())
+        """Just before the function is killed: the call must not have been given up by then, or
+        all has to be played again."""
+        self.is_void |= not all(fault.is_holding for fault in self._held())
 
     def kill(self) -> None:
         """What was held died with the process that asked for it."""
@@ -115,7 +120,8 @@ class Play:
         """What has come by now, when nothing more is under way."""
         played = self._played
         played.faults += len(self.faults)
-        played.is_harmed &= all(fault.reached.is_set() for fault in self.faults)
+        is_reached = all(fault.reached.is_set() for fault in self.faults)
+        played.is_harmed = is_reached and not self.is_void
         for call in self.cast.calls:
             played.statuses[call] = await self._calls.status(call)
             if not await self._calls.is_delivered(call):
@@ -131,7 +137,9 @@ class Play:
         return played
 
     async def hang_up(self) -> None:
+        """Nothing of the case is left after it."""
         await self._phones.aclose()
+        await tidy(self._documents, self.cast)
 
     # What people do
 
@@ -158,7 +166,7 @@ class Play:
         for _ in range(_TRIES):
             verdict = await self._answer(call)
             self._played.verdicts.append(verdict)
-            if verdict is None:
+            if verdict is None and self._died.is_set():
                 await self._lives_again.wait()
             is_ringing = await self._calls.status(call) == "ringing"
             self._played.told_too_soon |= is_ringing and self._somebody_was_told(call)
@@ -171,7 +179,7 @@ class Play:
         return any(phone.told()[told] for phone in self.told)
 
     async def _answer(self, call: str) -> dict[str, Any] | None:
-        """The verdict; None when the function died over it."""
+        """The verdict; None when the function died over it, or the machine is too busy to say."""
         asked = asyncio.create_task(self._emit(call))
         if self._died.is_set():
             return await asked
@@ -185,8 +193,10 @@ class Play:
             asked.cancel()
             died.cancel()
 
-    async def _emit(self, call: str) -> dict[str, Any]:
-        return await self.sender.emit(self.case.flow.signal, callId=call)
+    async def _emit(self, call: str, **data: object) -> dict[str, Any] | None:
+        with suppress(TimeoutError):
+            return await self.sender.emit(self.case.flow.signal, callId=call, **data)
+        return None
 
     async def _ring(self, call: str) -> None:
         sender, told = self.cast.sender, self.cast.told
@@ -195,13 +205,15 @@ class Play:
 
     async def _come(self) -> None:
         """Who was away connects when all is over; the harm is for the last."""
-        async with asyncio.timeout(self._patience):
-            await self._until_all_have_it()
         last, *others = self.told
+        told = Told(self.case.flow.event, self.cast.call, self._played.reason)
+        with suppress(TimeoutError):  # what never comes is found missing in the end
+            async with asyncio.timeout(self._patience):
+                await self._until_all_have_it()
         await asyncio.gather(*(phone.redial(self._stack) for phone in others))
-        if self.faults:
-            for phone in others:
-                await phone.hears(Told(self.case.flow.event, self.cast.call, self._played.reason))
+        with suppress(TimeoutError):
+            for phone in others if self.faults else ():
+                await phone.hears(told)
         self._is_due.set()
         await last.redial(self._stack)
         self._have_come.set()
@@ -248,6 +260,10 @@ class Play:
                         await phone.hears(told)
         except TimeoutError:
             self._played.is_late = True
+        if self._catches_up or self.case.deed is Deed.RECONNECTS:
+            # A busy machine may refuse to catch up with what was missed.
+            ids = [id for id, _ in await self._connections(self.cast.told)]
+            self.is_void |= self._log.said("catch-up not asked for", ids)
 
     async def _until_all_have_it(self) -> None:
         for call in self.cast.calls:
@@ -284,6 +300,6 @@ class Play:
 
     async def _connections(self, user: str) -> list[tuple[str, str]]:
         """The user's open connections: id and wire."""
-        client = client_at(self._stack.firestore, self._stack.project)
-        query = client.collection("connections").where(filter=FieldFilter("userId", "==", user))
+        connections = self._documents.collection("connections")
+        query = connections.where(filter=FieldFilter("userId", "==", user))
         return [(found.id, found.get("wire")) async for found in query.stream()]

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.local.calls import client_at
 from infra.local.faults import Fault
 from tests.proof.faults.case import Deed
 from tests.proof.faults.cast import Cast
@@ -30,9 +29,9 @@ _OLD, _NEW = "the old ring", "the new ring"
 _RINGS = timedelta(seconds=60)  # the new ring, so that its pushes expire later than all of the old
 _LATE_SECONDS = 2.1  # past what counts as prompt
 
-_LOAD, _COMMIT, _, _, _, _RELOAD, _ = GATEWAY
+_LOAD, _COMMIT, _, _, _, _RELOAD, _RELOAD_DONE = GATEWAY
 # Between them and the telling nobody looks again: what they hold may be told of the old ring.
-RINGS = tuple(point for point in PATH if point not in (_LOAD, _COMMIT, _RELOAD))
+RINGS = tuple(point for point in PATH if point not in (_LOAD, _COMMIT, _RELOAD, _RELOAD_DONE))
 
 
 def _late(function: str, name: str, *preludes: Prelude, skip: int = 0) -> Point:
@@ -52,7 +51,7 @@ LATE = (
     _late("push", "delivery, late"),
     _late("push", "second delivery", delivery_fails("push"), skip=1),
     _late("push", "delivery of a copy", publish_fails),
-    *(replace(point, is_late=True) for point in CATCH_UP[:2]),
+    *(replace(point, is_late=True) for point in (_RELOAD_DONE, *CATCH_UP[:2])),
 )
 
 
@@ -66,9 +65,8 @@ class RingsAgain(Play):
         self._rang_again = asyncio.Event()
         self._old_expire_before: datetime | None = None
 
-    async def _emit(self, call: str) -> dict[str, Any]:
-        signal = self.case.flow.signal
-        return await self.sender.emit(signal, callId=call, reason=self._played.reason)
+    async def _emit(self, call: str, **data: object) -> dict[str, Any] | None:
+        return await super()._emit(call, reason=self._played.reason, **data)
 
     async def _signal(self) -> None:
         call = self.cast.call
@@ -106,7 +104,7 @@ class RingsAgain(Play):
         """Where nothing of the old ring may be told any more, all must stand still but what is
         held, and that must be late by the clock."""
         point = self.case.point
-        if not point or not point.is_late:
+        if not point or not point.is_late or point.function == "gateway":
             return
         async with asyncio.timeout(self._patience):
             if point.function == "push" or point.catches_up:
@@ -121,8 +119,8 @@ class RingsAgain(Play):
         self._old_expire_before = now + _RINGS * 0.75
         self._played.reason = _NEW
         await self._ring(self.cast.call)
-        calls = client_at(self._stack.firestore, self._stack.project).collection("calls")
-        await calls.document(self.cast.call).update({"ringsUntil": now + _RINGS})
+        document = self._documents.collection("calls").document(self.cast.call)
+        await document.update({"ringsUntil": now + _RINGS})
 
     async def _told_of_old(self) -> list[int]:
         for phone in self.told:

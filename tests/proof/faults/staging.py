@@ -1,7 +1,7 @@
-"""Plays come on by their cases, and go."""
+"""Plays come on by their cases, several at the same time, and leave nothing behind."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from typing import Self
 
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case
@@ -9,14 +9,22 @@ from tests.proof.faults.people import play_of
 from tests.proof.faults.play import PATIENCE_SECONDS, Play
 
 
-@asynccontextmanager
-async def playing(
-    stack: Stack, case: Case, patience: float = PATIENCE_SECONDS
-) -> AsyncIterator[Play]:
-    """The play of `case`, set up; everybody hangs up at the end."""
-    play = play_of(case)(stack, case, patience)
-    try:
-        await play.set_up()
-        yield play
-    finally:
-        await play.hang_up()
+class Stage:
+    """Plays on one stack; an async context, at whose end everybody hangs up."""
+
+    def __init__(self, stack: Stack, patience: float = PATIENCE_SECONDS) -> None:
+        self._stack = stack
+        self._patience = patience
+        self._plays: list[Play] = []
+
+    async def set_up(self, *cases: Case) -> list[Play]:
+        plays = [play_of(case)(self._stack, case, self._patience) for case in cases]
+        self._plays += plays
+        await asyncio.gather(*(play.set_up() for play in plays))
+        return plays
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(play.hang_up() for play in self._plays))

@@ -1,17 +1,15 @@
-"""A quick slice of the matrix, how events end that never get through, and the broken variants."""
+"""A quick slice of the matrix, and how events end that never get through."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 
 from infra.local.flows import CANCEL, REJECT, Flow
 from infra.local.stack import Stack, running
-from tests.proof.faults import ends, variants
-from tests.proof.faults.case import killed, networked
+from tests.proof.faults import ends, people
+from tests.proof.faults.case import Case, killed, networked
 from tests.proof.faults.logs import tracebacks
 from tests.proof.faults.matrix import nothing_given_up, options, rows_of, run_killed, run_networked
-from tests.proof.faults.variants import VARIANTS, Variant
 from tests.proof.table import Row
 
 
@@ -25,14 +23,17 @@ def findings(rows: list[Row]) -> list[str]:
     return [finding for row in rows for finding in row.findings]
 
 
+def halves(cases: Callable[[Flow], Iterable[Case]]) -> list[Case]:
+    """All of them, every second one for a cancel and the others for a reject."""
+    pairs = zip(cases(CANCEL), cases(REJECT), strict=True)
+    return [pair[number % 2] for number, pair in enumerate(pairs)]
+
+
 @pytest.mark.timeout(300)
-async def test_whatever_remote_call_fails_nothing_is_lost_and_nobody_told_wrong(
+async def test_whatever_fails_and_whatever_people_do_nothing_is_lost_and_nobody_told_wrong(
     stack: Stack,
 ) -> None:
-    # Every case of the matrix, half of them for a cancel and the other half for a reject.
-    pairs = zip(networked(CANCEL), networked(REJECT), strict=True)
-    cases = [pair[number % 2] for number, pair in enumerate(pairs)]
-    rows = rows_of(await run_networked(stack, cases))
+    rows = rows_of(await run_networked(stack, [*halves(networked), *halves(people.networked)]))
     assert findings(rows) == []
 
 
@@ -44,7 +45,8 @@ async def test_whatever_remote_call_fails_nothing_is_lost_and_nobody_told_wrong(
 async def test_whenever_a_function_is_killed_nothing_is_lost_and_nobody_told_wrong(
     stack: Stack, function: str, flow: Flow
 ) -> None:
-    rows = rows_of(await run_killed(stack, function, killed(function, flow)))
+    groups = [*killed(function, flow), *people.killed(function, flow)]
+    rows = rows_of(await run_killed(stack, function, groups))
     assert findings(rows) == []
 
 
@@ -57,13 +59,6 @@ async def test_what_never_gets_through_expires_or_is_a_dead_letter_and_is_record
     stack: Stack,
 ) -> None:
     assert findings(await ends.run(stack)) == []
-
-
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-async def test_the_proof_sees_what_is_broken_on_purpose(
-    stack: Stack, variant: Variant, tmp_path: Path
-) -> None:
-    assert (await variants.run(stack, variant, tmp_path)).findings == []
 
 
 def test_no_function_ever_met_what_it_did_not_expect(stack: Stack) -> None:

@@ -121,8 +121,8 @@ VARIANTS = (
         (
             Change(
                 "functions/services/firestore.py",
-                "        if entry.exists:\n            return Reloaded(is_ours=True, call=None)\n",
-                "",
+                "        if not entry.exists:\n",
+                "        if True:\n",
             ),
         ),
         _case(_COMMIT, Harm.REPLY_LOST),

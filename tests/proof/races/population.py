@@ -159,7 +159,7 @@ class Population:
 
     async def _emit(self, phone: Handset, verb: str, token: str) -> None:
         platform = {"platform": "android"} if verb == "register" else {}
-        verdict = await phone.emit(f"device:{verb}", token=token, **platform)
+        verdict = await phone.insist(f"device:{verb}", token=token, **platform)
         if verdict != {"ok": True, "outcome": f"{verb}ed"}:
             raise Finding("wrong", f"{phone} got {verdict} on device:{verb}")
         if verb == "register":

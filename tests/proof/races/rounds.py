@@ -149,7 +149,7 @@ async def _pair(stack: Stack, name: str, wires: tuple[str, str]) -> AsyncIterato
         Handset.dialled(stack, f"{name}_RECEIVER", wires[1]) as receiver,
     ):
         for phone in (caller, receiver):
-            await phone.emit("device:register", token=_token(phone), platform="android")
+            await phone.insist("device:register", token=_token(phone), platform="android")
         yield _Pair(caller, receiver)
 
 
