@@ -28,6 +28,8 @@ WIRES = ((JSON, JSON), (SOCKET_IO, JSON), (JSON, SOCKET_IO), (SOCKET_IO, SOCKET_
 _DIALS, _PAUSE_SECONDS = 5, 1.0  # tries of an app, and between two of them
 _REFUSED = (InvalidStatus, NotConnected, TimeoutError)
 
+Answer = tuple[dict[str, Any], bool]  # a verdict, and whether it took more than one frame
+
 
 class Told(NamedTuple):
     """One event as a phone gets it; what is missing of it is empty."""
@@ -93,14 +95,19 @@ class Handset:
             raise TimeoutError(f"{self} got no verdict on {event} {data}") from error
 
     async def insist(self, event: str, **data: object) -> dict[str, Any]:
-        """The verdict on a frame that a busy machine may leave undone, or unanswered: it is said
-        again then. Raises TimeoutError."""
-        for _ in range(_DIALS - 1):
+        """The verdict on a frame, said again as `say` does. Raises TimeoutError."""
+        verdict, _ = await self.say(event, **data)
+        return verdict
+
+    async def say(self, event: str, **data: object) -> Answer:
+        """The verdict, and whether it took more than one frame: as an app does, it says again what a
+        busy machine leaves undone or unanswered. Raises TimeoutError."""
+        for number in range(_DIALS - 1):
             with suppress(TimeoutError):
                 verdict = await self.emit(event, **data)
                 if verdict["outcome"] != "unavailable":
-                    return verdict
-        return await self.emit(event, **data)
+                    return verdict, number > 0
+        return await self.emit(event, **data), True
 
     async def hears(self, told: Told) -> None:
         """Waits until it was told so. Raises TimeoutError."""

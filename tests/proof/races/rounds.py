@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient
 
 from infra.local.calls import client_at
 from infra.local.stack import Stack
-from tests.proof.handset import WIRES, Handset, Told
+from tests.proof.handset import WIRES, Answer, Handset, Told
 from tests.proof.inbox import Inbox, Push
 from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_excused
@@ -170,30 +170,34 @@ async def _round(pair: _Pair, call: str, number: int) -> _Win:
     # of up to the time that a signal takes, the first is elsewhere on its way each time.
     head_start = number // 2 % 10 / 10 * _SIGNAL_SECONDS
 
-    async def send(phone: Handset, signal: str, after: float) -> dict[str, Any]:
+    async def send(phone: Handset, signal: str, after: float) -> Answer:
         await asyncio.sleep(after)
-        return await phone.emit(signal, callId=call, reason=call)
+        return await phone.say(signal, callId=call, reason=call)
 
-    verdicts = await asyncio.gather(send(*frames[0], 0), send(*frames[1], head_start))
+    answers = await asyncio.gather(send(*frames[0], 0), send(*frames[1], head_start))
     signals = [signal for _, signal in frames]
-    outcome = _winner(call, dict(zip(signals, verdicts, strict=True)))
+    outcome = _winner(call, dict(zip(signals, answers, strict=True)))
     told = pair.receiver if outcome == "cancelled" else pair.caller
     win = _Win(outcome, call, pair.caller.user, told)
     await told.hears(win.event)
     return win
 
 
-def _winner(call: str, verdicts: Mapping[str, dict[str, Any]]) -> str:
-    """The outcome that both verdicts agree on. Raises _WrongEnd when there is none."""
+def _winner(call: str, answers: Mapping[str, Answer]) -> str:
+    """The outcome that both verdicts agree on. Raises _WrongEnd when there is none.
+
+    Who had to say it again may have won the first time.
+    """
     for signal, other, outcome in (
         ("call:cancel", "call:accept", "cancelled"),
         ("call:accept", "call:cancel", "accepted"),
     ):
-        won = {"ok": True, "outcome": outcome, "callId": call}
-        lost = {"ok": False, "outcome": f"already_{outcome}", "callId": call}
-        if (verdicts[signal], verdicts[other]) == (won, lost):
+        (won, again), (lost, _) = answers[signal], answers[other]
+        outcomes = (outcome, f"already_{outcome}") if again else (outcome,)
+        wins = [{"ok": True, "outcome": each, "callId": call} for each in outcomes]
+        if won in wins and lost == {**wins[0], "ok": False, "outcome": f"already_{outcome}"}:
             return outcome
-    raise _WrongEnd(f"the verdicts were {verdicts}")
+    raise _WrongEnd(f"the verdicts were {answers}")
 
 
 async def _check_documents(documents: AsyncClient, wins: Sequence[_Win], row: Row) -> None:

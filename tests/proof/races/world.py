@@ -1,19 +1,20 @@
 """Calls between a few users on a real stack, held against the model signal by signal."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from time import monotonic
 
 from google.cloud.firestore import AsyncClient
 
 from infra.local.calls import Calls
 from infra.local.stack import Stack
-from tests.proof.handset import Handset, Told
+from tests.proof.handset import Answer, Handset, Told
 from tests.proof.inbox import Inbox
 from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_catching_up_excused
-from tests.proof.races.model import RULES, Call, Signal, explain
+from tests.proof.races.model import RULES, Call, Signal, Verdict, explain
 from tests.proof.races.population import Change, Population, Register
 from tests.proof.races.telling import (
     Audience,
@@ -95,7 +96,7 @@ class World:
             signals.append(Signal(frame.signal, call, sender, f"reason {self.sent}"))
         before, began = self._people.audience(), monotonic()
         answers = [
-            phone.emit(signal.name, callId=call, reason=signal.reason)
+            phone.say(signal.name, callId=call, reason=signal.reason)
             for phone, signal in zip(phones, signals, strict=True)
         ]
         verdicts, _ = await asyncio.gather(
@@ -206,19 +207,19 @@ class World:
     def _judge(
         self,
         signals: Sequence[Signal],
-        answers: Sequence[dict[str, object]],
+        answers: Sequence[Answer],
         before: Audience,
         began: float,
     ) -> None:
         """Asks the model, and notes who must be told. Raises Finding."""
         said = [f"{each} → {answer}" for each, answer in zip(signals, answers, strict=True)]
         self.steps.append(" ∥ ".join(said))
-        verdicts = [(bool(answer["ok"]), str(answer["outcome"])) for answer in answers]
-        after = explain(self._calls, signals, verdicts)
-        if after is None or [answer.get("callId") for answer in answers] != [
+        explained = self._explained(signals, answers)
+        if explained is None or [verdict.get("callId") for verdict, _ in answers] != [
             signal.call for signal in signals
         ]:
             raise Finding("wrong", f"no order explains: {self.steps[-1]}")
+        verdicts, after = explained
         now = self._people.audience()
         ends = [
             (signal, outcome == RULES[signal.name].to)
@@ -233,6 +234,16 @@ class World:
             else:
                 self._note_repeat(signal)
         self._calls = dict(after)
+
+    def _explained(
+        self, signals: Sequence[Signal], answers: Sequence[Answer]
+    ) -> tuple[Sequence[Verdict], Mapping[str, Call]] | None:
+        """What the answers mean by the model, and the calls after that."""
+        for verdicts in product(*map(_meanings, signals, answers)):
+            after = explain(self._calls, signals, verdicts)
+            if after is not None:
+                return verdicts, after
+        return None
 
     def _note_repeat(self, signal: Signal) -> None:
         for telling in self.tellings[self._settled :]:
@@ -253,3 +264,11 @@ class World:
         for phone in self._people.phones:
             check_told(self.tellings, phone, self._logs)
         check_pushes(self.tellings, self._inbox.pushes(), self._logs)
+
+
+def _meanings(signal: Signal, answer: Answer) -> list[Verdict]:
+    """What a verdict may say: who had to say it again may have ended the ring the first time."""
+    fields, again = answer
+    verdict = (bool(fields["ok"]), str(fields["outcome"]))
+    to = RULES[signal.name].to
+    return [verdict, (True, to)] if again and verdict == (True, f"already_{to}") else [verdict]
