@@ -100,8 +100,10 @@ class Handset:
         return verdict
 
     async def say(self, event: str, **data: object) -> Answer:
-        """The verdict, and whether it took more than one frame: as an app does, it says again what a
-        busy machine leaves undone or unanswered. Raises TimeoutError."""
+        """The verdict, and whether it took more than one frame. Raises TimeoutError.
+
+        As an app does, it says again what a busy machine leaves undone or unanswered.
+        """
         for number in range(_DIALS - 1):
             with suppress(TimeoutError):
                 verdict = await self.emit(event, **data)
