@@ -27,6 +27,7 @@ from infra.local.signers import Signers, signers
 from infra.local.tokens import LIFETIME_SECONDS, unsigned, unsigned_token
 from infra.local.topology import API, TOPIC, create_subscriptions, routes
 
+_WARM_UPS = 5  # tries: on a busy machine, Google's emulators answer late at first
 _AUTH_EMULATOR = "127.0.0.1:9099"  # its presence alone makes the SDK take unsigned tokens
 
 
@@ -259,11 +260,15 @@ async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:
     """As Cloud Run's startup probe does, so that the first frame meets open channels."""
 
     async def get(name: str, url: str) -> None:
-        try:
-            (await http.get(url)).raise_for_status()
-        except httpx.HTTPError as error:
-            log = (logs / f"{name}.log").read_text(errors="replace")
-            raise NotStarted(f"{name} can't reach its services:\n{log[-2000:]}") from error
+        for tries_left in reversed(range(_WARM_UPS)):
+            try:
+                (await http.get(url)).raise_for_status()
+                return
+            except httpx.HTTPError as error:
+                if tries_left:
+                    continue
+                log = (logs / f"{name}.log").read_text(errors="replace")
+                raise NotStarted(f"{name} can't reach its services:\n{log[-2000:]}") from error
 
     async with httpx.AsyncClient(timeout=30) as http:
         await asyncio.gather(*(get(name, url) for name, url in urls.items()))
