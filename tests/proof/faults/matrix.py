@@ -20,7 +20,7 @@ from tests.support.pace import BACKOFF, ONE_LOOK
 
 PART = "faults"
 _AT_ONCE = 14  # cases: more would make phones wait for the processor
-_BATCH = 70  # cases whose phones stay until none of their events is under way
+_BATCH = 100  # cases whose phones stay until none of their events is under way
 _TRIES = 5  # of a case for which the machine was too slow
 
 
@@ -43,11 +43,12 @@ async def run_networked(
     stack: Stack, cases: Sequence[Case], patience: float = PATIENCE_SECONDS
 ) -> list[Played]:
     """Plays cases in which no process dies, many at a time."""
-    played: list[Played] = []
+    played: dict[Case, Played] = {}
     batches = -(-len(cases) // _BATCH)
     for number in range(batches):  # in each, some of those that last long
-        played += await _play_batch(stack, cases[number::batches], patience)
-    return played
+        for each in await _play_batch(stack, cases[number::batches], patience):
+            played[each.case] = each
+    return [played[case] for case in cases]
 
 
 async def _play_batch(stack: Stack, cases: Sequence[Case], patience: float) -> list[Played]:
@@ -122,14 +123,22 @@ async def _results(stack: Stack, plays: Sequence[Play]) -> list[Played]:
 
 
 async def run(stack: Stack, flows: Sequence[Flow]) -> list[Row]:
-    """The whole matrix for these flows."""
+    """The whole matrix for these flows. Raises the first of what went wrong with playing it."""
+    try:
+        played = await _run_all(stack, flows)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return [*rows_of(played), await nothing_given_up(stack)]
+
+
+async def _run_all(stack: Stack, flows: Sequence[Flow]) -> list[Played]:
     cases = [case for flow in flows for case in (*networked(flow), *people.networked(flow))]
     played = await run_networked(stack, cases)
     for function in stack.processes:
         for flow in flows:
             groups = [*killed(function, flow), *people.killed(function, flow)]
             played += await run_killed(stack, function, groups)
-    return [*rows_of(played), await nothing_given_up(stack)]
+    return played
 
 
 async def nothing_given_up(stack: Stack) -> Row:

@@ -16,7 +16,6 @@ from tests.proof.faults.case import Case, Deed, Delivery, Harm
 from tests.proof.faults.cast import Cast
 from tests.proof.faults.logs import Tail
 from tests.proof.faults.played import Played
-from tests.proof.faults.tidying import tidy
 from tests.proof.handset import JSON, SOCKET_IO, Handset, Told
 
 _TOLD = (JSON, SOCKET_IO)  # the wires of the told user's phones
@@ -137,9 +136,7 @@ class Play:
         return played
 
     async def hang_up(self) -> None:
-        """Nothing of the case is left after it."""
         await self._phones.aclose()
-        await tidy(self._documents, self.cast)
 
     # What people do
 

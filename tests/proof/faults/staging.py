@@ -3,14 +3,17 @@
 import asyncio
 from typing import Self
 
+from infra.local.calls import client_at
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case
 from tests.proof.faults.people import play_of
 from tests.proof.faults.play import PATIENCE_SECONDS, Play
+from tests.proof.faults.tidying import tidy
 
 
 class Stage:
-    """Plays on one stack; an async context, at whose end everybody hangs up."""
+    """Plays on one stack; an async context, at whose end everybody hangs up, and nothing
+    is left of them."""
 
     def __init__(self, stack: Stack, patience: float = PATIENCE_SECONDS) -> None:
         self._stack = stack
@@ -28,3 +31,5 @@ class Stage:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(play.hang_up() for play in self._plays))
+        documents = client_at(self._stack.firestore, self._stack.project)
+        await tidy(documents, (play.cast for play in self._plays))

