@@ -3,14 +3,12 @@
 import asyncio
 from datetime import timedelta
 
-import pytest
 from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId
 from functions.calls.event import CallEvent
 from functions.services.documents import Entry, MessageId
 from functions.services.firestore import Store
-from infra.local.calls import client_at
 from tests.support.makers import (
     CALL,
     CALLER,
@@ -27,16 +25,6 @@ from tests.support.makers import (
 )
 
 ONE, TWO = ConnectionId("1="), ConnectionId("2=")
-
-
-@pytest.fixture
-async def client(firestore: str, project: str) -> AsyncClient:
-    return client_at(firestore, project)
-
-
-@pytest.fixture
-async def store(client: AsyncClient) -> Store:
-    return Store(client)
 
 
 async def entry_of(store: Store, made: CallEvent) -> Entry:

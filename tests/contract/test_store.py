@@ -28,20 +28,10 @@ from tests.support.makers import (
 )
 
 
-@pytest.fixture
-async def client(firestore: str, project: str) -> AsyncClient:
-    return client_at(firestore, project)
-
-
 async def read_again(store: Store, connection: Connection) -> Connection:
     found = await store.connection(connection.id, now())
     assert found is not None
     return found
-
-
-@pytest.fixture
-async def store(client: AsyncClient) -> Store:
-    return Store(client)
 
 
 async def test_what_is_not_there_is_loaded_as_none(store: Store) -> None:
