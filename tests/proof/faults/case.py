@@ -123,6 +123,21 @@ class Case:
                 return f"an event for {function} is {self.harm.value}"
         raise AssertionError(f"nothing befalls {self}")
 
+    @property
+    def catches_up(self) -> bool:
+        """Whether the told user's phones connect only when all is over."""
+        is_asked = self.point is not None and self.point.catches_up
+        return is_asked or self.deed is Deed.COMES_LATER
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody does something while the remote call at the point is held."""
+        return bool(self.deed and self.point and not self.harm)
+
+    @property
+    def second_token_dies(self) -> bool:
+        return bool(self.point and self.point.second_token_dies)
+
     def harms_the_answer(self, cast: Cast) -> bool:
         """Whether the sender may be told that nobody knows what became of its signal."""
         if self.point is None:

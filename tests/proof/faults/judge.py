@@ -82,8 +82,7 @@ def _at_most(played: Played) -> int:
 
 def _pushes(played: Played, found: Judgement) -> None:
     case, cast = played.case, played.cast
-    second_is_dead = case.point is not None and case.point.second_token_dies
-    tokens = cast.tokens[:1] if second_is_dead else cast.tokens
+    tokens = cast.tokens[:1] if case.second_token_dies else cast.tokens
     expected = {(token, case.flow.push, call) for token in tokens for call in played.statuses}
     for push in expected:
         times = played.pushes[push]

@@ -21,7 +21,7 @@ from tests.support.pace import BACKOFF, ONE_LOOK
 PART = "faults"
 _AT_ONCE = 14  # cases: more would make phones wait for the processor
 _BATCH = 100  # cases whose phones stay until none of their events is under way
-_TRIES = 5  # of a case for which the machine was too slow
+_TRIES = 3  # of a case for which the machine was too slow
 
 
 def options(logs: Path) -> Options:

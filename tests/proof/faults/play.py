@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 60.0  # for ten deliveries and the sweeps between them; as a 
 
 
 class Play:
-    """One case at work. Use it by `staging.playing`."""
+    """One case at work. Use it by a `staging.Stage`."""
 
     def __init__(self, stack: Stack, case: Case, patience: float) -> None:
         """`patience` is how many seconds an event may take to reach all it can."""
@@ -63,14 +63,14 @@ class Play:
         for token in cast.tokens:
             await self.told[0].insist("device:register", token=token, platform="android")
         await self.bystander.insist("device:register", token=cast.sender_token, platform="ios")
-        if self._second_is_dead:
+        if self.case.second_token_dies:
             self._stack.fcm.fail(cast.tokens[1], FcmError.UNREGISTERED)
         for call in cast.calls:
             await self._ring(call)
         by_wire = {wire: id for id, wire in await self._connections(cast.told)}
         cast.told_connections = [by_wire[wire] for wire in _TOLD]
         self.faults = self._faults()
-        if self._catches_up:
+        if self.case.catches_up:
             await asyncio.gather(*(phone.hang_up() for phone in self.told))
             while await self._calls.is_connected(cast.told):  # noqa: ASYNC110 - Firestore tells nobody
                 await asyncio.sleep(0.02)
@@ -92,13 +92,13 @@ class Play:
             harming.result()
 
     async def reached(self) -> None:
-        """Waits until the case is where it is harmed. Raises TimeoutError."""
+        """Waits until the case is where it is harmed; if it does not get there, it is void."""
         try:
             async with asyncio.timeout(_REACHED_SECONDS):
                 for fault in self._held():
                     await fault.reached.wait()
-        except TimeoutError as error:
-            raise TimeoutError(f"{self.case}: nobody made this call") from error
+        except TimeoutError:
+            self.is_void = True
 
     def note_held(self) -> None:
         """Just before the function is killed: the call must not have been given up by then, or
@@ -119,8 +119,7 @@ class Play:
         """What has come by now, when nothing more is under way."""
         played = self._played
         played.faults += len(self.faults)
-        is_reached = all(fault.reached.is_set() for fault in self.faults)
-        played.is_harmed = is_reached and not self.is_void
+        played.is_harmed = not self.is_void
         for call in self.cast.calls:
             played.statuses[call] = await self._calls.status(call)
             if not await self._calls.is_delivered(call):
@@ -151,7 +150,7 @@ class Play:
     async def _signal(self) -> None:
         for call in self.cast.calls:
             await self._send(call)
-        if self._catches_up:
+        if self.case.catches_up:
             await self._come()
 
     async def _deed(self) -> None:
@@ -219,15 +218,15 @@ class Play:
 
     async def _harm(self, faults: list[Fault]) -> None:
         """Arms the harm once it is due, for as long as it lasts."""
-        if self._catches_up:
+        if self.case.catches_up:
             await self._is_due.wait()
         elif self.case.point:
             await asyncio.sleep(self.case.point.due_seconds)
         with self._stack.faults.during(*faults):
             try:
-                if self._has_deed:
+                if self.case.is_held:
                     await faults[0].reached.wait()
-                    if self._catches_up:
+                    if self.case.catches_up:
                         await self._have_come.wait()
                     await self._deed()
                     faults[0].release()
@@ -246,18 +245,19 @@ class Play:
             async with asyncio.timeout(self._patience):
                 for fault in self.faults:
                     await fault.reached.wait()
-                if self._has_deed:
+                if self.case.is_held:
                     await self._is_done.wait()
                 if isinstance(self.case.harm, Harm) and self.case.harm.kills:
                     await self._died.wait()
                 await self._until_all_have_it()
-                if self._catches_up:
+                if self.case.catches_up:
                     for phone in self.told:
                         told = Told(self.case.flow.event, self.cast.call, self._played.reason)
                         await phone.hears(told)
         except TimeoutError:
             self._played.is_late = True
-        if self._catches_up or self.case.deed is Deed.RECONNECTS:
+            self.is_void |= not all(fault.reached.is_set() for fault in self.faults)
+        if self.case.catches_up or self.case.deed is Deed.RECONNECTS:
             # A busy machine may refuse to catch up with what was missed.
             ids = [id for id, _ in await self._connections(self.cast.told)]
             self.is_void |= self._log.said("catch-up not asked for", ids)
@@ -269,7 +269,7 @@ class Play:
 
     async def _until_pushed(self, call: str) -> None:
         """Waits until every device that can has the push."""
-        expected = set(self.cast.tokens[:1] if self._second_is_dead else self.cast.tokens)
+        expected = set(self.cast.tokens[:1] if self.case.second_token_dies else self.cast.tokens)
         while True:
             known = len(self._stack.fcm.messages)
             messages = [each for each in self._messages() if each["data"]["callId"] == call]
@@ -280,20 +280,6 @@ class Play:
     def _messages(self) -> list[Mapping[str, Any]]:
         """What FCM has taken for this case."""
         return [each for each in self._stack.fcm.messages if self.cast.unique in each["token"]]
-
-    @property
-    def _catches_up(self) -> bool:
-        is_asked = self.case.point is not None and self.case.point.catches_up
-        return is_asked or self.case.deed is Deed.COMES_LATER
-
-    @property
-    def _has_deed(self) -> bool:
-        """Whether somebody does something while the remote call at the point is held."""
-        return bool(self.case.deed and self.case.point and not self.case.harm)
-
-    @property
-    def _second_is_dead(self) -> bool:
-        return bool(self.case.point and self.case.point.second_token_dies)
 
     async def _connections(self, user: str) -> list[tuple[str, str]]:
         """The user's open connections: id and wire."""

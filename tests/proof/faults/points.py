@@ -62,6 +62,12 @@ def publish_fails(cast: Cast) -> list[Fault]:
     return [Fault(Kind.FAIL, "pubsub.Publish", (cast.call,), code=NOT_REPEATED)]
 
 
+def _push_comes_later(cast: Cast) -> list[Fault]:
+    """Of a copy: what `push` notes meanwhile on the same entry would be in the claim's way."""
+    late = Fault(Kind.DELAY, "delivery.push", (cast.call,), seconds=2.0)
+    return [*publish_fails(cast), late]
+
+
 def _second_push_fails(cast: Cast) -> list[Fault]:
     about = (cast.call, cast.tokens[1])
     return [Fault(Kind.FAIL, "fcm.send", about, code=NOT_REPEATED)]
@@ -138,7 +144,7 @@ COPIES = (
         "claim",
         "firestore.Commit",
         lambda cast: (*_the_entry(cast), "claimedBy"),
-        prelude=publish_fails,
+        prelude=_push_comes_later,
     ),
     Point(
         "deliver",

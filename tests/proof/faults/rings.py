@@ -72,7 +72,7 @@ class RingsAgain(Play):
         call = self.cast.call
         self._played.verdicts.append(await self._answer(call))
         async with asyncio.timeout(2 * self._patience):
-            if self._catches_up:
+            if self.case.catches_up:
                 await self._come()
             await self._rang_again.wait()
             if self.is_void or self.case.deed is Deed.ENDS_AGAIN:
