@@ -12,7 +12,7 @@ from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent
 from functions.delivery import NotDelivered
 from functions.memory import Memory
-from functions.notification import HANDSHAKE, notify
+from functions.notification import notify
 from functions.published import ConnectionAdmitted
 from functions.services.apigateway import Sockets
 from functions.services.documents import Connection
@@ -80,7 +80,7 @@ class CatchUp:
         for event in missed:
             report = await notify(self._sockets, [connection], event)
             if not report.served and not report.refused:
-                is_dead = bool(report.gone) and now - connection.connected_at > HANDSHAKE
+                is_dead = bool(report.dead(now))
                 break
             self._memory.told(event.signal_id).add(connection.id)
             served.append(event)

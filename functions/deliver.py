@@ -15,7 +15,7 @@ from functions.catchup import CatchUp
 from functions.copies import claim
 from functions.delivery import Delivery, NotDelivered, receive
 from functions.memory import Memory
-from functions.notification import HANDSHAKE, Report, notify
+from functions.notification import Report, notify
 from functions.opening import Opener, Timers
 from functions.published import ConnectionAdmitted, ConnectionOpened, Published
 from functions.services import apigateway, firestore
@@ -113,7 +113,7 @@ class Deliverer:
     async def _record(
         self, event: CallEvent, told: Collection[ConnectionId], report: Report, now: datetime
     ) -> None:
-        dead = [found for found in report.gone if now - found.connected_at > HANDSHAKE]
+        dead = report.dead(now)
         missed = len(report.failed) + len(report.gone) - len(dead)
         log.info(
             "delivered",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from functions.calls.event import CallEvent
 from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
@@ -12,7 +12,7 @@ from functions.telemetry import Log
 from functions.wire.codecs import codec_for
 
 # Until $connect has been answered, for which there are 29 s, a living connection answers 410.
-HANDSHAKE = timedelta(seconds=30)
+_HANDSHAKE = timedelta(seconds=30)
 
 log = Log(__name__)
 
@@ -25,6 +25,10 @@ class Report:
     gone: list[Connection] = field(default_factory=list)  # or not open yet
     refused: list[Connection] = field(default_factory=list)  # trying again would not help
     failed: list[Connection] = field(default_factory=list)  # or not known to be served in time
+
+    def dead(self, now: datetime) -> list[Connection]:
+        """Those of `gone` that are so old that nothing will open them any more."""
+        return [found for found in self.gone if now - found.connected_at > _HANDSHAKE]
 
 
 async def notify(

@@ -45,7 +45,7 @@ _OF_CONNECTIONS: dict[str, type[Published]] = {
     "connection.opened": ConnectionOpened,
     "connection.admitted": ConnectionAdmitted,
 }
-CONNECTION_EVENTS = frozenset(_OF_CONNECTIONS)
+CONNECTION_EVENTS = frozenset(_OF_CONNECTIONS)  # they are for `deliver` alone
 
 
 class _Named(msgspec.Struct):

@@ -26,10 +26,9 @@ from functions.services.documents import (
 )
 from functions.services.outbox import Outbox
 from functions.services.remote import (
-    CLOSED_IS_KEPT,
     Documents,
     StoreUnavailable,
-    close,
+    closed,
     conditional_write,
     remote_call,
 )
@@ -178,23 +177,13 @@ class Store:
     ) -> bool:
         """1 Commit: nobody is told by the connection any more, since a packet that API Gateway got
         at `requested`, or at about `now`. False if it is not as it was read."""
-        return await self._change(
-            connection,
-            {
-                "userId": DELETE_FIELD,
-                "closedAt": now,
-                "leftAt": requested or now,
-                "expiresAt": now + CLOSED_IS_KEPT,
-            },
-        )
+        return await self._change(connection, {**closed(now), "leftAt": requested or now})
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
         """1 Commit: the socket is closed. The document stays for a minute, for the frames that were
         sent before and are handled after: it says whose they are."""
-        batch = self._client.batch()
-        close(batch, self._documents.at("connections", id), now)
         async with remote_call():
-            await batch.commit(**LIMITS)
+            await self._documents.at("connections", id).set(closed(now), merge=True, **LIMITS)
 
     async def opened(self, id: ConnectionId) -> None:
         """1 Commit: the connection has had its open packet, unless it is not there any more."""

@@ -31,7 +31,7 @@ from functions.services.documents import (
     entry_in,
     read_entry,
 )
-from functions.services.remote import Documents, close, remote_call
+from functions.services.remote import Documents, closed, remote_call
 from functions.services.rpc import LIMITS
 
 _MISSED_LIMIT = 100  # events that one user has missed: more than he has calls in two minutes
@@ -206,6 +206,7 @@ class Outbox:
         for reference, fields in notes.items():
             batch.update(reference, fields)
         for connection in gone:
-            close(batch, self._documents.at("connections", connection.id), datetime.now(UTC))
+            reference = self._documents.at("connections", connection.id)
+            batch.set(reference, closed(datetime.now(UTC)), merge=True)
         async with remote_call(exceptions.NotFound):
             await batch.commit(**LIMITS)

@@ -10,14 +10,13 @@ from google.cloud.firestore import (
     AsyncClient,
     AsyncDocumentReference,
     AsyncQuery,
-    AsyncWriteBatch,
 )
 
 from functions.services.documents import Snapshot
 from functions.services.rpc import LIMITS
 
 # A closed connection may still have frames on their way to us, which come within seconds.
-CLOSED_IS_KEPT = timedelta(seconds=60)
+_CLOSED_IS_KEPT = timedelta(seconds=60)
 
 
 class StoreUnavailable(Exception):
@@ -80,15 +79,13 @@ class Documents:
         return True
 
 
-def close(batch: AsyncWriteBatch, connection: AsyncDocumentReference, now: datetime) -> None:
-    """Adds to `batch` that nobody is told by this connection any more.
+def closed(now: datetime) -> dict[str, object]:
+    """What changes of a connection by which nobody is told any more.
 
-    A blind merge, which also leaves a document where there is none yet: a `$connect` that is
-    handled later finds it.
+    Merged blindly, it also leaves a document where there is none yet: a `$connect` that is handled
+    later finds it.
     """
-    expires = now + CLOSED_IS_KEPT
-    fields = {"userId": DELETE_FIELD, "closedAt": now, "expiresAt": expires}
-    batch.set(connection, fields, merge=True)
+    return {"userId": DELETE_FIELD, "closedAt": now, "expiresAt": now + _CLOSED_IS_KEPT}
 
 
 @asynccontextmanager

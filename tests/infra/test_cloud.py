@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 
 from functions.calls.signals import EVENTS, PUSHES
 from functions.forwarded import Forwarded, Handshake, is_from_api_gateway
+from functions.published import CONNECTION_EVENTS
 from functions.settings import FUNCTIONS, Need, load, variables_of
 from infra.local import topology
 from infra.local.pubsub import compile_filter
@@ -23,8 +24,6 @@ pytest_plugins = ["tests.infra.cloud_fixtures"]
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
 
 HEADER = "integration.request.header."
-
-CONNECTION_EVENTS = {"connection.opened", "connection.admitted"}  # they are for deliver alone
 
 
 # Terraform's own checks

@@ -126,9 +126,9 @@ VARIANTS = (
         (
             Change(
                 "functions/services/firestore.py",
-                """        close(batch, self._documents.at("connections", id), now)
+                """("connections", id).set(closed(now), merge=True, **LIMITS)
 """,
-                """        batch.delete(self._documents.at("connections", id))
+                """("connections", id).delete(**LIMITS)
 """,
             ),
         ),
