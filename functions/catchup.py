@@ -69,7 +69,8 @@ class CatchUp:
         if not unserved:
             return ()
         calls = await self._store.outbox.calls({event.call_id for event in unserved})
-        return [event for event in unserved if not event.is_disproved_by(calls.get(event.call_id))]
+        true = [event.told_to(event.still_true(calls.get(event.call_id))) for event in unserved]
+        return [event for event in true if event.recipient(connection.user)]
 
     async def _post(
         self, connection: Connection, missed: Sequence[CallEvent], now: datetime

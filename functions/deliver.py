@@ -73,32 +73,30 @@ class Deliverer:
         told = self._memory.told(event.signal_id)
         told.update(event.served or ())
         if delivery.is_late(event, now):
-            served = await self._known_served(event, delivery, now)
-            if served is None:
+            known = await self._store.outbox.known(event)
+            event = event.told_to(event.still_true(known.call))
+            if not await self._is_to_be_told(event, known.entry, delivery, now):
                 return
-            told.update(served)
-        connections = await self._store.connections_of(event.tells, now)
+            told.update(known.entry.served if known.entry else ())
+        connections = await self._store.connections_of(event.users, now)
         unserved = [connection for connection in connections if connection.id not in told]
         report = await notify(self._sockets, unserved, event)
         # To whom API Gateway will never take it there is nothing more to do either.
         told.update(connection.id for connection in report.served + report.refused)
         await self._record(event, told, report, now)
 
-    async def _known_served(
-        self, event: CallEvent, delivery: Delivery, now: datetime
-    ) -> Collection[ConnectionId] | None:
-        """Who has an event that comes late; None where nobody is to be told any more, or where
-        somebody else is at it."""
-        outbox = self._store.outbox
-        known = await outbox.known(event)
-        if event.is_disproved_by(known.call):
+    async def _is_to_be_told(
+        self, event: CallEvent, entry: Entry | None, delivery: Delivery, now: datetime
+    ) -> bool:
+        """Of what comes late: not if it is true for nobody any more, or somebody else is at it."""
+        if not event.recipients:
             log.info("no longer true", outcome="untrue")
-            await outbox.note_served(event, (), is_done=True)
-            return None
-        if not await self._is_due(event, known.entry, delivery, now):
+            await self._store.outbox.note_served(event, (), is_done=True)
+            return False
+        if not await self._is_due(event, entry, delivery, now):
             log.info("superseded", outcome="superseded")
-            return None
-        return known.entry.served if known.entry else ()
+            return False
+        return True
 
     async def _is_due(
         self, event: CallEvent, entry: Entry | None, delivery: Delivery, now: datetime

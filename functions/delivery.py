@@ -85,13 +85,10 @@ async def receive(request: Request, project: str, handle: Handler) -> Response:
 def _names(event: Published) -> dict[str, object]:
     """What of an event may be logged."""
     match event:
-        case CallEvent(name=name, call_id=call_id, signal_id=signal_id):
-            return {"event": name, "callId": call_id, "signalId": signal_id}
-        case (
-            ConnectionOpened(name=name, connection_id=connection_id)
-            | ConnectionAdmitted(name=name, connection_id=connection_id)
-        ):
-            return {"event": name, "connectionId": connection_id}
+        case CallEvent(signal=signal, call_id=call_id, signal_id=signal_id):
+            return {"signal": signal, "callId": call_id, "signalId": signal_id}
+        case ConnectionOpened(connection_id=id) | ConnectionAdmitted(connection_id=id):
+            return {"event": event.name, "connectionId": id}
 
 
 async def _attempt(handle: Handler, event: Published, delivery: Delivery) -> int:

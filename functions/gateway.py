@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from functions import settings, telemetry, warmup
 from functions.calls.call import SignalId
 from functions.calls.decision import UNAVAILABLE, Verdict, invalid
-from functions.calls.signals import Signal
+from functions.calls.transitions import Signal
 from functions.forwarded import (
     Forwarded,
     Handshake,
@@ -256,8 +256,8 @@ def _received(forwarded: Forwarded) -> Received:
 def _names(request: frames.Request) -> dict[str, object]:
     """What of a request may be logged."""
     match request:
-        case Signal(rule, call_id):
-            return {"request": rule.signal, "callId": call_id}
+        case Signal(name, call_id):
+            return {"request": name, "callId": call_id}
         case RegisterDevice():
             return {"request": "device:register"}
         case UnregisterDevice():

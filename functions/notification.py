@@ -44,7 +44,10 @@ async def notify(
         if not connection.is_open:
             report.gone.append(connection)  # for now: its client would drop the frame
             continue
-        text = codec_for(connection.wire).encode_event(event)
+        recipient = event.recipient(connection.user)
+        if recipient is None:
+            continue  # it has changed hands since it was looked up
+        text = codec_for(connection.wire).encode_event(event, recipient)
         posts[asyncio.create_task(sockets.post(connection.id, text))] = connection
     if not posts:
         return report
@@ -54,8 +57,9 @@ async def notify(
         for post in posts:
             post.cancel()  # which does nothing to those that are done
     report.failed += [posts[post] for post in late]
-    for post in done:
-        _sort(post, posts[post], report)
+    for post, connection in posts.items():
+        if post in done:
+            _sort(post, connection, report)
     return report
 
 

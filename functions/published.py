@@ -1,7 +1,7 @@
-"""What is published on the topic: that a ring ended, that a connection opened or was admitted."""
+"""What is published on the topic: that a call changed, that a connection opened or was admitted."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -22,34 +22,36 @@ class _ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
         if not names_document(self.connection_id):
             raise ValueError("connectionId names no document")
 
+    @property
+    def name(self) -> str:
+        """As it is logged."""
+        return str(self.__struct_config__.tag)
+
     def expired(self, now: datetime) -> bool:
         return self.expires_at <= now
 
 
-class ConnectionOpened(_ConnectionEvent, frozen=True, kw_only=True, rename="camel"):
+class ConnectionOpened(
+    _ConnectionEvent, frozen=True, kw_only=True, tag_field="name", tag="connection.opened"
+):
     """A Socket.IO client has connected, and waits for the packets that open its session."""
 
-    name: Literal["connection.opened"] = "connection.opened"
     connected_at: _Moment
 
 
-class ConnectionAdmitted(_ConnectionEvent, frozen=True, kw_only=True, rename="camel"):
+class ConnectionAdmitted(
+    _ConnectionEvent, frozen=True, kw_only=True, tag_field="name", tag="connection.admitted"
+):
     """A connection is a user's from now on, who is to be told what he has missed."""
-
-    name: Literal["connection.admitted"] = "connection.admitted"
 
 
 Published = CallEvent | ConnectionOpened | ConnectionAdmitted
 
-_OF_CONNECTIONS: dict[str, type[Published]] = {
-    "connection.opened": ConnectionOpened,
-    "connection.admitted": ConnectionAdmitted,
-}
-CONNECTION_EVENTS = frozenset(_OF_CONNECTIONS)  # they are for `deliver` alone
 
-
-class _Named(msgspec.Struct):
-    name: str = ""
+def attributes(event: Published) -> dict[str, str]:
+    """What subscriptions filter by: `push` is "true" of what is to be pushed to phones."""
+    is_pushed = isinstance(event, CallEvent) and bool(event.pushed)
+    return {"push": "true"} if is_pushed else {}
 
 
 def encode(event: Published) -> bytes:
@@ -59,7 +61,7 @@ def encode(event: Published) -> bytes:
 def decode(data: bytes) -> Published:
     """Reads what was published. Raises MalformedEvent."""
     try:
-        kind = _OF_CONNECTIONS.get(msgspec.json.decode(data, type=_Named).name, CallEvent)
-        return msgspec.json.decode(data, type=kind)
+        event: Published = msgspec.json.decode(data, type=Published)
+        return event
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedEvent(str(error)) from error
+        raise MalformedEvent.of(error) from error

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from functions import settings
 from functions.calls.event import CallEvent
-from functions.calls.signals import PUSHES
 from functions.delivery import Delivery, NotDelivered, receive
 from functions.memory import Memory
 from functions.published import Published
@@ -53,7 +52,7 @@ class Pusher:
         message just now.
         """
         # The subscription's filter says the same, but Google's emulator ignores filters.
-        if not isinstance(event, CallEvent) or event.name not in PUSHES:
+        if not isinstance(event, CallEvent) or not event.pushed:
             return
         now = datetime.now(UTC)
         if event.expired(now):
@@ -63,16 +62,22 @@ class Pusher:
         is_late = delivery.is_late(event, now)
         if is_late:
             known = await self._store.outbox.known(event)
-            if event.is_disproved_by(known.call):
+            event = event.told_to(event.still_true(known.call))
+            if not event.pushed:
                 log.info("no longer true", outcome="untrue")
                 return
             # That nothing is pending says nothing of phones: `deliver` may have been faster.
             pushed |= known.entry.pushed if known.entry else frozenset()
-        devices = await self._store.devices_of(event.tells, now)
-        unserved = [device for device in devices if device.id not in pushed]
+        devices = await self._store.devices_of([each.user_id for each in event.pushed], now)
         now = datetime.now(UTC)  # from which FCM's TTL is reckoned
         sent = await asyncio.gather(
-            *(self._messenger.send(event, device, now) for device in unserved)
+            *(
+                self._messenger.send(event, recipient.push, device, now)
+                for device in devices
+                if device.id not in pushed
+                and (recipient := event.recipient(device.user))
+                and recipient.push
+            )
         )
         done = [each.device for each in sent if each.outcome in (Outcome.SENT, Outcome.REFUSED)]
         pushed.update(device.id for device in done)

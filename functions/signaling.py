@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from functions.calls.call import Call, ConnectionId, SignalId
-from functions.calls.decision import UNAVAILABLE, Effect, Verdict, decide
+from functions.calls.call import Call, ConnectionId, SignalId, UserId
+from functions.calls.decision import UNAVAILABLE, Verdict, decide
 from functions.calls.event import CallEvent
-from functions.calls.signals import Signal
+from functions.calls.transitions import Signal
 from functions.copies import HANDLER_AT_WORK
 from functions.notification import Report, notify
 from functions.sender import sender_of
@@ -75,43 +75,43 @@ class Signaling:
             return sender
         stored = loaded.call
         for _ in range(_COMMITS):
-            verdict = decide(stored.call if stored else None, signal, sender)
-            if verdict.effect is Effect.NONE or stored is None:
-                return verdict
-            if verdict.effect is Effect.REPUBLISH:
-                await self._republish(stored.call)
-                return verdict
+            decision = decide(stored.call if stored else None, signal, sender)
+            transition = decision.transition
+            if stored is None or transition is None:
+                if stored and decision.is_repeat:
+                    await self._republish(stored.call)
+                return decision.verdict
             # Anew for each try: from its commit on, the event has its time.
-            event = CallEvent.of(stored.call, signal, received.signal_id, datetime.now(UTC))
+            now = datetime.now(UTC)
+            event = CallEvent.of(stored.call, transition, signal, sender, received.signal_id, now)
             try:
-                connections = await self._commit(stored, signal, event)
+                connections = await self._commit(stored, sender, event)
             except (StoreConflict, StoreUnavailable) as error:
                 reloaded = await self._store.reload(event, sender)
                 if not reloaded.is_ours:
                     self._check_time(received, error)
                     stored = reloaded.call
                     continue
-                await self._tell_late(reloaded, event, signal, received)
-                return verdict
-            await self._tell(event, connections, signal, received)
-            return verdict
+                await self._tell_late(reloaded, event, received)
+                return decision.verdict
+            await self._tell(event, connections, received)
+            return decision.verdict
         raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
 
-    async def _tell_late(
-        self, reloaded: Reloaded, event: CallEvent, signal: Signal, received: Received
-    ) -> None:
+    async def _tell_late(self, reloaded: Reloaded, event: CallEvent, received: Received) -> None:
         """Tells of a commit that was done some seconds ago: who has not heard of it meanwhile, and
         only if the call has not gone on since."""
         entry = reloaded.entry
         call = reloaded.call.call if reloaded.call else None
-        if (entry and entry.pending_since is None) or event.is_disproved_by(call):
+        still_true = event.still_true(call)
+        if (entry and entry.pending_since is None) or not still_true:
             await self._publisher.publish(
                 event.served_to(None)
             )  # by which `deliver` is done with it
             return
         served = entry.served if entry else frozenset()
         connections = [each for each in await self._look_up(event) if each.id not in served]
-        await self._tell(event, connections, signal, received)
+        await self._tell(event, connections, received)
 
     def _check_time(self, received: Received, error: Exception) -> None:
         """API Gateway waits for 29 s, and each try can take a dozen."""
@@ -127,12 +127,12 @@ class Signaling:
             await self._publisher.publish(entry.event.served_to(None))
 
     async def _commit(
-        self, stored: StoredCall, signal: Signal, event: CallEvent
+        self, stored: StoredCall, sender: UserId, event: CallEvent
     ) -> list[Connection]:
         """Commits, and looks up meanwhile who is to be told."""
         look_up = asyncio.create_task(self._look_up(event))
         try:
-            await self._store.commit(stored, signal, event)
+            await self._store.commit(stored, event, by=sender)
         except BaseException:
             look_up.cancel()
             raise
@@ -141,35 +141,33 @@ class Signaling:
     async def _look_up(self, event: CallEvent) -> list[Connection]:
         try:
             async with asyncio.timeout(self._direct_post_timeout.total_seconds()):
-                return await self._store.connections_of(event.tells, event.decided_at)
+                return await self._store.connections_of(event.users, event.decided_at)
         except (StoreUnavailable, TimeoutError) as error:
             # `deliver` looks again; the commit and the publish must not hang on this.
             log.warning("look-up failed", callId=event.call_id, error=repr(error))
             return []
 
     async def _tell(
-        self,
-        event: CallEvent,
-        connections: list[Connection],
-        signal: Signal,
-        received: Received,
+        self, event: CallEvent, connections: list[Connection], received: Received
     ) -> None:
         """Ends within four seconds: `sweep` may take the event up after six."""
         try:
             async with asyncio.timeout(HANDLER_AT_WORK.total_seconds()):
                 timeout = self._direct_post_timeout
                 report = await notify(self._sockets, connections, event, within=timeout)
-                self._log_told(report, signal, received)
+                self._log_told(report, event, received)
                 served = [connection.id for connection in report.served]
                 await self._publisher.publish(event.served_to(served))
         except TimeoutError as error:
             raise PublishFailed("not confirmed in time") from error
 
-    def _log_told(self, report: Report, signal: Signal, received: Received) -> None:
+    def _log_told(self, report: Report, event: CallEvent, received: Received) -> None:
         log.info(
             "told",
-            **_fields(signal, received),
-            outcome=signal.rule.to.value,
+            signal=event.signal,
+            callId=event.call_id,
+            signalId=event.signal_id,
+            outcome=event.status.value,
             latencyMs=latency_ms(received.requested, datetime.now(UTC)),
             served=len(report.served),
             unserved=len(report.gone) + len(report.refused) + len(report.failed),
@@ -178,7 +176,7 @@ class Signaling:
 
 def _fields(signal: Signal, received: Received) -> dict[str, object]:
     return {
-        "signal": signal.rule.signal,
+        "signal": signal.name,
         "callId": signal.call_id,
         "signalId": received.signal_id,
     }

@@ -1,5 +1,6 @@
 """A call, who takes part in it, and the ids that name things."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +19,7 @@ def names_document(id: str) -> bool:
 
 
 class Status(StrEnum):
-    """Where a call stands; all but `ringing` are answers, and the first answer is final."""
+    """Where a call stands. It rings once; `transitions.py` says what leads from where to where."""
 
     RINGING = "ringing"
     ACCEPTED = "accepted"
@@ -35,12 +36,16 @@ class Party(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A call as its document has it."""
+
     id: CallId
     caller: UserId
     receiver: UserId
     status: Status
-    signal_id: SignalId | None = None  # of the frame that ended the ringing, if a frame did
+    signal_id: SignalId | None = None  # of the frame that gave it its status, if a frame did
     rings_until: datetime | None = None  # when it would have ended by itself, where that is known
 
-    def user(self, party: Party) -> UserId:
-        return self.caller if party is Party.CALLER else self.receiver
+    def parties(self, user: UserId) -> Set[Party]:
+        """What `user` is in this call: nothing, one of the parties, or both who calls himself."""
+        parties = {Party.CALLER: self.caller, Party.RECEIVER: self.receiver}
+        return {party for party, who in parties.items() if who == user}

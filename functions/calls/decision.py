@@ -1,29 +1,28 @@
 """The decision on a signal, and the verdict its sender is told."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
 
-from functions.calls.call import Call, Status, UserId
-from functions.calls.signals import Signal
-
-
-class Effect(Enum):
-    """What must be done for a verdict to be true."""
-
-    NONE = auto()
-    COMMIT = auto()  # write the new status and tell the other party
-    REPUBLISH = auto()  # written before; tell again if it isn't known to have been told
+from functions.calls.call import Call, UserId
+from functions.calls.transitions import Signal, Transition, transitions_of
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to a request, as its sender reads it in `ok` and `outcome`."""
+    """The reply to a request, as its sender reads it in `ok` and `outcome`."""
 
     ok: bool
     outcome: str
-    effect: Effect = Effect.NONE
     field: str | None = None  # what is wrong of an `invalid` request, or of its connection,
     message: str | None = None  # and what is wrong with it
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict on a signal, and what must be done for it to be true."""
+
+    verdict: Verdict
+    transition: Transition | None = None  # to be committed, and its recipients told
+    is_repeat: bool = False  # it was committed before: told again, unless it is known to be told
 
 
 NOT_FOUND = Verdict(ok=False, outcome="not_found")
@@ -45,16 +44,16 @@ NOT_AUTHENTICATED = Verdict(
 )
 
 
-def decide(call: Call | None, signal: Signal, sender: UserId) -> Verdict:
+def decide(call: Call | None, signal: Signal, sender: UserId) -> Decision:
     """Decides what `signal` of `sender` does to `call` (None: there is no such call)."""
     # One answer for both, so that nobody can find out which call ids exist.
-    if call is None or sender not in (call.caller, call.receiver):
-        return NOT_FOUND
-    if sender != call.user(signal.rule.sender):
-        return FORBIDDEN
-    if call.status is Status.RINGING:
-        return Verdict(ok=True, outcome=signal.rule.to, effect=Effect.COMMIT)
-    already = f"already_{call.status}"
-    if call.status is signal.rule.to:
-        return Verdict(ok=True, outcome=already, effect=Effect.REPUBLISH)
-    return Verdict(ok=False, outcome=already)
+    if call is None or not (parties := call.parties(sender)):
+        return Decision(NOT_FOUND)
+    rows = [row for row in transitions_of(signal.name) if row.senders & parties]
+    if not rows:
+        return Decision(FORBIDDEN)
+    for row in rows:
+        if row.from_status is call.status:
+            return Decision(Verdict(ok=True, outcome=row.to_status), transition=row)
+    is_repeat = any(row.to_status is call.status for row in rows)
+    return Decision(Verdict(is_repeat, f"already_{call.status}"), is_repeat=is_repeat)

@@ -1,4 +1,4 @@
-"""The event that a committed signal causes: what is kept in the outbox and published."""
+"""The event of a committed transition: what is kept in the outbox and published."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,16 @@ from typing import Annotated, Self
 
 import msgspec
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId, names_document
-from functions.calls.signals import EVENTS, TRUE_WHILE, Signal
+from functions.calls.call import (
+    Call,
+    CallId,
+    ConnectionId,
+    SignalId,
+    Status,
+    UserId,
+    names_document,
+)
+from functions.calls.transitions import Push, Signal, Transition, Whom
 
 # How long an event may be told: until the ring would have ended by itself, or for `_LIFE` where
 # nobody knows when that is. Past it, it would silence the ring of the next call on an app that does
@@ -23,15 +31,34 @@ _Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # till the
 class MalformedEvent(ValueError):
     """It is no event of ours, so no retry can help."""
 
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """What msgspec says of it, without the value that it quotes where a choice is wrong."""
+        said = str(error)
+        is_quoting = said.startswith("Invalid")
+        return cls(f"invalid value{said[said.rfind(' - at ') :]}" if is_quoting else said)
 
-class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One party is to be told that the other ended the ringing. Times are Unix milliseconds."""
 
-    name: str  # as the sockets get it: an event of the table of signals
+class Recipient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A user who is to be told: what by his sockets, what by FCM, and how long it is true."""
+
+    user_id: UserId
+    event: str
+    true_while: tuple[Status, ...]
+    push: Push | None = None
+
+
+class CallEvent(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="name", tag="call.changed"
+):
+    """A call has another status, of which its recipients are to be told. Times are Unix ms."""
+
+    signal: str  # the name of the signal that caused it
     signal_id: SignalId
     call_id: CallId
+    status: Status  # the new one
     caller_id: UserId
-    tells: UserId
+    recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # users, each once
     reason: str
     timestamp: _Moment  # of the decision, server time
     expires_at: _Moment
@@ -41,22 +68,30 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def __post_init__(self) -> None:
         """Raises ValueError for an event that no handler could ever finish."""
-        if self.name not in EVENTS:
-            raise ValueError("name is no event")
         if not names_document(self.call_id):
             raise ValueError("callId names no document")
         if not names_document(self.signal_id):
             raise ValueError("signalId names no document")
 
     @classmethod
-    def of(cls, call: Call, signal: Signal, signal_id: SignalId, now: datetime) -> Self:
+    def of(
+        cls,
+        call: Call,
+        transition: Transition,
+        signal: Signal,
+        sender: UserId,
+        signal_id: SignalId,
+        now: datetime,
+    ) -> Self:
+        """The event of `transition`, which `signal` of `sender` causes of `call` as it stands."""
         return cls(
-            name=signal.rule.event,
+            signal=signal.name,
             signal_id=signal_id,
             call_id=call.id,
+            status=transition.to_status,
             caller_id=call.caller,
-            tells=call.user(signal.rule.tells),
-            reason=signal.reason,
+            recipients=_recipients(call, transition, sender),
+            reason=signal.reason or transition.default_reason,
             timestamp=_milliseconds(now),
             expires_at=_milliseconds(_expiry(call, now)),
         )
@@ -65,6 +100,24 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """The event as it is published once `connections` have it; None: nobody can tell."""
         served = None if connections is None else tuple(connections)
         return msgspec.structs.replace(self, served=served)
+
+    def told_to(self, recipients: Iterable[Recipient]) -> Self:
+        """The event for some of its recipients alone."""
+        return msgspec.structs.replace(self, recipients=tuple(recipients))
+
+    def recipient(self, user: UserId | None) -> Recipient | None:
+        """What `user` is to be told, if he is."""
+        return next((each for each in self.recipients if each.user_id == user), None)
+
+    @property
+    def users(self) -> tuple[UserId, ...]:
+        """Who is to be told."""
+        return tuple(recipient.user_id for recipient in self.recipients)
+
+    @property
+    def pushed(self) -> tuple[Recipient, ...]:
+        """Who is to be told by FCM too."""
+        return tuple(recipient for recipient in self.recipients if recipient.push)
 
     @property
     def decided_at(self) -> datetime:
@@ -77,17 +130,17 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def expired(self, now: datetime) -> bool:
         return self.expires <= now
 
-    def is_disproved_by(self, call: Call | None) -> bool:
-        """Whether `call`, as it stands now, is evidence that this event is true no longer.
+    def still_true(self, call: Call | None) -> tuple[Recipient, ...]:
+        """The recipients for whom the event is true of `call` as it stands now.
 
-        A call that is gone or can't be read (None) proves nothing, nor does one whose writer left
-        our `signal_id` out.
+        A call that is gone or can't be read (None) disproves nothing, nor does one whose writer
+        left our `signal_id` out.
         """
         if call is None:
-            return False
-        if call.status not in TRUE_WHILE[self.name]:
-            return True  # it went on, or rings again
-        return call.signal_id not in (None, self.signal_id)  # it rang again, and ended again
+            return self.recipients
+        if call.status is self.status and call.signal_id not in (None, self.signal_id):
+            return ()  # it rang again, and came to the same end
+        return tuple(each for each in self.recipients if call.status in each.true_while)
 
 
 def to_fields(event: CallEvent) -> dict[str, object]:
@@ -101,12 +154,33 @@ def from_fields(fields: object) -> CallEvent:
     try:
         return msgspec.convert(fields, CallEvent)
     except msgspec.ValidationError as error:
-        raise MalformedEvent(str(error)) from error
+        raise MalformedEvent.of(error) from error
+
+
+def _recipients(call: Call, transition: Transition, sender: UserId) -> tuple[Recipient, ...]:
+    """Each user once: who calls himself is told what the first of his parties is told."""
+    users: dict[UserId, Recipient] = {}
+    for notice in transition.notices:
+        user = _user(call, notice.whom, sender)
+        found = Recipient(user, notice.event, notice.true_while, notice.push)
+        users.setdefault(user, found)
+    return tuple(users.values())
+
+
+def _user(call: Call, whom: Whom, sender: UserId) -> UserId:
+    match whom:
+        case Whom.CALLER:
+            return call.caller
+        case Whom.RECEIVER:
+            return call.receiver
+        case Whom.OTHER_PARTY:
+            return call.receiver if sender == call.caller else call.caller
 
 
 def _expiry(call: Call, now: datetime) -> datetime:
-    ends = call.rings_until or now + _LIFE
-    return min(max(ends, now + _SHORTEST_LIFE), now + LONGEST_LIFE)
+    # Only of a ring that is under way is it known when it would have ended.
+    ends = call.rings_until if call.status is Status.RINGING else None
+    return min(max(ends or now + _LIFE, now + _SHORTEST_LIFE), now + LONGEST_LIFE)
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -100,6 +100,7 @@ class Device:
     """One app installation that FCM reaches; `version` changes when it registers again."""
 
     id: DeviceId
+    user: UserId
     token: FcmToken
     platform: Platform
     expires_at: datetime
@@ -186,6 +187,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
 def read_device(id: str, fields: Fields, version: datetime) -> Device:
     return Device(
         id=DeviceId(id),
+        user=UserId(_text(fields, "userId")),
         token=FcmToken(_text(fields, "token")),
         platform=_member(Platform, fields, "platform"),
         expires_at=_moment(fields, "expiresAt"),

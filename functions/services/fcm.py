@@ -12,7 +12,7 @@ from firebase_admin import credentials, exceptions, messaging
 from google.auth.credentials import Credentials
 
 from functions.calls.event import CallEvent
-from functions.calls.signals import PUSHES
+from functions.calls.transitions import Push
 from functions.services.documents import Device
 from functions.settings import Settings
 from functions.wire.frames import FcmToken
@@ -44,11 +44,11 @@ class Messenger:
     def __init__(self, app: firebase_admin.App) -> None:
         self._app = app
 
-    async def send(self, event: CallEvent, device: Device, now: datetime) -> Sent:
+    async def send(self, event: CallEvent, push: Push, device: Device, now: datetime) -> Sent:
         """1 POST, and what the SDK repeats on 500 and 503."""
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
-                messages = [message(event, device.token, now)]
+                messages = [message(event, push, device.token, now)]
                 batch = await messaging.send_each_async(messages, app=self._app)
         except (TimeoutError, exceptions.FirebaseError) as error:
             return Sent(device, Outcome.FAILED, type(error).__name__)
@@ -69,12 +69,12 @@ class Messenger:
             raise response.exception
 
 
-def message(event: CallEvent, token: FcmToken, now: datetime) -> messaging.Message:
+def message(event: CallEvent, push: Push, token: FcmToken, now: datetime) -> messaging.Message:
     """The data-only message: it wakes an app that is killed, and never shows by itself."""
     left = event.expires - now
     return messaging.Message(
         token=token,
-        data=data(event),
+        data=data(event, push),
         android=messaging.AndroidConfig(
             priority="high", ttl=left, collapse_key=event.call_id, direct_boot_ok=True
         ),
@@ -93,9 +93,8 @@ def message(event: CallEvent, token: FcmToken, now: datetime) -> messaging.Messa
     )
 
 
-def data(event: CallEvent) -> Mapping[str, str]:
-    """What the app reads: `type`, `callId`, `callerId` and, where the table says so, `reason`."""
-    push = PUSHES[event.name]
+def data(event: CallEvent, push: Push) -> Mapping[str, str]:
+    """What the app reads: `type`, `callId`, `callerId` and, where `push` says so, `reason`."""
     fields = {"type": push.type, "callId": event.call_id, "callerId": event.caller_id}
     return {**fields, "reason": event.reason} if push.with_reason else fields
 

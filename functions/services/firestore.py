@@ -1,5 +1,6 @@
 """Firestore: calls, connections and devices, in as few remote calls as they need."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,9 +8,8 @@ from typing import Any
 from google.api_core import exceptions
 from google.cloud.firestore import DELETE_FIELD, AsyncClient, AsyncQuery, FieldFilter
 
-from functions.calls.call import CallId, ConnectionId, UserId
+from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.calls.event import CallEvent
-from functions.calls.signals import Signal
 from functions.services.documents import (
     Connection,
     Device,
@@ -90,7 +90,7 @@ class Store:
             return Reloaded(is_ours=False, entry=None, call=_call(stored, sender))
         return Reloaded(is_ours=True, entry=entry_in(entry), call=call_in(stored))
 
-    async def commit(self, stored: StoredCall, signal: Signal, event: CallEvent) -> None:
+    async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
         """1 Commit: the call's new status and its outbox entry, both or neither.
 
         Raises StoreConflict when the call changed since `stored` was read. The library repeats a
@@ -100,10 +100,9 @@ class Store:
         batch.update(
             self._documents.at("calls", stored.call.id),
             {
-                "status": signal.rule.to.value,
-                "endedAt": event.decided_at,
-                "endedBy": stored.call.user(signal.rule.sender),
-                "reason": signal.reason,
+                "status": event.status.value,
+                **_changed(event.status, event.decided_at, by),
+                "reason": event.reason,
                 "signalId": event.signal_id,
             },
             self._client.write_option(last_update_time=stored.version),
@@ -189,9 +188,9 @@ class Store:
         """1 Commit: the connection has had its open packet, unless it is not there any more."""
         await self._documents.update("connections", id, {"isOpen": True})
 
-    async def connections_of(self, user: UserId, now: datetime) -> list[Connection]:
-        """1 RunQuery."""
-        snapshots = await self._documents.run(self._of_user("connections", user))
+    async def connections_of(self, users: Collection[UserId], now: datetime) -> list[Connection]:
+        """1 RunQuery, for at most 30 users."""
+        snapshots = await self._documents.run(self._of_users("connections", users))
         return [found for snapshot in snapshots if (found := connection_in(snapshot, now))]
 
     # Devices
@@ -220,9 +219,9 @@ class Store:
                 return
         raise StoreUnavailable("the device keeps changing")
 
-    async def devices_of(self, user: UserId, now: datetime) -> list[Device]:
-        """1 RunQuery."""
-        snapshots = await self._documents.run(self._of_user("devices", user))
+    async def devices_of(self, users: Collection[UserId], now: datetime) -> list[Device]:
+        """1 RunQuery, for at most 30 users."""
+        snapshots = await self._documents.run(self._of_users("devices", users))
         return [found for snapshot in snapshots if (found := device_in(snapshot, now))]
 
     async def forget_device(self, device: Device) -> None:
@@ -238,14 +237,21 @@ class Store:
 
     # Helpers
 
-    def _of_user(self, collection: str, user: UserId) -> AsyncQuery:
-        return self._client.collection(collection).where(filter=FieldFilter("userId", "==", user))
+    def _of_users(self, collection: str, users: Collection[UserId]) -> AsyncQuery:
+        is_theirs = FieldFilter("userId", "in", list(users))
+        return self._client.collection(collection).where(filter=is_theirs)
 
     async def _change(self, connection: Connection, fields: dict[str, Any]) -> bool:
         assert connection.version is not None  # noqa: S101 - it was read
         return await self._documents.update_unchanged(
             self._documents.at("connections", connection.id), connection.version, fields
         )
+
+
+def _changed(status: Status, at: datetime, by: UserId) -> dict[str, object]:
+    if status is Status.ACCEPTED:
+        return {"answeredAt": at, "answeredBy": by}
+    return {"endedAt": at, "endedBy": by}
 
 
 def _call(snapshot: Snapshot, reader: UserId | None) -> StoredCall | None:

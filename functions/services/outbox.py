@@ -98,7 +98,7 @@ class Outbox:
             self.of(event),
             {
                 "event": to_fields(event),
-                "recipients": [event.tells],
+                "recipients": list(event.users),
                 "pendingSince": SERVER_TIMESTAMP,
                 "expiresAt": event.expires,
             },

@@ -9,7 +9,7 @@ from google.api_core import exceptions
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
-from functions.published import Published, encode
+from functions.published import Published, attributes, encode
 from functions.services.rpc import LIMITS
 from functions.settings import Settings
 from functions.telemetry import traceparent
@@ -28,10 +28,7 @@ class Publisher:
         self._topic = topic
 
     async def publish(self, *events: Published) -> None:
-        """1 Publish. Attribute `type`, the event's name, is what subscriptions filter by.
-
-        Raises PublishFailed.
-        """
+        """1 Publish. Raises PublishFailed."""
         messages = [_message(event) for event in events]
         try:
             await self._client.publish(topic=self._topic, messages=messages, **LIMITS)
@@ -44,10 +41,9 @@ class Publisher:
 
 
 def _message(event: Published) -> PubsubMessage:
-    attributes = {"type": event.name}
-    if trace := traceparent():
-        attributes["traceparent"] = trace
-    return PubsubMessage(data=encode(event), attributes=attributes)
+    trace = traceparent()
+    more = {"traceparent": trace} if trace else {}
+    return PubsubMessage(data=encode(event), attributes={**attributes(event), **more})
 
 
 def connect(settings: Settings) -> Publisher:

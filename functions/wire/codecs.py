@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from functions.calls.decision import Verdict
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, Recipient
 from functions.wire import json, socketio
 from functions.wire.frames import AckId, Frame, Request, Wire
 
@@ -17,7 +17,7 @@ class Codec(Protocol):
         self, verdict: Verdict, request: Request | None, ack: AckId | None, /
     ) -> str: ...
 
-    def encode_event(self, event: CallEvent, /) -> str: ...
+    def encode_event(self, event: CallEvent, recipient: Recipient, /) -> str: ...
 
 
 def codec_of(frame: bytes) -> Codec:

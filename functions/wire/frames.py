@@ -6,7 +6,7 @@ from typing import NewType
 
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
-from functions.calls.signals import Signal
+from functions.calls.transitions import Signal
 
 FcmToken = NewType("FcmToken", str)
 AckId = int | str
@@ -99,5 +99,5 @@ def answer_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
 
 
 def event_data(event: CallEvent) -> dict[str, object]:
-    """What the told party reads: `callId`, `reason` and `timestamp` (Unix ms)."""
+    """What a recipient reads: `callId`, `reason` and `timestamp` (Unix ms)."""
     return {"callId": event.call_id, "reason": event.reason, "timestamp": event.timestamp}

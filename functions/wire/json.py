@@ -3,7 +3,7 @@
 import msgspec
 
 from functions.calls.decision import Verdict
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, Recipient
 from functions.wire.frames import (
     AckId,
     Event,
@@ -46,9 +46,9 @@ def encode_answer(verdict: Verdict, request: Request | None, ack: AckId | None) 
     return msgspec.json.encode(answer).decode()
 
 
-def encode_event(event: CallEvent) -> str:
-    """The frame that tells a client of an event."""
-    return msgspec.json.encode({"event": event.name, "data": event_data(event)}).decode()
+def encode_event(event: CallEvent, recipient: Recipient) -> str:
+    """The frame that tells a client of `recipient` of an event."""
+    return msgspec.json.encode({"event": recipient.event, "data": event_data(event)}).decode()
 
 
 def _is_ack_id(ack: object) -> bool:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from functions.calls.call import CallId, names_document
-from functions.calls.signals import REASON_LIMIT, RULES, Rule, Signal
+from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.wire.frames import FcmToken, Platform, RegisterDevice, Request, UnregisterDevice
 
 CALL_ID_LIMIT = 128  # characters
@@ -38,9 +38,9 @@ def parse(event: object, data: object) -> Request:
     return reader(data)
 
 
-def _signal(rule: Rule) -> Callable[[_Data], Signal]:
+def _signal(name: str) -> Callable[[_Data], Signal]:
     def read(data: _Data) -> Signal:
-        return Signal(rule, _call_id(data), _reason(data, rule.default_reason))
+        return Signal(name, _call_id(data), _reason(data))
 
     return read
 
@@ -58,7 +58,7 @@ def _unregister(data: _Data) -> UnregisterDevice:
 
 _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
     {
-        **{name: _signal(rule) for name, rule in RULES.items()},
+        **{name: _signal(name) for name in SIGNALS},
         "device:register": _register,
         "device:unregister": _unregister,
     }
@@ -92,14 +92,14 @@ def _text(data: _Data, field: str, limit: int) -> str:
     return value
 
 
-def _reason(data: _Data, default: str) -> str:
+def _reason(data: _Data) -> str | None:
     reason = data.get("reason")
     if reason is None:
-        return default
+        return None
     if not isinstance(reason, str):
         raise InvalidRequest("reason", "reason must be a string")
     printable = "".join(character for character in reason if not _is_control(character))
-    return printable.strip()[:REASON_LIMIT] or default
+    return printable.strip()[:REASON_LIMIT] or None
 
 
 def _is_control(character: str) -> bool:

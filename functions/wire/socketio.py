@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from functions.calls.decision import UNKNOWN_CONNECTION, Verdict
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, Recipient
 from functions.wire.frames import (
     AckId,
     Connect,
@@ -90,9 +90,9 @@ def encode_answer(verdict: Verdict, request: Request | None, ack: AckId | None) 
     return NOOP if verdict.ok else f"42{_json([ERROR_EVENT, data])}"
 
 
-def encode_event(event: CallEvent) -> str:
-    """The frame that tells a client of an event."""
-    return f"42{_json([event.name, event_data(event)])}"
+def encode_event(event: CallEvent, recipient: Recipient) -> str:
+    """The frame that tells a client of `recipient` of an event."""
+    return f"42{_json([recipient.event, event_data(event)])}"
 
 
 def encode_open(sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> str:

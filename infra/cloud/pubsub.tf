@@ -16,7 +16,7 @@ resource "google_pubsub_topic_iam_member" "publisher" {
 resource "google_pubsub_subscription" "push" {
   for_each = {
     deliver = "" # everything
-    push    = "attributes.type = \"call:cancelled\" OR attributes.type = \"call:rejected\""
+    push    = "attributes.push = \"true\""
   }
 
   name                 = each.key

@@ -26,7 +26,7 @@ API = Options(base_paths=("/dev", "/socket.io"))
 
 TOPIC = "call-events"
 DEAD_LETTERS = "call-events-dead"
-PUSH_FILTER = 'attributes.type = "call:cancelled" OR attributes.type = "call:rejected"'
+PUSH_FILTER = 'attributes.push = "true"'
 ACK_SECONDS = 20
 MAX_ATTEMPTS = 10
 

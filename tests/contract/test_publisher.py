@@ -24,7 +24,7 @@ from starlette.routing import Route
 from functions import telemetry
 from functions.calls.call import ConnectionId
 from functions.delivery import NotDelivered, receive
-from functions.published import ConnectionOpened, Published, decode
+from functions.published import ConnectionOpened, Published, attributes, decode
 from functions.services.documents import MessageId
 from functions.services.pubsub import Publisher, PublishFailed
 from infra.local.http import serving
@@ -65,7 +65,7 @@ async def topic(pubsub: str, project: str) -> AsyncIterator[Topic]:
 
 
 @pytest.mark.parametrize("made", [event(served=("1=", "2=")), OPENED], ids=["call", "connection"])
-async def test_an_event_is_published_with_its_name_and_its_trace(
+async def test_an_event_is_published_with_its_trace_and_what_subscriptions_filter_by(
     topic: Topic, made: Published
 ) -> None:
     subscription = await topic.subscribe()
@@ -74,7 +74,7 @@ async def test_an_event_is_published_with_its_name_and_its_trace(
     pulled = await topic.subscriber.pull(subscription=subscription, max_messages=1)
     (message,) = (received.message for received in pulled.received_messages)
     assert decode(message.data) == made
-    assert dict(message.attributes) == {"type": made.name, "traceparent": TRACEPARENT}
+    assert dict(message.attributes) == {**attributes(made), "traceparent": TRACEPARENT}
 
 
 async def test_a_topic_that_is_not_there_takes_no_event(topic: Topic) -> None:

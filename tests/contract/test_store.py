@@ -24,7 +24,6 @@ from tests.support.makers import (
     now,
     register,
     ring,
-    signal,
 )
 
 
@@ -54,7 +53,7 @@ async def test_a_commit_writes_the_call_and_the_outbox(store: Store, client: Asy
     before = (await store.load(ConnectionId("c="), CALL, now())).call
     assert before
     made = event()
-    await store.commit(before, signal(), made)
+    await store.commit(before, made, by=CALLER)
     call = await fields_of(client, "calls", CALL)
     assert call == {
         "callerId": CALLER,
@@ -75,6 +74,32 @@ async def test_a_commit_writes_the_call_and_the_outbox(store: Store, client: Asy
     fields = await fields_of(client, "outbox", f"{CALL}:{made.signal_id}")
     assert fields is not None
     assert (fields["recipients"], fields["expiresAt"]) == ([RECEIVER], made.expires)
+
+
+async def test_who_answered_and_when_is_kept_apart_from_who_ended_the_call(
+    store: Store, client: AsyncClient
+) -> None:
+    made = await committed(store, client, event("call:accept"))
+    call = await fields_of(client, "calls", CALL)
+    assert call is not None
+    assert (call["answeredAt"], call["answeredBy"]) == (made.decided_at, RECEIVER)
+    assert call.keys().isdisjoint({"endedAt", "endedBy"})
+
+
+async def test_the_connections_and_devices_of_several_users_are_found_at_once(
+    store: Store,
+) -> None:
+    both = [await connect(store, "a=", CALLER), await connect(store, "b=", RECEIVER)]
+    await connect(store, "c=", UserId("USR_3"))
+    found = await store.connections_of([CALLER, RECEIVER], now())
+    assert sorted(found, key=lambda each: each.id) == both
+    for user in (CALLER, RECEIVER, UserId("USR_3")):
+        await register(store, f"token of {user}", user)
+    devices = await store.devices_of([CALLER, RECEIVER], now())
+    assert {device.user: device.token for device in devices} == {
+        CALLER: f"token of {CALLER}",
+        RECEIVER: f"token of {RECEIVER}",
+    }
 
 
 async def test_a_commit_is_known_again_whatever_became_of_the_call(
@@ -99,7 +124,7 @@ async def test_a_commit_that_is_done_twice_writes_once(store: Store, client: Asy
     stored = (await store.load(ConnectionId("c="), CALL, now())).call
     assert stored
     with pytest.raises(StoreConflict):
-        await store.commit(stored, signal(), made)
+        await store.commit(stored, made, by=CALLER)
     call = await fields_of(client, "calls", CALL)
     assert call is not None
     assert call["status"] == "ringing"
@@ -111,7 +136,7 @@ async def test_a_commit_on_a_changed_call_writes_nothing(store: Store, client: A
     assert stale
     await ring(client, status="accepted")
     with pytest.raises(StoreConflict):
-        await store.commit(stale, signal(), event())
+        await store.commit(stale, event(), by=CALLER)
     call = await fields_of(client, "calls", CALL)
     assert call is not None
     assert call["status"] == "accepted"
@@ -124,7 +149,7 @@ async def test_a_commit_on_a_deleted_call_writes_nothing(store: Store, client: A
     assert stale
     await client.collection("calls").document(CALL).delete()
     with pytest.raises(StoreConflict):
-        await store.commit(stale, signal(), event())
+        await store.commit(stale, event(), by=CALLER)
     assert await ids_in(client, "calls") | await ids_in(client, "outbox") == set()
 
 
@@ -151,7 +176,7 @@ async def test_a_user_has_all_connections_that_have_not_expired(store: Store) ->
     one, two = await connect(store, "1=", RECEIVER), await connect(store, "2=", RECEIVER)
     await connect(store, "3=", CALLER)
     await connect(store, "4=", RECEIVER, connected=now() - timedelta(hours=3))
-    found = await store.connections_of(RECEIVER, now())
+    found = await store.connections_of([RECEIVER], now())
     assert sorted(found, key=lambda connection: connection.id) == [one, two]
     assert await store.connection(ConnectionId("4="), now()) is None
 
@@ -163,7 +188,7 @@ async def test_a_closed_connection_is_told_nothing_and_says_for_a_minute_whose_i
     closed_at = now()
     for _ in range(2):
         await store.close(made.id, closed_at)
-        assert await store.connections_of(RECEIVER, now()) == []
+        assert await store.connections_of([RECEIVER], now()) == []
     closed = await store.connection(made.id, now())
     expires = closed_at + timedelta(seconds=60)
     assert closed == replace(made, user=None, closed_at=closed_at, expires_at=expires)
@@ -186,7 +211,7 @@ async def test_a_connection_that_is_closed_before_it_is_added_is_not_added(
 async def test_a_connection_that_is_added_twice_is_our_own(store: Store) -> None:
     made = await connect(store, "1=", RECEIVER)
     assert await store.add_connection(made)
-    assert await store.connections_of(RECEIVER, now()) == [made]
+    assert await store.connections_of([RECEIVER], now()) == [made]
 
 
 async def test_a_connection_of_an_earlier_version_is_its_users(
@@ -246,15 +271,15 @@ async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
 ) -> None:
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
     at, expires = now(), made.expires_at
-    assert await store.connections_of(RECEIVER, now()) == []
+    assert await store.connections_of([RECEIVER], now()) == []
     read = await read_again(store, made)
     assert await store.admit(read, RECEIVER, at, expires)
     assert not await store.admit(read, CALLER, at, expires)  # it is not as it was read
-    (found,) = await store.connections_of(RECEIVER, now())
+    (found,) = await store.connections_of([RECEIVER], now())
     admitted = {"is_open": True, "admitted_at": at}
     assert found == replace(made, user=RECEIVER, owner=RECEIVER, **admitted)
     assert await store.admit(found, CALLER, at, expires)
-    assert await store.connections_of(RECEIVER, now()) == []
+    assert await store.connections_of([RECEIVER], now()) == []
 
 
 async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_again(
@@ -267,10 +292,10 @@ async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_agai
     left = await read_again(store, made)
     expires = at + timedelta(seconds=60)
     assert left == replace(made, user=None, closed_at=at, left_at=at, expires_at=expires)
-    assert await store.connections_of(RECEIVER, now()) == []
+    assert await store.connections_of([RECEIVER], now()) == []
     assert await store.admit(left, RECEIVER, at, made.expires_at)
     back = replace(made, former_owner=RECEIVER, admitted_at=at)
-    assert await store.connections_of(RECEIVER, now()) == [back]
+    assert await store.connections_of([RECEIVER], now()) == [back]
 
 
 async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
@@ -297,38 +322,38 @@ async def test_a_connection_document_that_nobody_can_read_is_passed_over(
 ) -> None:
     await client.collection("connections").document("bad=").set({"userId": RECEIVER})
     good = await connect(store, "1=", RECEIVER)
-    assert await store.connections_of(RECEIVER, now()) == [good]
+    assert await store.connections_of([RECEIVER], now()) == [good]
 
 
 async def test_a_device_belongs_to_who_registered_it_last(store: Store) -> None:
     await register(store, "T", CALLER)
     await register(store, "T", RECEIVER)
-    assert await store.devices_of(CALLER, now()) == []
-    (device,) = await store.devices_of(RECEIVER, now())
+    assert await store.devices_of([CALLER], now()) == []
+    (device,) = await store.devices_of([RECEIVER], now())
     assert (device.id, device.token) == (device_id(FcmToken("T")), "T")
-    assert await store.devices_of(RECEIVER, now() + timedelta(days=2)) == []
+    assert await store.devices_of([RECEIVER], now() + timedelta(days=2)) == []
 
 
 async def test_nobody_unregisters_the_device_of_another(store: Store) -> None:
     await register(store, "T", RECEIVER)
     await store.unregister_device(CALLER, FcmToken("T"))
     await store.unregister_device(CALLER, FcmToken("never registered"))
-    assert len(await store.devices_of(RECEIVER, now())) == 1
+    assert len(await store.devices_of([RECEIVER], now())) == 1
     await store.unregister_device(RECEIVER, FcmToken("T"))
-    assert await store.devices_of(RECEIVER, now()) == []
+    assert await store.devices_of([RECEIVER], now()) == []
 
 
 async def test_a_dead_device_that_registered_again_stays(store: Store) -> None:
     await register(store, "T", RECEIVER)
-    (dead,) = await store.devices_of(RECEIVER, now())
+    (dead,) = await store.devices_of([RECEIVER], now())
     await register(store, "T", RECEIVER)
     await store.forget_device(dead)
-    (again,) = await store.devices_of(RECEIVER, now())
+    (again,) = await store.devices_of([RECEIVER], now())
     await store.forget_device(again)
-    assert await store.devices_of(RECEIVER, now()) == []
+    assert await store.devices_of([RECEIVER], now()) == []
 
 
 async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:
     store = Store(client_at("127.0.0.1:9", project))
     with pytest.raises(StoreUnavailable):
-        await store.connections_of(UserId("USR_1"), now())
+        await store.connections_of([UserId("USR_1")], now())

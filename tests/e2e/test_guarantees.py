@@ -9,18 +9,17 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.calls.call import CallId, ConnectionId
+from functions.calls.call import CallId, ConnectionId, UserId
 from functions.services.firestore import Store
 from infra.local.calls import Calls
 from infra.local.fcm_errors import FcmError
 from infra.local.phone import phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
-from tests.support.makers import connect, event, fields_of, now, pend, signal
+from tests.support.makers import connect, event, fields_of, now, pend
 from tests.support.stacks import Ids
 
 Crashed = Callable[[timedelta], Awaitable[None]]
@@ -40,9 +39,9 @@ def crashed(store: Store, documents: AsyncClient, calls: Calls, ids: Ids) -> Cra
         await calls.ring(ids.call, ids.caller, ids.receiver)
         loaded = await store.load(ConnectionId("none="), call, now())
         assert loaded.call
-        made = event(call=call, decided=now() - ago)
-        theirs = msgspec.structs.replace(made, caller_id=ids.caller, tells=ids.receiver)
-        await store.commit(loaded.call, signal(call=call), theirs)
+        caller, receiver = UserId(ids.caller), UserId(ids.receiver)
+        theirs = event(call=call, decided=now() - ago, caller=caller, receiver=receiver)
+        await store.commit(loaded.call, theirs, by=caller)
         await pend(documents, theirs, theirs.decided_at)
 
     return crash

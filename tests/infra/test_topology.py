@@ -1,15 +1,23 @@
 """What stands between the functions fits what they send and read."""
 
-from functions.calls.signals import EVENTS, PUSHES
+from functions.calls.call import ConnectionId
+from functions.calls.transitions import SIGNALS
+from functions.published import ConnectionAdmitted, attributes
 from functions.settings import load
 from infra.local import topology
 from infra.local.pubsub import compile_filter
+from tests.support.makers import event, now
 from tests.support.processes import environment
 
+ADMITTED = ConnectionAdmitted(connection_id=ConnectionId("c="), expires_at=now())
 
-def test_phones_are_pushed_exactly_what_the_table_of_signals_says() -> None:
+
+def test_push_is_called_only_with_what_it_has_to_send() -> None:
     matches = compile_filter(topology.PUSH_FILTER)
-    assert {event for event in EVENTS if matches({"type": event})} == set(PUSHES)
+    for signal in SIGNALS:
+        made = event(signal)
+        assert matches(attributes(made)) == bool(made.pushed)
+    assert not matches(attributes(ADMITTED))
 
 
 def test_the_topic_is_the_one_that_is_published_to_by_default() -> None:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from google.cloud.firestore import AsyncClient
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
+from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, Status, UserId
 from functions.calls.event import CallEvent
-from functions.calls.signals import RULES, Signal
+from functions.calls.transitions import Signal, transitions_of
 from functions.delivery import Delivery
 from functions.services.documents import Connection, MessageId
 from functions.services.firestore import Store
@@ -25,7 +25,7 @@ def now() -> datetime:
 
 
 def signal(name: str = "call:cancel", call: CallId = CALL) -> Signal:
-    return Signal(RULES[name], call, "Caller ended call")
+    return Signal(name, call, "Caller ended call")
 
 
 def event(
@@ -34,10 +34,15 @@ def event(
     decided: datetime | None = None,
     served: tuple[str, ...] | None = (),
     call: CallId = CALL,
+    caller: UserId = CALLER,
+    receiver: UserId = RECEIVER,
 ) -> CallEvent:
     """An event as `gateway` publishes it; `served=None` makes it a republished copy."""
-    ringing = Call(call, CALLER, RECEIVER, Status.RINGING)
-    made = CallEvent.of(ringing, signal(name), SignalId(uuid.uuid4().hex), decided or now())
+    ringing = Call(call, caller, receiver, Status.RINGING)
+    (row,) = transitions_of(name)
+    sender = caller if Party.CALLER in row.senders else receiver
+    signal_id = SignalId(uuid.uuid4().hex)
+    made = CallEvent.of(ringing, row, signal(name, call), sender, signal_id, decided or now())
     return made.served_to(None if served is None else map(ConnectionId, served))
 
 
@@ -84,8 +89,7 @@ async def committed(store: Store, client: AsyncClient, made: CallEvent) -> CallE
     await ring(client, made.call_id)
     loaded = await store.load(ConnectionId("nobody="), made.call_id, now())
     assert loaded.call
-    (name,) = (name for name, rule in RULES.items() if rule.event == made.name)
-    await store.commit(loaded.call, signal(name, made.call_id), made)
+    await store.commit(loaded.call, made, by=CALLER if made.signal == "call:cancel" else RECEIVER)
     return made
 
 

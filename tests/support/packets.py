@@ -4,7 +4,7 @@ import engineio.packet as engineio
 import socketio.packet as oracle
 from hypothesis import strategies as st
 
-from functions.calls.signals import RULES
+from functions.calls.transitions import SIGNALS
 from functions.wire.frames import (
     Connect,
     Event,
@@ -84,7 +84,7 @@ _contents = st.recursive(
     max_leaves=4,
 )
 _objects = st.dictionaries(texts, _contents, max_size=2)
-_names = st.sampled_from([*RULES, "device:register", "device:unregister"]) | texts
+_names = st.sampled_from([*SIGNALS, "device:register", "device:unregister"]) | texts
 _requests = st.fixed_dictionaries(
     {},
     optional={
@@ -95,7 +95,7 @@ _requests = st.fixed_dictionaries(
     },
 )
 _good = st.tuples(
-    st.sampled_from([*RULES]),
+    st.sampled_from(SIGNALS),
     st.fixed_dictionaries({"callId": st.sampled_from(["CALL_1", "é\u2028"]), "reason": texts}),
 )
 acks = st.none() | st.integers(0, 10**38 - 1)

@@ -199,7 +199,7 @@ async def test_a_socket_that_must_be_dead_is_closed_and_not_tried_again(
     await connect(services.store, ID, RECEIVER)
     connections.answers[ID] = [410]
     await catch_up.tell(admitted())
-    assert await services.store.connections_of(RECEIVER, now()) == []
+    assert await services.store.connections_of([RECEIVER], now()) == []
 
 
 async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written(

@@ -83,7 +83,7 @@ async def test_a_dead_connection_is_closed_and_the_others_are_told(
     await connect(store, "alive=", RECEIVER)
     connections.answers["dead="] = [410]
     await deliverer.deliver(await committed(store, client, event()), FIRST)
-    assert [found.id for found in await store.connections_of(RECEIVER, now())] == ["alive="]
+    assert [found.id for found in await store.connections_of([RECEIVER], now())] == ["alive="]
     # What it sent before it died is still its user's.
     dead = await store.connection(ConnectionId("dead="), now())
     assert dead is not None
@@ -132,7 +132,7 @@ async def test_a_session_that_never_opened_is_taken_for_dead_after_thirty_second
     with pytest.raises(NotDelivered):
         await deliverer.deliver(made, FIRST)
     assert connections.posts == []
-    assert [found.id for found in await store.connections_of(RECEIVER, now())] == ["young="]
+    assert [found.id for found in await store.connections_of([RECEIVER], now())] == ["young="]
 
 
 async def test_connections_of_all_wires_are_told_each_in_its_own(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.calls.signals import RULES, Rule
+from functions.calls.transitions import TRANSITIONS, Transition
 from functions.settings import VARIABLES, Variable
 
 UNITS = {"_SECONDS": "seconds", "_MS": "milliseconds", "_DAYS": "days"}
@@ -38,11 +38,12 @@ def test_every_default_is_the_documented_one(variable: Variable) -> None:
             assert documented == default
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
-def test_every_signal_and_its_event_are_documented(rule: Rule) -> None:
+@pytest.mark.parametrize("row", TRANSITIONS, ids=lambda row: row.signal)
+def test_every_signal_and_its_events_are_documented(row: Transition) -> None:
     text = read("docs/protocol.md")
-    names = [rule.signal, rule.event, rule.default_reason]
-    for name in names + ([rule.push.type] if rule.push else []):
+    pushes = [notice.push.type for notice in row.notices if notice.push]
+    events = [notice.event for notice in row.notices]
+    for name in [row.signal, row.default_reason, *events, *pushes]:
         assert f"`{name}`" in text
 
 

@@ -314,7 +314,7 @@ async def test_a_device_registers_by_a_frame_that_is_handled_after_its_socket_cl
     await phones.disconnect("json=")
     register = '{"event":"device:register","data":{"token":"T","platform":"ios"}}'
     assert '"outcome":"registered"' in await phones.send("json=", register)
-    (device,) = await phones.services.store.devices_of(RECEIVER, now())
+    (device,) = await phones.services.store.devices_of([RECEIVER], now())
     assert device.token == "T"
     unregister = '{"event":"device:unregister","data":{"token":"T"}}'
     assert '"outcome":"unregistered"' in await phones.send("json=", unregister)

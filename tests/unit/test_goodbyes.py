@@ -15,7 +15,7 @@ __all__ = ["door"]  # a fixture
 
 async def told(door: Door, user: UserId = CALLER) -> bool:
     """Whether the user is told by the connection."""
-    return bool(await door.services.store.connections_of(user, now()))
+    return bool(await door.services.store.connections_of([user], now()))
 
 
 async def leave(door: Door) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.calls.decision import FORBIDDEN, NOT_FOUND
-from functions.calls.signals import RULES
+from functions.calls.transitions import SIGNALS
 from functions.forwarded import Forwarded
 from functions.gateway import Gateway
 from functions.services.firestore import Store
@@ -51,7 +51,7 @@ class Requests(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 STATES = [None, *Status, "undelivered"]
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SIGNALS)
 async def test_a_strangers_signal_costs_one_read_whatever_the_call(
     services: Services, gateway: Gateway, name: str
 ) -> None:
@@ -70,7 +70,7 @@ async def undelivered(services: Services, name: str, call: CallId) -> None:
     await ring(services.client, call)
     loaded = await services.store.load(SOCKET, call, now())
     assert loaded.call
-    await services.store.commit(loaded.call, signal(name, call), event(name, call=call))
+    await services.store.commit(loaded.call, event(name, call=call), by=CALLER)
 
 
 async def test_what_is_read_for_a_strangers_signal_is_the_same_whatever_the_call() -> None:
@@ -108,7 +108,7 @@ async def test_unregistering_costs_the_same_whether_another_has_the_token_or_nob
         verdict = await gateway.verdict(FRAME, UnregisterDevice(FcmToken(token)))
         assert (verdict.ok, verdict.outcome) == (True, "unregistered")
         assert services.journal.started == ["BatchGetDocuments", "BatchGetDocuments"]
-    (device,) = await services.store.devices_of(RECEIVER, now())
+    (device,) = await services.store.devices_of([RECEIVER], now())
     assert device.token == "theirs"
 
 

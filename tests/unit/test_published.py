@@ -125,7 +125,13 @@ def test_an_opened_connection_needs_an_id_that_can_be_one_and_moments_with_a_zon
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": "call:exploded"}, {"callId": "a/b"}, {"timestamp": -1}, {"served": [1]}],
+    [
+        {"name": "exploded"},
+        {"status": "exploded"},
+        {"callId": "a/b"},
+        {"timestamp": -1},
+        {"served": [1]},
+    ],
     ids=str,
 )
 def test_an_event_of_a_call_that_no_handler_could_finish_is_refused(

@@ -120,7 +120,7 @@ async def test_a_dead_token_is_forgotten(
     await register(store, "alive", RECEIVER)
     inbox.fail("dead", error)
     await pusher.push(event(), FIRST)
-    assert [device.token for device in await store.devices_of(RECEIVER, now())] == ["alive"]
+    assert [device.token for device in await store.devices_of([RECEIVER], now())] == ["alive"]
     assert [message["token"] for message in inbox.messages] == ["alive"]
 
 
@@ -131,7 +131,7 @@ async def test_a_message_that_fcm_refuses_is_not_tried_again(
     inbox.fail("odd", FcmError.INVALID_ARGUMENT)
     await pusher.push(event(), FIRST)
     assert inbox.attempts("odd") == 1
-    assert len(await store.devices_of(RECEIVER, now())) == 1
+    assert len(await store.devices_of([RECEIVER], now())) == 1
 
 
 @pytest.mark.parametrize("error", [FcmError.QUOTA_EXCEEDED, FcmError.THIRD_PARTY_AUTH_ERROR])

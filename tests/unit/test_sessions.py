@@ -143,7 +143,7 @@ async def test_a_client_whose_disconnect_is_handled_first_is_gone(door: Door, wi
         await door.open(wire, door.token(CALLER))
     assert door.costs == ["Commit", "BatchGetDocuments"]
     assert await door.services.published(ConnectionOpened, ConnectionAdmitted) == []
-    assert await door.services.store.connections_of(CALLER, now()) == []
+    assert await door.services.store.connections_of([CALLER], now()) == []
 
 
 @pytest.mark.parametrize("wire", Wire)
@@ -373,7 +373,7 @@ async def test_a_connection_that_closes_while_it_is_let_in_does_not_come_back(do
     await door.services.client.collection("connections").document(ID).update(fields)
     commit.release()
     assert await letting_in == NOOP
-    assert await door.services.store.connections_of(CALLER, now()) == []
+    assert await door.services.store.connections_of([CALLER], now()) == []
 
 
 async def test_a_connection_that_is_opened_while_it_is_let_in_is_let_in_all_the_same(

@@ -8,7 +8,6 @@ from collections.abc import Collection
 import msgspec
 
 from functions.calls.event import CallEvent, MalformedEvent
-from functions.calls.signals import PUSHES
 from functions.published import Published, decode
 
 SUBSCRIBERS = ("deliver", "push")
@@ -67,5 +66,5 @@ def wrong_with_lines(
 
 def _is_for(function: str, event: Published) -> bool:
     """Whether the function does anything with it: `push` need not say that it does not."""
-    is_pushed = isinstance(event, CallEvent) and event.name in PUSHES
+    is_pushed = isinstance(event, CallEvent) and bool(event.pushed)
     return function == "deliver" or is_pushed

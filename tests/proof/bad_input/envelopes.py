@@ -38,15 +38,23 @@ _CONNECTIONS: tuple[object, ...] = (
     None,
     [],
 )
-_NAMES: tuple[object, ...] = (
-    "call:cancelled",
-    "call:rejected",
-    "call:accepted",
-    "call:exploded",
-    "",
-    7,
-    None,
-    [],
+_NAMES: tuple[object, ...] = ("call.changed", "call.exploded", "connection.opened", "", 7, None, [])
+_STATUSES: tuple[object, ...] = (
+    *("cancelled", "rejected", "accepted", "ringing", "missed", "ended"),
+    *("exploded", "", 7, None, []),
+)
+_RECIPIENTS: tuple[object, ...] = (
+    *([], None, 7, "", {}, [None], [[]], [{}]),
+    *([{"userId": 7}], [{"userId": "a/b", "event": "call:cancelled"}]),
+)
+_TOLD: tuple[dict[str, Any], ...] = (
+    {"event": "call:cancelled", "trueWhile": ["cancelled"], "push": {"type": "call_cancelled"}},
+    {"event": "call:accepted", "trueWhile": ["accepted"]},
+    {
+        "event": "call:rejected",
+        "trueWhile": ["rejected"],
+        "push": {"type": "call_rejected", "withReason": True},
+    },
 )
 _KEPT = (
     *(b"", b"null", b"{}", b"[]", b"7", b"{", b"\xff", b"\0", b"\xef\xbb\xbf{}", b"[" * 30_000),
@@ -101,10 +109,15 @@ def _events_of_each_kind(random: Random, world: World) -> Iterator[dict[str, Any
             yield {**_signal_event(random, world), field: moment}
     for name in _NAMES:
         yield {**_signal_event(random, world), "name": name}
+    for status in _STATUSES:
+        yield {**_signal_event(random, world), "status": status}
+        yield _signal_event(random, world, trueWhile=[status])
+    for recipients in _RECIPIENTS:
+        yield {**_signal_event(random, world), "recipients": recipients}
     for id in _CONNECTIONS:
         yield {**_signal_event(random, world), "callId": id}
         yield {**_signal_event(random, world), "served": [id]}
-        yield {**_signal_event(random, world), "tells": id}
+        yield _signal_event(random, world, userId=id)
         yield {**_opened_event(random, world), "connectionId": id}
     for date in _DATES:
         yield {**_opened_event(random, world), "connectedAt": date}
@@ -118,15 +131,17 @@ def _event(random: Random, world: World) -> dict[str, Any]:
     return _signal_event(random, world)
 
 
-def _signal_event(random: Random, world: World) -> dict[str, Any]:
+def _signal_event(random: Random, world: World, **recipient: object) -> dict[str, Any]:
     # Most have expired, as what lives is looked up and slow to be found meaningless.
     expires = world.now + random.choice((120_000, *(-60_000,) * 9))
     return {
-        "name": random.choice(_NAMES[:3]),
+        "name": "call.changed",
+        "signal": "call:cancel",
         "signalId": f"{random.getrandbits(128):032x}",
         "callId": world.call,
         "callerId": world.absent,
-        "tells": world.absent,
+        "status": random.choice(_STATUSES[:3]),
+        "recipients": [{"userId": world.absent, **random.choice(_TOLD), **recipient}],
         "reason": f"{world.marker} said so",
         "timestamp": world.now - 61_000,
         "expiresAt": expires,
@@ -149,7 +164,7 @@ def _wrapped(data: bytes) -> dict[str, Any]:
             "data": base64.b64encode(data).decode(),
             "messageId": "1",
             "publishTime": "2020-01-01T00:00:00Z",
-            "attributes": {"type": "call:cancelled", "traceparent": "00-" + "0" * 52},
+            "attributes": {"push": "true", "traceparent": "00-" + "0" * 52},
         },
         "subscription": "projects/unring-local/subscriptions/deliver",
         "deliveryAttempt": 1,

@@ -10,8 +10,9 @@ from random import Random
 import msgspec
 import pytest
 
-from functions.calls.call import CallId, SignalId, UserId
-from functions.calls.event import CallEvent
+from functions.calls.call import CallId, SignalId, Status, UserId
+from functions.calls.event import CallEvent, Recipient
+from functions.calls.transitions import Push
 from functions.settings import FUNCTIONS
 from infra.local.stack import Stack, running
 from tests.proof.bad_input.case import Cases, World, random_of, traces_of
@@ -144,22 +145,28 @@ def test_a_session_that_ends_by_a_frame_is_wrong() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_delivery_that_can_be_read_tells_nobody_who_is_there(seed: int) -> None:
     deliveries = islice(envelopes(random_of(seed, ""), WORLD), 3_000)
-    told = {case.event.tells for case in deliveries if isinstance(case.event, CallEvent)}
+    events = [case.event for case in deliveries if isinstance(case.event, CallEvent)]
+    told = {user for event in events for user in event.users}
     assert WORLD.absent in told
     assert told.isdisjoint({WORLD.caller, WORLD.receiver, WORLD.stranger})
 
 
 EXPIRED = CallEvent(
-    name="call:cancelled",
+    signal="call:cancel",
     signal_id=SignalId("1"),
     call_id=CallId("CALL_1"),
+    status=Status.CANCELLED,
     caller_id=UserId("USR_4"),
-    tells=UserId("USR_4"),
+    recipients=(
+        Recipient(UserId("USR_4"), "call:cancelled", (Status.CANCELLED,), Push("call_cancelled")),
+    ),
     reason="",
     timestamp=0,
     expires_at=0,
 )
-ACCEPTED = msgspec.structs.replace(EXPIRED, name="call:accepted")
+ACCEPTED = msgspec.structs.replace(
+    EXPIRED, recipients=(Recipient(UserId("USR_4"), "call:accepted", (Status.ACCEPTED,)),)
+)
 
 
 @pytest.mark.parametrize(

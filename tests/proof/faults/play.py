@@ -7,7 +7,7 @@ from typing import Any
 
 from google.cloud.firestore import FieldFilter
 
-from functions.calls.signals import RULES
+from functions.calls.transitions import transitions_of
 from infra.local.calls import Calls, client_at
 from infra.local.faults import Fault
 from infra.local.fcm_errors import FcmError
@@ -47,7 +47,8 @@ class Play:
         self._is_done = asyncio.Event()  # the deed
         self._phones = AsyncExitStack()
         self._log = Tail(stack, "gateway")
-        self._played = Played(case, self.cast, RULES[case.flow.signal].default_reason)
+        (row,) = transitions_of(case.flow.signal)
+        self._played = Played(case, self.cast, row.default_reason)
 
     async def set_up(self) -> None:
         """Phones, devices and ringing calls, all before anything goes wrong."""

@@ -187,9 +187,9 @@ VARIANTS = (
         (
             Change(
                 "functions/deliver.py",
-                """        connections = await self._store.connections_of(event.tells, now)
+                """        connections = await self._store.connections_of(event.users, now)
 """,
-                """        connections = await self._store.connections_of(event.tells, now)
+                """        connections = await self._store.connections_of(event.users, now)
         if not connections:
             await self._store.outbox.of(event).delete()
             return
@@ -206,9 +206,9 @@ VARIANTS = (
             Change(
                 "functions/calls/event.py",
                 """        if call is None:
-            return False
+            return self.recipients
 """,
-                """        return False
+                """        return self.recipients
 """,
             ),
         ),

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 from google.cloud.firestore import AsyncClient
 from websockets.asyncio.client import connect
@@ -194,8 +193,7 @@ def delivery(made: CallEvent | ConnectionOpened) -> dict[str, object]:
 
 def ending(ids: Ids) -> CallEvent:
     """That the caller has given up, which it has not."""
-    made = event(call=CallId(ids.call))
-    return msgspec.structs.replace(made, caller_id=UserId(ids.caller), tells=UserId(ids.receiver))
+    return event(call=CallId(ids.call), caller=UserId(ids.caller), receiver=UserId(ids.receiver))
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-import msgspec
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.calls.call import CallId, ConnectionId, Status
-from functions.calls.signals import RULES
+from functions.calls.call import CallId, ConnectionId, Status, UserId
+from functions.calls.transitions import SIGNALS, transitions_of
 from functions.services.documents import device_id
 from functions.services.firestore import Store
 from functions.wire.frames import FcmToken, Wire
@@ -19,7 +18,6 @@ from infra.local.phone import json_phone
 from infra.local.stack import Stack
 from tests.support.attackers import Attacker, attacker, connection_of
 from tests.support.makers import event, fields_of, now
-from tests.support.makers import signal as a_signal
 from tests.support.stacks import Ids
 
 WIRES = pytest.mark.parametrize("wire", Wire)
@@ -67,7 +65,7 @@ async def put(documents: AsyncClient, ids: Ids, suffix: str, **changes: object) 
 
 
 @WIRES
-@pytest.mark.parametrize("signal", RULES)
+@pytest.mark.parametrize("signal", SIGNALS)
 async def test_a_stranger_is_told_the_same_of_every_call_and_of_none(
     stack: Stack, documents: AsyncClient, ids: Ids, stranger: Attacker, signal: str
 ) -> None:
@@ -95,9 +93,10 @@ async def undelivered(documents: AsyncClient, ids: Ids, signal: str) -> str:
     store = Store(documents)
     loaded = await store.load(ConnectionId("none="), CallId(call), now())
     assert loaded.call
-    made = event(signal, call=CallId(call), decided=now() + timedelta(hours=1))
-    theirs = msgspec.structs.replace(made, caller_id=ids.caller, tells=ids.receiver)
-    await store.commit(loaded.call, a_signal(signal, CallId(call)), theirs)
+    caller, receiver = UserId(ids.caller), UserId(ids.receiver)
+    in_an_hour = now() + timedelta(hours=1)
+    theirs = event(signal, call=CallId(call), decided=in_an_hour, caller=caller, receiver=receiver)
+    await store.commit(loaded.call, theirs, by=caller)
     return call
 
 
@@ -111,7 +110,7 @@ async def test_a_stranger_is_told_nothing_of_a_call_that_can_not_be_read(
     documents: AsyncClient, ids: Ids, stranger: Attacker, fields: dict[str, object]
 ) -> None:
     call = await put(documents, ids, "odd", **fields)
-    for signal in RULES:
+    for signal in SIGNALS:
         assert (await stranger.verdict(signal, {"callId": call}))["outcome"] == "not_found"
 
 
@@ -199,7 +198,8 @@ async def test_only_the_sockets_of_the_told_party_hear_of_a_call(
         ):
             await calls.ring(ids.call, ids.caller, ids.receiver)
             await sender.ask(signal, {"callId": ids.call})
-            assert RULES[signal].event in await told.told()
+            (row,) = transitions_of(signal)
+            assert row.notices[0].event in await told.told()
             await calls.until_delivered(ids.call)
             for silent in (sender, told, *others):
                 assert await silent.hears_nothing()

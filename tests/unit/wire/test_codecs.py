@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.calls.decision import invalid
-from functions.calls.signals import Signal
+from functions.calls.transitions import Signal
 from functions.wire import json, socketio
 from functions.wire.codecs import codec_for, codec_of
 from functions.wire.frames import Event, Malformed, Wire
@@ -54,8 +54,9 @@ def test_a_connection_is_written_to_in_its_own_wire() -> None:
         socketio,
     ]
     made = event()
-    assert codec_for(Wire.JSON).encode_event(made).startswith('{"event":"call:cancelled",')
-    assert codec_for(Wire.EIO3).encode_event(made).startswith('42["call:cancelled",')
+    (told,) = made.recipients
+    assert codec_for(Wire.JSON).encode_event(made, told).startswith('{"event":"call:cancelled",')
+    assert codec_for(Wire.EIO3).encode_event(made, told).startswith('42["call:cancelled",')
 
 
 @pytest.mark.parametrize("reason", ["because", "bye \\ud83d"], ids=["plain", "cut"])

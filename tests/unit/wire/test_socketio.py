@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from functions.calls.call import CallId
 from functions.calls.decision import NOT_FOUND, UNKNOWN_CONNECTION, Verdict, invalid
-from functions.calls.signals import RULES, Signal
+from functions.calls.transitions import SIGNALS, Signal
 from functions.wire import socketio
 from functions.wire.frames import (
     Connect,
@@ -42,7 +42,7 @@ from tests.support.packets import (
     texts,
 )
 
-CANCEL = Event(Signal(RULES["call:cancel"], CallId("CALL_1"), "because"))
+CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
 
 
 @given(packets)
@@ -51,7 +51,7 @@ def test_a_packet_of_python_socketios_is_read_as_what_it_says(packet: oracle.Pac
     assert socketio.decode(sent(packet)) == meaning(packet)
 
 
-@given(st.sampled_from([*RULES]), st.sampled_from(["CALL_1", "é"]), acks, namespaces)
+@given(st.sampled_from(SIGNALS), st.sampled_from(["CALL_1", "é"]), acks, namespaces)
 @settings(max_examples=200)
 def test_an_emit_to_the_root_is_a_request_with_its_ack_id_and_one_elsewhere_is_none(
     name: str, call: str, ack: int | None, namespace: str | None
@@ -59,7 +59,7 @@ def test_an_emit_to_the_root_is_a_request_with_its_ack_id_and_one_elsewhere_is_n
     packet = oracle.Packet(oracle.EVENT, [name, {"callId": call}], namespace, ack)
     read = socketio.decode(sent(packet))
     if namespace in (None, "/"):
-        signal = Signal(RULES[name], CallId(call), RULES[name].default_reason)
+        signal = Signal(name, CallId(call), None)
         assert read == Event(signal, ack)
     else:
         assert read == Ignored()
@@ -72,7 +72,7 @@ verdicts = st.builds(
     field=st.none() | texts,
     message=st.none() | texts,
 )
-signals = st.builds(Signal, st.sampled_from([*RULES.values()]), texts, texts)
+signals = st.builds(Signal, st.sampled_from(SIGNALS), texts, texts)
 
 
 @given(verdicts, st.none() | signals, st.integers(0, 10**38 - 1))
@@ -99,15 +99,16 @@ def test_without_an_ack_id_only_what_was_refused_is_told(
     assert read.data == ["call:error", answer_data(verdict, request)]
 
 
-@given(st.sampled_from([*RULES]), texts, st.integers(0, 10**13))
+@given(st.sampled_from(SIGNALS), texts, st.integers(0, 10**13))
 @settings(max_examples=500)
 def test_an_event_is_read_by_python_socketio_as_the_app_gets_it(
     name: str, reason: str, timestamp: int
 ) -> None:
     made = msgspec.structs.replace(event(name), reason=reason, timestamp=timestamp)
-    read = received(socketio.encode_event(made))
+    (told,) = made.recipients
+    read = received(socketio.encode_event(made, told))
     assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
-    assert read.data == [made.name, event_data(made)]
+    assert read.data == [told.event, event_data(made)]
 
 
 @given(texts, st.timedeltas(timedelta(seconds=1), timedelta(days=24)))
