@@ -1,7 +1,9 @@
-"""The four functions by name: each is loaded, with its settings checked, when it is asked for."""
+"""The deployed functions by name: each is built, of checked settings, when it is asked for."""
 
 from importlib import import_module
 from typing import Any
+
+import functions_framework.aio
 
 from functions import settings, telemetry
 
@@ -11,13 +13,15 @@ def __getattr__(name: str) -> Any:
 
     Exits with all that is wrong when the environment won't do for it.
     """
-    if name not in settings.FUNCTIONS:
+    kind = settings.FUNCTIONS.get(name)
+    if kind is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        settings.load(name)
+        loaded = settings.load(kind)
     except settings.SettingsError as error:
         raise SystemExit(str(error)) from error
     telemetry.configure()
-    function = getattr(import_module(f"functions.{name}"), name)
+    handler = import_module(f"functions.{name}").build(loaded)
+    function = functions_framework.aio.http(handler)
     globals()[name] = function
     return function

@@ -1,220 +1,203 @@
-"""The only reader of the environment: every setting, which function needs it, and what is wrong."""
+"""The only reader of the environment: what each function runs with, and what is wrong with it.
+
+A function's settings are one dataclass, put together from those of the services that it uses. Each
+field says which variable it comes from.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from enum import Enum, auto
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, TypeVar
 
-FUNCTIONS = ("gateway", "deliver", "push", "sweep")
-
-
-class Need(Enum):
-    """When a variable must be set."""
-
-    ALWAYS = auto()
-    IN_CLOUD = auto()  # on Cloud Run, which sets K_SERVICE
-    NEVER = auto()  # it has a default, or does without
-    LOCAL = auto()  # never needed, and refused on Cloud Run: it points at an emulator
+from functions.variables import (
+    Need,
+    Variable,
+    connections_url,
+    days,
+    host,
+    post_timeout,
+    seconds,
+    secret,
+    text,
+    url,
+)
 
 
 class SettingsError(Exception):
     """The environment won't do; the message has one line for every variable that is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One environment variable: which functions read it, and how its text becomes a value."""
-
-    name: str
-    field: str  # of Settings
-    functions: tuple[str, ...]
-    parse: Callable[[str], Any]
-    need: Need = Need.NEVER
-    default: Any = None
+def _from(name: str, parse: Callable[[str], Any], need: Need, default: Any = None) -> Any:
+    return field(metadata={"variable": Variable(name, parse, need, default)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What one function runs with. A setting the function does not read has its default."""
-
-    project: str
-    events_topic: str
-    direct_post_timeout: timedelta
-    connection_ttl: timedelta
-    device_ttl: timedelta
-    eio3_ping_interval: timedelta
-    eio3_ping_timeout: timedelta
-    eio4_ping_interval: timedelta
-    eio4_ping_timeout: timedelta
-    sweep_after: timedelta
-    sweep_every: timedelta
-    gateway_secret: str | None
-    gateway_secret_previous: str | None
-    connections_url: str | None  # ends in /@connections
-    aws_region: str | None
-    aws_role_arn: str | None
-    aws_token_audience: str
-    sts_url: str | None
-    metadata_host: str | None
-    firestore_emulator: str | None
-    pubsub_emulator: str | None
-    auth_emulator: str | None
-    id_token_keys_url: str | None
-    fcm_url: str | None
+def _always(name: str, parse: Callable[[str], Any]) -> Any:
+    return _from(name, parse, Need.ALWAYS)
 
 
-def load(function: str, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Reads the settings of `function`. Raises SettingsError, which names all that is wrong."""
+def _local(name: str, parse: Callable[[str], Any]) -> Any:
+    return _from(name, parse, Need.LOCAL)
+
+
+def _default(name: str, parse: Callable[[str], Any], default: Any) -> Any:
+    return _from(name, parse, Need.NEVER, default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSettings:
+    """What every function needs."""
+
+    function: ClassVar[str] = ""  # its name, of one that is deployed
+
+    project: str = _always("GOOGLE_CLOUD_PROJECT", text)
+    firestore_emulator: str | None = _local("FIRESTORE_EMULATOR_HOST", host)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicSettings(FunctionSettings):
+    """Of functions that publish."""
+
+    events_topic: str = _default("EVENTS_TOPIC", text, "call-events")
+    pubsub_emulator: str | None = _local("PUBSUB_EMULATOR_HOST", host)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketsSettings(FunctionSettings):
+    """Of functions that post to the clients' sockets."""
+
+    connections_url: str = _always("CONNECTIONS_URL", connections_url)
+    aws_region: str | None = _from("AWS_REGION", text, Need.IN_CLOUD)
+    aws_role_arn: str | None = _from("AWS_ROLE_ARN", text, Need.IN_CLOUD)
+    aws_token_audience: str = _default("AWS_TOKEN_AUDIENCE", text, "unring")
+    sts_url: str | None = _local("AWS_ENDPOINT_URL_STS", url)
+    metadata_host: str | None = _local("GCE_METADATA_HOST", host)
+
+    def __post_init__(self) -> None:
+        if self.aws_role_arn and not self.aws_region:
+            raise ValueError("AWS_REGION is missing, and AWS_ROLE_ARN is of no use without it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentitySettings(FunctionSettings):
+    """Of the function that judges ID tokens."""
+
+    auth_emulator: str | None = _local("FIREBASE_AUTH_EMULATOR_HOST", host)
+    id_token_keys_url: str | None = _local("ID_TOKEN_KEYS_URL", url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings):
+    function = "gateway"
+
+    gateway_secret: str = _always("GATEWAY_SECRET", secret)
+    gateway_secret_previous: str | None = _default("GATEWAY_SECRET_PREVIOUS", secret, None)
+    direct_post_timeout: timedelta = _default(
+        "DIRECT_POST_TIMEOUT_MS", post_timeout, timedelta(milliseconds=500)
+    )
+    # API Gateway closes every connection after two hours; the rest is for clocks that differ.
+    connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
+    # FCM itself gives up a token that was not used for 270 days.
+    device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverSettings(SocketsSettings):
+    function = "deliver"
+
+    # An EIO3 client pings; API Gateway closes a connection that was idle for ten minutes.
+    eio3_ping_interval: timedelta = _default(
+        "EIO3_PING_INTERVAL_SECONDS", seconds, timedelta(seconds=240)
+    )
+    eio3_ping_timeout: timedelta = _default(
+        "EIO3_PING_TIMEOUT_SECONDS", seconds, timedelta(seconds=60)
+    )
+    # An EIO4 client is never pinged: it must renew its connection before API Gateway closes it,
+    # as Android's does not notice such a close.
+    eio4_ping_interval: timedelta = _default(
+        "EIO4_PING_INTERVAL_SECONDS", seconds, timedelta(seconds=540)
+    )
+    eio4_ping_timeout: timedelta = _default(
+        "EIO4_PING_TIMEOUT_SECONDS", seconds, timedelta(seconds=30)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushSettings(FunctionSettings):
+    function = "push"
+
+    fcm_url: str | None = _local("FCM_URL", url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings(TopicSettings):
+    function = "sweep"
+
+    sweep_after: timedelta = _default("SWEEP_AFTER_SECONDS", seconds, timedelta(seconds=6))
+    sweep_every: timedelta = _default("SWEEP_EVERY_SECONDS", seconds, timedelta(seconds=10))
+
+
+FUNCTIONS: Mapping[str, type[FunctionSettings]] = {
+    each.function: each for each in (GatewaySettings, DeliverSettings, PushSettings, SweepSettings)
+}
+
+_EMULATOR = "points at an emulator and must not be set on Cloud Run"
+_Settings = TypeVar("_Settings", bound=FunctionSettings)
+
+
+def load(kind: type[_Settings], environ: Mapping[str, str] = os.environ) -> _Settings:
+    """Reads a function's settings. Raises SettingsError, which names all that is wrong."""
     values: dict[str, Any] = {}
     problems: list[str] = []
-    for variable in VARIABLES:
+    for name, variable in variables_of(kind).items():
         try:
-            values[variable.field] = _value(variable, function, environ)
+            values[name] = _value(variable, environ)
         except ValueError as error:
             problems.append(f"{variable.name} {error}")
-    if values.get("aws_role_arn") and not values.get("aws_region"):
-        problems.append("AWS_REGION is missing, and AWS_ROLE_ARN is of no use without it")
-    if problems:
-        raise SettingsError("\n  ".join([f"{function} can't start:", *problems]))
-    return Settings(**values)
+    # A library may read what the function itself does not.
+    problems += [
+        f"{each.name} {_EMULATOR}" for each in _of_others(kind) if _is_misplaced(each, environ)
+    ]
+    try:
+        if not problems:
+            return kind(**values)
+    except ValueError as error:
+        problems.append(str(error))
+    raise SettingsError("\n  ".join([f"{kind.function} can't start:", *problems]))
 
 
-def _value(variable: Variable, function: str, environ: Mapping[str, str]) -> Any:
-    text = environ.get(variable.name, "").strip()
-    in_cloud = bool(environ.get("K_SERVICE"))
-    # Whoever reads it: a library may, even where the function does not.
-    if text and in_cloud and variable.need is Need.LOCAL:
-        raise ValueError("points at an emulator and must not be set on Cloud Run")
-    if function not in variable.functions:
-        return variable.default
-    if text:
-        return variable.parse(text)
-    if variable.need is Need.ALWAYS or (variable.need is Need.IN_CLOUD and in_cloud):
+def variables_of(kind: type[FunctionSettings]) -> Mapping[str, Variable]:
+    """The variables that a function reads, by the field that each fills."""
+    return {each.name: each.metadata["variable"] for each in fields(kind)}
+
+
+def every_variable() -> Iterator[Variable]:
+    """Each once, in the order in which the functions name them."""
+    of_all = (each for kind in FUNCTIONS.values() for each in variables_of(kind).values())
+    return iter(dict.fromkeys(of_all))
+
+
+def _of_others(kind: type[FunctionSettings]) -> Iterator[Variable]:
+    own = set(variables_of(kind).values())
+    return (each for each in every_variable() if each not in own)
+
+
+def _value(variable: Variable, environ: Mapping[str, str]) -> Any:
+    value = environ.get(variable.name, "").strip()
+    if _is_misplaced(variable, environ):
+        raise ValueError(_EMULATOR)
+    if value:
+        return variable.parse(value)
+    if variable.need is Need.ALWAYS or (variable.need is Need.IN_CLOUD and _in_cloud(environ)):
         raise ValueError("is missing")
     return variable.default
 
 
-def variables_of(function: str) -> Iterator[Variable]:
-    """The variables that `function` reads."""
-    return (variable for variable in VARIABLES if function in variable.functions)
+def _is_misplaced(variable: Variable, environ: Mapping[str, str]) -> bool:
+    """Whether a variable points the function at an emulator, though it runs in the cloud."""
+    is_set = bool(environ.get(variable.name, "").strip())
+    return variable.need is Need.LOCAL and is_set and _in_cloud(environ)
 
 
-def _text(value: str) -> str:
-    return value
-
-
-def _secret(value: str) -> str:
-    if len(value) < 16:
-        raise ValueError("must have at least 16 characters")
-    if not (value.isascii() and value.isprintable()) or "," in value or "'" in value:
-        raise ValueError("must be plain ASCII without commas and quotes: it travels in a header")
-    return value
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be a URL that starts with http:// or https://")
-    return value.rstrip("/")
-
-
-def _connections_url(value: str) -> str:
-    url = _url(value)
-    if not url.endswith("/@connections"):
-        raise ValueError("must be a URL that ends in /@connections")
-    return url
-
-
-def _host(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit():
-        raise ValueError("must be host:port")
-    return value
-
-
-def _number(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise ValueError("must be a number") from error
-    if not 0 < number < 1e9:
-        raise ValueError("must be a number above zero")
-    return number
-
-
-def _post_timeout(value: str) -> timedelta:
-    milliseconds = _number(value)
-    if milliseconds > 1000:
-        raise ValueError("must be 1000 at most: a copy of the event is held back for four seconds")
-    return timedelta(milliseconds=milliseconds)
-
-
-def _seconds(value: str) -> timedelta:
-    seconds = _number(value)
-    if not 1 <= seconds <= 86_400:
-        raise ValueError("must be from 1 to 86400")
-    return timedelta(seconds=seconds)
-
-
-def _days(value: str) -> timedelta:
-    days = _number(value)
-    if not 1 <= days <= 3650:
-        raise ValueError("must be from 1 to 3650")
-    return timedelta(days=days)
-
-
-def _timer(name: str, field: str, seconds: int) -> Variable:
-    return Variable(name, field, ("deliver",), _seconds, default=timedelta(seconds=seconds))
-
-
-_GATEWAY = ("gateway",)
-_SWEEP = ("sweep",)
-_POSTING = ("gateway", "deliver")
-_PUBLISHING = ("gateway", "sweep")
-
-VARIABLES: tuple[Variable, ...] = (
-    Variable("GOOGLE_CLOUD_PROJECT", "project", FUNCTIONS, _text, Need.ALWAYS),
-    Variable("EVENTS_TOPIC", "events_topic", _PUBLISHING, _text, default="call-events"),
-    Variable(
-        "DIRECT_POST_TIMEOUT_MS",
-        "direct_post_timeout",
-        _GATEWAY,
-        _post_timeout,
-        default=timedelta(milliseconds=500),
-    ),
-    Variable(
-        "CONNECTION_TTL_SECONDS",
-        "connection_ttl",
-        _GATEWAY,
-        _seconds,
-        # API Gateway closes every connection after two hours; the rest is for clocks that differ.
-        default=timedelta(minutes=125),
-    ),
-    # FCM itself gives up a token that was not used for 270 days.
-    Variable("DEVICE_TTL_DAYS", "device_ttl", _GATEWAY, _days, default=timedelta(days=270)),
-    # An EIO3 client pings; API Gateway closes a connection that was idle for ten minutes.
-    _timer("EIO3_PING_INTERVAL_SECONDS", "eio3_ping_interval", 240),
-    _timer("EIO3_PING_TIMEOUT_SECONDS", "eio3_ping_timeout", 60),
-    # An EIO4 client is never pinged: it must renew its connection before API Gateway closes it,
-    # as Android's does not notice such a close.
-    _timer("EIO4_PING_INTERVAL_SECONDS", "eio4_ping_interval", 540),
-    _timer("EIO4_PING_TIMEOUT_SECONDS", "eio4_ping_timeout", 30),
-    Variable("SWEEP_AFTER_SECONDS", "sweep_after", _SWEEP, _seconds, default=timedelta(seconds=6)),
-    Variable("SWEEP_EVERY_SECONDS", "sweep_every", _SWEEP, _seconds, default=timedelta(seconds=10)),
-    Variable("GATEWAY_SECRET", "gateway_secret", _GATEWAY, _secret, Need.ALWAYS),
-    Variable("GATEWAY_SECRET_PREVIOUS", "gateway_secret_previous", _GATEWAY, _secret),
-    Variable("CONNECTIONS_URL", "connections_url", _POSTING, _connections_url, Need.ALWAYS),
-    Variable("AWS_REGION", "aws_region", _POSTING, _text, Need.IN_CLOUD),
-    Variable("AWS_ROLE_ARN", "aws_role_arn", _POSTING, _text, Need.IN_CLOUD),
-    Variable("AWS_TOKEN_AUDIENCE", "aws_token_audience", _POSTING, _text, default="unring"),
-    Variable("AWS_ENDPOINT_URL_STS", "sts_url", _POSTING, _url, Need.LOCAL),
-    Variable("GCE_METADATA_HOST", "metadata_host", _POSTING, _host, Need.LOCAL),
-    Variable("FIRESTORE_EMULATOR_HOST", "firestore_emulator", FUNCTIONS, _host, Need.LOCAL),
-    Variable("PUBSUB_EMULATOR_HOST", "pubsub_emulator", _PUBLISHING, _host, Need.LOCAL),
-    Variable("FIREBASE_AUTH_EMULATOR_HOST", "auth_emulator", _GATEWAY, _host, Need.LOCAL),
-    Variable("ID_TOKEN_KEYS_URL", "id_token_keys_url", _GATEWAY, _url, Need.LOCAL),
-    Variable("FCM_URL", "fcm_url", ("push",), _url, Need.LOCAL),
-)
+def _in_cloud(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("K_SERVICE"))

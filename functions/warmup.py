@@ -1,7 +1,7 @@
 """A GET warms an instance up before its first frame: channels open, keys and credentials there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from starlette.responses import JSONResponse, Response
 
@@ -17,11 +17,10 @@ Step = Callable[[], Awaitable[None]]
 class WarmUp:
     """Runs its steps once in the life of an instance.
 
-    `steps` is asked for them when they are first needed. Anybody may send a GET, so however many
-    come, one attempt is under way at most.
+    Anybody may send a GET, so however many come, one attempt is under way at most.
     """
 
-    def __init__(self, steps: Callable[[], Sequence[Step]]) -> None:
+    def __init__(self, *steps: Step) -> None:
         self._steps = steps
         self._is_warm = False
         self._attempt: asyncio.Task[None] | None = None
@@ -38,7 +37,7 @@ class WarmUp:
     async def _run(self) -> None:
         try:
             async with asyncio.timeout(_LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
-                for step in self._steps():
+                for step in self._steps:
                     tasks.create_task(_taken(step))
             self._is_warm = True
         except Exception:  # whichever service it was, the next event meets it again

@@ -10,7 +10,8 @@ from google.cloud.firestore import AsyncClient
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from functions.services.firestore import Store
+from functions.ports.store import Store
+from functions.services.firestore import store_of
 from infra.local import google
 from infra.local.calls import client_at
 from infra.local.firestore import FirestoreServer
@@ -119,7 +120,7 @@ async def client(embedded_firestore: str, project: str) -> AsyncClient:
 
 @pytest.fixture
 async def store(client: AsyncClient) -> Store:
-    return Store(client)
+    return store_of(lambda: client)
 
 
 @pytest.fixture

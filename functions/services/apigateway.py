@@ -9,8 +9,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from functions.calls.call import ConnectionId
+from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.services.awscredentials import CredentialsUnavailable, RoleCredentials
-from functions.settings import Settings
+from functions.settings import SocketsSettings
 
 _TIMEOUT_SECONDS = 5.0  # a POST takes 10 ms; well within the ack deadline of `deliver`
 # httpx gives up an idle connection after 5 s, and calls are rarer: each would pay for a handshake.
@@ -18,23 +19,7 @@ _KEPT_SECONDS = 60.0
 _NOBODY = ConnectionId("d2FybS11cA=")
 
 
-class Gone(Exception):
-    """The socket is closed (HTTP 410), or its handshake has not been answered yet."""
-
-
-class Refused(Exception):
-    """API Gateway will never take this frame for this connection (HTTP 400, 413)."""
-
-
-class PostFailed(Exception):
-    """The frame may not have arrived; trying again may help. `status` is None without an answer."""
-
-    def __init__(self, reason: str, status: int | None = None) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-class Sockets:
+class ApiGatewaySockets:
     """The clients' open sockets, by connection id."""
 
     def __init__(
@@ -52,7 +37,7 @@ class Sockets:
         self._credentials = credentials
 
     async def post(self, connection: ConnectionId, text: str) -> None:
-        """Sends one text frame, at most 128 KB: 1 POST. Raises Gone, Refused and PostFailed."""
+        """1 POST. HTTP 410 is Gone, 400 and 413 are Refused."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 request = await self._request(connection, text.encode())
@@ -91,7 +76,7 @@ class Sockets:
         return self._http.build_request("POST", url, headers=headers, content=body)
 
 
-def connect(settings: Settings) -> Sockets:
+def connect(settings: SocketsSettings) -> ApiGatewaySockets:
     """The sockets of the API at CONNECTIONS_URL."""
     limits = httpx.Limits(keepalive_expiry=_KEPT_SECONDS)
     http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, limits=limits)
@@ -105,5 +90,4 @@ def connect(settings: Settings) -> Sockets:
             sts_url=settings.sts_url,
             metadata_host=settings.metadata_host,
         )
-    assert settings.connections_url  # noqa: S101 - required of every function that posts
-    return Sockets(http, settings.connections_url, settings.aws_region, credentials)
+    return ApiGatewaySockets(http, settings.connections_url, settings.aws_region, credentials)

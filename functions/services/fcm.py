@@ -2,53 +2,37 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from hashlib import sha256
+from uuid import uuid4
 
 import firebase_admin
 from firebase_admin import credentials, exceptions, messaging
 from google.auth.credentials import Credentials
 
-from functions.calls.event import CallEvent
-from functions.calls.transitions import Push
-from functions.services.documents import Device
-from functions.settings import Settings
-from functions.wire.frames import FcmToken
+from functions.calls.event import CallEvent, Recipient
+from functions.clients.device import Device, FcmToken
+from functions.ports.push_sender import Outcome, Sent
+from functions.settings import PushSettings
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
 _TOTAL_SECONDS = 10.0  # with all that the SDK repeats; well within the ack deadline of `push`
 _APNS_COLLAPSE_ID_LIMIT = 64  # bytes
 
 
-class Outcome(Enum):
-    """What became of one message."""
-
-    SENT = auto()
-    DEAD = auto()  # the token reaches nobody any more
-    REFUSED = auto()  # FCM will never take this message
-    FAILED = auto()  # trying again may help
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    device: Device
-    outcome: Outcome
-    error: str | None = None  # FCM's name for it
-
-
-class Messenger:
+class FcmPushSender:
     """Sends data messages through one Firebase app."""
 
     def __init__(self, app: firebase_admin.App) -> None:
         self._app = app
 
-    async def send(self, event: CallEvent, push: Push, device: Device, now: datetime) -> Sent:
+    async def send(
+        self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
+    ) -> Sent:
         """1 POST, and what the SDK repeats on 500 and 503."""
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
-                messages = [message(event, push, device.token, now)]
+                messages = [message(event, recipient, device.token, now)]
                 batch = await messaging.send_each_async(messages, app=self._app)
         except (TimeoutError, exceptions.FirebaseError) as error:
             return Sent(device, Outcome.FAILED, type(error).__name__)
@@ -69,12 +53,14 @@ class Messenger:
             raise response.exception
 
 
-def message(event: CallEvent, push: Push, token: FcmToken, now: datetime) -> messaging.Message:
+def message(
+    event: CallEvent, recipient: Recipient, token: FcmToken, now: datetime
+) -> messaging.Message:
     """The data-only message: it wakes an app that is killed, and never shows by itself."""
     left = event.expires - now
     return messaging.Message(
         token=token,
-        data=data(event, push),
+        data=data(event, recipient),
         android=messaging.AndroidConfig(
             priority="high", ttl=left, collapse_key=event.call_id, direct_boot_ok=True
         ),
@@ -93,14 +79,17 @@ def message(event: CallEvent, push: Push, token: FcmToken, now: datetime) -> mes
     )
 
 
-def data(event: CallEvent, push: Push) -> Mapping[str, str]:
-    """What the app reads: `type`, `callId`, `callerId` and, where `push` says so, `reason`."""
+def data(event: CallEvent, recipient: Recipient) -> Mapping[str, str]:
+    """What the app reads: `type`, `callId`, `callerId` and, where the recipient's push says so,
+    `reason`."""
+    push = recipient.push
+    assert push  # noqa: S101 - nobody else is sent to
     fields = {"type": push.type, "callId": event.call_id, "callerId": event.caller_id}
     return {**fields, "reason": event.reason} if push.with_reason else fields
 
 
-def connect(settings: Settings) -> Messenger:
-    """The messenger of the project; with FCM_URL, of whatever plays FCM there."""
+def connect(settings: PushSettings) -> FcmPushSender:
+    """The sender of the project; with FCM_URL, of whatever plays FCM there."""
     credential: credentials.Base = credentials.ApplicationDefault()
     if settings.fcm_url:
         # The SDK has no other way to be told where FCM is.
@@ -108,9 +97,11 @@ def connect(settings: Settings) -> Messenger:
         messaging._MessagingService.FCM_URL = settings.fcm_url + path
         credential = _LocalCredential()
     app = firebase_admin.initialize_app(
-        credential, {"projectId": settings.project, "httpTimeout": _ATTEMPT_SECONDS}, name="fcm"
+        credential,
+        {"projectId": settings.project, "httpTimeout": _ATTEMPT_SECONDS},
+        name=f"fcm-{uuid4()}",  # the SDK keeps all apps of the process by name
     )
-    return Messenger(app)
+    return FcmPushSender(app)
 
 
 def _outcome(error: exceptions.FirebaseError) -> Outcome:

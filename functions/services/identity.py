@@ -7,27 +7,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import firebase_admin
 from firebase_admin import _token_gen, auth, credentials
 from google.auth.credentials import AnonymousCredentials
 
 from functions.calls.call import UserId
-from functions.settings import Settings
+from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.settings import IdentitySettings
 
 _CLOCK_SKEW_SECONDS = 10  # by which a token may seem to come from the future
 _TIMEOUT_SECONDS = 5.0  # of fetching Google's public keys, which are then kept for hours
 
 
-class NotAuthenticated(Exception):
-    """The token is missing, expired, forged or another project's; the message is for the client."""
-
-
-class IdentityUnavailable(Exception):
-    """Google's public keys could not be fetched, so no token can be judged."""
-
-
-class Identity:
+class FirebaseIdentity:
     """Verifies the ID tokens of one Firebase project."""
 
     def __init__(self, app: firebase_admin.App) -> None:
@@ -35,7 +29,7 @@ class Identity:
         self._client = auth.Client(app)
 
     async def verify(self, token: str) -> UserId:
-        """The user whose token this is. Raises NotAuthenticated and IdentityUnavailable."""
+        """At most 1 GET, when Google's public keys are due again."""
         claims = await self._claims(token)
         # The SDK checks this only where it checks the signature, so not in its emulator mode.
         expires = claims.get("exp")
@@ -67,7 +61,7 @@ class Identity:
             raise NotAuthenticated("the token is not valid") from error
 
 
-def connect(settings: Settings) -> Identity:
+def connect(settings: IdentitySettings) -> FirebaseIdentity:
     """The identity of the project's users."""
     if settings.id_token_keys_url:
         # The SDK has no other way to be told where the keys are.
@@ -75,9 +69,9 @@ def connect(settings: Settings) -> Identity:
     app = firebase_admin.initialize_app(
         _NoCredential(),
         {"projectId": settings.project, "httpTimeout": _TIMEOUT_SECONDS},
-        name="identity",
+        name=f"identity-{uuid4()}",  # the SDK keeps all apps of the process by name
     )
-    return Identity(app)
+    return FirebaseIdentity(app)
 
 
 class _NoCredential(credentials.Base):  # type: ignore[misc]

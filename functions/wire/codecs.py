@@ -4,8 +4,9 @@ from typing import Protocol
 
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
+from functions.clients.connection import Wire
 from functions.wire import json, socketio
-from functions.wire.frames import AckId, Frame, Request, Wire
+from functions.wire.frames import AckId, Frame, Request
 
 
 class Codec(Protocol):
@@ -13,7 +14,7 @@ class Codec(Protocol):
 
     def decode(self, text: bytes, /) -> Frame: ...
 
-    def encode_answer(
+    def encode_reply(
         self, verdict: Verdict, request: Request | None, ack: AckId | None, /
     ) -> str: ...
 

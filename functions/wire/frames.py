@@ -1,29 +1,13 @@
 """What frames mean, whichever wire they came on or go out on."""
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import NewType
 
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
+from functions.clients.device import FcmToken, Platform
 
-FcmToken = NewType("FcmToken", str)
 AckId = int | str
-
-
-class Wire(StrEnum):
-    """How a connection's frames are written."""
-
-    JSON = "json"
-    EIO3 = "eio3"  # Socket.IO v2: Engine.IO protocol 3
-    EIO4 = "eio4"  # Socket.IO v3 and v4: Engine.IO protocol 4
-
-
-class Platform(StrEnum):
-    ANDROID = "android"
-    IOS = "ios"
-    WEB = "web"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +26,7 @@ Request = Signal | RegisterDevice | UnregisterDevice
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A well-formed request; `ack` comes back in the answer, so that the client can match them."""
+    """A well-formed request; `ack` comes back in the reply, so that the client can match them."""
 
     request: Request
     ack: AckId | None = None
@@ -59,7 +43,7 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A Socket.IO client asks to be let into `namespace`, with what it says of itself."""
+    """A Socket.IO client asks to be admitted to `namespace`, with what it says of itself."""
 
     namespace: str
     token: str | None = None
@@ -73,7 +57,7 @@ class Goodbye:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A heartbeat, which is answered with its payload."""
+    """A heartbeat, whose payload goes back to the client."""
 
     payload: str
 
@@ -86,8 +70,8 @@ class Ignored:
 Frame = Event | Malformed | Connect | Goodbye | Ping | Ignored
 
 
-def answer_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
-    """What the sender is answered: always `ok` and `outcome`, the rest where it says something."""
+def reply_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
+    """What the sender is told: always `ok` and `outcome`, the rest where it says something."""
     data: dict[str, object] = {"ok": verdict.ok, "outcome": verdict.outcome}
     if isinstance(request, Signal):
         data["callId"] = request.call_id

@@ -10,8 +10,8 @@ from functions.wire.frames import (
     Frame,
     Malformed,
     Request,
-    answer_data,
     event_data,
+    reply_data,
 )
 from functions.wire.requests import InvalidRequest, parse
 from functions.wire.text import NotJson, loads
@@ -38,12 +38,12 @@ def decode(text: bytes) -> Frame:
         return Malformed(error.field, error.message, ack)
 
 
-def encode_answer(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
-    """The frame that answers a frame; `id` is there where the client gave one."""
-    answer: dict[str, object] = {"event": "ack", "data": answer_data(verdict, request)}
+def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
+    """The frame that replies to a frame; `id` is there where the client gave one."""
+    reply: dict[str, object] = {"event": "ack", "data": reply_data(verdict, request)}
     if ack is not None:
-        answer["id"] = ack
-    return msgspec.json.encode(answer).decode()
+        reply["id"] = ack
+    return msgspec.json.encode(reply).decode()
 
 
 def encode_event(event: CallEvent, recipient: Recipient) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from functions.calls.call import CallId, names_document
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
-from functions.wire.frames import FcmToken, Platform, RegisterDevice, Request, UnregisterDevice
+from functions.clients.device import FcmToken, Platform
+from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 
 CALL_ID_LIMIT = 128  # characters
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200

@@ -1,4 +1,4 @@
-"""The Socket.IO wire: Engine.IO 3 and 4 packets in, answers, events and the opening out.
+"""The Socket.IO wire: Engine.IO 3 and 4 packets in, replies, events and the opening out.
 
 Text only: the digit of an Engine.IO packet and, after a 4, that of a Socket.IO packet, then an
 optional namespace, an optional ack id and JSON. https://socket.io/docs/v4/socket-io-protocol
@@ -12,6 +12,7 @@ import msgspec
 
 from functions.calls.decision import UNKNOWN_CONNECTION, Verdict
 from functions.calls.event import CallEvent, Recipient
+from functions.clients.connection import Wire
 from functions.wire.frames import (
     AckId,
     Connect,
@@ -22,9 +23,8 @@ from functions.wire.frames import (
     Malformed,
     Ping,
     Request,
-    Wire,
-    answer_data,
     event_data,
+    reply_data,
 )
 from functions.wire.requests import InvalidRequest, parse
 from functions.wire.text import NotJson, loads
@@ -80,11 +80,11 @@ def decode(text: bytes) -> Frame:
             return Ignored()
 
 
-def encode_answer(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
-    """The frame that answers an event: an ack where the client asked for one."""
+def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
+    """The frame that replies to an event: an ack where the client asked for one."""
     if verdict == UNKNOWN_CONNECTION:
         return RECONNECT
-    data = answer_data(verdict, request)
+    data = reply_data(verdict, request)
     if ack is not None:
         return f"43{ack}{_json([data])}"
     return NOOP if verdict.ok else f"42{_json([ERROR_EVENT, data])}"
@@ -106,8 +106,8 @@ def encode_open(sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> 
     return f"0{_json(handshake)}"
 
 
-def encode_connected(wire: Wire, sid: str) -> str:
-    """The packet that lets a client into the root namespace."""
+def encode_admitted(wire: Wire, sid: str) -> str:
+    """The packet that admits a client to the root namespace."""
     return "40" if wire is Wire.EIO3 else f"40{_json({'sid': sid})}"
 
 
@@ -118,7 +118,7 @@ def encode_refusal(wire: Wire, message: str, namespace: str = ROOT) -> str:
 
 
 def encode_pong(payload: str) -> str:
-    """The packet that answers a heartbeat."""
+    """The packet that replies to a heartbeat."""
     return f"3{payload}"
 
 

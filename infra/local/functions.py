@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from functions.settings import variables_of
+from functions.settings import FUNCTIONS, variables_of
 from infra.local.processes import child, free_port, kill
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +100,7 @@ class Function:
     def _environment(self) -> dict[str, str]:
         ours = {
             variable.name: self._values[variable.name]
-            for variable in variables_of(self._name)
+            for variable in variables_of(FUNCTIONS[self._name]).values()
             if variable.name in self._values
         }
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}

@@ -3,7 +3,8 @@
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.services.firestore import Store
+from functions.ports.store import Store
+from functions.services.firestore import store_of
 from infra.local.calls import client_at
 
 
@@ -14,4 +15,4 @@ async def client(firestore: str, project: str) -> AsyncClient:
 
 @pytest.fixture
 async def store(client: AsyncClient) -> Store:
-    return Store(client)
+    return store_of(lambda: client)

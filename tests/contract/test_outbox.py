@@ -3,12 +3,14 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from google.cloud.firestore import AsyncClient
 
+from functions.attempt import MessageId
 from functions.calls.call import CallId, ConnectionId
 from functions.calls.event import CallEvent
-from functions.services.documents import Entry, MessageId
-from functions.services.firestore import Store
+from functions.ports.store import Entry, Store
+from functions.services.firestore import outbox
 from tests.support.makers import (
     CALL,
     CALLER,
@@ -38,9 +40,9 @@ async def test_a_delivered_event_stays_for_those_who_come_later(
 ) -> None:
     made = await committed(store, client, event())
     dead, alive = await connect(store, "1=", RECEIVER), await connect(store, "2=", RECEIVER)
-    await store.outbox.note_served(made, [alive.id], is_done=True, gone=[dead])
+    await store.outbox.note_served(made, [alive.id], now(), is_done=True, dead=[dead])
     assert await pending_calls(client) == set()
-    assert await store.connections_of([RECEIVER], now()) == [alive]
+    assert await store.connections.of([RECEIVER], now()) == [alive]
     (missed,) = await store.outbox.missed(RECEIVER, now())
     assert (missed.event, missed.pending_since) == (made, None)
     assert missed.served == {alive.id}
@@ -51,12 +53,12 @@ async def test_who_has_the_event_is_added_to_those_who_had_it(
 ) -> None:
     made = await committed(store, client, event())
     await asyncio.gather(
-        store.outbox.note_served(made, [ONE], is_done=False),
-        store.outbox.note_served(made, [TWO], is_done=False),
+        store.outbox.note_served(made, [ONE], now(), is_done=False),
+        store.outbox.note_served(made, [TWO], now(), is_done=False),
     )
     for token in ("T", "U"):
         await register(store, token, RECEIVER)
-    devices = await store.devices_of([RECEIVER], now())
+    devices = await store.devices.of([RECEIVER], now())
     for device in devices:
         await store.outbox.note_pushed(made, [device])
     await register(store, "T", RECEIVER)
@@ -70,17 +72,17 @@ async def test_a_note_on_an_entry_that_is_gone_is_of_no_use_and_does_no_harm(
 ) -> None:
     gone, there = event(), await committed(store, client, event(call=CallId("CALL_2")))
     dead = await connect(store, "1=", RECEIVER)
-    await store.outbox.note_served(gone, [TWO], is_done=True, gone=[dead])
-    assert await store.connections_of([RECEIVER], now()) == []
+    await store.outbox.note_served(gone, [TWO], now(), is_done=True, dead=[dead])
+    assert await store.connections.of([RECEIVER], now()) == []
     await store.outbox.note_caught_up([gone, there], ONE)
     assert (await entry_of(store, there)).served == {ONE}
     await register(store, "T", RECEIVER)
-    await store.outbox.note_pushed(gone, await store.devices_of([RECEIVER], now()))
+    await store.outbox.note_pushed(gone, await store.devices.of([RECEIVER], now()))
     assert await ids_in(client, "outbox") == {f"CALL_2:{there.signal_id}"}
 
 
 async def test_nothing_to_note_costs_nothing(store: Store) -> None:
-    await store.outbox.note_served(event(), [], is_done=False)
+    await store.outbox.note_served(event(), [], now(), is_done=False)
     await store.outbox.note_pushed(event(), [])
     await store.outbox.note_caught_up([], ONE)
 
@@ -104,7 +106,7 @@ async def test_an_event_under_the_name_of_another_is_no_entry(
     entries = client.collection("outbox")
     fields = (await entries.document(f"{CALL}:{made.signal_id}").get()).to_dict() or {}
     await entries.document("misnamed").set(fields)
-    page = await store.outbox.waiting(now() + timedelta(seconds=5), None, limit=10)
+    (page,) = [page async for page in store.outbox.waiting(now() + timedelta(seconds=5))]
     assert [entry.event for entry in page.entries] == [made]
     assert [found.id for found in page.unreadable] == ["misnamed"]
 
@@ -112,7 +114,7 @@ async def test_an_event_under_the_name_of_another_is_no_entry(
 async def test_two_rings_of_a_call_have_an_entry_each(store: Store, client: AsyncClient) -> None:
     old = await committed(store, client, event())
     new = await committed(store, client, event())
-    await store.outbox.note_served(old, [ONE], is_done=True)
+    await store.outbox.note_served(old, [ONE], now(), is_done=True)
     assert (await entry_of(store, old)).pending_since is None
     assert (await entry_of(store, new)).pending_since is not None
     assert (await entry_of(store, new)).served == frozenset()
@@ -145,24 +147,23 @@ async def test_of_all_who_claim_an_entry_one_has_it(store: Store, client: AsyncC
     assert not await store.outbox.claim(entry, MessageId("d"), now())
 
 
-async def test_what_waits_is_read_in_pages_oldest_first(store: Store, client: AsyncClient) -> None:
+async def test_what_waits_is_read_in_pages_oldest_first(
+    store: Store, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_PAGE", 2)
     for age, name in enumerate("ABCDE"):
         made = await committed(store, client, event(call=CallId(name)))
         await pend(client, made, now() - timedelta(seconds=10 + age))
     young = await committed(store, client, event(call=CallId("YOUNG")))
     done = await committed(store, client, event(call=CallId("DONE")))
     await pend(client, done, now() - timedelta(seconds=20))
-    await store.outbox.note_served(done, [], is_done=True)
+    await store.outbox.note_served(done, [], now(), is_done=True)
     await (
         client.collection("outbox")
         .document("rubbish")
         .set({"pendingSince": now() - timedelta(seconds=12.5), "event": {"name": "x"}})
     )
-    before, pages, last = now() - timedelta(seconds=5), [], None
-    while not pages or last:
-        page = await store.outbox.waiting(before, last, limit=2)
-        pages.append(page)
-        last = page.last
+    pages = [page async for page in store.outbox.waiting(now() - timedelta(seconds=5))]
     assert [[each.event.call_id for each in page.entries] for page in pages] == [
         ["E", "D"],
         ["C"],
@@ -183,7 +184,7 @@ async def test_an_unreadable_entry_that_is_mended_meanwhile_stays(
     document = client.collection("outbox").document(f"{CALL}:{made.signal_id}")
     good = (await document.get()).to_dict() or {}
     await document.update({"event": 7})
-    page = await store.outbox.waiting(now() + timedelta(seconds=5), None, limit=10)
+    (page,) = [page async for page in store.outbox.waiting(now() + timedelta(seconds=5))]
     await document.set(good)
     await store.outbox.remove(*page.unreadable)
     assert (await entry_of(store, made)).event == made

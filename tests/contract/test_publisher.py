@@ -22,11 +22,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from functions import telemetry
+from functions.attempt import MessageId, NotDelivered
 from functions.calls.call import ConnectionId
-from functions.delivery import NotDelivered, receive
+from functions.inbound.pubsub import receive
+from functions.ports.publisher import PublishFailed
 from functions.published import ConnectionOpened, Published, attributes, decode
-from functions.services.documents import MessageId
-from functions.services.pubsub import Publisher, PublishFailed
+from functions.services.pubsub import PubSubPublisher
 from infra.local.http import serving
 from tests.support.makers import event, now
 
@@ -39,7 +40,7 @@ class Topic:
     """A topic of the test's own, with a publisher for it."""
 
     name: str
-    publisher: Publisher
+    publisher: PubSubPublisher
     admin: PublisherAsyncClient
     subscriber: SubscriberAsyncClient
 
@@ -61,7 +62,7 @@ async def topic(pubsub: str, project: str) -> AsyncIterator[Topic]:
         subscriber = SubscriberAsyncClient(
             transport=SubscriberGrpcAsyncIOTransport(channel=channel)
         )
-        yield Topic(name, Publisher(transport, name), admin, subscriber)
+        yield Topic(name, PubSubPublisher(lambda: transport, name), admin, subscriber)
 
 
 @pytest.mark.parametrize("made", [event(served=("1=", "2=")), OPENED], ids=["call", "connection"])
@@ -86,7 +87,7 @@ async def test_a_topic_that_is_not_there_takes_no_event(topic: Topic) -> None:
 async def test_a_pubsub_that_is_down_takes_no_event() -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:9") as channel:
         transport = PublisherGrpcAsyncIOTransport(channel=channel)
-        publisher = Publisher(transport, "projects/unring-test/topics/events")
+        publisher = PubSubPublisher(lambda: transport, "projects/unring-test/topics/events")
         with pytest.raises(PublishFailed):
             await publisher.publish(event())
 

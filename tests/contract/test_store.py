@@ -7,10 +7,10 @@ import pytest
 from google.cloud.firestore import DELETE_FIELD, AsyncClient
 
 from functions.calls.call import ConnectionId, Status, UserId
-from functions.services.documents import Connection, device_id
-from functions.services.firestore import Store
-from functions.services.remote import StoreConflict, StoreUnavailable
-from functions.wire.frames import FcmToken, Wire
+from functions.clients.connection import Connection, Wire
+from functions.clients.device import FcmToken, device_id
+from functions.ports.store import Store, StoreConflict, StoreUnavailable
+from functions.services.firestore import store_of
 from infra.local.calls import client_at
 from tests.support.makers import (
     CALL,
@@ -28,21 +28,21 @@ from tests.support.makers import (
 
 
 async def read_again(store: Store, connection: Connection) -> Connection:
-    found = await store.connection(connection.id, now())
+    found = await store.connections.get(connection.id, now())
     assert found is not None
     return found
 
 
 async def test_what_is_not_there_is_loaded_as_none(store: Store) -> None:
-    loaded = await store.load(ConnectionId("c="), CALL, now())
-    assert (loaded.sender, loaded.call) == (None, None)
+    loaded = await store.calls.load(CALL, ConnectionId("c="), now())
+    assert (loaded.connection, loaded.call) == (None, None)
 
 
 async def test_a_call_and_its_sender_are_loaded_together(store: Store, client: AsyncClient) -> None:
     await ring(client)
     sender = await connect(store, "c=", CALLER)
-    loaded = await store.load(sender.id, CALL, now())
-    assert loaded.sender == sender
+    loaded = await store.calls.load(CALL, sender.id, now())
+    assert loaded.connection == sender
     assert loaded.call is not None
     assert loaded.call.call.status is Status.RINGING
     assert (loaded.call.call.caller, loaded.call.call.receiver) == (CALLER, RECEIVER)
@@ -50,10 +50,10 @@ async def test_a_call_and_its_sender_are_loaded_together(store: Store, client: A
 
 async def test_a_commit_writes_the_call_and_the_outbox(store: Store, client: AsyncClient) -> None:
     await ring(client)
-    before = (await store.load(ConnectionId("c="), CALL, now())).call
+    before = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert before
     made = event()
-    await store.commit(before, made, by=CALLER)
+    await store.calls.commit(before, made, by=CALLER)
     call = await fields_of(client, "calls", CALL)
     assert call == {
         "callerId": CALLER,
@@ -91,11 +91,11 @@ async def test_the_connections_and_devices_of_several_users_are_found_at_once(
 ) -> None:
     both = [await connect(store, "a=", CALLER), await connect(store, "b=", RECEIVER)]
     await connect(store, "c=", UserId("USR_3"))
-    found = await store.connections_of([CALLER, RECEIVER], now())
+    found = await store.connections.of([CALLER, RECEIVER], now())
     assert sorted(found, key=lambda each: each.id) == both
     for user in (CALLER, RECEIVER, UserId("USR_3")):
         await register(store, f"token of {user}", user)
-    devices = await store.devices_of([CALLER, RECEIVER], now())
+    devices = await store.devices.of([CALLER, RECEIVER], now())
     assert {device.user: device.token for device in devices} == {
         CALLER: f"token of {CALLER}",
         RECEIVER: f"token of {RECEIVER}",
@@ -106,13 +106,13 @@ async def test_a_commit_is_known_again_whatever_became_of_the_call(
     store: Store, client: AsyncClient
 ) -> None:
     made = await committed(store, client, event())
-    assert (await store.reload(made, CALLER)).is_ours
+    assert (await store.calls.reload(made, CALLER)).is_ours
     for fields in ({"status": "dialling"}, {"callerId": CALLER, "status": "ended"}):
         await client.collection("calls").document(CALL).set(fields)
-        assert (await store.reload(made, CALLER)).is_ours
+        assert (await store.calls.reload(made, CALLER)).is_ours
     another = event()
     await ring(client)
-    reloaded = await store.reload(another, CALLER)
+    reloaded = await store.calls.reload(another, CALLER)
     assert not reloaded.is_ours
     assert reloaded.call is not None
     assert reloaded.call.call.status is Status.RINGING
@@ -121,10 +121,10 @@ async def test_a_commit_is_known_again_whatever_became_of_the_call(
 async def test_a_commit_that_is_done_twice_writes_once(store: Store, client: AsyncClient) -> None:
     made = await committed(store, client, event())
     await ring(client)
-    stored = (await store.load(ConnectionId("c="), CALL, now())).call
+    stored = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert stored
     with pytest.raises(StoreConflict):
-        await store.commit(stored, made, by=CALLER)
+        await store.calls.commit(stored, made, by=CALLER)
     call = await fields_of(client, "calls", CALL)
     assert call is not None
     assert call["status"] == "ringing"
@@ -132,11 +132,11 @@ async def test_a_commit_that_is_done_twice_writes_once(store: Store, client: Asy
 
 async def test_a_commit_on_a_changed_call_writes_nothing(store: Store, client: AsyncClient) -> None:
     await ring(client)
-    stale = (await store.load(ConnectionId("c="), CALL, now())).call
+    stale = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert stale
     await ring(client, status="accepted")
     with pytest.raises(StoreConflict):
-        await store.commit(stale, event(), by=CALLER)
+        await store.calls.commit(stale, event(), by=CALLER)
     call = await fields_of(client, "calls", CALL)
     assert call is not None
     assert call["status"] == "accepted"
@@ -145,11 +145,11 @@ async def test_a_commit_on_a_changed_call_writes_nothing(store: Store, client: A
 
 async def test_a_commit_on_a_deleted_call_writes_nothing(store: Store, client: AsyncClient) -> None:
     await ring(client)
-    stale = (await store.load(ConnectionId("c="), CALL, now())).call
+    stale = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert stale
     await client.collection("calls").document(CALL).delete()
     with pytest.raises(StoreConflict):
-        await store.commit(stale, event(), by=CALLER)
+        await store.calls.commit(stale, event(), by=CALLER)
     assert await ids_in(client, "calls") | await ids_in(client, "outbox") == set()
 
 
@@ -165,20 +165,20 @@ async def test_a_call_that_nobody_can_read_is_a_fault_to_its_parties_and_unknown
     ):
         await client.collection("calls").document(CALL).set(fields)
         with pytest.raises(StoreUnavailable):
-            await store.load(caller.id, CALL, now())
+            await store.calls.load(CALL, caller.id, now())
         for connection in (stranger, nobodys):
-            assert (await store.load(connection.id, CALL, now())).call is None
+            assert (await store.calls.load(CALL, connection.id, now())).call is None
     await client.collection("calls").document(CALL).set({})
-    assert (await store.load(caller.id, CALL, now())).call is None
+    assert (await store.calls.load(CALL, caller.id, now())).call is None
 
 
 async def test_a_user_has_all_connections_that_have_not_expired(store: Store) -> None:
     one, two = await connect(store, "1=", RECEIVER), await connect(store, "2=", RECEIVER)
     await connect(store, "3=", CALLER)
     await connect(store, "4=", RECEIVER, connected=now() - timedelta(hours=3))
-    found = await store.connections_of([RECEIVER], now())
+    found = await store.connections.of([RECEIVER], now())
     assert sorted(found, key=lambda connection: connection.id) == [one, two]
-    assert await store.connection(ConnectionId("4="), now()) is None
+    assert await store.connections.get(ConnectionId("4="), now()) is None
 
 
 async def test_a_closed_connection_is_told_nothing_and_says_for_a_minute_whose_it_was(
@@ -187,22 +187,22 @@ async def test_a_closed_connection_is_told_nothing_and_says_for_a_minute_whose_i
     made = await connect(store, "1=", RECEIVER)
     closed_at = now()
     for _ in range(2):
-        await store.close(made.id, closed_at)
-        assert await store.connections_of([RECEIVER], now()) == []
-    closed = await store.connection(made.id, now())
+        await store.connections.close(made.id, closed_at)
+        assert await store.connections.of([RECEIVER], now()) == []
+    closed = await store.connections.get(made.id, now())
     expires = closed_at + timedelta(seconds=60)
     assert closed == replace(made, user=None, closed_at=closed_at, expires_at=expires)
-    assert await store.connection(made.id, expires) is None
+    assert await store.connections.get(made.id, expires) is None
 
 
 async def test_a_connection_that_is_closed_before_it_is_added_is_not_added(
     store: Store, client: AsyncClient
 ) -> None:
     id = ConnectionId("1=")
-    await store.close(id, now())
+    await store.connections.close(id, now())
     expires = now() + timedelta(hours=2)
     late = Connection(id, RECEIVER, Wire.JSON, now(), expires, owner=RECEIVER)
-    assert not await store.add_connection(late)
+    assert not await store.connections.add(late)
     fields = await fields_of(client, "connections", id)
     assert fields is not None
     assert set(fields) == {"closedAt", "expiresAt"}
@@ -210,8 +210,8 @@ async def test_a_connection_that_is_closed_before_it_is_added_is_not_added(
 
 async def test_a_connection_that_is_added_twice_is_our_own(store: Store) -> None:
     made = await connect(store, "1=", RECEIVER)
-    assert await store.add_connection(made)
-    assert await store.connections_of([RECEIVER], now()) == [made]
+    assert await store.connections.add(made)
+    assert await store.connections.of([RECEIVER], now()) == [made]
 
 
 async def test_a_connection_of_an_earlier_version_is_its_users(
@@ -219,7 +219,7 @@ async def test_a_connection_of_an_earlier_version_is_its_users(
 ) -> None:
     made = await connect(store, "1=", RECEIVER)
     await client.collection("connections").document("1=").update({"owner": DELETE_FIELD})
-    assert await store.connection(made.id, now()) == made
+    assert await store.connections.get(made.id, now()) == made
 
 
 async def test_a_json_connection_is_written_with_five_fields_alone(
@@ -233,7 +233,7 @@ async def test_a_json_connection_is_written_with_five_fields_alone(
         "connectedAt": made.connected_at,
         "expiresAt": made.expires_at,
     }
-    assert await store.connection(made.id, now()) == made
+    assert await store.connections.get(made.id, now()) == made
 
 
 @pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
@@ -257,8 +257,8 @@ async def test_a_socketio_connection_is_read_as_it_was_written(
             claimed_user=claimed,
             refusal=refusal,
         )
-        assert await store.add_connection(made)
-        assert await store.connection(made.id, now()) == made
+        assert await store.connections.add(made)
+        assert await store.connections.get(made.id, now()) == made
         fields = await fields_of(client, "connections", "1=")
         assert fields is not None
         assert (fields["wire"], fields["isOpen"]) == (wire.value, False)
@@ -271,15 +271,15 @@ async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
 ) -> None:
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
     at, expires = now(), made.expires_at
-    assert await store.connections_of([RECEIVER], now()) == []
+    assert await store.connections.of([RECEIVER], now()) == []
     read = await read_again(store, made)
-    assert await store.admit(read, RECEIVER, at, expires)
-    assert not await store.admit(read, CALLER, at, expires)  # it is not as it was read
-    (found,) = await store.connections_of([RECEIVER], now())
+    assert await store.connections.admit(read, RECEIVER, at, expires)
+    assert not await store.connections.admit(read, CALLER, at, expires)  # it is not as it was read
+    (found,) = await store.connections.of([RECEIVER], now())
     admitted = {"is_open": True, "admitted_at": at}
     assert found == replace(made, user=RECEIVER, owner=RECEIVER, **admitted)
-    assert await store.admit(found, CALLER, at, expires)
-    assert await store.connections_of([RECEIVER], now()) == []
+    assert await store.connections.admit(found, CALLER, at, expires)
+    assert await store.connections.of([RECEIVER], now()) == []
 
 
 async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_again(
@@ -287,22 +287,22 @@ async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_agai
 ) -> None:
     made = await connect(store, "1=", RECEIVER, wire=Wire.EIO4)
     read, at = await read_again(store, made), now()
-    assert await store.leave(read, at, at)
-    assert not await store.leave(read, at, at)
+    assert await store.connections.leave(read, at, at)
+    assert not await store.connections.leave(read, at, at)
     left = await read_again(store, made)
     expires = at + timedelta(seconds=60)
     assert left == replace(made, user=None, closed_at=at, left_at=at, expires_at=expires)
-    assert await store.connections_of([RECEIVER], now()) == []
-    assert await store.admit(left, RECEIVER, at, made.expires_at)
+    assert await store.connections.of([RECEIVER], now()) == []
+    assert await store.connections.admit(left, RECEIVER, at, made.expires_at)
     back = replace(made, former_owner=RECEIVER, admitted_at=at)
-    assert await store.connections_of([RECEIVER], now()) == [back]
+    assert await store.connections.of([RECEIVER], now()) == [back]
 
 
 async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
     made = await connect(store, "1=", RECEIVER, wire=Wire.EIO3, is_open=False)
     for _ in range(2):
-        await store.opened(made.id)
-        assert await store.connection(made.id, now()) == replace(made, is_open=True)
+        await store.connections.open(made.id)
+        assert await store.connections.get(made.id, now()) == replace(made, is_open=True)
 
 
 async def test_a_connection_that_is_not_there_does_not_come_back(
@@ -311,9 +311,9 @@ async def test_a_connection_that_is_not_there_does_not_come_back(
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
     read = await read_again(store, made)
     await client.collection("connections").document("1=").delete()
-    assert not await store.admit(read, RECEIVER, now(), made.expires_at)
-    assert not await store.leave(read, now(), now())
-    await store.opened(made.id)
+    assert not await store.connections.admit(read, RECEIVER, now(), made.expires_at)
+    assert not await store.connections.leave(read, now(), now())
+    await store.connections.open(made.id)
     assert await ids_in(client, "connections") == set()
 
 
@@ -322,38 +322,38 @@ async def test_a_connection_document_that_nobody_can_read_is_passed_over(
 ) -> None:
     await client.collection("connections").document("bad=").set({"userId": RECEIVER})
     good = await connect(store, "1=", RECEIVER)
-    assert await store.connections_of([RECEIVER], now()) == [good]
+    assert await store.connections.of([RECEIVER], now()) == [good]
 
 
 async def test_a_device_belongs_to_who_registered_it_last(store: Store) -> None:
     await register(store, "T", CALLER)
     await register(store, "T", RECEIVER)
-    assert await store.devices_of([CALLER], now()) == []
-    (device,) = await store.devices_of([RECEIVER], now())
+    assert await store.devices.of([CALLER], now()) == []
+    (device,) = await store.devices.of([RECEIVER], now())
     assert (device.id, device.token) == (device_id(FcmToken("T")), "T")
-    assert await store.devices_of([RECEIVER], now() + timedelta(days=2)) == []
+    assert await store.devices.of([RECEIVER], now() + timedelta(days=2)) == []
 
 
 async def test_nobody_unregisters_the_device_of_another(store: Store) -> None:
     await register(store, "T", RECEIVER)
-    await store.unregister_device(CALLER, FcmToken("T"))
-    await store.unregister_device(CALLER, FcmToken("never registered"))
-    assert len(await store.devices_of([RECEIVER], now())) == 1
-    await store.unregister_device(RECEIVER, FcmToken("T"))
-    assert await store.devices_of([RECEIVER], now()) == []
+    await store.devices.unregister(CALLER, FcmToken("T"))
+    await store.devices.unregister(CALLER, FcmToken("never registered"))
+    assert len(await store.devices.of([RECEIVER], now())) == 1
+    await store.devices.unregister(RECEIVER, FcmToken("T"))
+    assert await store.devices.of([RECEIVER], now()) == []
 
 
 async def test_a_dead_device_that_registered_again_stays(store: Store) -> None:
     await register(store, "T", RECEIVER)
-    (dead,) = await store.devices_of([RECEIVER], now())
+    (dead,) = await store.devices.of([RECEIVER], now())
     await register(store, "T", RECEIVER)
-    await store.forget_device(dead)
-    (again,) = await store.devices_of([RECEIVER], now())
-    await store.forget_device(again)
-    assert await store.devices_of([RECEIVER], now()) == []
+    await store.devices.forget(dead)
+    (again,) = await store.devices.of([RECEIVER], now())
+    await store.devices.forget(again)
+    assert await store.devices.of([RECEIVER], now()) == []
 
 
 async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:
-    store = Store(client_at("127.0.0.1:9", project))
+    store = store_of(lambda: client_at("127.0.0.1:9", project))
     with pytest.raises(StoreUnavailable):
-        await store.connections_of([UserId("USR_1")], now())
+        await store.connections.of([UserId("USR_1")], now())

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.services.documents import device_id
-from functions.wire.frames import FcmToken
+from functions.clients.device import FcmToken, device_id
 from infra.local.calls import Calls
 from infra.local.faults import Fault, Kind
 from infra.local.phone import JsonPhone, json_phone

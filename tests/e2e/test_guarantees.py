@@ -13,7 +13,9 @@ import pytest
 from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId, UserId
-from functions.services.firestore import Store
+from functions.clients.device import FcmToken, device_id
+from functions.ports.store import Store
+from functions.services.firestore import store_of
 from infra.local.calls import Calls
 from infra.local.fcm_errors import FcmError
 from infra.local.phone import phone
@@ -27,7 +29,7 @@ Crashed = Callable[[timedelta], Awaitable[None]]
 
 @pytest.fixture
 def store(documents: AsyncClient) -> Store:
-    return Store(documents)
+    return store_of(lambda: documents)
 
 
 @pytest.fixture
@@ -37,11 +39,11 @@ def crashed(store: Store, documents: AsyncClient, calls: Calls, ids: Ids) -> Cra
     async def crash(ago: timedelta) -> None:
         call = CallId(ids.call)
         await calls.ring(ids.call, ids.caller, ids.receiver)
-        loaded = await store.load(ConnectionId("none="), call, now())
+        loaded = await store.calls.load(call, ConnectionId("none="), now())
         assert loaded.call
         caller, receiver = UserId(ids.caller), UserId(ids.receiver)
         theirs = event(call=call, decided=now() - ago, caller=caller, receiver=receiver)
-        await store.commit(loaded.call, theirs, by=caller)
+        await store.calls.commit(loaded.call, theirs, by=caller)
         await pend(documents, theirs, theirs.decided_at)
 
     return crash
@@ -184,8 +186,6 @@ async def test_a_push_that_fcm_can_not_take_now_is_retried(
 async def test_a_token_that_fcm_calls_dead_is_forgotten(
     stack: Stack, calls: Calls, documents: AsyncClient, ids: Ids
 ) -> None:
-    from functions.services.documents import device_id
-
     stack.fcm.fail(ids.token, FcmError.UNREGISTERED)
     async with (
         phone(stack.websocket, ids.caller, stack.project) as caller,
@@ -194,7 +194,7 @@ async def test_a_token_that_fcm_calls_dead_is_forgotten(
         await receiver.emit("device:register", token=ids.token, platform="android")
         await calls.ring(ids.call, ids.caller, ids.receiver)
         await caller.emit("call:cancel", callId=ids.call)
-        await is_forgotten(documents, "devices", device_id(ids.token))
+        await is_forgotten(documents, "devices", device_id(FcmToken(ids.token)))
 
 
 @pytest.mark.parametrize("function", ["deliver", "push"])

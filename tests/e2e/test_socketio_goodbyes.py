@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from functions.wire.frames import Wire
+from functions.clients.connection import Wire
 from infra.local.calls import Calls
 from infra.local.phone import JsonPhone, phone
 from infra.local.stack import Stack

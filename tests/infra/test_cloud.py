@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from functions.forwarded import Forwarded, Handshake, is_from_api_gateway
+from functions.inbound.apigateway import Forwarded, is_from_api_gateway
+from functions.sessions.accept import Handshake
 from functions.settings import FUNCTIONS, Need, load, variables_of
 from infra.local import topology
 from tests.infra.cloud_support import ROOT, Checkout, Report, values_of

@@ -3,7 +3,7 @@
 from functions.calls.call import ConnectionId
 from functions.calls.transitions import SIGNALS
 from functions.published import ConnectionAdmitted, attributes
-from functions.settings import load
+from functions.settings import GatewaySettings, load
 from infra.local import topology
 from infra.local.pubsub import compile_filter
 from tests.support.makers import event, now
@@ -21,7 +21,7 @@ def test_push_is_called_only_with_what_it_has_to_send() -> None:
 
 
 def test_the_topic_is_the_one_that_is_published_to_by_default() -> None:
-    assert load("gateway", environment()).events_topic == topology.TOPIC
+    assert load(GatewaySettings, environment()).events_topic == topology.TOPIC
 
 
 def test_a_delivery_is_over_before_its_acknowledgement_is_due() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from google.cloud.firestore import AsyncClient, FieldFilter
 from websockets.asyncio.client import ClientConnection, connect
 
-from functions.wire.frames import Wire
+from functions.clients.connection import Wire
 from infra.local.stack import Stack
 
 _PATIENCE_SECONDS = 15.0

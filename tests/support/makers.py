@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 from google.cloud.firestore import AsyncClient
 
+from functions.attempt import Attempt, MessageId
 from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, Status, UserId
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
-from functions.delivery import Delivery
-from functions.services.documents import Connection, MessageId
-from functions.services.firestore import Store
-from functions.wire.frames import FcmToken, Platform, RegisterDevice, Wire
+from functions.clients.connection import Connection, Wire
+from functions.clients.device import FcmToken, Platform
+from functions.ports.store import Store
 
 CALLER, RECEIVER = UserId("USR_1"), UserId("USR_2")
 CALL = CallId("CALL_1")
-FIRST = Delivery(MessageId("1"), attempt=1)
-AGAIN = Delivery(MessageId("1"), attempt=2)
-OTHER = Delivery(MessageId("2"), attempt=1)  # of another copy
+FIRST = Attempt(MessageId("1"), number=1)
+AGAIN = Attempt(MessageId("1"), number=2)
+OTHER = Attempt(MessageId("2"), number=1)  # of another copy
 
 
 def now() -> datetime:
@@ -75,21 +75,23 @@ async def connect(
         is_open=is_open,
         refusal=refusal,
     )
-    await store.add_connection(connection)
+    await store.connections.add(connection)
     return connection
 
 
 async def register(store: Store, token: str, user: UserId) -> None:
-    device = RegisterDevice(FcmToken(token), Platform.ANDROID)
-    await store.register_device(user, device, now(), now() + timedelta(days=1))
+    expires = now() + timedelta(days=1)
+    await store.devices.register(user, FcmToken(token), Platform.ANDROID, now(), expires)
 
 
 async def committed(store: Store, client: AsyncClient, made: CallEvent) -> CallEvent:
     """Puts the event into the outbox, as the commit of the signal that causes it does."""
     await ring(client, made.call_id)
-    loaded = await store.load(ConnectionId("nobody="), made.call_id, now())
+    loaded = await store.calls.load(made.call_id, ConnectionId("nobody="), now())
     assert loaded.call
-    await store.commit(loaded.call, made, by=CALLER if made.signal == "call:cancel" else RECEIVER)
+    await store.calls.commit(
+        loaded.call, made, by=CALLER if made.signal == "call:cancel" else RECEIVER
+    )
     return made
 
 

@@ -5,16 +5,8 @@ import socketio.packet as oracle
 from hypothesis import strategies as st
 
 from functions.calls.transitions import SIGNALS
-from functions.wire.frames import (
-    Connect,
-    Event,
-    Frame,
-    Goodbye,
-    Ignored,
-    Malformed,
-    Ping,
-    Platform,
-)
+from functions.clients.device import Platform
+from functions.wire.frames import Connect, Event, Frame, Goodbye, Ignored, Malformed, Ping
 from functions.wire.requests import InvalidRequest, parse
 
 

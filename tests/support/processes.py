@@ -1,13 +1,17 @@
 """The functions' environment when a test starts them, or parts of them, by itself."""
 
-from functions.settings import Settings, load
+from typing import TypeVar
+
+from functions.settings import FunctionSettings, load
 
 SECRET = "a secret of sixteen and more"
 
+_Settings = TypeVar("_Settings", bound=FunctionSettings)
 
-def settings_of(function: str, **changes: str) -> Settings:
-    """The settings of `function` with these variables, which need no service to be there."""
-    return load(function, {**environment(), **changes})
+
+def settings_of(kind: type[_Settings], **changes: str) -> _Settings:
+    """A function's settings with these variables, which need no service to be there."""
+    return load(kind, {**environment(), **changes})
 
 
 def environment() -> dict[str, str]:

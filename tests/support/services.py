@@ -12,10 +12,11 @@ from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
+from functions.ports.store import Store
 from functions.published import Published, decode
-from functions.services.apigateway import Sockets
-from functions.services.firestore import Store
-from functions.services.pubsub import Publisher
+from functions.services.apigateway import ApiGatewaySockets
+from functions.services.firestore import store_of
+from functions.services.pubsub import PubSubPublisher
 from infra.local.calls import client_at
 from infra.local.faults import Faults, FaultyRpcs
 from infra.local.firestore import FirestoreServer
@@ -36,8 +37,8 @@ class Services:
     faults: Faults  # to what Firestore and Pub/Sub are asked
     client: AsyncClient
     store: Store
-    sockets: Sockets
-    publisher: Publisher
+    sockets: ApiGatewaySockets
+    publisher: PubSubPublisher
     pubsub: PubSubServer
     variables: dict[str, str]  # the environment of a function that uses these services
     subscriber: SubscriberAsyncClient
@@ -86,9 +87,9 @@ async def services_for(connections: ConnectionsServer, project: str) -> AsyncIte
             journal=journal,
             faults=faults,
             client=client,
-            store=Store(client),
-            sockets=Sockets(http, connections.url),
-            publisher=Publisher(transport, topic),
+            store=store_of(lambda: client),
+            sockets=ApiGatewaySockets(http, connections.url),
+            publisher=PubSubPublisher(lambda: transport, topic),
             pubsub=pubsub,
             variables={
                 **environment(),

@@ -1,18 +1,19 @@
 """The services that the parts of the functions are tested on."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import firebase_admin
 import pytest
 
+from functions.delivery.signaling import Signaling
 from functions.services import fcm
 from functions.services import identity as identities
-from functions.services.fcm import Messenger
-from functions.services.identity import Identity
-from functions.signaling import Signaling
+from functions.services.fcm import FcmPushSender
+from functions.services.identity import FirebaseIdentity
+from functions.settings import GatewaySettings, PushSettings
 from infra.local.fcm import FcmServer
 from tests.support.connections import ConnectionsServer
+from tests.support.makers import now
 from tests.support.processes import settings_of
 from tests.support.services import Services, services_for
 
@@ -24,11 +25,10 @@ async def services(connections: ConnectionsServer, project: str) -> AsyncIterato
 
 
 @pytest.fixture
-def identity(project: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Identity]:
+def identity(project: str, monkeypatch: pytest.MonkeyPatch) -> FirebaseIdentity:
     """Takes unsigned tokens of the project, as the SDK does in its emulator mode."""
     monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9")  # nobody asks it anything
-    yield identities.connect(settings_of("gateway", GOOGLE_CLOUD_PROJECT=project))
-    firebase_admin.delete_app(firebase_admin.get_app("identity"))
+    return identities.connect(settings_of(GatewaySettings, GOOGLE_CLOUD_PROJECT=project))
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +38,9 @@ async def fcm_server() -> AsyncIterator[FcmServer]:
 
 
 @pytest.fixture(scope="session")
-def messenger(fcm_server: FcmServer) -> Messenger:
+def messenger(fcm_server: FcmServer) -> FcmPushSender:
     # One for all tests, as a Firebase app can't be made twice.
-    return fcm.connect(settings_of("push", FCM_URL=fcm_server.url))
+    return fcm.connect(settings_of(PushSettings, FCM_URL=fcm_server.url))
 
 
 @pytest.fixture
@@ -56,5 +56,6 @@ def signaling(services: Services) -> Signaling:
         services.store,
         services.sockets,
         services.publisher,
+        now,
         direct_post_timeout=timedelta(seconds=2),  # on a busy machine, a post takes its time
     )

@@ -4,18 +4,18 @@ import uuid
 
 from functions.calls.call import ConnectionId, SignalId
 from functions.calls.event import CallEvent
-from functions.deliver import Deliverer
-from functions.memory import Memory
-from functions.push import Pusher
-from functions.services.fcm import Messenger
-from functions.signaling import Received, Signaling
+from functions.delivery.deliver import Deliverer
+from functions.delivery.memory import Memory
+from functions.delivery.push import Pusher
+from functions.delivery.signaling import Received, Signaling
+from functions.services.fcm import FcmPushSender
 from infra.local.fcm import FcmServer
 from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, ring, signal
 from tests.support.services import Services
 
 
 async def test_a_cancel_costs_every_function_as_little_as_it_can(
-    services: Services, signaling: Signaling, messenger: Messenger, inbox: FcmServer
+    services: Services, signaling: Signaling, messenger: FcmPushSender, inbox: FcmServer
 ) -> None:
     journal, store = services.journal, services.store
     await connect(store, "sender=", CALLER)
@@ -32,10 +32,10 @@ async def test_a_cancel_costs_every_function_as_little_as_it_can(
 
     (made,) = await services.published(CallEvent)
     journal.clear()
-    await Deliverer(store, services.sockets, Memory()).deliver(made, FIRST)
+    await Deliverer(store, services.sockets, Memory(), now).deliver(made, FIRST)
     assert journal.started == ["RunQuery", "Commit"]
 
     journal.clear()
-    await Pusher(store, messenger).push(made, FIRST)
+    await Pusher(store, messenger, now).push(made, FIRST)
     assert journal.started == ["RunQuery"]
     assert len(inbox.messages) == 2

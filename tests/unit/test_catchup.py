@@ -6,15 +6,15 @@ from datetime import timedelta
 import grpc
 import pytest
 
+from functions.attempt import NotDelivered
 from functions.calls.call import CallId, ConnectionId, UserId
 from functions.calls.event import CallEvent
-from functions.catchup import CatchUp
-from functions.deliver import Deliverer
-from functions.delivery import NotDelivered
-from functions.memory import Memory
+from functions.clients.connection import Wire
+from functions.delivery.catchup import CatchUp
+from functions.delivery.deliver import Deliverer
+from functions.delivery.memory import Memory
+from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAdmitted
-from functions.services.remote import StoreUnavailable
-from functions.wire.frames import Wire
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
     CALL,
@@ -39,7 +39,7 @@ def admitted(left: timedelta = timedelta(seconds=100)) -> ConnectionAdmitted:
 
 def catch_up_of(services: Services) -> CatchUp:
     """An instance that remembers nothing."""
-    return CatchUp(services.store, services.sockets, Memory())
+    return CatchUp(services.store, services.sockets, Memory(), now)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def catch_up(services: Services) -> CatchUp:
 async def missed(services: Services, made: CallEvent | None = None) -> CallEvent:
     """An event that was delivered when its user had no connection."""
     made = await committed(services.store, services.client, made or event())
-    await services.store.outbox.note_served(made, (), is_done=True)
+    await services.store.outbox.note_served(made, (), now(), is_done=True)
     return made
 
 
@@ -144,7 +144,7 @@ async def test_what_was_committed_after_the_admission_is_left_to_its_own_deliver
     made = await committed(services.store, services.client, event())
     await catch_up.tell(admitted())
     assert connections.posts == []
-    deliverer = Deliverer(services.store, services.sockets, Memory())
+    deliverer = Deliverer(services.store, services.sockets, Memory(), now)
     await deliverer.deliver(made, FIRST)
     assert len(connections.posted_to(ID)) == 1
     assert await pending_calls(services.client) == set()
@@ -157,7 +157,7 @@ async def test_who_has_gone_again_is_told_nothing(
     await missed(services)
     await come(services)
     if is_left:
-        await services.store.close(ID, now())
+        await services.store.connections.close(ID, now())
     else:
         await services.client.collection("connections").document(ID).delete()
     await catch_up.tell(admitted())
@@ -172,7 +172,7 @@ async def test_a_session_that_is_not_open_yet_is_told_once_it_is(
     with pytest.raises(NotDelivered):
         await catch_up.tell(admitted())
     assert connections.posts == []
-    await services.store.opened(ID)
+    await services.store.connections.open(ID)
     await catch_up.tell(admitted())
     assert len(connections.posts) == 1
 
@@ -199,7 +199,7 @@ async def test_a_socket_that_must_be_dead_is_closed_and_not_tried_again(
     await connect(services.store, ID, RECEIVER)
     connections.answers[ID] = [410]
     await catch_up.tell(admitted())
-    assert await services.store.connections_of([RECEIVER], now()) == []
+    assert await services.store.connections.of([RECEIVER], now()) == []
 
 
 async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written(

@@ -10,16 +10,14 @@ import httpx
 import pytest
 from google.cloud.firestore import AsyncClient
 
+from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.call import CallId, ConnectionId
 from functions.calls.event import CallEvent
-from functions.deliver import Deliverer
-from functions.delivery import Delivery, NotDelivered
-from functions.memory import Memory
-from functions.services.apigateway import Sockets
-from functions.services.documents import MessageId
-from functions.services.firestore import Store
-from functions.services.remote import StoreUnavailable
-from functions.wire.frames import Wire
+from functions.clients.connection import Wire
+from functions.delivery.deliver import Deliverer
+from functions.delivery.memory import Memory
+from functions.ports.store import Store, StoreUnavailable
+from functions.services.apigateway import ApiGatewaySockets
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
     AGAIN,
@@ -53,7 +51,7 @@ async def left(
 @pytest.fixture
 async def deliverer(store: Store, connections: ConnectionsServer) -> AsyncIterator[Deliverer]:
     async with httpx.AsyncClient(timeout=2) as http:
-        yield Deliverer(store, Sockets(http, connections.url), Memory())
+        yield Deliverer(store, ApiGatewaySockets(http, connections.url), Memory(), now)
 
 
 async def test_every_connection_that_was_not_served_is_told_once(
@@ -83,9 +81,9 @@ async def test_a_dead_connection_is_closed_and_the_others_are_told(
     await connect(store, "alive=", RECEIVER)
     connections.answers["dead="] = [410]
     await deliverer.deliver(await committed(store, client, event()), FIRST)
-    assert [found.id for found in await store.connections_of([RECEIVER], now())] == ["alive="]
+    assert [found.id for found in await store.connections.of([RECEIVER], now())] == ["alive="]
     # What it sent before it died is still its user's.
-    dead = await store.connection(ConnectionId("dead="), now())
+    dead = await store.connections.get(ConnectionId("dead="), now())
     assert dead is not None
     assert dead.sender(now()) == RECEIVER
     assert await pending_calls(client) == set()
@@ -115,7 +113,7 @@ async def test_a_session_that_is_not_open_yet_is_told_once_it_is(
             await deliverer.deliver(made, FIRST)
     assert [id for id, _ in connections.posts] == ["1="]
     assert await pending_calls(client) == {CALL}
-    await store.opened(young.id)
+    await store.connections.open(young.id)
     await deliverer.deliver(made, FIRST)
     assert [id for id, _ in connections.posts] == ["1=", "young="]
     assert connections.posts[1][1].startswith('42["call:cancelled",')
@@ -132,7 +130,7 @@ async def test_a_session_that_never_opened_is_taken_for_dead_after_thirty_second
     with pytest.raises(NotDelivered):
         await deliverer.deliver(made, FIRST)
     assert connections.posts == []
-    assert [found.id for found in await store.connections_of([RECEIVER], now())] == ["young="]
+    assert [found.id for found in await store.connections.of([RECEIVER], now())] == ["young="]
 
 
 async def test_connections_of_all_wires_are_told_each_in_its_own(
@@ -222,13 +220,13 @@ async def test_each_attempt_costs_one_commit_however_many_sockets_there_are(
     await connect(services.store, "bad=", RECEIVER)
     connections.answers["bad="] = [500, 500]
     made = await committed(services.store, services.client, event())
-    deliverer = Deliverer(services.store, services.sockets, Memory())
+    deliverer = Deliverer(services.store, services.sockets, Memory(), now)
     services.journal.clear()
     for delivery in (FIRST, AGAIN):
         with pytest.raises(NotDelivered):
             await deliverer.deliver(made, delivery)
     assert services.journal.started.count("Commit") == 2
-    await Deliverer(services.store, services.sockets, Memory()).deliver(made, AGAIN)
+    await Deliverer(services.store, services.sockets, Memory(), now).deliver(made, AGAIN)
     assert services.journal.started.count("Commit") == 3
     assert services.journal.started.count("BatchGetDocuments") == 2
     assert sorted(id for id, _ in connections.posts) == sorted(
@@ -247,7 +245,7 @@ async def test_who_has_which_of_two_events_is_known_by_each_of_them(
     for _ in range(3):
         for made in events:
             # Another instance each time, that remembers nothing.
-            deliverer = Deliverer(services.store, services.sockets, Memory())
+            deliverer = Deliverer(services.store, services.sockets, Memory(), now)
             with pytest.raises(NotDelivered):
                 await deliverer.deliver(made, AGAIN)
     assert len(connections.posted_to("good=")) == 2
@@ -371,7 +369,7 @@ async def test_copies_that_come_at_the_same_time_tell_a_phone_once(
 ) -> None:
     await connect(store, "1=", RECEIVER)
     copy = await left(store, client)
-    deliveries = [Delivery(MessageId(str(number)), attempt=1) for number in range(5)]
+    deliveries = [Attempt(MessageId(str(number)), number=1) for number in range(5)]
     copies = [deliverer.deliver(copy, delivery) for delivery in deliveries]
     ends = await asyncio.gather(*copies, return_exceptions=True)
     assert {type(end) for end in ends} <= {type(None), NotDelivered}
@@ -399,7 +397,7 @@ async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written
     made = await committed(services.store, services.client, event())
     refused = grpc.StatusCode.RESOURCE_EXHAUSTED
     services.faults.fail("firestore.Commit", code=refused, times=3)
-    deliverer = Deliverer(services.store, services.sockets, Memory())
+    deliverer = Deliverer(services.store, services.sockets, Memory(), now)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             await deliverer.deliver(made, AGAIN)

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from starlette.requests import Request
 
+from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.call import ConnectionId
-from functions.delivery import Delivery, NotDelivered, receive
+from functions.inbound.pubsub import receive
+from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionOpened, Published, encode
-from functions.services.documents import MessageId
-from functions.services.remote import StoreUnavailable
 from tests.support.makers import event, now
 
 OPENED = ConnectionOpened(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
@@ -32,8 +32,8 @@ def envelope(made: Published) -> bytes:
 async def status(body: bytes, *raised: Exception) -> tuple[int, list[Published]]:
     handled: list[Published] = []
 
-    async def handle(made: Published, delivery: Delivery) -> None:
-        assert delivery == Delivery(MessageId("1"), attempt=2)
+    async def handle(made: Published, delivery: Attempt) -> None:
+        assert delivery == Attempt(MessageId("1"), number=2)
         handled.append(made)
         for error in raised:
             raise error
@@ -58,7 +58,7 @@ async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> No
     async def cut_off() -> dict[str, object]:
         return {"type": "http.disconnect"}
 
-    async def handle(made: Published, delivery: Delivery) -> None:
+    async def handle(made: Published, delivery: Attempt) -> None:
         raise AssertionError
 
     cut = Request({"type": "http", "method": "POST", "headers": []}, cut_off)
@@ -102,5 +102,5 @@ def test_what_is_no_first_delivery_made_at_once_is_late(
     attempt: int | None, seconds: float, served: tuple[str, ...] | None, is_late: bool
 ) -> None:
     made = event(served=served)
-    delivery = Delivery(MessageId("1"), attempt)
+    delivery = Attempt(MessageId("1"), attempt)
     assert delivery.is_late(made, made.decided_at + timedelta(seconds=seconds)) == is_late

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from functions.calls.transitions import TRANSITIONS, Transition
-from functions.settings import VARIABLES, Variable
+from functions.settings import every_variable
+from functions.variables import Variable
 
 UNITS = {"_SECONDS": "seconds", "_MS": "milliseconds", "_DAYS": "days"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,12 +20,12 @@ def read(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-@pytest.mark.parametrize("variable", [variable.name for variable in VARIABLES])
+@pytest.mark.parametrize("variable", [variable.name for variable in every_variable()])
 def test_every_setting_is_documented(variable: str) -> None:
     assert f"| `{variable}` |" in read("docs/settings.md")
 
 
-@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+@pytest.mark.parametrize("variable", every_variable(), ids=lambda variable: variable.name)
 def test_every_default_is_the_documented_one(variable: Variable) -> None:
     row = next(line for line in read("docs/settings.md").splitlines() if variable.name in line)
     documented = row.split("|")[4].strip().strip("`")

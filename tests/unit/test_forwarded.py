@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 import pytest
 from starlette.datastructures import Headers
 
-from functions.forwarded import (
+from functions.clients.connection import Wire
+from functions.inbound.apigateway import (
     Forwarded,
-    Handshake,
     NotMapped,
     NotSupported,
+    handshake_in,
     is_from_api_gateway,
 )
-from functions.wire.frames import Wire
+from functions.sessions.accept import Handshake
 
 GOOD = {
     "unring-connection-id": "Dxe94t_sVUdIB2Q=",
@@ -60,44 +61,44 @@ def test_a_time_that_makes_no_sense_is_not_known(time: str) -> None:
 
 def test_the_header_wins_over_the_query() -> None:
     both = headers(unring_authorization="Bearer one", unring_token="two", unring_user_id="USR_1")
-    assert Handshake.read(both) == Handshake(Wire.JSON, "one", "USR_1")
-    assert Handshake.read(headers(unring_token="two")) == Handshake(Wire.JSON, "two", None)
+    assert handshake_in(both) == Handshake(Wire.JSON, "one", "USR_1")
+    assert handshake_in(headers(unring_token="two")) == Handshake(Wire.JSON, "two", None)
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic dXNlcg==", "one"])
 def test_an_authorization_that_is_no_bearer_token_is_none(value: str) -> None:
-    read = Handshake.read(headers(unring_authorization=value))
+    read = handshake_in(headers(unring_authorization=value))
     assert read == Handshake(Wire.JSON, None, None)
 
 
 def test_a_user_id_may_hold_a_comma() -> None:
-    assert Handshake.read(headers(unring_user_id="a,b")).user == "a,b"
+    assert handshake_in(headers(unring_user_id="a,b")).user == "a,b"
 
 
 @pytest.mark.parametrize(("protocol", "wire"), [("3", Wire.EIO3), ("4", Wire.EIO4)])
 def test_a_handshake_that_names_an_engine_io_protocol_is_socket_ios(
     protocol: str, wire: Wire
 ) -> None:
-    read = Handshake.read(headers(unring_eio=protocol, unring_transport="websocket"))
+    read = handshake_in(headers(unring_eio=protocol, unring_transport="websocket"))
     assert read == Handshake(wire, None, None)
 
 
 def test_a_handshake_that_names_no_protocol_is_a_json_clients() -> None:
-    assert Handshake.read(headers(unring_eio="")).wire is Wire.JSON
-    assert Handshake.read(headers(unring_transport="polling")).wire is Wire.JSON
+    assert handshake_in(headers(unring_eio="")).wire is Wire.JSON
+    assert handshake_in(headers(unring_transport="polling")).wire is Wire.JSON
 
 
 @pytest.mark.parametrize("protocol", ["0", "2", "5", "44", " 4", "4 ", "4,4", "four", "\xb3", "-4"])
 def test_another_engine_io_protocol_is_not_supported(protocol: str) -> None:
     with pytest.raises(NotSupported, match="EIO must be one of 3, 4"):
-        Handshake.read(headers(unring_eio=protocol, unring_transport="websocket"))
+        handshake_in(headers(unring_eio=protocol, unring_transport="websocket"))
 
 
 @pytest.mark.parametrize("transport", ["", "polling", "WebSocket", "websocket,websocket"])
 @pytest.mark.parametrize("protocol", ["3", "4"])
 def test_another_transport_of_socket_ios_is_not_supported(protocol: str, transport: str) -> None:
     with pytest.raises(NotSupported, match="transport must be websocket"):
-        Handshake.read(headers(unring_eio=protocol, unring_transport=transport))
+        handshake_in(headers(unring_eio=protocol, unring_transport=transport))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_what_a_client_says_twice_is_refused(name: str) -> None:
     said = (f"unring-{name}", "websocket" if name == "transport" else "4")
     twice = headers(("unring-eio", "4"), ("unring-transport", "websocket"), said, said)
     with pytest.raises(NotMapped, match=f"unring-{name}"):
-        Handshake.read(twice)
+        handshake_in(twice)
 
 
 @pytest.mark.parametrize(

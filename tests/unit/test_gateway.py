@@ -108,7 +108,7 @@ async def phones(api: Api, sockets: ConnectionsServer) -> AsyncIterator[Api]:
     assert (await api.connect("sio=", **EIO3, token=api.token(RECEIVER))).status_code == 200
     assert await api.send("caller=", "40") == '40{"sid":"caller="}'
     await api.services.published(ConnectionOpened, ConnectionAdmitted)
-    await api.services.store.opened(ConnectionId("sio="))
+    await api.services.store.connections.open(ConnectionId("sio="))
     await ring(api.services.client)
     sockets.posts.clear()
     yield api
@@ -150,8 +150,8 @@ async def test_a_session_of_version_4_costs_as_little_as_it_can(api: Api) -> Non
         ["Commit"],
     ]
     made = await api.services.published(ConnectionOpened, ConnectionAdmitted)
-    names = [event.name for event in made]
-    assert names[:2] == ["connection.opened", "connection.admitted"]
+    kinds = [type(event) for event in made]
+    assert kinds[:2] == [ConnectionOpened, ConnectionAdmitted]
 
 
 async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> None:
@@ -165,8 +165,8 @@ async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> Non
     assert api.costs == ["Commit"]
     await api.forget("c=")
     made = await api.services.published(ConnectionOpened, ConnectionAdmitted)
-    names = [event.name for event in made]
-    assert names[:2] == ["connection.opened", "connection.admitted"]
+    kinds = [type(event) for event in made]
+    assert kinds[:2] == [ConnectionOpened, ConnectionAdmitted]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ async def test_a_device_registers_by_a_frame_that_is_handled_after_its_socket_cl
     await phones.disconnect("json=")
     register = '{"event":"device:register","data":{"token":"T","platform":"ios"}}'
     assert '"outcome":"registered"' in await phones.send("json=", register)
-    (device,) = await phones.services.store.devices_of([RECEIVER], now())
+    (device,) = await phones.services.store.devices.of([RECEIVER], now())
     assert device.token == "T"
     unregister = '{"event":"device:unregister","data":{"token":"T"}}'
     assert '"outcome":"unregistered"' in await phones.send("json=", unregister)

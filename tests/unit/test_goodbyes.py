@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from functions.calls.call import UserId
-from functions.wire.frames import Connect, Wire
+from functions.clients.connection import Wire
+from functions.wire.frames import Connect
 from tests.support.makers import CALLER, RECEIVER, fields_of, now
 from tests.unit.test_sessions import ADMISSION, ID, INVALID, LET_IN, NOOP, RECONNECT, Door, door
 
@@ -15,12 +16,12 @@ __all__ = ["door"]  # a fixture
 
 async def told(door: Door, user: UserId = CALLER) -> bool:
     """Whether the user is told by the connection."""
-    return bool(await door.services.store.connections_of([user], now()))
+    return bool(await door.services.store.connections.of([user], now()))
 
 
 async def leave(door: Door) -> None:
     door.services.journal.clear()
-    await door.sessions.leave(ID, door.tick())
+    await door.closing.leave(ID, door.tick())
 
 
 @pytest.mark.parametrize("wire", [Wire.JSON, Wire.EIO3])
@@ -30,7 +31,7 @@ async def test_a_closed_socket_is_told_nothing_and_what_it_sent_still_counts(
     await door.open(wire, door.token(CALLER))
     for _ in range(2):
         door.services.journal.clear()
-        await door.sessions.close(ID)
+        await door.closing.close(ID)
         assert door.costs == ["Commit"]
     assert not await told(door)
     closed = await door.connection()
@@ -62,7 +63,7 @@ async def test_frames_after_a_goodbye_do_not_count_once_the_socket_is_closed(doo
     await door.open(Wire.EIO4)
     await door.let_in(door.token(CALLER))
     await leave(door)
-    await door.sessions.close(ID)
+    await door.closing.close(ID)
     closed = await door.connection()
     assert closed is not None
     assert closed.sender(door.time) == CALLER
@@ -125,7 +126,7 @@ async def test_a_goodbye_that_is_handled_after_the_client_came_back_ends_nothing
         await door.let_in(door.token(CALLER))
     goodbye_sent = door.tick()
     await door.let_in(door.token(CALLER))
-    await door.sessions.leave(ID, goodbye_sent)
+    await door.closing.leave(ID, goodbye_sent)
     assert await told(door)
 
 
@@ -146,7 +147,7 @@ async def test_a_goodbye_and_a_connect_behind_it_in_one_millisecond_let_the_clie
 ) -> None:
     await door.open(Wire.EIO4)
     await door.let_in(door.token(CALLER))
-    assert await door.sessions.leave(ID, door.time) == RECONNECT
+    assert await door.closing.leave(ID, door.time) == RECONNECT
 
 
 async def test_an_older_connect_that_is_handled_last_admits_nobody(door: Door) -> None:
@@ -182,9 +183,9 @@ async def test_what_the_former_user_sent_before_another_was_admitted_is_his(door
 
 async def test_a_socket_that_is_closed_is_not_admitted_again_whenever_it_asked(door: Door) -> None:
     await door.open(Wire.EIO4)
-    await door.sessions.close(ID)
+    await door.closing.close(ID)
     assert await door.let_in(door.token(CALLER)) == NOOP
-    assert await door.sessions.admit(ID, Connect("/", door.token(CALLER)), None) == NOOP
+    assert await door.admission.admit(ID, Connect("/", door.token(CALLER)), None) == NOOP
     assert not await told(door)
 
 
@@ -201,7 +202,7 @@ async def test_a_goodbye_waits_for_a_connect_that_is_being_handled(door: Door) -
     letting_in = asyncio.create_task(door.let_in(door.token(CALLER)))
     await commit.reached.wait()
     # The first Commit is held, and the second is the goodbye's.
-    await door.sessions.leave(ID, door.tick())
+    await door.closing.leave(ID, door.tick())
     commit.release()
     assert await letting_in == NOOP
     assert not await told(door)

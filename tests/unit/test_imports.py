@@ -13,32 +13,26 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
 
 ENTRIES = {"gateway", "deliver", "push", "sweep"}
-# Each part with all it may import of ours; nothing may import an entry file.
+_PURE = {"calls", "clients", "published", "attempt"}
+# Each part with all it may import of ours. The core names what it needs of the outside in `ports`,
+# and only an entry file, which puts the two together, imports an adapter.
 ALLOWED = {
     "calls": {"calls"},
-    "wire": {"calls", "wire"},
-    "settings": set(),
-    "telemetry": set(),
+    "clients": {"calls", "clients"},
     "published": {"calls"},
-    "services": {"calls", "wire", "published", "services", "settings", "telemetry"},
-    "notification": {"calls", "wire", "services", "telemetry"},
-    "memory": {"calls"},
-    "sender": {"calls", "services"},
-    "delivery": {"calls", "published", "services", "telemetry"},
-    "copies": {"calls", "delivery", "services"},
-    "forwarded": {"calls", "wire"},
+    "attempt": {"calls"},
+    "variables": set(),
+    "settings": {"variables"},
+    "telemetry": set(),
     "warmup": {"telemetry"},
-    "catchup": {
-        *("calls", "delivery", "memory", "notification", "published", "services", "telemetry"),
-    },
-    "signaling": {
-        *("calls", "copies", "notification", "sender", "services", "telemetry", "warmup"),
-    },
-    "sessions": {
-        *("calls", "wire", "forwarded", "published", "services", "telemetry", "warmup"),
-    },
-    "opening": {"calls", "wire", "delivery", "published", "services", "telemetry"},
+    "ports": {*_PURE, "ports"},
+    "wire": {"calls", "clients", "wire"},
+    "services": {*_PURE, "ports", "services", "settings", "telemetry"},
+    "delivery": {*_PURE, "ports", "wire", "telemetry", "delivery"},
+    "sessions": {*_PURE, "ports", "wire", "telemetry", "sessions"},
+    "inbound": {*_PURE, "ports", "wire", "telemetry", "delivery", "sessions", "inbound"},
 }
+LIBRARIES = {"calls": {"msgspec"}, "published": {"msgspec"}, "wire": {"msgspec"}}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -61,12 +55,32 @@ def imported_parts(path: Path) -> set[str]:
     return parts
 
 
+def imported_modules(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.ImportFrom(module=str(module)):
+                yield module
+            case ast.Import(names=names):
+                yield from (name.name for name in names)
+
+
 @pytest.mark.parametrize(
     ("part", "path"), list(modules()), ids=lambda value: str(getattr(value, "name", value))
 )
 def test_imports_point_one_way(part: str, path: Path) -> None:
     allowed = set(ALLOWED) if part in ENTRIES else ALLOWED[part]
     assert imported_parts(path) <= allowed
+
+
+@pytest.mark.parametrize(
+    ("part", "path"), list(modules()), ids=lambda value: str(getattr(value, "name", value))
+)
+def test_only_adapters_know_a_library_of_a_service(part: str, path: Path) -> None:
+    if part in ENTRIES | {"services", "inbound", "warmup", "telemetry"}:
+        return
+    imported = {name.partition(".")[0] for name in imported_modules(path)}
+    foreign = imported - set(sys.stdlib_module_names) - {"functions"}
+    assert foreign <= LIBRARIES.get(part, set())
 
 
 def test_the_local_stack_needs_next_to_nothing_of_the_functions() -> None:

@@ -6,10 +6,9 @@ from datetime import timedelta
 import httpx
 
 from functions.calls.call import ConnectionId
-from functions.notification import notify
-from functions.services.apigateway import Sockets
-from functions.services.documents import Connection
-from functions.wire.frames import Wire
+from functions.clients.connection import Connection, Wire
+from functions.delivery.notify import notify
+from functions.services.apigateway import ApiGatewaySockets
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import CALL, RECEIVER, event, now
 
@@ -29,7 +28,7 @@ async def test_each_connection_is_sorted_by_what_became_of_its_frame(
     connections.answers |= {"gone=": [410], "odd=": [413], "busy=": [429], "silent=": [0]}
     told = [connection(id) for id in ("good=", "gone=", "odd=", "busy=", "silent=")]
     async with httpx.AsyncClient() as http:
-        sockets = Sockets(http, connections.url)
+        sockets = ApiGatewaySockets(http, connections.url)
         report = await notify(sockets, told, event(), within=timedelta(seconds=1))
     assert ids(report.served) == {"good="}
     assert ids(report.gone) == {"gone="}
@@ -43,7 +42,7 @@ async def test_a_connection_whose_session_is_not_open_is_not_posted_to(
 ) -> None:
     told = [connection("young=", Wire.EIO4, is_open=False), connection("open=", Wire.EIO4)]
     async with httpx.AsyncClient() as http:
-        sockets = Sockets(http, connections.url)
+        sockets = ApiGatewaySockets(http, connections.url)
         report = await notify(sockets, told, event())
         alone = await notify(sockets, told[:1], event())
     assert (ids(report.served), ids(report.gone)) == ({"open="}, {"young="})
@@ -55,7 +54,7 @@ async def test_what_nobody_foresaw_fails_that_connection_alone(
     connections: ConnectionsServer,
 ) -> None:
     async with httpx.AsyncClient() as http:
-        sockets = Sockets(http, connections.url)
+        sockets = ApiGatewaySockets(http, connections.url)
         # A surrogate can't be encoded into a URL: an error that is none of the client's own.
         report = await notify(sockets, [connection("\ud800"), connection("good=")], event())
     assert (len(report.failed), ids(report.served)) == (1, {"good="})
@@ -63,5 +62,5 @@ async def test_what_nobody_foresaw_fails_that_connection_alone(
 
 async def test_nobody_to_tell_is_no_trouble(connections: ConnectionsServer) -> None:
     async with httpx.AsyncClient() as http:
-        report = await notify(Sockets(http, connections.url), [], event())
+        report = await notify(ApiGatewaySockets(http, connections.url), [], event())
     assert report.served == report.failed == []

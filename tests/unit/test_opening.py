@@ -10,12 +10,11 @@ from time import perf_counter
 import httpx
 import pytest
 
+from functions.attempt import NotDelivered
 from functions.calls.call import ConnectionId, UserId
-from functions.delivery import NotDelivered
-from functions.opening import Opener, Timers
+from functions.clients.connection import Connection, Wire
 from functions.published import ConnectionOpened, Published, encode
-from functions.services.documents import Connection
-from functions.wire.frames import Wire
+from functions.sessions.open import Opener, Timers
 from infra.local.functions import Function
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, ids_in, now
@@ -54,14 +53,14 @@ async def shaken(
 
 
 async def is_open(services: Services) -> bool:
-    connection = await services.store.connection(ID, now())
+    connection = await services.store.connections.get(ID, now())
     assert connection is not None
     return connection.is_open
 
 
 @pytest.fixture
 def opener(services: Services) -> Opener:
-    return Opener(services.store, services.sockets, TIMERS)
+    return Opener(services.store.connections, services.sockets, now, TIMERS)
 
 
 async def test_version_4_costs_a_read_a_post_and_a_commit_and_the_client_asks_for_the_rest(
@@ -244,7 +243,7 @@ async def test_a_late_copy_of_an_opening_disturbs_no_session_that_is_open(
     services: Services, opener: Opener, connections: ConnectionsServer
 ) -> None:
     made = await shaken_too_long_ago(services)
-    await services.store.opened(ID)
+    await services.store.connections.open(ID)
     await opener.open(made)
     assert connections.posts == []
 
@@ -253,7 +252,7 @@ async def test_a_connection_that_is_gone_meanwhile_is_left_alone(
     services: Services, opener: Opener
 ) -> None:
     made = await shaken(services, Wire.EIO4)
-    await services.store.close(ID, now())
+    await services.store.connections.close(ID, now())
     services.journal.clear()
     await opener.open(made)
     await services.client.collection("connections").document(ID).delete()
@@ -266,11 +265,11 @@ async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_
     services: Services, opener: Opener, connections: ConnectionsServer
 ) -> None:
     made = await shaken(services, Wire.EIO4, user=None)
-    young = await services.store.connection(ID, now())
+    young = await services.store.connections.get(ID, now())
     assert young is not None
-    assert await services.store.admit(young, RECEIVER, now(), young.expires_at)
+    assert await services.store.connections.admit(young, RECEIVER, now(), young.expires_at)
     await opener.open(made)
-    connection = await services.store.connection(ID, now())
+    connection = await services.store.connections.get(ID, now())
     assert connection is not None
     assert (connection.user, connection.is_open) == (RECEIVER, True)
     assert connections.posts == []

@@ -1,20 +1,24 @@
 """`push` on a real Firestore and an endpoint that plays FCM: what phones get, and what fails."""
 
+import base64
+import json
 from datetime import timedelta
 
 import grpc
 import pytest
 from google.cloud.firestore import AsyncClient
 
+from functions.attempt import NotDelivered
 from functions.calls.call import CallId, ConnectionId
-from functions.delivery import NotDelivered
-from functions.published import ConnectionOpened
-from functions.push import Pusher
-from functions.services.fcm import Messenger
-from functions.services.firestore import Store
-from functions.services.remote import StoreUnavailable
+from functions.delivery.push import Pusher
+from functions.ports.store import Store, StoreUnavailable
+from functions.published import ConnectionOpened, Published, encode
+from functions.push import handler
+from functions.services.fcm import FcmPushSender
+from functions.settings import PushSettings
 from infra.local.fcm import FcmServer
 from infra.local.fcm_errors import FcmError
+from tests.support.asgi import call
 from tests.support.makers import (
     AGAIN,
     CALL,
@@ -27,12 +31,19 @@ from tests.support.makers import (
     register,
     ring,
 )
+from tests.support.processes import settings_of
 from tests.support.services import Services
 
 
+def envelope(published: Published) -> bytes:
+    """What Pub/Sub posts of it."""
+    data = base64.b64encode(encode(published)).decode()
+    return json.dumps({"message": {"messageId": "1", "data": data}}).encode()
+
+
 @pytest.fixture
-def pusher(store: Store, messenger: Messenger) -> Pusher:
-    return Pusher(store, messenger)
+def pusher(store: Store, messenger: FcmPushSender) -> Pusher:
+    return Pusher(store, messenger, now)
 
 
 async def test_a_cancel_reaches_all_devices_as_data_alone(
@@ -85,7 +96,7 @@ async def test_an_accepted_call_is_not_pushed(
 
 
 async def test_an_opened_connection_is_no_business_of_phones(
-    services: Services, messenger: Messenger, inbox: FcmServer
+    services: Services, messenger: FcmPushSender, inbox: FcmServer
 ) -> None:
     await register(services.store, "phone", RECEIVER)
     services.journal.clear()
@@ -94,7 +105,8 @@ async def test_an_opened_connection_is_no_business_of_phones(
         connected_at=now(),
         expires_at=now() + timedelta(seconds=20),
     )
-    await Pusher(services.store, messenger).push(opened, FIRST)
+    function = handler(settings_of(PushSettings), services.store, messenger)
+    assert (await call(function, envelope(opened))).status_code == 204
     assert services.journal.started == []
     assert inbox.messages == []
 
@@ -120,7 +132,7 @@ async def test_a_dead_token_is_forgotten(
     await register(store, "alive", RECEIVER)
     inbox.fail("dead", error)
     await pusher.push(event(), FIRST)
-    assert [device.token for device in await store.devices_of([RECEIVER], now())] == ["alive"]
+    assert [device.token for device in await store.devices.of([RECEIVER], now())] == ["alive"]
     assert [message["token"] for message in inbox.messages] == ["alive"]
 
 
@@ -131,7 +143,7 @@ async def test_a_message_that_fcm_refuses_is_not_tried_again(
     inbox.fail("odd", FcmError.INVALID_ARGUMENT)
     await pusher.push(event(), FIRST)
     assert inbox.attempts("odd") == 1
-    assert len(await store.devices_of([RECEIVER], now())) == 1
+    assert len(await store.devices.of([RECEIVER], now())) == 1
 
 
 @pytest.mark.parametrize("error", [FcmError.QUOTA_EXCEEDED, FcmError.THIRD_PARTY_AUTH_ERROR])
@@ -168,18 +180,18 @@ async def test_a_republished_copy_is_pushed_although_deliver_is_done_with_it(
 
 
 async def test_of_several_copies_the_first_is_pushed(
-    messenger: Messenger, store: Store, client: AsyncClient, inbox: FcmServer
+    messenger: FcmPushSender, store: Store, client: AsyncClient, inbox: FcmServer
 ) -> None:
     await register(store, "phone", RECEIVER)
     copy = (await committed(store, client, event())).served_to(None)
     for _ in range(3):
-        await Pusher(store, messenger).push(copy, FIRST)
+        await Pusher(store, messenger, now).push(copy, FIRST)
         await register(store, "phone", RECEIVER)  # as the app does once the push has woken it
     assert len(inbox.messages) == 1
 
 
 async def test_of_two_events_in_retry_each_reaches_the_other_devices_once(
-    services: Services, messenger: Messenger, inbox: FcmServer
+    services: Services, messenger: FcmPushSender, inbox: FcmServer
 ) -> None:
     for token in ("good", "better", "bad"):
         await register(services.store, token, RECEIVER)
@@ -190,13 +202,13 @@ async def test_of_two_events_in_retry_each_reaches_the_other_devices_once(
     for _ in range(4):
         for made in events:
             with pytest.raises(NotDelivered):  # another instance each time
-                await Pusher(services.store, messenger).push(made, AGAIN)
+                await Pusher(services.store, messenger, now).push(made, AGAIN)
     assert sorted(message["token"] for message in inbox.messages) == ["better"] * 2 + ["good"] * 2
     assert services.journal.started.count("Commit") == 2  # once there was something to note
 
 
 async def test_what_fcm_refuses_for_good_is_not_sent_again_with_what_is_retried(
-    messenger: Messenger, store: Store, client: AsyncClient, inbox: FcmServer
+    messenger: FcmPushSender, store: Store, client: AsyncClient, inbox: FcmServer
 ) -> None:
     await register(store, "strange", RECEIVER)
     await register(store, "bad", RECEIVER)
@@ -205,7 +217,7 @@ async def test_what_fcm_refuses_for_good_is_not_sent_again_with_what_is_retried(
     made = await committed(store, client, event())
     for _ in range(3):
         with pytest.raises(NotDelivered):
-            await Pusher(store, messenger).push(made, AGAIN)
+            await Pusher(store, messenger, now).push(made, AGAIN)
     assert inbox.attempts("strange") == 1
 
 
@@ -233,14 +245,14 @@ async def test_what_comes_late_is_not_pushed_once_the_call_has_gone_on(
 
 
 async def test_who_was_pushed_is_not_pushed_again_while_firestore_can_not_be_written(
-    services: Services, messenger: Messenger, inbox: FcmServer
+    services: Services, messenger: FcmPushSender, inbox: FcmServer
 ) -> None:
     for token in ("good", "bad"):
         await register(services.store, token, RECEIVER)
     inbox.fail("bad", FcmError.QUOTA_EXCEEDED)
     made = await committed(services.store, services.client, event())
     services.faults.fail("firestore.Commit", code=grpc.StatusCode.RESOURCE_EXHAUSTED, times=None)
-    pusher = Pusher(services.store, messenger)
+    pusher = Pusher(services.store, messenger, now)
     with pytest.raises(StoreUnavailable):
         await pusher.push(made, FIRST)
     with pytest.raises(NotDelivered):
@@ -249,11 +261,11 @@ async def test_who_was_pushed_is_not_pushed_again_while_firestore_can_not_be_wri
 
 
 async def test_a_copy_that_everybody_has_does_not_come_again_only_to_be_remembered(
-    services: Services, messenger: Messenger, inbox: FcmServer
+    services: Services, messenger: FcmPushSender, inbox: FcmServer
 ) -> None:
     await register(services.store, "phone", RECEIVER)
     services.faults.fail("firestore.Commit", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
-    await Pusher(services.store, messenger).push(event(served=None), FIRST)
+    await Pusher(services.store, messenger, now).push(event(served=None), FIRST)
     assert len(inbox.messages) == 1
 
 
@@ -261,11 +273,11 @@ async def test_a_long_call_id_still_fits_apples_collapse_id(
     pusher: Pusher, store: Store, inbox: FcmServer
 ) -> None:
     await register(store, "phone", RECEIVER)
-    await pusher.push(event(call="x" * 128), FIRST)
+    await pusher.push(event(call=CallId("x" * 128)), FIRST)
     (message,) = inbox.messages
     assert len(message["apns"]["headers"]["apns-collapse-id"]) == 64
 
 
-async def test_warming_up_sends_nothing(messenger: Messenger, inbox: FcmServer) -> None:
+async def test_warming_up_sends_nothing(messenger: FcmPushSender, inbox: FcmServer) -> None:
     await messenger.warm_up()
     assert inbox.messages == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from functions import forwarded
+from functions.inbound import apigateway
 
 SECRETS = ("the current secret", "the previous secret")
 
@@ -73,18 +73,18 @@ def headers(*given: str) -> Headers:
 def test_nothing_is_done_with_a_secret_but_to_compare_all_of_it(
     secrets: list[SecretText], given: str, accepted: bool
 ) -> None:
-    assert forwarded.is_from_api_gateway(headers(given), secrets) is accepted
+    assert apigateway.is_from_api_gateway(headers(given), secrets) is accepted
     # With each of them, whichever it is, and whether or not the first was right.
     assert SecretText.encoded == len(SECRETS)
 
 
 def test_every_value_is_compared_with_every_secret(secrets: list[SecretText]) -> None:
-    assert not forwarded.is_from_api_gateway(headers(*SECRETS), secrets)
+    assert not apigateway.is_from_api_gateway(headers(*SECRETS), secrets)
     assert SecretText.encoded == len(SECRETS) ** 2
 
 
 def test_without_a_value_there_is_nothing_to_compare(secrets: list[SecretText]) -> None:
-    assert not forwarded.is_from_api_gateway(headers(), secrets)
+    assert not apigateway.is_from_api_gateway(headers(), secrets)
     assert SecretText.encoded == 0
 
 

@@ -9,14 +9,16 @@ import grpc
 import pytest
 
 from functions.calls.call import ConnectionId
-from functions.forwarded import Handshake
+from functions.clients.connection import Connection, Wire
+from functions.ports.identity import NotAuthenticated
+from functions.ports.publisher import PublishFailed
+from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAdmitted, ConnectionOpened
-from functions.services.documents import Connection
-from functions.services.identity import Identity, NotAuthenticated
-from functions.services.pubsub import PublishFailed
-from functions.services.remote import StoreUnavailable
-from functions.sessions import ClientGone, Sessions
-from functions.wire.frames import Connect, Wire
+from functions.services.identity import FirebaseIdentity
+from functions.sessions.accept import Acceptance, ClientGone, Handshake
+from functions.sessions.admit import Admission
+from functions.sessions.close import Closing
+from functions.wire.frames import Connect
 from infra.local.tokens import unsigned_token
 from tests.support.makers import CALLER, RECEIVER, ids_in, now
 from tests.support.services import Services
@@ -40,7 +42,9 @@ class Door:
     """The sessions, as one client meets them; `costs` are the calls of its last step."""
 
     services: Services
-    sessions: Sessions
+    acceptance: Acceptance
+    admission: Admission
+    closing: Closing
     token: Callable[[str], str]
     time: datetime = field(default_factory=now)  # at which API Gateway gets the client's frames
 
@@ -50,13 +54,13 @@ class Door:
 
     async def open(self, wire: Wire, token: str | None = None, user: str | None = None) -> None:
         self.services.journal.clear()
-        await self.sessions.open(ID, Handshake(wire, token, user))
+        await self.acceptance.accept(ID, Handshake(wire, token, user))
 
     async def let_in(
         self, token: str | None = None, user: str | None = None, namespace: str = "/"
     ) -> str:
         self.services.journal.clear()
-        return await self.sessions.admit(ID, Connect(namespace, token, user), self.tick())
+        return await self.admission.admit(ID, Connect(namespace, token, user), self.tick())
 
     def tick(self) -> datetime:
         """API Gateway's time of the next frame."""
@@ -68,13 +72,20 @@ class Door:
         await self.services.client.collection("connections").document(ID).delete()
 
     async def connection(self) -> Connection | None:
-        return await self.services.store.connection(ID, now())
+        return await self.services.store.connections.get(ID, now())
 
 
 @pytest.fixture
-def door(services: Services, identity: Identity, project: str) -> Door:
-    sessions = Sessions(services.store, services.publisher, identity, TTL)
-    return Door(services, sessions, lambda user: unsigned_token(user, project))
+def door(services: Services, identity: FirebaseIdentity, project: str) -> Door:
+    connections, publisher = services.store.connections, services.publisher
+    closing = Closing(connections, now)
+    return Door(
+        services,
+        Acceptance(connections, publisher, identity, now, TTL),
+        Admission(connections, publisher, identity, closing, now, TTL),
+        closing,
+        lambda user: unsigned_token(user, project),
+    )
 
 
 # The handshake
@@ -138,12 +149,12 @@ async def test_a_client_is_admitted_although_nobody_can_tell_it_what_was_missed(
 
 @pytest.mark.parametrize("wire", Wire)
 async def test_a_client_whose_disconnect_is_handled_first_is_gone(door: Door, wire: Wire) -> None:
-    await door.sessions.close(ID)
+    await door.closing.close(ID)
     with pytest.raises(ClientGone):
         await door.open(wire, door.token(CALLER))
     assert door.costs == ["Commit", "BatchGetDocuments"]
     assert await door.services.published(ConnectionOpened, ConnectionAdmitted) == []
-    assert await door.services.store.connections_of([CALLER], now()) == []
+    assert await door.services.store.connections.of([CALLER], now()) == []
 
 
 @pytest.mark.parametrize("wire", Wire)
@@ -373,7 +384,7 @@ async def test_a_connection_that_closes_while_it_is_let_in_does_not_come_back(do
     await door.services.client.collection("connections").document(ID).update(fields)
     commit.release()
     assert await letting_in == NOOP
-    assert await door.services.store.connections_of([CALLER], now()) == []
+    assert await door.services.store.connections.of([CALLER], now()) == []
 
 
 async def test_a_connection_that_is_opened_while_it_is_let_in_is_let_in_all_the_same(

@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 
 from functions import settings
-from functions.settings import FUNCTIONS, VARIABLES, Need, SettingsError
+from functions.settings import (
+    FUNCTIONS,
+    DeliverSettings,
+    FunctionSettings,
+    GatewaySettings,
+    SettingsError,
+    every_variable,
+)
+from functions.variables import Need
 
 GATEWAY = {
     "GOOGLE_CLOUD_PROJECT": "unring-test",
@@ -16,7 +24,7 @@ IN_CLOUD = {"K_SERVICE": "gateway", "AWS_REGION": "us-east-1", "AWS_ROLE_ARN": "
 
 
 def test_what_is_not_set_has_its_default() -> None:
-    loaded = settings.load("gateway", GATEWAY)
+    loaded = settings.load(GatewaySettings, GATEWAY)
     assert loaded.events_topic == "call-events"
     assert loaded.connection_ttl == timedelta(minutes=125)
     assert loaded.direct_post_timeout == timedelta(milliseconds=500)
@@ -29,41 +37,43 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
         "GATEWAY_SECRET": "short",
     }
     with pytest.raises(SettingsError) as refusal:
-        settings.load("gateway", wrong)
+        settings.load(GatewaySettings, wrong)
     for name in ("GOOGLE_CLOUD_PROJECT", *wrong):
         assert name in str(refusal.value)
 
 
 def test_a_secret_is_not_quoted_in_the_refusal() -> None:
     with pytest.raises(SettingsError) as refusal:
-        settings.load("gateway", {**GATEWAY, "GATEWAY_SECRET": "hunter2"})
+        settings.load(GatewaySettings, {**GATEWAY, "GATEWAY_SECRET": "hunter2"})
     assert "hunter2" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_each_function_starts_with_what_it_reads_alone(function: str) -> None:
-    own = {name: value for name, value in GATEWAY.items() if name in _names(function)}
-    assert settings.load(function, own).project == "unring-test"
+@pytest.mark.parametrize("kind", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_each_function_starts_with_what_it_reads_alone(kind: type[FunctionSettings]) -> None:
+    own = {name: value for name, value in GATEWAY.items() if name in _names(kind)}
+    assert settings.load(kind, own).project == "unring-test"
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("kind", FUNCTIONS.values(), ids=FUNCTIONS)
 @pytest.mark.parametrize(
-    "name", [variable.name for variable in VARIABLES if variable.need is Need.LOCAL]
+    "name", [variable.name for variable in every_variable() if variable.need is Need.LOCAL]
 )
-def test_no_function_starts_in_the_cloud_with_an_emulator(function: str, name: str) -> None:
+def test_no_function_starts_in_the_cloud_with_an_emulator(
+    kind: type[FunctionSettings], name: str
+) -> None:
     with pytest.raises(SettingsError, match=f"{name} points at an emulator"):
-        settings.load(function, {**GATEWAY, **IN_CLOUD, name: "127.0.0.1:8080"})
+        settings.load(kind, {**GATEWAY, **IN_CLOUD, name: "127.0.0.1:8080"})
 
 
 def test_in_the_cloud_nothing_is_posted_unsigned() -> None:
     with pytest.raises(SettingsError, match="AWS_ROLE_ARN"):
-        settings.load("gateway", {**GATEWAY, "K_SERVICE": "gateway"})
-    assert settings.load("gateway", {**GATEWAY, **IN_CLOUD}).aws_region == "us-east-1"
+        settings.load(GatewaySettings, {**GATEWAY, "K_SERVICE": "gateway"})
+    assert settings.load(GatewaySettings, {**GATEWAY, **IN_CLOUD}).aws_region == "us-east-1"
 
 
 def test_a_role_is_of_no_use_without_its_region() -> None:
     with pytest.raises(SettingsError, match="AWS_REGION"):
-        settings.load("deliver", {**GATEWAY, "AWS_ROLE_ARN": "arn:aws:iam::1:role/r"})
+        settings.load(DeliverSettings, {**GATEWAY, "AWS_ROLE_ARN": "arn:aws:iam::1:role/r"})
 
 
 @pytest.mark.parametrize(
@@ -88,15 +98,15 @@ def test_a_role_is_of_no_use_without_its_region() -> None:
 )
 def test_a_value_that_makes_no_sense_is_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
-        settings.load("gateway", {**GATEWAY, name: value})
+        settings.load(GatewaySettings, {**GATEWAY, name: value})
 
 
-def _names(function: str) -> set[str]:
-    return {variable.name for variable in settings.variables_of(function)}
+def _names(kind: type[FunctionSettings]) -> set[str]:
+    return {variable.name for variable in settings.variables_of(kind).values()}
 
 
 def test_a_socketio_client_renews_its_connection_before_api_gateway_closes_it() -> None:
-    defaults = settings.load("deliver", GATEWAY)
+    defaults = settings.load(DeliverSettings, GATEWAY)
     idle = timedelta(minutes=10)
     assert defaults.eio4_ping_interval + defaults.eio4_ping_timeout < idle
     assert defaults.eio3_ping_interval < idle

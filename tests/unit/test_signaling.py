@@ -10,10 +10,12 @@ import grpc
 import pytest
 
 from functions.calls.call import ConnectionId, SignalId, UserId
-from functions.calls.decision import Verdict
+from functions.calls.decision import UNAVAILABLE, Verdict
 from functions.calls.event import CallEvent
-from functions.signaling import Received, Signaling
-from functions.wire.frames import Wire
+from functions.clients.connection import Wire
+from functions.delivery.signaling import Received, Signaling
+from functions.ports.publisher import PublishFailed
+from functions.ports.store import StoreUnavailable
 from infra.local.faults import Fault, Kind
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
@@ -42,7 +44,10 @@ class System(Services):
         received = Received(
             ConnectionId(f"{by}="), SignalId(uuid.uuid4().hex), now(), requested=None
         )
-        return await self.signaling.handle(signal(name), received)
+        try:
+            return await self.signaling.handle(signal(name), received)
+        except (StoreUnavailable, PublishFailed):
+            return UNAVAILABLE
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ async def test_each_connection_costs_one_post(system: System) -> None:
 async def test_a_finished_cancel_costs_two_calls_to_repeat(system: System) -> None:
     await system.send()
     (made,) = await system.published(CallEvent)
-    await system.store.outbox.note_served(made, (), is_done=True)
+    await system.store.outbox.note_served(made, (), now(), is_done=True)
     verdict = await system.send()
     assert (verdict.ok, verdict.outcome) == (True, "already_cancelled")
     assert system.journal.started == ["BatchGetDocuments", "BatchGetDocuments"]

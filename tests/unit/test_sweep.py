@@ -9,10 +9,10 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 
 from functions.calls.call import CallId
 from functions.calls.event import CallEvent, to_fields
-from functions.services.firestore import Store
-from functions.services.pubsub import Publisher, PublishFailed
-from functions.services.remote import StoreUnavailable
-from functions.sweep import Sweeper, Swept
+from functions.delivery.sweep import Sweeper, Swept
+from functions.ports.publisher import PublishFailed
+from functions.ports.store import Store, StoreUnavailable
+from functions.services.pubsub import PubSubPublisher
 from tests.support.makers import CALL, committed, event, ids_in, now, pend, pending_calls
 from tests.support.services import Services
 
@@ -28,14 +28,19 @@ async def left(store: Store, client: AsyncClient, call: str, ago: timedelta) -> 
     return made
 
 
+def sweeper_of(services: Services, every: timedelta = EVERY, **more: timedelta) -> Sweeper:
+    outbox, publisher = services.store.outbox, services.publisher
+    return Sweeper(outbox, publisher, now, after=AFTER, every=every, **more)
+
+
 async def test_what_is_old_enough_is_republished_expired_or_not(services: Services) -> None:
     await left(services.store, services.client, "CALL_YOUNG", timedelta(seconds=3))
     await left(services.store, services.client, "CALL_OLD", timedelta(seconds=8))
     await left(services.store, services.client, "CALL_EXPIRED", timedelta(seconds=70))
     done = await left(services.store, services.client, "CALL_DONE", timedelta(seconds=8))
-    await services.store.outbox.note_served(done, (), is_done=True)
+    await services.store.outbox.note_served(done, (), now(), is_done=True)
     swept = Swept()
-    sweeper = Sweeper(services.store, services.publisher, after=AFTER, every=EVERY)
+    sweeper = sweeper_of(services)
     await sweeper.look(swept)
     assert swept.republished == 2
     assert timedelta(seconds=70) <= swept.oldest < timedelta(seconds=130)
@@ -64,7 +69,7 @@ async def test_one_look_goes_through_all_that_waits(services: Services) -> None:
             await batch.commit()
             batch = services.client.batch()
     swept = Swept()
-    sweeper = Sweeper(services.store, services.publisher, after=AFTER, every=EVERY)
+    sweeper = sweeper_of(services)
     await sweeper.look(swept)
     assert (swept.republished, swept.unreadable) == (readable, readable // 2)
     assert len(await ids_in(services.client, "outbox")) == readable
@@ -79,7 +84,7 @@ async def test_an_entry_that_can_not_be_removed_keeps_back_no_other(services: Se
     await rubbish.set({"pendingSince": now() - timedelta(seconds=20)})
     services.faults.fail("firestore.Commit", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
     swept = Swept()
-    sweeper = Sweeper(services.store, services.publisher, after=AFTER, every=EVERY)
+    sweeper = sweeper_of(services)
     with pytest.raises(StoreUnavailable):
         await sweeper.look(swept)
     assert swept.republished == 1
@@ -90,7 +95,7 @@ async def test_one_call_looks_again_and_again_until_the_next_is_due(
 ) -> None:
     await left(services.store, services.client, "CALL_YOUNG", timedelta(seconds=5.5))
     every, until = timedelta(seconds=0.2), timedelta(seconds=1)
-    sweeper = Sweeper(services.store, services.publisher, after=AFTER, every=every, until=until)
+    sweeper = sweeper_of(services, every=every, until=until)
     assert (await sweeper.sweep()).republished >= 1
 
 
@@ -100,8 +105,8 @@ async def test_a_pass_that_fails_is_counted_and_the_entry_stays(
     await left(store, client, "CALL_OLD", timedelta(seconds=15))
     async with grpc.aio.insecure_channel("127.0.0.1:9") as channel:
         transport = PublisherGrpcAsyncIOTransport(channel=channel)
-        nowhere = Publisher(transport, "projects/unring-test/topics/events")
-        sweeper = Sweeper(store, nowhere, after=AFTER, every=EVERY)
+        nowhere = PubSubPublisher(lambda: transport, "projects/unring-test/topics/events")
+        sweeper = Sweeper(store.outbox, nowhere, now, after=AFTER, every=EVERY)
         with pytest.raises(PublishFailed):
             await sweeper.look(Swept())
         assert (await sweeper.sweep()).failed == 1
@@ -114,7 +119,7 @@ async def test_an_entry_that_can_not_be_published_keeps_back_no_other(services: 
     services.faults.fail("pubsub.Publish", "CALL_BAD", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
     swept = Swept()
     with pytest.raises(PublishFailed):
-        await Sweeper(services.store, services.publisher, after=AFTER, every=EVERY).look(swept)
+        await sweeper_of(services).look(swept)
     assert swept.republished == 1
     assert [made.call_id for made in await services.published(CallEvent)] == ["CALL_GOOD"]
 
@@ -125,5 +130,5 @@ async def test_a_pubsub_that_takes_nothing_is_not_asked_for_every_entry(services
     refused = grpc.StatusCode.RESOURCE_EXHAUSTED
     fault = services.faults.fail("pubsub.Publish", code=refused, times=None)
     with pytest.raises(PublishFailed):
-        await Sweeper(services.store, services.publisher, after=AFTER, every=EVERY).look(Swept())
+        await sweeper_of(services).look(Swept())
     assert fault.met == 50

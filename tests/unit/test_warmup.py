@@ -1,6 +1,7 @@
 """A GET warms an instance up: once, however many ask, and again only after a failure."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from functions.warmup import WarmUp
 
@@ -13,7 +14,7 @@ async def test_steps_run_once_however_many_ask() -> None:
         runs += 1
         await asyncio.sleep(0)
 
-    warm_up = WarmUp(lambda: (step,))
+    warm_up = WarmUp(step)
     answers = await asyncio.gather(*(warm_up.answer() for _ in range(10)))
     answers.append(await warm_up.answer())
     assert {answer.status_code for answer in answers} == {200}
@@ -27,16 +28,16 @@ async def test_after_a_failure_the_next_get_tries_again() -> None:
         if failures:
             raise failures.pop()
 
-    warm_up = WarmUp(lambda: (step,))
+    warm_up = WarmUp(step)
     assert (await warm_up.answer()).status_code == 503
     assert (await warm_up.answer()).status_code == 200
 
 
-async def test_what_can_not_even_be_built_is_a_failure_too() -> None:
-    def steps() -> tuple[()]:
+async def test_a_step_that_can_not_even_begin_is_a_failure_too() -> None:
+    def step() -> Awaitable[None]:
         raise RuntimeError("no credentials")
 
-    assert (await WarmUp(steps).answer()).status_code == 503
+    assert (await WarmUp(step).answer()).status_code == 503
 
 
 async def test_one_that_asks_and_leaves_does_not_take_the_attempt_along() -> None:
@@ -45,7 +46,7 @@ async def test_one_that_asks_and_leaves_does_not_take_the_attempt_along() -> Non
     async def step() -> None:
         await go.wait()
 
-    warm_up = WarmUp(lambda: (step,))
+    warm_up = WarmUp(step)
     impatient = asyncio.create_task(warm_up.answer())
     patient = asyncio.create_task(warm_up.answer())
     await asyncio.sleep(0)

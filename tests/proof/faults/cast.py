@@ -3,8 +3,7 @@
 import uuid
 from dataclasses import dataclass, field
 
-from functions.services.documents import device_id
-from functions.wire.frames import FcmToken
+from functions.clients.device import FcmToken, device_id
 
 
 @dataclass(eq=False)

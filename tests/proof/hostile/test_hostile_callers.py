@@ -15,8 +15,8 @@ from websockets.exceptions import InvalidStatus
 
 from functions.calls.call import CallId, UserId
 from functions.calls.event import CallEvent
+from functions.clients.connection import Wire
 from functions.published import ConnectionOpened, encode
-from functions.wire.frames import Wire
 from infra.local.calls import Calls, client_at
 from infra.local.functions import Function
 from infra.local.phone import JsonPhone, json_phone

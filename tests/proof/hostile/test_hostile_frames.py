@@ -10,9 +10,9 @@ from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.calls.transitions import SIGNALS, transitions_of
-from functions.services.documents import device_id
-from functions.services.firestore import Store
-from functions.wire.frames import FcmToken, Wire
+from functions.clients.connection import Wire
+from functions.clients.device import FcmToken, device_id
+from functions.services.firestore import store_of
 from infra.local.calls import Calls
 from infra.local.phone import json_phone
 from infra.local.stack import Stack
@@ -90,13 +90,13 @@ async def undelivered(documents: AsyncClient, ids: Ids, signal: str) -> str:
     It was decided in an hour from now, as `sweep` would take up one of the past at any moment.
     """
     call = await put(documents, ids, "undelivered", status="ringing")
-    store = Store(documents)
-    loaded = await store.load(ConnectionId("none="), CallId(call), now())
+    store = store_of(lambda: documents)
+    loaded = await store.calls.load(CallId(call), ConnectionId("none="), now())
     assert loaded.call
     caller, receiver = UserId(ids.caller), UserId(ids.receiver)
     in_an_hour = now() + timedelta(hours=1)
     theirs = event(signal, call=CallId(call), decided=in_an_hour, caller=caller, receiver=receiver)
-    await store.commit(loaded.call, theirs, by=caller)
+    await store.calls.commit(loaded.call, theirs, by=caller)
     return call
 
 

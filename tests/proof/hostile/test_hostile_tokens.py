@@ -9,7 +9,7 @@ import pytest
 from google.cloud.firestore import AsyncClient
 from websockets.exceptions import InvalidStatus
 
-from functions.wire.frames import Wire
+from functions.clients.connection import Wire
 from infra.local.calls import Calls
 from infra.local.functions import Function
 from infra.local.phone import json_phone

@@ -11,9 +11,9 @@ from functools import partial
 from google.cloud.firestore import AsyncClient, FieldFilter
 
 from functions.calls.call import UserId
-from functions.services.documents import device_id
-from functions.services.firestore import Store
-from functions.wire.frames import FcmToken, Wire
+from functions.clients.connection import Wire
+from functions.clients.device import FcmToken, device_id
+from functions.services.firestore import store_of
 from infra.local.fcm_errors import FcmError
 from infra.local.stack import Stack
 from tests.proof.handset import JSON, Handset
@@ -120,7 +120,9 @@ class Population:
     async def haunt(self, user: int, wire: str) -> None:
         """Leaves the document of a connection whose socket ended a minute ago."""
         id = base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode()
-        await connect(Store(self.documents), id, UserId(self.users[user]), wire=Wire(wire))
+        await connect(
+            store_of(lambda: self.documents), id, UserId(self.users[user]), wire=Wire(wire)
+        )
         self._ghosts[id] = (self.users[user], wire)
 
     def expect_pruning(self, told: str, *, pushed: bool) -> None:

@@ -13,7 +13,8 @@ from starlette.routing import Route as HttpRoute
 from websockets.asyncio.client import connect
 
 from functions.calls.call import ConnectionId
-from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
+from functions.ports.sockets import Gone, PostFailed, Refused
+from functions.services.apigateway import ApiGatewaySockets
 from functions.services.awscredentials import RoleCredentials
 from infra.local.apigateway import AccessKeys, ApiGateway, Route
 from infra.local.aws import AwsCredentials, Trust
@@ -30,7 +31,7 @@ class Api:
     connected: list[str]  # connection ids
     http: httpx.AsyncClient
 
-    async def sockets(self, aws: AwsCredentials, trust: Trust, **changes: str) -> Sockets:
+    async def sockets(self, aws: AwsCredentials, trust: Trust, **changes: str) -> ApiGatewaySockets:
         credentials = RoleCredentials(
             self.http,
             **{
@@ -42,7 +43,7 @@ class Api:
                 **changes,
             },
         )
-        return Sockets(self.http, self.gateway.connections_url, "us-east-1", credentials)
+        return ApiGatewaySockets(self.http, self.gateway.connections_url, "us-east-1", credentials)
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ async def test_a_signed_post_reaches_the_socket(api: Api) -> None:
 
 async def test_an_unsigned_post_is_refused_and_may_be_tried_again(api: Api) -> None:
     async with connect(api.gateway.websocket_url):
-        sockets = Sockets(api.http, api.gateway.connections_url)
+        sockets = ApiGatewaySockets(api.http, api.gateway.connections_url)
         with pytest.raises(PostFailed) as failure:
             await sockets.post(ConnectionId(api.connected[0]), "x")
         assert failure.value.status == 403
@@ -148,7 +149,7 @@ async def test_what_will_never_be_taken_is_refused(
     connections.answers["c="] = [status]
     async with httpx.AsyncClient() as http:
         with pytest.raises(Refused):
-            await Sockets(http, connections.url).post(ConnectionId("c="), "x")
+            await ApiGatewaySockets(http, connections.url).post(ConnectionId("c="), "x")
 
 
 async def test_warming_up_fetches_credentials_and_posts_to_nobody(api: Api) -> None:
@@ -163,7 +164,7 @@ async def test_warming_up_fails_where_api_gateway_is_not_reached_or_does_not_kno
 ) -> None:
     for url in (api.gateway.connections_url, "http://127.0.0.1:9/dev/@connections"):
         with pytest.raises(PostFailed):
-            await Sockets(api.http, url).warm_up()
+            await ApiGatewaySockets(api.http, url).warm_up()
 
 
 @pytest.mark.parametrize("status", [403, 429, 500, 503])
@@ -171,7 +172,7 @@ async def test_any_other_status_is_a_failure(connections: ConnectionsServer, sta
     connections.answers["c="] = [status]
     async with httpx.AsyncClient() as http:
         with pytest.raises(PostFailed) as failure:
-            await Sockets(http, connections.url).post(ConnectionId("c="), "x")
+            await ApiGatewaySockets(http, connections.url).post(ConnectionId("c="), "x")
     assert failure.value.status == status
 
 
@@ -180,5 +181,5 @@ async def test_no_answer_and_no_endpoint_are_failures(connections: ConnectionsSe
     async with httpx.AsyncClient(timeout=0.1) as http:
         for url in (connections.url, "http://127.0.0.1:9/dev/@connections"):
             with pytest.raises(PostFailed) as failure:
-                await Sockets(http, url).post(ConnectionId("c="), "x")
+                await ApiGatewaySockets(http, url).post(ConnectionId("c="), "x")
             assert failure.value.status is None

@@ -3,9 +3,9 @@
 import pytest
 
 from functions.calls.event import to_fields
-from functions.services import documents
-from functions.services.documents import MalformedDocument
-from functions.wire.frames import FcmToken
+from functions.clients.device import FcmToken, device_id
+from functions.services.firestore import documents
+from functions.services.firestore.documents import MalformedDocument
 from tests.support.makers import event, now
 
 CALL = {"callerId": "USR_1", "receiverId": "USR_2", "status": "ringing"}
@@ -65,6 +65,6 @@ def test_when_a_ring_ends_is_known_only_where_it_is_a_moment() -> None:
 
 
 def test_a_device_is_named_after_the_hash_of_its_token() -> None:
-    assert documents.device_id(FcmToken("T")) == (
+    assert device_id(FcmToken("T")) == (
         "e632b7095b0bf32c260fa4c539e9fd7b852d0de454e9be26f24d0d6f91d069d3"
     )

@@ -80,10 +80,11 @@ async def keys_url(signer: Signer) -> AsyncIterator[str]:
 _VERIFY = """
 import asyncio, sys
 from functions import settings
+from functions.settings import GatewaySettings
 from functions.services import identity
 
 async def main():
-    found = identity.connect(settings.load("gateway"))
+    found = identity.connect(settings.load(GatewaySettings))
     for token in sys.argv[1:]:
         try:
             if token == "warm-up":

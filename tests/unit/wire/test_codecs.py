@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from functions.calls.decision import invalid
 from functions.calls.transitions import Signal
+from functions.clients.connection import Wire
 from functions.wire import json, socketio
 from functions.wire.codecs import codec_for, codec_of
-from functions.wire.frames import Event, Malformed, Wire
+from functions.wire.frames import Event, Malformed
 from tests.support.makers import event
 
 _JSON = st.recursive(
@@ -90,5 +91,5 @@ def test_half_a_character_elsewhere_is_told_of_and_never_sent_back(frame: bytes)
     codec = codec_of(frame)
     read = codec.decode(frame)
     assert isinstance(read, Malformed)
-    answer = codec.encode_answer(invalid(read.field, read.message), None, read.ack)
+    answer = codec.encode_reply(invalid(read.field, read.message), None, read.ack)
     assert answer.encode()

@@ -11,8 +11,9 @@ from functions.calls.call import Call, CallId, SignalId, Status, UserId
 from functions.calls.decision import NOT_FOUND, Verdict, invalid
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
+from functions.clients.device import Platform
 from functions.wire import json
-from functions.wire.frames import Event, Malformed, Platform, RegisterDevice, UnregisterDevice
+from functions.wire.frames import Event, Malformed, RegisterDevice, UnregisterDevice
 
 
 def frame(event: object = "call:cancel", **data: object) -> bytes:
@@ -141,14 +142,14 @@ _JSON = st.recursive(
 def test_every_json_object_is_answered_with_a_frame(content: dict[str, object]) -> None:
     decoded = json.decode(plain.dumps(content).encode())
     request = decoded.request if isinstance(decoded, Event) else None
-    answer = plain.loads(json.encode_answer(NOT_FOUND, request, decoded.ack))
+    answer = plain.loads(json.encode_reply(NOT_FOUND, request, decoded.ack))
     assert answer["event"] == "ack"
     assert answer.get("id") == decoded.ack
 
 
 def test_an_answer_says_what_became_of_the_request() -> None:
     request = Signal("call:cancel", CallId("CALL_1"), "because")
-    answer = json.encode_answer(Verdict(ok=True, outcome="cancelled"), request, ack=7)
+    answer = json.encode_reply(Verdict(ok=True, outcome="cancelled"), request, ack=7)
     assert plain.loads(answer) == {
         "event": "ack",
         "id": 7,
@@ -157,12 +158,12 @@ def test_an_answer_says_what_became_of_the_request() -> None:
 
 
 def test_the_answer_to_a_frame_without_id_has_none() -> None:
-    assert "id" not in plain.loads(json.encode_answer(NOT_FOUND, None, ack=None))
-    assert plain.loads(json.encode_answer(NOT_FOUND, None, ack=0))["id"] == 0
+    assert "id" not in plain.loads(json.encode_reply(NOT_FOUND, None, ack=None))
+    assert plain.loads(json.encode_reply(NOT_FOUND, None, ack=0))["id"] == 0
 
 
 def test_an_invalid_request_is_told_the_field_and_the_fault() -> None:
-    answer = json.encode_answer(invalid("callId", "callId is missing"), None, ack=None)
+    answer = json.encode_reply(invalid("callId", "callId is missing"), None, ack=None)
     assert plain.loads(answer)["data"] == {
         "ok": False,
         "outcome": "invalid",

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from starlette.datastructures import Headers
 
 from functions.calls.call import ConnectionId, names_document
-from functions.wire.frames import Wire
+from functions.clients.connection import Wire
+from functions.sessions.accept import Handshake
 
 _ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}
 
@@ -42,23 +43,14 @@ class Forwarded:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
-    """What a client sends with its handshake."""
-
-    wire: Wire
-    token: str | None
-    user: str | None  # who it says it is
-
-    @classmethod
-    def read(cls, headers: Headers) -> "Handshake":
-        """Raises NotMapped when something was given twice, and NotSupported."""
-        bearer = _bearer(_single(headers, "unring-authorization"))
-        return cls(
-            wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
-            token=bearer or _single(headers, "unring-token"),
-            user=_text(_single(headers, "unring-user-id")),
-        )
+def handshake_in(headers: Headers) -> Handshake:
+    """Raises NotMapped when something was given twice, and NotSupported."""
+    bearer = _bearer(_single(headers, "unring-authorization"))
+    return Handshake(
+        wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
+        token=bearer or _single(headers, "unring-token"),
+        user=_text(_single(headers, "unring-user-id")),
+    )
 
 
 def is_from_api_gateway(headers: Headers, secrets: Collection[str]) -> bool:

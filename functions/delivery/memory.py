@@ -1,4 +1,4 @@
-"""Whom an instance has told of the last signals.
+"""Whom an instance has served with the events of the last signals.
 
 As long as Firestore can't be written, nothing else knows, and Pub/Sub comes again.
 """
@@ -17,12 +17,12 @@ class Memory(Generic[_Target]):
     """By signal, the connections or devices that have its event."""
 
     def __init__(self) -> None:
-        self._told: OrderedDict[SignalId, set[_Target]] = OrderedDict()
+        self._served: OrderedDict[SignalId, set[_Target]] = OrderedDict()
 
-    def told(self, signal: SignalId) -> set[_Target]:
+    def served(self, signal: SignalId) -> set[_Target]:
         """Whoever is added to it is remembered."""
-        told = self._told.setdefault(signal, set())
-        self._told.move_to_end(signal)
-        if len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
-        return told
+        served = self._served.setdefault(signal, set())
+        self._served.move_to_end(signal)
+        if len(self._served) > _REMEMBERED:
+            self._served.popitem(last=False)
+        return served

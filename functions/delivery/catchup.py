@@ -6,20 +6,21 @@ one whose socket was down for a moment, or half open.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from functions.calls.call import ConnectionId
+from functions.attempt import NotDelivered
+from functions.calls.call import ConnectionId, UserId
 from functions.calls.event import CallEvent
-from functions.delivery import NotDelivered
-from functions.memory import Memory
-from functions.notification import notify
+from functions.clients.connection import Connection
+from functions.delivery.memory import Memory
+from functions.delivery.notify import notify
+from functions.ports.clock import Clock
+from functions.ports.sockets import Sockets
+from functions.ports.store import Entry, Store
 from functions.published import ConnectionAdmitted
-from functions.services.apigateway import Sockets
-from functions.services.documents import Connection
-from functions.services.firestore import Store
 from functions.telemetry import Log
 
-# What answers the client's handshake or CONNECT must be there first: Swift's client drops an event
+# The reply to the client's handshake or CONNECT must be there first: Swift's client drops an event
 # that comes before it is connected.
 _PAUSE = timedelta(milliseconds=300)
 
@@ -29,10 +30,13 @@ log = Log(__name__)
 class CatchUp:
     """Tells a connection the events of the outbox that are its user's, and that it doesn't have."""
 
-    def __init__(self, store: Store, sockets: Sockets, memory: Memory[ConnectionId]) -> None:
+    def __init__(
+        self, store: Store, sockets: Sockets, memory: Memory[ConnectionId], clock: Clock
+    ) -> None:
         self._store = store
         self._sockets = sockets
         self._memory = memory
+        self._clock = clock
 
     async def tell(self, event: ConnectionAdmitted) -> None:
         """1 BatchGetDocuments and 1 RunQuery; if something was missed 1 BatchGetDocuments more, 1
@@ -41,36 +45,38 @@ class CatchUp:
         Safe to run twice. Raises StoreUnavailable, and NotDelivered when the connection may be open
         and was not reached.
         """
-        now = datetime.now(UTC)
-        if event.expired(now):
+        if event.expired(self._clock()):
             log.warning("too late", outcome="expired")
             return
         await asyncio.sleep(_PAUSE.total_seconds())
-        now = datetime.now(UTC)
-        connection = await self._store.connection(event.connection_id, now)
+        now = self._clock()
+        connection = await self._store.connections.get(event.connection_id, now)
         if connection is None or connection.user is None:
             log.info("superseded", outcome="superseded")
             return
-        missed = await self._missed(connection, now)
+        missed = await self._missed(connection, connection.user, now)
         await self._post(connection, missed, now)
 
-    async def _missed(self, connection: Connection, now: datetime) -> Sequence[CallEvent]:
+    async def _missed(
+        self, connection: Connection, user: UserId, now: datetime
+    ) -> Sequence[CallEvent]:
         """Oldest first."""
-        assert connection.user is not None and connection.version is not None  # noqa: S101, PT018
-        unserved = [
-            entry.event
-            for entry in await self._store.outbox.missed(connection.user, now)
-            # An event that was committed after the connection became the user's is found by
-            # `deliver`, which looks the connections up later still.
-            if entry.created <= connection.version
-            and connection.id not in entry.served
-            and connection.id not in self._memory.told(entry.event.signal_id)
-        ]
+        entries = await self._store.outbox.missed(user, now)
+        unserved = [entry.event for entry in entries if self._is_unserved(entry, connection)]
         if not unserved:
             return ()
-        calls = await self._store.outbox.calls({event.call_id for event in unserved})
+        calls = await self._store.calls.current({event.call_id for event in unserved})
         true = [event.told_to(event.still_true(calls.get(event.call_id))) for event in unserved]
-        return [event for event in true if event.recipient(connection.user)]
+        return [event for event in true if event.recipient(user)]
+
+    def _is_unserved(self, entry: Entry, connection: Connection) -> bool:
+        # An event that was committed after the connection became the user's is found by `deliver`,
+        # which looks the connections up later still.
+        is_later = connection.version is not None and entry.created > connection.version
+        is_served = connection.id in entry.served or connection.id in self._memory.served(
+            entry.event.signal_id
+        )
+        return not is_later and not is_served
 
     async def _post(
         self, connection: Connection, missed: Sequence[CallEvent], now: datetime
@@ -83,11 +89,11 @@ class CatchUp:
             if not report.served and not report.refused:
                 is_dead = bool(report.dead(now))
                 break
-            self._memory.told(event.signal_id).add(connection.id)
+            self._memory.served(event.signal_id).add(connection.id)
             served.append(event)
         log.info("caught up", served=len(served), missed=len(missed) - len(served))
         await self._store.outbox.note_caught_up(served, connection.id)
         if is_dead:
-            await self._store.close(connection.id, now)
+            await self._store.connections.close(connection.id, now)
         elif len(served) < len(missed):
             raise NotDelivered(f"{len(missed) - len(served)} events did not reach the connection")

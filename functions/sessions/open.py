@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from functions.attempt import NotDelivered
 from functions.calls.call import ConnectionId
-from functions.delivery import NotDelivered
+from functions.clients.connection import Connection, Wire
+from functions.ports.clock import Clock
+from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
+from functions.ports.store import Connections
 from functions.published import ConnectionOpened
-from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
-from functions.services.documents import Connection
-from functions.services.firestore import Store
 from functions.telemetry import Log, latency_ms
 from functions.wire import socketio
-from functions.wire.frames import Wire
 
 # After a 410, which the first POST meets while API Gateway still answers the handshake. Pub/Sub
 # would come again only after a second and more, and Python's client waits for five.
@@ -34,9 +34,16 @@ class Timers:
 class Opener:
     """Opens the session of a connection that a client has opened."""
 
-    def __init__(self, store: Store, sockets: Sockets, timers: Mapping[Wire, Timers]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        connections: Connections,
+        sockets: Sockets,
+        clock: Clock,
+        timers: Mapping[Wire, Timers],
+    ) -> None:
+        self._connections = connections
         self._sockets = sockets
+        self._clock = clock
         self._timers = timers
 
     async def open(self, event: ConnectionOpened) -> None:
@@ -46,8 +53,8 @@ class Opener:
         (version 2 says `connect` twice). Raises NotDelivered when the connection could not be
         posted to, which right after the handshake says little.
         """
-        now = datetime.now(UTC)
-        connection = await self._store.connection(event.connection_id, now)
+        now = self._clock()
+        connection = await self._connections.get(event.connection_id, now)
         if connection is None or connection.is_open or connection.closed_at:
             log.info("superseded", outcome="superseded")
             return
@@ -60,8 +67,8 @@ class Opener:
         except Refused as error:
             log.error("post refused", to=connection.id, error=str(error))
             return
-        await self._store.opened(connection.id)
-        latency = latency_ms(event.connected_at, datetime.now(UTC))
+        await self._connections.open(connection.id)
+        latency = latency_ms(event.connected_at, self._clock())
         log.info("opened", outcome="opened", wire=connection.wire.value, latencyMs=latency)
 
     async def _turn_away(self, id: ConnectionId) -> None:
@@ -80,7 +87,7 @@ class Opener:
         if connection.wire is Wire.EIO4:
             return  # the client asks to be let in
         if connection.user is not None:
-            yield socketio.encode_connected(connection.wire, connection.id)
+            yield socketio.encode_admitted(connection.wire, connection.id)
         else:
             message = connection.refusal or "the token is missing"
             yield socketio.encode_refusal(connection.wire, message)

@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from functions.calls.event import CallEvent
-from functions.services.apigateway import Gone, PostFailed, Refused, Sockets
-from functions.services.documents import Connection
+from functions.clients.connection import Connection
+from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
 from functions.telemetry import Log
 from functions.wire.codecs import codec_for
-
-# Until $connect has been answered, for which there are 29 s, a living connection answers 410.
-_HANDSHAKE = timedelta(seconds=30)
 
 log = Log(__name__)
 
@@ -27,8 +24,8 @@ class Report:
     failed: list[Connection] = field(default_factory=list)  # or not known to be served in time
 
     def dead(self, now: datetime) -> list[Connection]:
-        """Those of `gone` that are so old that nothing will open them any more."""
-        return [found for found in self.gone if now - found.connected_at > _HANDSHAKE]
+        """Those of `gone` that nothing will open any more."""
+        return [found for found in self.gone if found.is_dead(now)]
 
 
 async def notify(
@@ -41,25 +38,26 @@ async def notify(
     report = Report()
     posts: dict[asyncio.Task[None], Connection] = {}
     for connection in connections:
-        if not connection.is_open:
-            report.gone.append(connection)  # for now: its client would drop the frame
-            continue
         recipient = event.recipient(connection.user)
         if recipient is None:
             continue  # it has changed hands since it was looked up
+        if not connection.is_open:
+            report.gone.append(connection)  # for now: its client would drop the frame
+            continue
         text = codec_for(connection.wire).encode_event(event, recipient)
         posts[asyncio.create_task(sockets.post(connection.id, text))] = connection
     if not posts:
         return report
     try:
-        done, late = await asyncio.wait(posts, timeout=within.total_seconds() if within else None)
+        done, _ = await asyncio.wait(posts, timeout=within.total_seconds() if within else None)
     finally:
         for post in posts:
             post.cancel()  # which does nothing to those that are done
-    report.failed += [posts[post] for post in late]
     for post, connection in posts.items():
         if post in done:
             _sort(post, connection, report)
+        else:
+            report.failed.append(connection)
     return report
 
 

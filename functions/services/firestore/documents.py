@@ -1,13 +1,9 @@
 """What our Firestore documents hold: from the fields as read to the types we reason about."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
-from typing import Any, NewType, TypeVar
-
-from google.cloud.firestore import DocumentSnapshot
+from typing import Any, TypeVar
 
 from functions.calls.call import (
     Call,
@@ -18,14 +14,14 @@ from functions.calls.call import (
     UserId,
     names_document,
 )
-from functions.calls.event import CallEvent, MalformedEvent, from_fields
+from functions.calls.event import MalformedEvent, from_fields
+from functions.clients.connection import Connection, Wire
+from functions.clients.device import Device, DeviceId, FcmToken, Platform
+from functions.ports.store import Entry, StoredCall
+from functions.services.firestore.remote import Snapshot
 from functions.telemetry import Log
-from functions.wire.frames import FcmToken, Platform, Wire
 
-DeviceId = NewType("DeviceId", str)  # SHA-256 of the token, hex: a token is too long for an id
-MessageId = NewType("MessageId", str)  # Pub/Sub's, the same however often it delivers the message
 Fields = Mapping[str, Any]
-Snapshot = DocumentSnapshot[Any]
 _Member = TypeVar("_Member", bound=StrEnum)
 _Read = TypeVar("_Read")
 
@@ -34,81 +30,6 @@ log = Log(__name__)
 
 class MalformedDocument(ValueError):
     """A document lacks what it must have; only its writer can mend that."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCall:
-    """A call as it was read; `version` is the precondition of the next write."""
-
-    call: Call
-    version: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An event in the outbox, who has it, and which copy of it is being delivered since when."""
-
-    event: CallEvent
-    created: datetime  # when Firestore committed it, and with it the call's new status
-    version: datetime
-    pending_since: datetime | None  # None once every recipient has been seen to
-    served: frozenset[ConnectionId]
-    pushed: frozenset[DeviceId]
-    claimed_by: MessageId | None
-    claimed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """One client's socket. Whose frames are on it, and who is told by it, are two questions: a
-    client that has said goodbye is told nothing more, but what it sent before still counts."""
-
-    id: ConnectionId
-    user: UserId | None  # who is told; None until a Socket.IO client was admitted, or once it left
-    wire: Wire
-    connected_at: datetime
-    expires_at: datetime
-    is_open: bool = True  # False until a Socket.IO client has been posted its open packet
-    # What a Socket.IO client's handshake showed: whose token, whose it was said to be, and why it
-    # won't do. It counts once the client asks to be let in.
-    shown_user: UserId | None = None
-    claimed_user: str | None = None
-    refusal: str | None = None
-    owner: UserId | None = None  # who sends; None until a Socket.IO client was admitted
-    former_owner: UserId | None = None  # who sent before the client was admitted again
-    admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it
-    closed_at: datetime | None = None  # since when nobody is told by it
-    left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
-    version: datetime | None = field(default=None, compare=False)  # as it was read
-
-    def sender(self, requested: datetime | None) -> UserId | None:
-        """Whose a frame is that API Gateway got at `requested`; None: nobody's.
-
-        A goodbye, and an admission, may be handled before a frame that was sent earlier, so the
-        times decide. Where either is missing the frame counts, as it does after `$disconnect`, past
-        which nobody sends.
-        """
-        if self.admitted_at and requested and requested < self.admitted_at:
-            return self.former_owner
-        if self.left_at and requested and requested > self.left_at:
-            return None
-        return self.owner
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One app installation that FCM reaches; `version` changes when it registers again."""
-
-    id: DeviceId
-    user: UserId
-    token: FcmToken
-    platform: Platform
-    expires_at: datetime
-    version: datetime
-
-
-def device_id(token: FcmToken) -> DeviceId:
-    return DeviceId(sha256(token.encode()).hexdigest())
 
 
 # What a document is, or None where it isn't there, has expired, or nobody can read it.

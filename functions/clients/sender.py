@@ -4,7 +4,7 @@ from datetime import datetime
 
 from functions.calls.call import UserId
 from functions.calls.decision import NOT_AUTHENTICATED, UNKNOWN_CONNECTION, Verdict
-from functions.services.documents import Connection
+from functions.clients.connection import Connection
 
 
 def sender_of(connection: Connection | None, requested: datetime | None) -> UserId | Verdict:

@@ -4,47 +4,24 @@ https://cloud.google.com/pubsub/docs/push#receive_push
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from functions import telemetry
+from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.event import CallEvent, MalformedEvent
+from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAdmitted, ConnectionOpened, Published, decode
-from functions.services.documents import MessageId
-from functions.services.remote import StoreUnavailable
 from functions.telemetry import Log
 
 ACKNOWLEDGED = 204
 RETRY = 503
 
-# Younger than this, a first delivery finds the call as its signal has just left it.
-_PROMPT = timedelta(seconds=2)
-
 log = Log(__name__)
 
-
-class NotDelivered(Exception):
-    """Somebody who should have the event doesn't; Pub/Sub must deliver it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One attempt of Pub/Sub to deliver a message."""
-
-    message: MessageId
-    attempt: int | None = None  # from 1; None where the service does not count, as the emulator
-
-    def is_late(self, event: CallEvent, now: datetime) -> bool:
-        """Whether somebody may have the event already, or the call have gone on since: so of a
-        retry, of a copy, and of what took its time."""
-        return event.served is None or self.attempt != 1 or now - event.decided_at > _PROMPT
-
-
-Handler = Callable[[Published, Delivery], Awaitable[None]]
+Handle = Callable[[Published, Attempt], Awaitable[None]]
 
 
 class _Message(msgspec.Struct, rename="camel"):
@@ -59,7 +36,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
     delivery_attempt: int | None = None
 
 
-async def receive(request: Request, project: str, handle: Handler) -> Response:
+async def receive(request: Request, project: str, handle: Handle) -> Response:
     """Hands the delivered event to `handle`, and tells Pub/Sub whether it is done with.
 
     What can't be read is logged and acknowledged: it would never get better. What `handle` raises
@@ -76,10 +53,10 @@ async def receive(request: Request, project: str, handle: Handler) -> Response:
         log.error("malformed delivery", error=f"{type(error).__name__}: {error}")
         return Response(status_code=ACKNOWLEDGED)
     trace = envelope.message.attributes.get("traceparent")
-    delivery = Delivery(envelope.message.message_id, envelope.delivery_attempt)
-    fields = {**_names(event), "deliveryAttempt": delivery.attempt}
+    attempt = Attempt(envelope.message.message_id, envelope.delivery_attempt)
+    fields = {**_names(event), "deliveryAttempt": attempt.number}
     with telemetry.request(project, trace, **fields):
-        return Response(status_code=await _attempt(handle, event, delivery))
+        return Response(status_code=await _outcome(handle, event, attempt))
 
 
 def _names(event: Published) -> dict[str, object]:
@@ -91,9 +68,9 @@ def _names(event: Published) -> dict[str, object]:
             return {"event": event.name, "connectionId": id}
 
 
-async def _attempt(handle: Handler, event: Published, delivery: Delivery) -> int:
+async def _outcome(handle: Handle, event: Published, attempt: Attempt) -> int:
     try:
-        await handle(event, delivery)
+        await handle(event, attempt)
     except (NotDelivered, StoreUnavailable) as error:
         log.warning("will be retried", error=f"{type(error).__name__}: {error}")
         return RETRY

@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from functions.delivery import NotDelivered
-from functions.services.documents import Entry, MessageId
-from functions.services.outbox import Outbox
+from functions.attempt import MessageId, NotDelivered
+from functions.ports.store import Entry, Outbox
 
 # A frame's handler posts and publishes within this time of its commit. Until then its event is in
 # good hands, and a copy republished meanwhile would only tell everybody twice.

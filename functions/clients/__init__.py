@@ -1,0 +1,1 @@
+"""What of a user can be reached: his connections and his devices. Pure."""

@@ -1,0 +1,1 @@
+"""The path of a signal, and of the event that it causes."""

@@ -1,0 +1,95 @@
+"""Makes sure that the recipients' sockets have an event, those that open later too."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from functions.attempt import Attempt, NotDelivered
+from functions.calls.call import ConnectionId
+from functions.calls.event import CallEvent
+from functions.delivery.copies import claim
+from functions.delivery.memory import Memory
+from functions.delivery.notify import Report, notify
+from functions.ports.clock import Clock
+from functions.ports.sockets import Sockets
+from functions.ports.store import Entry, Store
+from functions.telemetry import Log
+
+log = Log(__name__)
+
+
+class Deliverer:
+    """Posts an event to the connections that don't have it yet."""
+
+    def __init__(
+        self, store: Store, sockets: Sockets, memory: Memory[ConnectionId], clock: Clock
+    ) -> None:
+        self._store = store
+        self._sockets = sockets
+        self._memory = memory
+        self._clock = clock
+
+    async def deliver(self, event: CallEvent, attempt: Attempt) -> None:
+        """1 RunQuery, 1 POST for each connection not served, 1 Commit; of what comes late 1
+        BatchGetDocuments before, and of a copy 1 Commit more.
+
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered when a socket that may be open
+        was not reached.
+        """
+        now = self._clock()
+        if event.expired(now):
+            log.warning("expired", outcome="expired")
+            await self._store.outbox.note_served(event, (), now, is_done=True)
+            return
+        served = self._memory.served(event.signal_id)
+        served.update(event.served or ())
+        if attempt.is_late(event, now):
+            known = await self._store.outbox.known(event)
+            event = event.told_to(event.still_true(known.call))
+            if not await self._is_to_be_told(event, known.entry, attempt, now):
+                return
+            served.update(known.entry.served if known.entry else ())
+        connections = await self._store.connections.of(event.users, now)
+        unserved = [connection for connection in connections if connection.id not in served]
+        report = await notify(self._sockets, unserved, event)
+        # To whom API Gateway will never take it there is nothing more to do either.
+        served.update(connection.id for connection in report.served + report.refused)
+        await self._record(event, served, report, now)
+
+    async def _is_to_be_told(
+        self, event: CallEvent, entry: Entry | None, attempt: Attempt, now: datetime
+    ) -> bool:
+        """Of what comes late: not if it is true for nobody any more, or somebody else is at it."""
+        if not event.recipients:
+            log.info("no longer true", outcome="untrue")
+            await self._store.outbox.note_served(event, (), now, is_done=True)
+            return False
+        if not await self._is_due(event, entry, attempt, now):
+            log.info("superseded", outcome="superseded")
+            return False
+        return True
+
+    async def _is_due(
+        self, event: CallEvent, entry: Entry | None, attempt: Attempt, now: datetime
+    ) -> bool:
+        is_copy = event.served is None
+        if entry is None:
+            return not is_copy  # it was removed by hand, but this message is still to be told
+        if entry.pending_since is None:
+            return False
+        return not is_copy or await claim(self._store.outbox, entry, attempt.message, now)
+
+    async def _record(
+        self, event: CallEvent, served: Collection[ConnectionId], report: Report, now: datetime
+    ) -> None:
+        dead = report.dead(now)
+        missed = len(report.failed) + len(report.gone) - len(dead)
+        log.info(
+            "delivered",
+            served=len(report.served),
+            gone=len(dead),
+            refused=len(report.refused),
+            missed=missed,
+        )
+        await self._store.outbox.note_served(event, served, now, is_done=not missed, dead=dead)
+        if missed:
+            raise NotDelivered(f"{missed} connections were not reached")

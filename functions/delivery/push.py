@@ -1,0 +1,101 @@
+"""Sends the push message of an event to every device of its recipients."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from functions.attempt import Attempt, NotDelivered
+from functions.calls.event import CallEvent
+from functions.clients.device import Device, DeviceId
+from functions.delivery.memory import Memory
+from functions.ports.clock import Clock
+from functions.ports.push_sender import Outcome, PushSender, Sent
+from functions.ports.store import Store, StoreUnavailable
+from functions.telemetry import Log
+
+log = Log(__name__)
+
+
+class Pusher:
+    """Sends an event to the devices that don't have it yet."""
+
+    def __init__(self, store: Store, sender: PushSender, clock: Clock) -> None:
+        self._store = store
+        self._sender = sender
+        self._clock = clock
+        self._memory: Memory[DeviceId] = Memory()
+
+    async def push(self, event: CallEvent, attempt: Attempt) -> None:
+        """1 RunQuery, 1 POST for each device, 1 Commit for each dead token; of what comes late 1
+        BatchGetDocuments before; then, or when some could not be reached, 1 Commit more. Nothing
+        for an event of which phones are told nothing.
+
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered when FCM could not take a
+        message just now.
+        """
+        if not event.pushed:
+            return
+        now = self._clock()
+        if event.expired(now):
+            log.warning("expired", outcome="expired")
+            return
+        pushed = self._memory.served(event.signal_id)
+        is_late = attempt.is_late(event, now)
+        if is_late:
+            known = await self._store.outbox.known(event)
+            event = event.told_to(event.still_true(known.call))
+            if not event.pushed:
+                log.info("no longer true", outcome="untrue")
+                return
+            # That nothing is pending says nothing of phones: `deliver` may have been faster.
+            pushed |= known.entry.pushed if known.entry else frozenset()
+        users = [recipient.user_id for recipient in event.pushed]
+        devices = await self._store.devices.of(users, now)
+        sent = await self._send(event, [each for each in devices if each.id not in pushed])
+        done = [each.device for each in sent if each.outcome in (Outcome.SENT, Outcome.REFUSED)]
+        pushed.update(device.id for device in done)
+        await self._record(event, sent, done, is_late=is_late)
+
+    async def _send(self, event: CallEvent, devices: Sequence[Device]) -> list[Sent]:
+        now = self._clock()  # from which FCM's TTL is reckoned
+        return await asyncio.gather(
+            *(
+                self._sender.send(event, recipient, device, now)
+                for device in devices
+                if (recipient := event.recipient(device.user))
+            )
+        )
+
+    async def _record(
+        self, event: CallEvent, sent: Collection[Sent], done: Collection[Device], *, is_late: bool
+    ) -> None:
+        log.info("pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in Outcome})
+        for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
+            log.error("push failed", device=failure.device.id, error=failure.error)
+        failed = _by(Outcome.FAILED, sent)
+        # What is late may come once more: a copy is one of several, as long as a socket is not
+        # reached.
+        if failed or is_late:
+            await self._note(event, done, needed=bool(failed))
+        await self._forget([found.device for found in _by(Outcome.DEAD, sent)])
+        if failed:
+            raise NotDelivered(f"{len(failed)} devices were not reached")
+
+    async def _note(self, event: CallEvent, done: Collection[Device], *, needed: bool) -> None:
+        """Who has the event; if nobody is left to be reached, it need not come again for that."""
+        try:
+            await self._store.outbox.note_pushed(event, done)
+        except StoreUnavailable as error:
+            if needed:
+                raise
+            log.warning("not remembered", error=str(error))
+
+    async def _forget(self, dead: list[Device]) -> None:
+        try:
+            await asyncio.gather(*map(self._store.devices.forget, dead))
+        except StoreUnavailable as error:
+            # The next event meets the token again; those who have this one must not get it twice.
+            log.warning("dead tokens stay", error=str(error))
+
+
+def _by(outcome: Outcome, sent: Collection[Sent]) -> list[Sent]:
+    return [found for found in sent if found.outcome is outcome]

@@ -1,0 +1,125 @@
+"""Republishes what a crash left in the outbox."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from functions.ports.clock import Clock
+from functions.ports.publisher import Publisher, PublishFailed
+from functions.ports.store import Entry, Outbox, StoreUnavailable, Unreadable
+from functions.telemetry import Log
+
+_CALLED_EVERY = timedelta(minutes=1)  # as often as Cloud Scheduler can
+_AT_ONCE = 50  # publishes: more would wait for the processor
+
+log = Log(__name__)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one call of `sweep` found and did."""
+
+    republished: int = 0
+    unreadable: int = 0  # entries that were no events of ours, and are removed
+    failed: int = 0  # looks that Firestore or Pub/Sub ended
+    oldest: timedelta = timedelta(0)  # age of the oldest entry that was seen
+
+    def fields(self) -> dict[str, int]:
+        return {
+            "republished": self.republished,
+            "unreadable": self.unreadable,
+            "failed": self.failed,
+            "oldestMs": self.oldest // timedelta(milliseconds=1),
+        }
+
+
+class Sweeper:
+    """Republishes outbox entries that have been pending for longer than `after`.
+
+    A call looks once `every` so often, as many times as that fits into `until` the next call.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        after: timedelta,
+        every: timedelta,
+        until: timedelta = _CALLED_EVERY,
+    ) -> None:
+        self._outbox = outbox
+        self._publisher = publisher
+        self._clock = clock
+        self._after = after
+        self._every = every
+        self._looks = max(1, until // every)
+
+    async def sweep(self) -> Swept:
+        """Looks again and again until the next call is due.
+
+        An event lives for half the time between two calls: looking once would find many of those
+        that a crash left only when they had expired.
+        """
+        swept = Swept()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for number in range(self._looks):
+            await asyncio.sleep(began + number * self._every.total_seconds() - clock())
+            try:
+                await self.look(swept)
+            except (StoreUnavailable, PublishFailed) as error:
+                log.error("look failed", error=str(error))
+                swept.failed += 1
+            except Exception:  # the next look may find the rest
+                log.exception("look failed")
+                swept.failed += 1
+        return swept
+
+    async def look(self, swept: Swept) -> None:
+        """1 RunQuery for each page, 1 Publish for each entry, 1 Commit for each that can't be read.
+
+        What has expired is republished too: those who take it drop it and count it. Raises
+        StoreUnavailable, and PublishFailed: at the end, as one entry that Pub/Sub won't take must
+        not keep back the others, or as soon as it takes none.
+        """
+        now = self._clock()
+        failure: PublishFailed | None = None
+        async for page in self._outbox.waiting(now - self._after):
+            for entry in page.entries:
+                swept.oldest = max(swept.oldest, now - (entry.pending_since or now))
+            failure = await self._republish(page.entries, swept) or failure
+            await self._remove(page.unreadable, swept)
+        if failure:
+            raise failure
+
+    async def _republish(self, entries: Sequence[Entry], swept: Swept) -> PublishFailed | None:
+        """Gives the last failure. Raises PublishFailed when Pub/Sub takes nothing at all."""
+        failure: PublishFailed | None = None
+        for first in range(0, len(entries), _AT_ONCE):
+            batch = entries[first : first + _AT_ONCE]
+            ends = await asyncio.gather(*map(self._publish, batch))
+            failures = [end for end in ends if end is not None]
+            swept.republished += len(batch) - len(failures)
+            if len(failures) == len(batch):
+                raise failures[-1]
+            failure = failures[-1] if failures else failure
+        return failure
+
+    async def _publish(self, entry: Entry) -> PublishFailed | None:
+        try:
+            await self._publisher.publish(entry.event.served_to(None))
+        except PublishFailed as error:
+            return error
+        return None
+
+    async def _remove(self, unreadable: Sequence[Unreadable], swept: Swept) -> None:
+        """No retry makes an event of them, and left where they are they would hide what waits."""
+        for found in unreadable:
+            log.error("unreadable entry", entry=found.id, error=found.error)
+            swept.unreadable += 1
+        for first in range(0, len(unreadable), _AT_ONCE):
+            batch = unreadable[first : first + _AT_ONCE]
+            await asyncio.gather(*map(self._outbox.remove, batch))

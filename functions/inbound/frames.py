@@ -1,0 +1,121 @@
+"""Replies to the frames of clients: the one place where a frame's faults are caught."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from functions.calls.call import ConnectionId, SignalId
+from functions.calls.decision import UNAVAILABLE, Verdict, invalid
+from functions.calls.transitions import Signal
+from functions.delivery.signaling import Received, Signaling
+from functions.ports.clock import Clock
+from functions.ports.identity import IdentityUnavailable
+from functions.ports.publisher import PublishFailed
+from functions.ports.store import StoreUnavailable
+from functions.sessions.admit import Admission
+from functions.sessions.close import Closing
+from functions.sessions.devices import Registration
+from functions.telemetry import Log, latency_ms
+from functions.wire import socketio
+from functions.wire.codecs import Codec, codec_of
+from functions.wire.frames import (
+    Connect,
+    Event,
+    Frame,
+    Goodbye,
+    Ignored,
+    Malformed,
+    Ping,
+    RegisterDevice,
+    Request,
+    UnregisterDevice,
+)
+
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Has each frame carried out by whoever it is for."""
+
+    signaling: Signaling
+    registration: Registration
+    admission: Admission
+    closing: Closing
+    clock: Clock
+
+    async def reply(self, id: ConnectionId, requested: datetime | None, text: bytes) -> str:
+        """The frame that goes back to the sender. Never is it empty, and never is there none: API
+        Gateway or the client would end the session. `requested` is when API Gateway got `text`."""
+        codec = codec_of(text)
+        frame: Frame | None = None
+        try:
+            frame = codec.decode(text)
+            return await self._reply(codec, frame, id, requested)
+        except (StoreUnavailable, PublishFailed, IdentityUnavailable) as error:
+            log.error("frame failed", frame=type(frame).__name__, error=str(error))
+        except Exception:
+            log.exception("frame failed", frame=type(frame).__name__)
+        return self._unavailable(codec, frame, requested)
+
+    async def _reply(
+        self, codec: Codec, frame: Frame, id: ConnectionId, requested: datetime | None
+    ) -> str:
+        match frame:
+            case Event(request, ack):
+                verdict = await self._verdict(request, id, requested)
+                self._log_verdict(request, verdict, requested)
+                return codec.encode_reply(verdict, request, ack)
+            case Malformed(field, message, ack):
+                latency = latency_ms(requested, self.clock())
+                log.info("frame", outcome="invalid", field=field, latencyMs=latency)
+                return codec.encode_reply(invalid(field, message), None, ack)
+            case Connect():
+                return await self.admission.admit(id, frame, requested)
+            case Goodbye():
+                reply = await self.closing.leave(id, requested)
+                log.info("goodbye", outcome="left")
+                return reply
+            case Ping(payload):
+                return socketio.encode_pong(payload)
+            case Ignored():
+                return socketio.NOOP
+
+    def _unavailable(self, codec: Codec, frame: Frame | None, requested: datetime | None) -> str:
+        """The frame for a client that we have failed."""
+        match frame:
+            case Event(request, ack):
+                self._log_verdict(request, UNAVAILABLE, requested)
+                return codec.encode_reply(UNAVAILABLE, request, ack)
+            case Connect():  # a connect error would keep the client out for good
+                return socketio.RECONNECT
+            case Goodbye():  # it waits for nothing; as a rule its `$disconnect` does the same soon
+                return socketio.NOOP
+            case _:
+                return codec.encode_reply(UNAVAILABLE, None, None)
+
+    async def _verdict(
+        self, request: Request, id: ConnectionId, requested: datetime | None
+    ) -> Verdict:
+        match request:
+            case Signal():
+                signal_id = SignalId(uuid.uuid4().hex)
+                received = Received(id, signal_id, self.clock(), requested)
+                return await self.signaling.handle(request, received)
+            case RegisterDevice() | UnregisterDevice():
+                return await self.registration.handle(request, id, requested)
+
+    def _log_verdict(self, request: Request, verdict: Verdict, requested: datetime | None) -> None:
+        latency = latency_ms(requested, self.clock())
+        log.info("verdict", **_names(request), outcome=verdict.outcome, latencyMs=latency)
+
+
+def _names(request: Request) -> dict[str, object]:
+    """What of a request may be logged."""
+    match request:
+        case Signal(name, call_id):
+            return {"request": name, "callId": call_id}
+        case RegisterDevice():
+            return {"request": "device:register"}
+        case UnregisterDevice():
+            return {"request": "device:unregister"}

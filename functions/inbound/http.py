@@ -1,0 +1,32 @@
+"""Plain HTTP: a body that is limited in size and in time, and refusals."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+_BODY_SECONDS = 2.0  # API Gateway sends it with the headers
+_MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards an eighth of it at most
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def body_of(request: Request) -> bytes | Response:
+    """The body, or the refusal of a request whose body is too slow, too large or cut off."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _MAX_BODY_BYTES:
+                    return refusal(413, "the request is too large")
+    except TimeoutError:
+        return refusal(408, "the request is too slow")
+    except ClientDisconnect:
+        return refusal(400, "the request is cut off")
+    return bytes(body)
+
+
+def refusal(status: int, message: str) -> Response:
+    return JSONResponse({"message": message}, status_code=status)

@@ -1,0 +1,29 @@
+"""Firestore: calls, connections, devices and the outbox, in as few remote calls as they need."""
+
+from collections.abc import Callable
+
+from google.cloud.firestore import AsyncClient
+
+from functions.ports.store import Store
+from functions.services.firestore.calls import FirestoreCalls
+from functions.services.firestore.connections import FirestoreConnections
+from functions.services.firestore.devices import FirestoreDevices
+from functions.services.firestore.outbox import FirestoreOutbox
+from functions.services.firestore.remote import Documents
+from functions.settings import FunctionSettings
+
+
+def connect(settings: FunctionSettings) -> Store:
+    """The documents of the project's default database; the library knows the emulator itself."""
+    return store_of(lambda: AsyncClient(project=settings.project))
+
+
+def store_of(connect: Callable[[], AsyncClient]) -> Store:
+    """The store in the database whose client `connect` makes, once it is needed."""
+    documents = Documents(connect)
+    return Store(
+        calls=FirestoreCalls(documents),
+        connections=FirestoreConnections(documents),
+        devices=FirestoreDevices(documents),
+        outbox=FirestoreOutbox(documents),
+    )

@@ -1,0 +1,100 @@
+"""Connections: created by a handshake, changed as the session begins and ends."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from google.cloud.firestore import DELETE_FIELD
+
+from functions.calls.call import ConnectionId, UserId
+from functions.clients.connection import Connection
+from functions.services.firestore.documents import connection_in
+from functions.services.firestore.remote import Documents
+
+# A closed connection may still have frames on their way to us, which come within seconds.
+_CLOSED_IS_KEPT = timedelta(seconds=60)
+
+
+class FirestoreConnections:
+    """The collection `connections`."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    async def get(self, id: ConnectionId, now: datetime) -> Connection | None:
+        """1 BatchGetDocuments."""
+        (snapshot,) = await self._documents.get(self._documents.at("connections", id))
+        return connection_in(snapshot, now)
+
+    async def of(self, users: Collection[UserId], now: datetime) -> list[Connection]:
+        """1 RunQuery."""
+        snapshots = await self._documents.run(self._documents.of_users("connections", users))
+        return [found for snapshot in snapshots if (found := connection_in(snapshot, now))]
+
+    async def add(self, connection: Connection) -> bool:
+        """1 Commit; where the document is there already, 1 BatchGetDocuments more."""
+        fields = {
+            "owner": connection.owner,
+            "userId": connection.user,
+            "wire": connection.wire.value,
+            "connectedAt": connection.connected_at,
+            "expiresAt": connection.expires_at,
+            "isOpen": None if connection.is_open else False,
+            "shownUserId": connection.shown_user,
+            "claimedUserId": connection.claimed_user,
+            "refusal": connection.refusal,
+        }
+        known = {name: value for name, value in fields.items() if value is not None}
+        reference = self._documents.at("connections", connection.id)
+        if await self._documents.create(reference, known):
+            return True
+        # Ids are never used again. So this is a goodbye, or our own commit, which the library
+        # repeats when its reply is lost.
+        (snapshot,) = await self._documents.get(reference)
+        return "closedAt" not in (snapshot.to_dict() or {})
+
+    async def open(self, id: ConnectionId) -> None:
+        """1 Commit."""
+        await self._documents.update(self._documents.at("connections", id), {"isOpen": True})
+
+    async def admit(
+        self, connection: Connection, user: UserId, requested: datetime | None, expires: datetime
+    ) -> bool:
+        """1 Commit."""
+        return await self._change(
+            connection,
+            {
+                "owner": user,
+                "formerOwner": connection.owner or DELETE_FIELD,
+                "userId": user,
+                "isOpen": True,  # who can ask for it has had the open packet
+                "admittedAt": requested or DELETE_FIELD,
+                "closedAt": DELETE_FIELD,
+                "leftAt": DELETE_FIELD,
+                "expiresAt": expires,
+            },
+        )
+
+    async def leave(
+        self, connection: Connection, requested: datetime | None, now: datetime
+    ) -> bool:
+        """1 Commit."""
+        return await self._change(connection, {**closed(now), "leftAt": requested or now})
+
+    async def close(self, id: ConnectionId, now: datetime) -> None:
+        """1 Commit."""
+        await self._documents.merge(self._documents.at("connections", id), closed(now))
+
+    async def _change(self, connection: Connection, fields: Mapping[str, object]) -> bool:
+        assert connection.version is not None  # noqa: S101 - it was read
+        return await self._documents.update_unchanged(
+            self._documents.at("connections", connection.id), connection.version, fields
+        )
+
+
+def closed(now: datetime) -> dict[str, object]:
+    """What changes of a connection by which nobody is told any more.
+
+    Merged blindly, it also leaves a document where there is none yet: a `$connect` that is handled
+    later finds it.
+    """
+    return {"userId": DELETE_FIELD, "closedAt": now, "expiresAt": now + _CLOSED_IS_KEPT}

@@ -1,0 +1,167 @@
+"""The outbox: events from their commit until they expire, and the one place where it stands who
+has them already."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+from google.api_core import exceptions
+from google.cloud.firestore import (
+    DELETE_FIELD,
+    ArrayUnion,
+    AsyncDocumentReference,
+    FieldFilter,
+    Query,
+)
+
+from functions.attempt import MessageId
+from functions.calls.call import CallId, ConnectionId, SignalId, UserId
+from functions.calls.event import CallEvent
+from functions.clients.connection import Connection
+from functions.clients.device import Device
+from functions.ports.store import Entry, Known, Page, Unreadable
+from functions.services.firestore.connections import closed
+from functions.services.firestore.documents import (
+    MalformedDocument,
+    call_in,
+    entry_in,
+    read_entry,
+)
+from functions.services.firestore.remote import Documents, Snapshot, entry_name, remote_call
+from functions.services.rpc import LIMITS
+
+_MISSED_LIMIT = 100  # events that one user has missed: more than he has calls in two minutes
+_PAGE = 300  # entries a query
+
+_Writes = Mapping[AsyncDocumentReference, Mapping[str, object]]
+_NOTHING: _Writes = MappingProxyType({})
+
+
+class FirestoreOutbox:
+    """The collection `outbox`; `FirestoreCalls.commit` creates its entries.
+
+    A note on an entry that has expired and is gone costs the others of its Commit one each.
+    """
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    async def entry(self, call: CallId, signal: SignalId) -> Entry | None:
+        """1 BatchGetDocuments."""
+        (snapshot,) = await self._documents.get(self._documents.entry(call, signal))
+        return entry_in(snapshot)
+
+    async def known(self, event: CallEvent) -> Known:
+        """1 BatchGetDocuments."""
+        entry, call = await self._documents.get(
+            self._of(event), self._documents.at("calls", event.call_id)
+        )
+        stored = call_in(call)
+        return Known(entry_in(entry), stored.call if stored else None)
+
+    async def missed(self, user: UserId, now: datetime) -> list[Entry]:
+        """1 RunQuery."""
+        query = (
+            self._documents.collection("outbox")
+            .where(filter=FieldFilter("recipients", "array_contains", user))
+            .where(filter=FieldFilter("expiresAt", ">", now))
+            .order_by("expiresAt", Query.DESCENDING)
+            .limit(_MISSED_LIMIT)
+        )
+        found = map(entry_in, await self._documents.run(query))
+        return sorted((entry for entry in found if entry), key=lambda entry: entry.created)
+
+    async def waiting(self, before: datetime) -> AsyncIterator[Page]:
+        """1 RunQuery for each page."""
+        query = (
+            self._documents.collection("outbox")
+            .where(filter=FieldFilter("pendingSince", "<=", before))
+            .order_by("pendingSince")
+            .limit(_PAGE)
+        )
+        after: Snapshot | None = None
+        while True:
+            snapshots = await self._documents.run(query.start_after(after) if after else query)
+            yield _page(snapshots)
+            if len(snapshots) < _PAGE:
+                return
+            after = snapshots[-1]
+
+    async def claim(self, entry: Entry, claimant: MessageId, now: datetime) -> bool:
+        """1 Commit."""
+        return await self._documents.update_unchanged(
+            self._of(entry.event),
+            entry.version,
+            {"claimedBy": claimant, "claimedAt": now},
+        )
+
+    async def note_served(
+        self,
+        event: CallEvent,
+        served: Collection[ConnectionId],
+        now: datetime,
+        *,
+        is_done: bool,
+        dead: Sequence[Connection] = (),
+    ) -> None:
+        """1 Commit."""
+        fields: dict[str, object] = {"pendingSince": DELETE_FIELD} if is_done else {}
+        if served:
+            fields["served"] = ArrayUnion(sorted(served))
+        closings = {self._documents.at("connections", each.id): closed(now) for each in dead}
+        await self._note({self._of(event): fields} if fields else {}, closings)
+
+    async def note_pushed(self, event: CallEvent, pushed: Iterable[Device]) -> None:
+        """1 Commit; 0 for none."""
+        ids = sorted(device.id for device in pushed)
+        await self._note({self._of(event): {"pushed": ArrayUnion(ids)}} if ids else {})
+
+    async def note_caught_up(self, events: Iterable[CallEvent], connection: ConnectionId) -> None:
+        """1 Commit; 0 for none."""
+        mark = {"served": ArrayUnion([connection])}
+        await self._note({self._of(event): mark for event in events})
+
+    async def remove(self, unreadable: Unreadable) -> None:
+        """1 Commit."""
+        reference = self._documents.at("outbox", unreadable.id)
+        await self._documents.delete_unchanged(reference, unreadable.version)
+
+    def _of(self, event: CallEvent) -> AsyncDocumentReference:
+        return self._documents.entry(event.call_id, event.signal_id)
+
+    async def _note(self, notes: _Writes, closings: _Writes = _NOTHING) -> None:
+        if not notes and not closings:
+            return
+        batch = self._documents.batch()
+        for reference, fields in notes.items():
+            batch.update(reference, dict(fields))
+        for reference, fields in closings.items():
+            batch.set(reference, dict(fields), merge=True)
+        try:
+            async with remote_call(exceptions.NotFound):
+                await batch.commit(**LIMITS)
+        except exceptions.NotFound:
+            # An entry expired and is gone, so nobody needs a note on it any more. The rest counts.
+            rest = [{reference: fields} for reference, fields in notes.items()]
+            for each in rest if len(rest) > 1 else ():
+                await self._note(each)
+            await self._note({}, closings)
+
+
+def _page(snapshots: Sequence[Snapshot]) -> Page:
+    entries, unreadable = [], []
+    for snapshot in snapshots:
+        try:
+            entries.append(_read(snapshot))
+        except MalformedDocument as error:
+            unreadable.append(Unreadable(snapshot.id, snapshot.update_time, str(error)))
+    return Page(entries, unreadable)
+
+
+def _read(snapshot: Snapshot) -> Entry:
+    """Raises MalformedDocument, also of an entry under a name that is not its event's: whatever is
+    noted of the event would never be noted there."""
+    entry = read_entry(snapshot.to_dict() or {}, snapshot.create_time, snapshot.update_time)
+    if snapshot.id != entry_name(entry.event.call_id, entry.event.signal_id):
+        raise MalformedDocument("event: it is another entry's")
+    return entry

@@ -1,0 +1,166 @@
+"""Firestore's remote calls: limited in time, with the errors that the core knows."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.firestore import (
+    AsyncClient,
+    AsyncCollectionReference,
+    AsyncDocumentReference,
+    AsyncQuery,
+    AsyncWriteBatch,
+    DocumentSnapshot,
+    FieldFilter,
+)
+
+from functions.calls.call import CallId, SignalId, UserId
+from functions.ports.store import StoreConflict, StoreUnavailable
+from functions.services.rpc import LIMITS
+
+Snapshot = DocumentSnapshot[Any]
+
+
+class Documents:
+    """Documents by collection and id; each method that is awaited is one remote call."""
+
+    def __init__(self, connect: Callable[[], AsyncClient]) -> None:
+        """`connect` is called when a document is first asked for."""
+        self._connect = connect
+
+    @cached_property
+    def _client(self) -> AsyncClient:
+        return self._connect()
+
+    # References, which cost nothing
+
+    def collection(self, name: str) -> AsyncCollectionReference:
+        return self._client.collection(name)
+
+    def at(self, collection: str, id: str) -> AsyncDocumentReference:
+        return self._client.collection(collection).document(id)
+
+    def entry(self, call: CallId, signal: SignalId) -> AsyncDocumentReference:
+        """An outbox entry: one for each transition, so that no two share one."""
+        return self.at("outbox", entry_name(call, signal))
+
+    def of_users(self, collection: str, users: Collection[UserId]) -> AsyncQuery:
+        return self.collection(collection).where(filter=FieldFilter("userId", "in", list(users)))
+
+    # Reads
+
+    async def get(self, *references: AsyncDocumentReference) -> list[Snapshot]:
+        """The documents in the order asked for; the service answers in any."""
+        async with remote_call():
+            snapshots = [found async for found in self._client.get_all(list(references), **LIMITS)]
+        by_path = {snapshot.reference.path: snapshot for snapshot in snapshots}
+        return [by_path[reference.path] for reference in references]
+
+    async def run(self, query: AsyncQuery) -> list[Snapshot]:
+        async with remote_call():
+            return [snapshot async for snapshot in query.stream(**LIMITS)]
+
+    # Writes
+
+    def batch(self) -> AsyncWriteBatch:
+        return self._client.batch()
+
+    async def merge(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> None:
+        """Whatever is there, and whether or not anything is."""
+        async with remote_call():
+            await reference.set(dict(fields), merge=True, **LIMITS)
+
+    async def replace(
+        self, reference: AsyncDocumentReference, fields: Mapping[str, object]
+    ) -> None:
+        async with remote_call():
+            await reference.set(dict(fields), **LIMITS)
+
+    async def create(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> bool:
+        """False if it was there already."""
+        try:
+            async with remote_call(exceptions.AlreadyExists):
+                await reference.create(dict(fields), **LIMITS)
+        except exceptions.AlreadyExists:
+            return False
+        return True
+
+    async def update(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> bool:
+        """Whether it was there: what is deleted must not come back with these fields alone."""
+        try:
+            async with remote_call(exceptions.NotFound):
+                await reference.update(dict(fields), **LIMITS)
+        except exceptions.NotFound:
+            return False
+        return True
+
+    async def update_unchanged(
+        self, reference: AsyncDocumentReference, version: datetime, fields: Mapping[str, object]
+    ) -> bool:
+        """Whether it was updated; if not, it is not as it was read."""
+        option = self._client.write_option(last_update_time=version)
+        try:
+            async with conditional_write():
+                await reference.update(dict(fields), option, **LIMITS)
+        except StoreConflict:
+            return False
+        return True
+
+    async def delete_unchanged(self, reference: AsyncDocumentReference, version: datetime) -> bool:
+        """Whether it was deleted; if not, it is not as it was read."""
+        option = self._client.write_option(last_update_time=version)
+        try:
+            async with conditional_write():
+                await reference.delete(option, **LIMITS)
+        except StoreConflict:
+            return False
+        return True
+
+    async def commit_if_unchanged(
+        self,
+        reference: AsyncDocumentReference,
+        version: datetime,
+        fields: Mapping[str, object],
+        *,
+        created: tuple[AsyncDocumentReference, Mapping[str, object]],
+    ) -> None:
+        """Updates one document and creates another, or does neither. Raises StoreConflict."""
+        batch = self.batch()
+        batch.update(reference, dict(fields), self._client.write_option(last_update_time=version))
+        batch.create(created[0], dict(created[1]))
+        async with conditional_write():
+            await batch.commit(**LIMITS)
+
+
+def entry_name(call: CallId, signal: SignalId) -> str:
+    return f"{call}:{signal}"
+
+
+@asynccontextmanager
+async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
+    """Turns the library's errors into ours, but for those `passed` on."""
+    try:
+        yield
+    except passed:
+        raise
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def conditional_write() -> AsyncIterator[None]:
+    """A remote call that writes only if the document is as it was read."""
+    async with remote_call():
+        try:
+            yield
+        # Aborted: a transaction of somebody else's holds the document. Nothing is written either.
+        except (
+            exceptions.FailedPrecondition,
+            exceptions.NotFound,
+            exceptions.Conflict,  # Aborted, or AlreadyExists: what we would create is there
+        ) as error:
+            raise StoreConflict(str(error)) from error

@@ -1,0 +1,123 @@
+"""The handshake: a client has connected, and its connection is accepted or refused."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from functions.calls.call import ConnectionId, UserId
+from functions.clients.connection import Connection, Wire
+from functions.ports.clock import Clock
+from functions.ports.identity import Identity, NotAuthenticated
+from functions.ports.publisher import Publisher, PublishFailed
+from functions.ports.store import Connections, StoreUnavailable
+from functions.published import ConnectionOpened
+from functions.sessions.admitted import admitted, publish_admitted
+from functions.sessions.tokens import verified
+
+_CLIENTS_WAIT = timedelta(seconds=20)  # for the open packet: socket.io-client, as its default
+
+
+class ClientGone(Exception):
+    """The client disconnected before its `$connect` was handled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client sends with its handshake."""
+
+    wire: Wire
+    token: str | None
+    user: str | None  # who it says it is
+
+
+class Acceptance:
+    """Accepts connections."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        publisher: Publisher,
+        identity: Identity,
+        clock: Clock,
+        connection_ttl: timedelta,
+    ) -> None:
+        self._connections = connections
+        self._publisher = publisher
+        self._identity = identity
+        self._clock = clock
+        self._connection_ttl = connection_ttl
+
+    async def accept(self, id: ConnectionId, handshake: Handshake) -> None:
+        """1 Commit, and 1 Publish, by which `deliver` opens a Socket.IO client's session and tells
+        a client that is authenticated what it has missed; 1 BatchGetDocuments more where the
+        connection is known already.
+
+        Raises NotAuthenticated, of a JSON client only: a Socket.IO client that were refused its
+        handshake would try again for ever, so it is told once it is connected. Raises PublishFailed
+        of a Socket.IO client only, whose session nobody would open. Raises ClientGone,
+        IdentityUnavailable and StoreUnavailable.
+        """
+        user, refusal = await self._shown_by(handshake)
+        connection = self._connection(id, handshake, user, refusal)
+        if not await self._connections.add(connection):
+            raise ClientGone("the client has disconnected")
+        if handshake.wire is Wire.JSON:
+            await publish_admitted(self._publisher, id, self._clock())
+        else:
+            await self._ask_to_open(connection)
+
+    async def _shown_by(self, handshake: Handshake) -> tuple[UserId | None, str | None]:
+        """The user, or why what a Socket.IO client showed won't do."""
+        try:
+            return await verified(self._identity, handshake.token, handshake.user), None
+        except NotAuthenticated as error:
+            if handshake.wire is Wire.JSON:
+                raise
+            return None, str(error)
+
+    def _connection(
+        self, id: ConnectionId, handshake: Handshake, user: UserId | None, refusal: str | None
+    ) -> Connection:
+        now = self._clock()
+        connection = Connection(
+            id=id,
+            user=user,
+            owner=user,
+            wire=handshake.wire,
+            connected_at=now,
+            expires_at=now + self._connection_ttl,
+        )
+        match handshake.wire:
+            case Wire.JSON:
+                return connection
+            case Wire.EIO3:  # it has no CONNECT, by which a client asks to be admitted
+                return replace(
+                    connection, is_open=False, claimed_user=handshake.user, refusal=refusal
+                )
+            case Wire.EIO4:
+                return replace(
+                    connection,
+                    is_open=False,
+                    user=None,
+                    owner=None,
+                    shown_user=user,
+                    claimed_user=handshake.user,
+                    refusal=refusal,
+                )
+
+    async def _ask_to_open(self, connection: Connection) -> None:
+        """Has `deliver` open the session; if that fails so does the handshake, and the client
+        comes again on another connection."""
+        opened = ConnectionOpened(
+            connection_id=connection.id,
+            connected_at=connection.connected_at,
+            expires_at=connection.connected_at + _CLIENTS_WAIT,
+        )
+        # An EIO4 client is nobody's before its CONNECT.
+        more = [admitted(connection.id, self._clock())] if connection.user else []
+        try:
+            await self._publisher.publish(opened, *more)
+        except PublishFailed:
+            with suppress(StoreUnavailable):  # what stays is taken for dead in half a minute
+                await self._connections.close(connection.id, self._clock())
+            raise

@@ -1,0 +1,96 @@
+"""A Socket.IO client's CONNECT: its connection becomes a user's, or is refused."""
+
+from datetime import datetime, timedelta
+
+from functions.calls.call import ConnectionId, UserId
+from functions.clients.connection import Connection, Wire
+from functions.ports.clock import Clock
+from functions.ports.identity import Identity, NotAuthenticated
+from functions.ports.publisher import Publisher
+from functions.ports.store import Connections, StoreUnavailable
+from functions.sessions.admitted import publish_admitted
+from functions.sessions.close import TRIES, Closing
+from functions.sessions.order import is_later, is_outdated, reply_to_outdated
+from functions.sessions.tokens import check_claims, verified
+from functions.telemetry import Log
+from functions.wire import socketio
+from functions.wire.frames import Connect
+
+log = Log(__name__)
+
+
+class Admission:
+    """Admits clients to the root namespace."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        publisher: Publisher,
+        identity: Identity,
+        closing: Closing,
+        clock: Clock,
+        connection_ttl: timedelta,
+    ) -> None:
+        self._connections = connections
+        self._publisher = publisher
+        self._identity = identity
+        self._closing = closing
+        self._clock = clock
+        self._connection_ttl = connection_ttl
+
+    async def admit(self, id: ConnectionId, request: Connect, requested: datetime | None) -> str:
+        """The packet that replies to a CONNECT.
+
+        1 BatchGetDocuments and 1 Commit, both again on a conflict; 1 Publish if it is admitted.
+        Raises IdentityUnavailable and StoreUnavailable.
+        """
+        for _ in range(TRIES):
+            connection = await self._connections.get(id, self._clock())
+            if connection is None:
+                log.info("let in", outcome="unknown_connection")
+                return socketio.RECONNECT
+            if connection.wire is Wire.JSON:
+                return socketio.NOOP
+            if request.namespace != socketio.ROOT:
+                log.info("let in", outcome="invalid")
+                message = "Invalid namespace"
+                return socketio.encode_refusal(connection.wire, message, request.namespace)
+            if is_outdated(connection, requested):
+                log.info("let in", outcome="outdated")
+                return reply_to_outdated(requested, connection.left_at)
+            reply = await self._reply(connection, request, requested)
+            if reply is not None:
+                return reply
+        raise StoreUnavailable("the connection keeps changing")
+
+    async def _reply(
+        self, connection: Connection, request: Connect, requested: datetime | None
+    ) -> str | None:
+        """The packet that admits or refuses; None when the connection changed meanwhile."""
+        try:
+            user = await self._user(connection, request)
+        except NotAuthenticated as error:
+            if not await self._closing.is_left(connection, requested, self._clock()):
+                return None
+            log.info("let in", outcome="unauthenticated")
+            return socketio.encode_refusal(connection.wire, str(error))
+        expires = connection.connected_at + self._connection_ttl
+        is_new = user != connection.user or is_later(requested, connection.admitted_at)
+        if is_new and not await self._connections.admit(connection, user, requested, expires):
+            return None
+        # The library repeats a commit whose reply was lost, so what we meet may be our own.
+        if is_new or (requested and connection.admitted_at == requested):
+            await publish_admitted(self._publisher, connection.id, self._clock())
+        log.info("let in", outcome="connected")
+        return socketio.encode_admitted(connection.wire, connection.id)
+
+    async def _user(self, connection: Connection, request: Connect) -> UserId:
+        """Whose the connection is to be; a token in the CONNECT wins over one in the query."""
+        if request.token is not None:
+            claimed = (request.user, connection.claimed_user)
+            return await verified(self._identity, request.token, *claimed)
+        user = connection.user or connection.shown_user
+        if user is None:
+            raise NotAuthenticated(connection.refusal or "the token is missing")
+        check_claims(user, request.user)
+        return user

@@ -1,0 +1,42 @@
+"""Devices, registered and unregistered over their user's connection."""
+
+from datetime import datetime, timedelta
+
+from functions.calls.call import ConnectionId
+from functions.calls.decision import Verdict
+from functions.clients.sender import sender_of
+from functions.ports.clock import Clock
+from functions.ports.store import Connections, Devices
+from functions.wire.frames import RegisterDevice, UnregisterDevice
+
+
+class Registration:
+    """Registers devices."""
+
+    def __init__(
+        self, connections: Connections, devices: Devices, clock: Clock, device_ttl: timedelta
+    ) -> None:
+        self._connections = connections
+        self._devices = devices
+        self._clock = clock
+        self._device_ttl = device_ttl
+
+    async def handle(
+        self,
+        request: RegisterDevice | UnregisterDevice,
+        id: ConnectionId,
+        requested: datetime | None,
+    ) -> Verdict:
+        """1 BatchGetDocuments, and what the devices cost. Raises StoreUnavailable."""
+        now = self._clock()
+        sender = sender_of(await self._connections.get(id, now), requested)
+        if isinstance(sender, Verdict):
+            return sender
+        match request:
+            case RegisterDevice(token, platform):
+                expires = now + self._device_ttl
+                await self._devices.register(sender, token, platform, now, expires)
+                return Verdict(ok=True, outcome="registered")
+            case UnregisterDevice(token):
+                await self._devices.unregister(sender, token)
+                return Verdict(ok=True, outcome="unregistered")

@@ -1,0 +1,94 @@
+"""Environment variables: what their texts may be, and when one must be set."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Need(Enum):
+    """When a variable must be set."""
+
+    ALWAYS = auto()
+    IN_CLOUD = auto()  # on Cloud Run, which sets K_SERVICE
+    NEVER = auto()  # it has a default, or does without
+    LOCAL = auto()  # never needed, and refused on Cloud Run: it points at an emulator
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable, and how its text becomes a value."""
+
+    name: str
+    parse: Callable[[str], Any]
+    need: Need
+    default: Any = None
+
+
+# From text to values. Each raises ValueError, with the rest of a sentence about the variable.
+
+
+def text(value: str) -> str:
+    return value
+
+
+def secret(value: str) -> str:
+    if len(value) < 16:
+        raise ValueError("must have at least 16 characters")
+    if not (value.isascii() and value.isprintable()) or "," in value or "'" in value:
+        raise ValueError("must be plain ASCII without commas and quotes: it travels in a header")
+    return value
+
+
+def url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL that starts with http:// or https://")
+    return value.rstrip("/")
+
+
+def connections_url(value: str) -> str:
+    checked = url(value)
+    if not checked.endswith("/@connections"):
+        raise ValueError("must be a URL that ends in /@connections")
+    return checked
+
+
+def host(value: str) -> str:
+    name, _, port = value.rpartition(":")
+    if not name or not port.isdigit():
+        raise ValueError("must be host:port")
+    return value
+
+
+def _number(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError as error:
+        raise ValueError("must be a number") from error
+    if not 0 < number < 1e9:
+        raise ValueError("must be a number above zero")
+    return number
+
+
+def post_timeout(value: str) -> timedelta:
+    milliseconds = _number(value)
+    if milliseconds > 1000:
+        raise ValueError("must be 1000 at most: a copy of the event is held back for four seconds")
+    return timedelta(milliseconds=milliseconds)
+
+
+def seconds(value: str) -> timedelta:
+    number = _number(value)
+    if not 1 <= number <= 86_400:
+        raise ValueError("must be from 1 to 86400")
+    return timedelta(seconds=number)
+
+
+def days(value: str) -> timedelta:
+    number = _number(value)
+    if not 1 <= number <= 3650:
+        raise ValueError("must be from 1 to 3650")
+    return timedelta(days=number)
