@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 import httpx
 
 from functions.settings import FUNCTIONS
-from infra.local import apigateway, google
-from infra.local.apigateway import AccessKeys, ApiGateway
-from infra.local.aws import AwsCredentials, Trust
-from infra.local.faults import Faults, FaultyRpcs
-from infra.local.fcm import FcmServer
-from infra.local.firestore import FirestoreServer
+from infra.emulators import apigateway, google
+from infra.emulators.apigateway import AccessKeys, ApiGateway
+from infra.emulators.auth.tokens import LIFETIME_SECONDS, unsigned, unsigned_token
+from infra.emulators.aws import AwsCredentials, Trust
+from infra.emulators.faults import Faults, FaultyRpcs
+from infra.emulators.fcm import FcmServer
+from infra.emulators.firestore import FirestoreServer
+from infra.emulators.pubsub import PubSubServer
+from infra.emulators.scheduler import Scheduler
 from infra.local.functions import Function, NotStarted
-from infra.local.pubsub import PubSubServer
-from infra.local.scheduler import Scheduler
 from infra.local.signers import Signers, signers
-from infra.local.tokens import LIFETIME_SECONDS, unsigned, unsigned_token
 from infra.local.topology import API, TOPIC, create_subscriptions, routes
 
 _WARM_UPS = 5  # tries: on a busy machine, Google's emulators answer late at first

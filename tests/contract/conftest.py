@@ -4,7 +4,7 @@ import pytest
 from google.cloud.firestore import AsyncClient
 
 from functions.services.firestore import Store
-from infra.local.calls import client_at
+from infra.client.calls import client_at
 
 
 @pytest.fixture

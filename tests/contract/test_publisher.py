@@ -27,7 +27,7 @@ from functions.delivery import NotDelivered, receive
 from functions.published import ConnectionOpened, Published, attributes, decode
 from functions.services.documents import MessageId
 from functions.services.pubsub import Publisher, PublishFailed
-from infra.local.http import serving
+from infra.emulators.http import serving
 from tests.support.makers import event, now
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

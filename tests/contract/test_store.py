@@ -11,7 +11,7 @@ from functions.services.documents import Connection, device_id
 from functions.services.firestore import Store
 from functions.services.remote import StoreConflict, StoreUnavailable
 from functions.wire.frames import FcmToken, Wire
-from infra.local.calls import client_at
+from infra.client.calls import client_at
 from tests.support.makers import (
     CALL,
     CALLER,

@@ -14,9 +14,9 @@ from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId, UserId
 from functions.services.firestore import Store
-from infra.local.calls import Calls
-from infra.local.fcm_errors import FcmError
-from infra.local.phone import phone
+from infra.client.calls import Calls
+from infra.client.phone import phone
+from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import connect, event, fields_of, now, pend

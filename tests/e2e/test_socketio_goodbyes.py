@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from functions.wire.frames import Wire
-from infra.local.calls import Calls
-from infra.local.phone import JsonPhone, phone
+from infra.client.calls import Calls
+from infra.client.phone import JsonPhone, phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered, is_forgotten
 from tests.support import node

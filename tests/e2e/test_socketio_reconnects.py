@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from google.cloud.firestore import AsyncClient
 
-from infra.local.phone import phone
+from infra.client.phone import phone
 from infra.local.stack import Options, Stack, running
 from infra.local.topology import API
 from tests.e2e.socketio_support import (

@@ -17,8 +17,8 @@ from starlette.routing import Route as HttpRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from infra.local.apigateway import AccessKeys, ApiGateway, Options, Route
-from infra.local.http import serving
+from infra.emulators.apigateway import AccessKeys, ApiGateway, Options, Route
+from infra.emulators.http import serving
 
 MAPPED = {
     "integration.request.header.Test-Connection-Id": "context.connectionId",

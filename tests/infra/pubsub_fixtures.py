@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
 
-from infra.local.pubsub import PubSubServer
+from infra.emulators.pubsub import PubSubServer
 from tests.infra.pubsub_support import TOPIC, Clients, clients_at
 
 

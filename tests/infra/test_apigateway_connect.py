@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.protocol import State
 
-from infra.local.apigateway import ApiGateway, Options, Route, Throttle
+from infra.emulators.apigateway import ApiGateway, Options, Route, Throttle
 from tests.infra.apigateway_support import (
     Backend,
     answering,

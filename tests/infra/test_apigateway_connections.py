@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 from starlette.responses import Response
 
-from infra.local.apigateway import ApiGateway, Options, Throttle
-from infra.local.apigateway.ids import new_id
+from infra.emulators.apigateway import ApiGateway, Options, Throttle
+from infra.emulators.apigateway.ids import new_id
 from tests.infra.apigateway_support import (
     Backend,
     Seen,

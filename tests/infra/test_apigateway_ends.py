@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from infra.local.apigateway import ApiGateway, Options, Route
+from infra.emulators.apigateway import ApiGateway, Options, Route
 from tests.infra.apigateway_support import (
     MAPPED,
     Backend,
@@ -169,7 +169,9 @@ async def test_stop_leaves_no_task_whatever_hangs(backend: Backend) -> None:
         backend.answer, release_disconnect = hanging_on("DISCONNECT")
         async with asyncio.timeout(10):
             await gateway.stop()
-        ours = [task for task in asyncio.all_tasks() if "/infra/local/" in repr(task.get_coro())]
+        ours = [
+            task for task in asyncio.all_tasks() if "/infra/emulators/" in repr(task.get_coro())
+        ]
         for event in (release, release_connect, release_disconnect):
             event.set()
     assert ours == []

@@ -2,12 +2,12 @@
 
 import pytest
 
-from infra.local.apigateway import Options, Route, Throttle
-from infra.local.apigateway.http1 import Request
-from infra.local.apigateway.ids import is_well_formed, new_id
-from infra.local.apigateway.mapping import evaluate, parse_mappings
-from infra.local.apigateway.routing import select_route
-from infra.local.apigateway.throttle import Bucket
+from infra.emulators.apigateway import Options, Route, Throttle
+from infra.emulators.apigateway.http1 import Request
+from infra.emulators.apigateway.ids import is_well_formed, new_id
+from infra.emulators.apigateway.mapping import evaluate, parse_mappings
+from infra.emulators.apigateway.routing import select_route
+from infra.emulators.apigateway.throttle import Bucket
 
 HEADER = "integration.request.header.Test"
 HANDSHAKE = Request(

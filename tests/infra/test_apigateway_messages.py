@@ -7,7 +7,7 @@ import socket
 import pytest
 from starlette.responses import Response
 
-from infra.local.apigateway import ApiGateway, Options, Route, Throttle
+from infra.emulators.apigateway import ApiGateway, Options, Route, Throttle
 from tests.infra.apigateway_support import (
     Backend,
     Seen,

@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from infra.local.apigateway import AccessKeys, ApiGateway, Options
+from infra.emulators.apigateway import AccessKeys, ApiGateway, Options
 from tests.infra.apigateway_support import (
     Backend,
     connected,

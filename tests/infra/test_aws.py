@@ -13,8 +13,8 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.local.apigateway import AccessKeys
-from infra.local.aws import AwsCredentials, Trust
+from infra.emulators.apigateway import AccessKeys
+from infra.emulators.aws import AwsCredentials, Trust
 from tests.infra.apigateway_support import (
     Backend,
     connected,

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from infra.local.apigateway import AccessKeys
-from infra.local.aws import AwsCredentials, Trust
-from infra.local.http import serving
+from infra.emulators.apigateway import AccessKeys
+from infra.emulators.aws import AwsCredentials, Trust
+from infra.emulators.http import serving
 from tests.infra.cloudbuild_schema import expand, read, values_of
 
 ROOT = Path(__file__).resolve().parents[2]

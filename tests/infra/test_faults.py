@@ -11,13 +11,13 @@ from google.cloud.firestore import AsyncClient
 from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
-from infra.local.apigateway import ApiGateway
-from infra.local.calls import client_at
-from infra.local.faults import Broken, Fault, Faults, FaultyRpcs, Kind
-from infra.local.fcm import FcmServer
-from infra.local.firestore import FirestoreServer
-from infra.local.pubsub import PubSubServer
-from infra.local.tokenkeys import TokenKeys
+from infra.client.calls import client_at
+from infra.emulators.apigateway import ApiGateway
+from infra.emulators.auth.keys import TokenKeys
+from infra.emulators.faults import Broken, Fault, Faults, FaultyRpcs, Kind
+from infra.emulators.fcm import FcmServer
+from infra.emulators.firestore import FirestoreServer
+from infra.emulators.pubsub import PubSubServer
 
 CALL = "service.Call"
 

@@ -12,8 +12,8 @@ import pytest
 from firebase_admin import credentials, exceptions, messaging
 from google.auth.credentials import Credentials
 
-from infra.local.fcm import FcmServer
-from infra.local.fcm_errors import FcmError
+from infra.emulators.fcm import FcmServer
+from infra.emulators.fcm.errors import FcmError
 
 PATH = "/v1/projects/unring/messages:send"
 BEARER = {"Authorization": "Bearer made-up"}

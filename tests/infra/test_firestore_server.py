@@ -9,9 +9,9 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.firestore_v1 import types
 
-from infra.local.firestore import FirestoreServer
-from infra.local.firestore.database import Clock
-from infra.local.firestore.documents import Document, Documents
+from infra.emulators.firestore import FirestoreServer
+from infra.emulators.firestore.database import Clock
+from infra.emulators.firestore.documents import Document, Documents
 from tests.infra.firestore_support import Db, make_client
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

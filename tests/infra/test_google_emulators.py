@@ -17,7 +17,7 @@ from google.api_core import exceptions
 from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
-from infra.local import google
+from infra.emulators import google
 from tests.infra.firestore_support import Db, make_client
 
 needs_google = pytest.mark.skipif(
@@ -27,7 +27,7 @@ needs_proc = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this test
 
 OWNER = """
 import asyncio, sys
-from infra.local import google
+from infra.emulators import google
 
 async def main():
     async with getattr(google, sys.argv[1])() as address:

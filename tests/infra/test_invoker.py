@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import request_response
 
-from infra.local.http import serving
-from infra.local.invoker import Front, Issuer
-from infra.local.pubsub import PubSubServer
-from infra.local.scheduler import Scheduler
-from infra.local.tokens import account_claims, unsigned
+from infra.emulators.auth.tokens import account_claims, unsigned
+from infra.emulators.cloudrun.invoker import Front, Issuer
+from infra.emulators.http import serving
+from infra.emulators.pubsub import PubSubServer
+from infra.emulators.scheduler import Scheduler
 from infra.local.topology import caller
 from tests.infra.pubsub_support import TOPIC, clients_at, message
 from tests.support.forgery import forgeries

@@ -9,7 +9,7 @@ from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
 
-from infra.local.pubsub import PubSubServer
+from infra.emulators.pubsub import PubSubServer
 from tests.infra.pubsub_support import PULL, TOPIC, clients_at, message
 
 pytest_plugins = ["tests.infra.pubsub_fixtures"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local.pubsub import FilterError, compile_filter
+from infra.emulators.pubsub import FilterError, compile_filter
 
 ATTRIBUTES = {"event": "call:cancelled", "channel": "push", "iana.org/language_tag": "en", "": "x"}
 

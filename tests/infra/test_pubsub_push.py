@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from infra.local.http import serving
-from infra.local.pubsub import PubSubServer
-from infra.local.pubsub.subscription import backoff
+from infra.emulators.http import serving
+from infra.emulators.pubsub import PubSubServer
+from infra.emulators.pubsub.subscription import backoff
 from tests.infra.pubsub_support import PULL, TOPIC, clients_at, message
 
 pytest_plugins = ["tests.infra.pubsub_fixtures"]
@@ -386,7 +386,7 @@ async def test_a_deleted_subscription_tries_no_more(
 
 def _is_ours(task: asyncio.Task[Any]) -> bool:
     code = getattr(task.get_coro(), "cr_code", None)
-    return code is not None and "/infra/local/" in code.co_filename
+    return code is not None and "/infra/emulators/" in code.co_filename
 
 
 async def test_stop_ends_deliveries_and_leaves_no_task_and_no_port(receivers: Receivers) -> None:

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request as GoogleRequest
 from google.oauth2.id_token import verify_token
 
-from infra.local.tokenkeys import TokenKeys
+from infra.emulators.auth.keys import TokenKeys
 
 PROJECT = "unring-test"
 

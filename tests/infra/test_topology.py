@@ -4,8 +4,8 @@ from functions.calls.call import ConnectionId
 from functions.calls.transitions import SIGNALS
 from functions.published import ConnectionAdmitted, attributes
 from functions.settings import load
+from infra.emulators.pubsub import compile_filter
 from infra.local import topology
-from infra.local.pubsub import compile_filter
 from tests.support.makers import event, now
 from tests.support.processes import environment
 

@@ -11,7 +11,7 @@ from functions.services import identity as identities
 from functions.services.fcm import Messenger
 from functions.services.identity import Identity
 from functions.signaling import Signaling
-from infra.local.fcm import FcmServer
+from infra.emulators.fcm import FcmServer
 from tests.support.connections import ConnectionsServer
 from tests.support.processes import settings_of
 from tests.support.services import Services, services_for

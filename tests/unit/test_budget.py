@@ -9,7 +9,7 @@ from functions.memory import Memory
 from functions.push import Pusher
 from functions.services.fcm import Messenger
 from functions.signaling import Received, Signaling
-from infra.local.fcm import FcmServer
+from infra.emulators.fcm import FcmServer
 from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, ring, signal
 from tests.support.services import Services
 

@@ -15,8 +15,8 @@ from functions.gateway import Gateway
 from functions.services.firestore import Store
 from functions.signaling import Signaling
 from functions.wire.frames import FcmToken, Platform, RegisterDevice, UnregisterDevice
-from infra.local.calls import client_at
-from infra.local.firestore import FirestoreServer
+from infra.client.calls import client_at
+from infra.emulators.firestore import FirestoreServer
 from tests.support.makers import CALLER, RECEIVER, connect, event, now, register, ring, signal
 from tests.support.services import Services
 

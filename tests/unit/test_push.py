@@ -13,8 +13,8 @@ from functions.push import Pusher
 from functions.services.fcm import Messenger
 from functions.services.firestore import Store
 from functions.services.remote import StoreUnavailable
-from infra.local.fcm import FcmServer
-from infra.local.fcm_errors import FcmError
+from infra.emulators.fcm import FcmServer
+from infra.emulators.fcm.errors import FcmError
 from tests.support.makers import (
     AGAIN,
     CALL,

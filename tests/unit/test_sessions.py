@@ -17,7 +17,7 @@ from functions.services.pubsub import PublishFailed
 from functions.services.remote import StoreUnavailable
 from functions.sessions import ClientGone, Sessions
 from functions.wire.frames import Connect, Wire
-from infra.local.tokens import unsigned_token
+from infra.emulators.auth.tokens import unsigned_token
 from tests.support.makers import CALLER, RECEIVER, ids_in, now
 from tests.support.services import Services
 

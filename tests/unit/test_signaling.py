@@ -14,7 +14,7 @@ from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
 from functions.signaling import Received, Signaling
 from functions.wire.frames import Wire
-from infra.local.faults import Fault, Kind
+from infra.emulators.faults import Fault, Kind
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
     CALL,

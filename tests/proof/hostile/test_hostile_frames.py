@@ -13,8 +13,8 @@ from functions.calls.transitions import SIGNALS, transitions_of
 from functions.services.documents import device_id
 from functions.services.firestore import Store
 from functions.wire.frames import FcmToken, Wire
-from infra.local.calls import Calls
-from infra.local.phone import json_phone
+from infra.client.calls import Calls
+from infra.client.phone import json_phone
 from infra.local.stack import Stack
 from tests.support.attackers import Attacker, attacker, connection_of
 from tests.support.makers import event, fields_of, now

@@ -14,7 +14,7 @@ from functions.calls.call import UserId
 from functions.services.documents import device_id
 from functions.services.firestore import Store
 from functions.wire.frames import FcmToken, Wire
-from infra.local.fcm_errors import FcmError
+from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.proof.handset import JSON, Handset
 from tests.proof.races.documents import until, until_gone
