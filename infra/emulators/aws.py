@@ -1,7 +1,7 @@
 """Keyless AWS credentials on one local port: Google's metadata server, and STS that trusts it.
 
 GET /computeMetadata/v1/instance/service-accounts/default/identity answers the service account's ID
-token; AssumeRoleWithWebIdentity turns it into access keys that the local API Gateway accepts.
+token; AssumeRoleWithWebIdentity turns it into access keys that the API Gateway beside it accepts.
 """
 
 import re
@@ -45,10 +45,10 @@ class Trust:
     asks of STS, so that a test can have credentials expire; `id_token_seconds` may be 0 or less.
     """
 
-    role_arn: str = "arn:aws:iam::123456789012:role/unring-gateway"
-    audience: str = "unring-local"
+    role_arn: str = "arn:aws:iam::123456789012:role/function"
+    audience: str = "local"
     service_account_id: str = "101234567890123456789"
-    service_account_email: str = "unring@unring-local.iam.gserviceaccount.com"
+    service_account_email: str = "function@local.iam.gserviceaccount.com"
     id_token_seconds: float = 3600.0
     session_seconds: float | None = None
 

@@ -1,7 +1,7 @@
-"""Faults on demand: what the local services do to single requests when they are told to.
+"""Faults on demand: what the services do to single requests when they are told to.
 
-Every service names its calls ("firestore.Commit", "pubsub.Publish", "delivery.push",
-"connections.POST", "fcm.send", "keys.GET") and passes each of them through one `Faults`.
+Every service names its calls ("firestore.Commit", "pubsub.Publish", "delivery.S" of a subscription
+S, "connections.POST", "fcm.send", "keys.GET") and passes each of them through one `Faults`.
 """
 
 import asyncio

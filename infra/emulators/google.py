@@ -134,7 +134,7 @@ async def _started(
     for _ in range(1 if port else _ATTEMPTS):
         address = f"{HOST}:{port or free_port()}"
         async with AsyncExitStack() as attempt:
-            folder = Path(attempt.enter_context(tempfile.TemporaryDirectory(prefix="unring-")))
+            folder = Path(attempt.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
             log = folder / "output"
             command = _command(emulator, address, options)
             process = await attempt.enter_async_context(child(command, os.environ, log, folder))

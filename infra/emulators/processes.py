@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-_GRACE_SECONDS = 2.0  # a function takes one, unless it sleeps between two looks
+_GRACE_SECONDS = 2.0  # functions-framework takes one
 
 # Runs in the child before the command itself: on Linux, the kernel then ends the child when the
 # parent dies, even by SIGKILL. (A preexec_fn would do it too, but is not safe beside threads.)

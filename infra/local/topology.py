@@ -22,7 +22,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncI
 from infra.emulators.apigateway import Options, Route
 
 # The stage, and a mapping key on a custom domain: the path of a Socket.IO client that names none.
-API = Options(base_paths=("/dev", "/socket.io"))
+API = Options(api_id="unring0000", base_paths=("/dev", "/socket.io"))
 
 TOPIC = "call-events"
 DEAD_LETTERS = "call-events-dead"

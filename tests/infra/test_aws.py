@@ -113,7 +113,7 @@ async def test_an_id_token_becomes_credentials(aws: AwsCredentials) -> None:
     assert timedelta(seconds=890) < lifetime < timedelta(seconds=960)
     assert answer["Provider"] == "accounts.google.com"
     assert answer["SubjectFromWebIdentityToken"] == TRUST.service_account_id
-    assert answer["AssumedRoleUser"]["Arn"].endswith(":assumed-role/unring-gateway/unring-gateway")
+    assert answer["AssumedRoleUser"]["Arn"].endswith(":assumed-role/function/unring-gateway")
 
 
 async def test_every_call_issues_another_key(aws: AwsCredentials) -> None:

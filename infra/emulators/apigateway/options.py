@@ -30,7 +30,7 @@ class Route:
     `integration_url` may be a callable, asked at every request, since a function often starts after
     the gateway whose URL it needs; a LookupError says that there is no backend yet.
     `request_parameters` is the integration's mapping in AWS's own syntax, e.g.
-    `{"integration.request.header.Unring-Event": "context.eventType"}`.
+    `{"integration.request.header.Event-Type": "context.eventType"}`.
     `route_request_parameters` names the parameters declared on the route itself, e.g.
     `{"route.request.querystring.token"}`: only those can be mapped.
     `route_response` makes the route two-way: the reply's body goes back to the sender.
@@ -47,13 +47,13 @@ class Options:
     """The stage and its limits. Defaults are AWS's; the switches say what is not documented.
 
     `base_paths` are where the API answers, each with and without a trailing slash: by default
-    `/{stage}`; a custom domain's mapping key is one more, e.g. `/socket.io`.
+    `/{stage}`; a custom domain's mapping key is one more, e.g. `/v1`.
     Raises ValueError for a value that AWS would refuse.
     """
 
     stage: str = "dev"
     region: str = "us-east-1"
-    api_id: str = "unring0000"
+    api_id: str = "a1b2c3d4e5"
     base_paths: tuple[str, ...] = ()
     stage_variables: Mapping[str, str] = field(default_factory=dict)
 

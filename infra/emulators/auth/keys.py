@@ -1,7 +1,7 @@
 """Firebase's keys for ID tokens: signs as Firebase does, and publishes as Google does.
 
 GET /robot/v1/metadata/x509/securetoken@system.gserviceaccount.com answers the certificates by key
-id. GET /tokens/USER is the local stack's own: a good token of that user, as plain text.
+id. GET /tokens/USER is no part of Firebase: it answers a good token of that user, as plain text.
 """
 
 from contextlib import AsyncExitStack

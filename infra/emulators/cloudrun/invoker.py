@@ -24,7 +24,7 @@ from infra.emulators.http import serving
 # If a request has both, only the first is looked at.
 _TOKEN_HEADERS = ("x-serverless-authorization", "authorization")
 _REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"  # so that a function can't speak in its caller's name
-_PATIENCE_SECONDS = 180.0  # longer than any function of ours may take
+_PATIENCE_SECONDS = 180.0  # longer than the functions behind it take
 _CHALLENGE = (
     'Bearer error="invalid_token" error_description="The access token could not be verified"'
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from infra.emulators.firestore.errors import invalid
 
-# "calls", "CALL_1": ids from the root down; even for a document, odd for a collection.
+# "cities", "LA": ids from the root down; even for a document, odd for a collection.
 Path = tuple[str, ...]
 # "address", "city": the names of nested maps.
 FieldPath = tuple[str, ...]
