@@ -20,8 +20,6 @@ from tests.support.relay import relay
 from tests.support.socketio import KINDS, SocketIoApp, signed_in
 from tests.support.stacks import Ids
 
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
-
 JSON = "json"
 SOON, LATE = 1.0, 15.0  # seconds from the cancel to the connection
 

@@ -23,8 +23,6 @@ from tests.support.relay import relay
 from tests.support.socketio import SocketIoApp, signed_in, socketio_client
 from tests.support.stacks import Ids
 
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
-
 
 async def test_a_client_connects_by_its_default_path_and_by_the_stage(
     kind: str, stack: Stack, ids: Ids

@@ -21,8 +21,6 @@ from tests.support import node
 from tests.support.relay import relay
 from tests.support.stacks import Ids
 
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
-
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "socketio.md").read_text()
 URL = "https://ws.example.com"
 

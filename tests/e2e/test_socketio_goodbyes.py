@@ -16,8 +16,6 @@ from tests.support.attackers import Attacker, attacker
 from tests.support.socketio import signed_in
 from tests.support.stacks import Ids
 
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
-
 AT_ONCE = 10
 FAREWELL = node.PACKAGES.with_name("farewell.js")
 GOODBYES = [(Wire.EIO4, "41"), (Wire.EIO4, "41/,"), (Wire.EIO4, "1"), (Wire.EIO3, "41")]

@@ -24,8 +24,6 @@ from tests.support.pace import BACKOFF
 from tests.support.socketio import SocketIoApp, signed_in
 from tests.support.stacks import Ids
 
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
-
 IDLE_SECONDS = 2.5
 TIMERS = {
     "EIO3_PING_INTERVAL_SECONDS": "1",
