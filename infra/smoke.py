@@ -31,9 +31,9 @@ from socketio.exceptions import TimeoutError as AckTimeoutError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from infra.local.calls import Calls
-from infra.local.flows import CANCEL, REJECT, Flow, UnexpectedError
-from infra.local.phone import PATIENCE_SECONDS, Phone, json_phone, socketio_phone
+from infra.client.calls import Calls
+from infra.client.flows import CANCEL, REJECT, Flow, UnexpectedError
+from infra.client.phone import PATIENCE_SECONDS, Phone, json_phone, socketio_phone
 from infra.local.signals import run
 
 _CALLS = "smoke-"  # how the test's calls begin

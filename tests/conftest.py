@@ -12,10 +12,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from functions.ports.store import Store
 from functions.services.firestore import store_of
-from infra.local import google
-from infra.local.calls import client_at
-from infra.local.firestore import FirestoreServer
-from infra.local.pubsub import PubSubServer
+from infra.client.calls import client_at
+from infra.emulators import google
+from infra.emulators.firestore import FirestoreServer
+from infra.emulators.pubsub import PubSubServer
 from tests.support import node
 from tests.support.connections import ConnectionsServer, connections_server
 

@@ -4,7 +4,7 @@ locals {
   caller = google_service_account.caller.member
 
   # What Terraform decides itself, so that both sides of each have it from here. The others of
-  # functions/settings.py have defaults, or point at emulators; tests/infra/test_cloud.py compares.
+  # functions/settings.py have defaults, or point at emulators; tests/cloud/test_cloud.py compares.
   publishing = {
     EVENTS_TOPIC = google_pubsub_topic.events.name
   }

@@ -92,8 +92,8 @@ def _at_least_two(text: str) -> int:
 
 
 def _token(arguments: argparse.Namespace) -> int:
+    from infra.emulators.auth.tokens import unsigned_token
     from infra.local import state
-    from infra.local.tokens import unsigned_token
 
     stack = state.newest()
     if stack is not None and "tokens" in stack and arguments.project == stack["project"]:
@@ -113,8 +113,8 @@ def _signed_token(url: str, user: str) -> str:
 
 
 async def _call(arguments: argparse.Namespace) -> int:
+    from infra.client.calls import Calls
     from infra.local import state
-    from infra.local.calls import Calls
 
     stack = state.newest()
     if stack is None:
@@ -132,8 +132,8 @@ async def _call(arguments: argparse.Namespace) -> int:
 
 async def _smoke(google: bool) -> int:
     """The smoke test that deployers run, on a local stack."""
+    from infra.emulators.auth.tokens import unsigned_token
     from infra.local.stack import passing_stack
-    from infra.local.tokens import unsigned_token
     from infra.smoke import smoke
 
     async with passing_stack(google) as stack:

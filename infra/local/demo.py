@@ -11,11 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from infra.local.calls import Calls
-from infra.local.flows import CANCEL, REJECT, Flow, UnexpectedError
-from infra.local.phone import JsonPhone, Phone, json_phone, socketio_phone
+from infra.client.calls import Calls
+from infra.client.flows import CANCEL, REJECT, Flow, UnexpectedError
+from infra.client.phone import JsonPhone, Phone, json_phone, socketio_phone
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Stack, passing_stack
-from infra.local.tokens import unsigned_token
 
 _PATIENCE_SECONDS = 10.0
 _JSON, _SOCKET_IO, _FCM = "WebSocket", "Socket.IO", "FCM"

@@ -11,7 +11,7 @@ from typing import Self
 import httpx
 
 from functions.settings import FUNCTIONS, variables_of
-from infra.local.processes import child, free_port, kill
+from infra.emulators.processes import child, free_port, kill
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0  # eight cold Python processes on two busy cores

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from infra.local.faults import Faults
-from infra.local.invoker import Front, Issuer
-from infra.local.tokenkeys import TokenKeys
+from infra.emulators.auth.keys import TokenKeys
+from infra.emulators.cloudrun.invoker import Front, Issuer
+from infra.emulators.faults import Faults
 from infra.local.topology import caller
 
 _OPEN = "gateway"  # to anybody: it checks API Gateway's secret itself

@@ -14,21 +14,26 @@ from urllib.parse import urlsplit
 import httpx
 
 from functions.settings import FUNCTIONS
-from infra.local import apigateway, google
-from infra.local.apigateway import AccessKeys, ApiGateway
-from infra.local.aws import AwsCredentials, Trust
-from infra.local.faults import Faults, FaultyRpcs
-from infra.local.fcm import FcmServer
-from infra.local.firestore import FirestoreServer
+from infra.emulators import apigateway, google
+from infra.emulators.apigateway import AccessKeys, ApiGateway
+from infra.emulators.auth.tokens import LIFETIME_SECONDS, unsigned, unsigned_token
+from infra.emulators.aws import AwsCredentials, Trust
+from infra.emulators.faults import Faults, FaultyRpcs
+from infra.emulators.fcm import FcmServer
+from infra.emulators.firestore import FirestoreServer
+from infra.emulators.pubsub import PubSubServer
+from infra.emulators.scheduler import Scheduler
 from infra.local.functions import Function, NotStarted
-from infra.local.pubsub import PubSubServer
-from infra.local.scheduler import Scheduler
 from infra.local.signers import Signers, signers
-from infra.local.tokens import LIFETIME_SECONDS, unsigned, unsigned_token
 from infra.local.topology import API, TOPIC, create_subscriptions, routes
 
 _WARM_UPS = 5  # tries: on a busy machine, Google's emulators answer late at first
 _AUTH_EMULATOR = "127.0.0.1:9099"  # its presence alone makes the SDK take unsigned tokens
+_TRUST = Trust(
+    role_arn="arn:aws:iam::123456789012:role/unring-gateway",
+    audience="unring-local",
+    service_account_email="unring@unring-local.iam.gserviceaccount.com",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,12 +231,11 @@ async def _google_services(
 async def _aws_settings(
     parts: AsyncExitStack, keys: AccessKeys, options: Options
 ) -> dict[str, str]:
-    trust = Trust()
-    aws = await parts.enter_async_context(AwsCredentials(keys, trust))
+    aws = await parts.enter_async_context(AwsCredentials(keys, _TRUST))
     return {
         "AWS_REGION": options.gateway.region,
-        "AWS_ROLE_ARN": trust.role_arn,
-        "AWS_TOKEN_AUDIENCE": trust.audience,
+        "AWS_ROLE_ARN": _TRUST.role_arn,
+        "AWS_TOKEN_AUDIENCE": _TRUST.audience,
         "AWS_ENDPOINT_URL_STS": aws.sts_url,
         "GCE_METADATA_HOST": aws.metadata_host,
     }

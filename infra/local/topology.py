@@ -19,10 +19,10 @@ from google.pubsub_v1 import (
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
-from infra.local.apigateway import Options, Route
+from infra.emulators.apigateway import Options, Route
 
 # The stage, and a mapping key on a custom domain: the path of a Socket.IO client that names none.
-API = Options(base_paths=("/dev", "/socket.io"))
+API = Options(api_id="unring0000", base_paths=("/dev", "/socket.io"))
 
 TOPIC = "call-events"
 DEAD_LETTERS = "call-events-dead"

@@ -5,7 +5,7 @@ from google.cloud.firestore import AsyncClient
 
 from functions.ports.store import Store
 from functions.services.firestore import store_of
-from infra.local.calls import client_at
+from infra.client.calls import client_at
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from functions.inbound.pubsub import receive
 from functions.ports.publisher import PublishFailed
 from functions.published import ConnectionOpened, Published, attributes, decode
 from functions.services.pubsub import PubSubPublisher
-from infra.local.http import serving
+from infra.emulators.http import serving
 from tests.support.makers import event, now
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -11,7 +11,7 @@ from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, device_id
 from functions.ports.store import Store, StoreConflict, StoreUnavailable
 from functions.services.firestore import store_of
-from infra.local.calls import client_at
+from infra.client.calls import client_at
 from tests.support.makers import (
     CALL,
     CALLER,

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import httpx
 from google.cloud.firestore import AsyncClient, FieldFilter
 
-from infra.local.calls import Calls, client_at
-from infra.local.phone import Phone, phone
+from infra.client.calls import Calls, client_at
+from infra.client.phone import Phone, phone
 from infra.local.stack import Stack
 from tests.support.socketio import SocketIoApp
 

@@ -11,16 +11,14 @@ from typing import Any
 import pytest
 from google.cloud.firestore import AsyncClient, FieldFilter
 
-from infra.local.calls import Calls, client_at
-from infra.local.phone import JsonPhone, json_phone, phone
+from infra.client.calls import Calls, client_at
+from infra.client.phone import JsonPhone, json_phone, phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import connections_of, has_no_more, is_delivered
 from tests.support.makers import now
 from tests.support.relay import relay
 from tests.support.socketio import KINDS, SocketIoApp, signed_in
 from tests.support.stacks import Ids
-
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
 
 JSON = "json"
 SOON, LATE = 1.0, 15.0  # seconds from the cancel to the connection

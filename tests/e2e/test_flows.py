@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from websockets.asyncio.client import connect
 
-from infra.local.calls import Calls, client_at
-from infra.local.phone import JsonPhone, json_phone
+from infra.client.calls import Calls, client_at
+from infra.client.phone import JsonPhone, json_phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import fields_of

@@ -9,9 +9,9 @@ import pytest
 from google.cloud.firestore import AsyncClient
 
 from functions.clients.device import FcmToken, device_id
-from infra.local.calls import Calls
-from infra.local.faults import Fault, Kind
-from infra.local.phone import JsonPhone, json_phone
+from infra.client.calls import Calls
+from infra.client.phone import JsonPhone, json_phone
+from infra.emulators.faults import Fault, Kind
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import connections_of, has_no_more, is_delivered, is_forgotten
 from tests.support.makers import fields_of

@@ -16,9 +16,9 @@ from functions.calls.call import CallId, ConnectionId, UserId
 from functions.clients.device import FcmToken, device_id
 from functions.ports.store import Store
 from functions.services.firestore import store_of
-from infra.local.calls import Calls
-from infra.local.fcm_errors import FcmError
-from infra.local.phone import phone
+from infra.client.calls import Calls
+from infra.client.phone import phone
+from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import connect, event, fields_of, now, pend

@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.local.calls import Calls
-from infra.local.phone import phone
+from infra.client.calls import Calls
+from infra.client.phone import phone
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Options, running
-from infra.local.tokens import unsigned_token
 from tests.e2e.socketio_support import is_delivered
 from tests.support.pace import ONE_LOOK
 

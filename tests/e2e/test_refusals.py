@@ -10,11 +10,11 @@ from google.cloud.firestore import AsyncClient
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from infra.local.calls import Calls
+from infra.client.calls import Calls
+from infra.client.phone import phone
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.functions import Function
-from infra.local.phone import phone
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 from tests.support.makers import fields_of, ids_in
 from tests.support.processes import SECRET, environment
 from tests.support.stacks import Ids

@@ -15,11 +15,11 @@ from google.cloud.firestore import AsyncClient
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.asyncio.server import serve as server
 
-from infra.local.calls import Calls
-from infra.local.faults import Fault, Kind
-from infra.local.processes import free_port
+from infra.client.calls import Calls
+from infra.emulators.auth.tokens import unsigned_token
+from infra.emulators.faults import Fault, Kind
+from infra.emulators.processes import free_port
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 from infra.smoke import Smoke, User
 from tests.support.makers import ids_in
 from tests.support.stacks import Ids

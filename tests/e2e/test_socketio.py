@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.local.calls import Calls
-from infra.local.phone import phone
+from infra.client.calls import Calls
+from infra.client.phone import phone
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 from tests.e2e.socketio_support import (
     DELAY_SECONDS,
     close_by_gateway,
@@ -22,8 +22,6 @@ from tests.e2e.socketio_support import (
 from tests.support.relay import relay
 from tests.support.socketio import SocketIoApp, signed_in, socketio_client
 from tests.support.stacks import Ids
-
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
 
 
 async def test_a_client_connects_by_its_default_path_and_by_the_stage(

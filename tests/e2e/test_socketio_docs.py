@@ -12,16 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from infra.local.calls import Calls
-from infra.local.phone import phone
-from infra.local.processes import child
+from infra.client.calls import Calls
+from infra.client.phone import phone
+from infra.emulators.auth.tokens import unsigned_token
+from infra.emulators.processes import child
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 from tests.support import node
 from tests.support.relay import relay
 from tests.support.stacks import Ids
-
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "socketio.md").read_text()
 URL = "https://ws.example.com"

@@ -7,16 +7,14 @@ from contextlib import AsyncExitStack
 import pytest
 
 from functions.clients.connection import Wire
-from infra.local.calls import Calls
-from infra.local.phone import JsonPhone, phone
+from infra.client.calls import Calls
+from infra.client.phone import JsonPhone, phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered, is_forgotten
 from tests.support import node
 from tests.support.attackers import Attacker, attacker
 from tests.support.socketio import signed_in
 from tests.support.stacks import Ids
-
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
 
 AT_ONCE = 10
 FAREWELL = node.PACKAGES.with_name("farewell.js")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from google.cloud.firestore import AsyncClient
 
-from infra.local.phone import phone
+from infra.client.phone import phone
 from infra.local.stack import Options, Stack, running
 from infra.local.topology import API
 from tests.e2e.socketio_support import (
@@ -23,8 +23,6 @@ from tests.e2e.socketio_support import (
 from tests.support.pace import BACKOFF
 from tests.support.socketio import SocketIoApp, signed_in
 from tests.support.stacks import Ids
-
-pytest_plugins = ["tests.e2e.socketio_fixtures"]
 
 IDLE_SECONDS = 2.5
 TIMERS = {

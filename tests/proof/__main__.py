@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from infra.local import google
-from infra.local.flows import CANCEL, REJECT
+from infra.client.flows import CANCEL, REJECT
+from infra.emulators import google
 from infra.local.functions import NotStarted
 from infra.local.signals import run
 from infra.local.stack import Options, Stack, running

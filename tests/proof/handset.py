@@ -10,7 +10,7 @@ from socketio.exceptions import ConnectionError as NotConnected
 from socketio.exceptions import TimeoutError as NoAnswer
 from websockets.exceptions import InvalidStatus
 
-from infra.local.phone import (
+from infra.client.phone import (
     PATIENCE_SECONDS,
     JsonPhone,
     Phone,
@@ -18,8 +18,8 @@ from infra.local.phone import (
     json_phone,
     socketio_phone,
 )
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 
 JSON, SOCKET_IO = "json", "eio4"  # as the documents of connections name the wires
 # Both ends of a call, in all combinations.

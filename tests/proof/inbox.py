@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
-from infra.local.phone import PATIENCE_SECONDS
+from infra.client.phone import PATIENCE_SECONDS
 from infra.local.stack import Stack
 
 

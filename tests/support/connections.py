@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from infra.local.http import serving
+from infra.emulators.http import serving
 from tests.support.journal import Journal
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 from jwt.utils import base64url_encode
 
-from infra.local.signing import SigningKey
+from infra.emulators.auth.signing import SigningKey
 
 Claims = Mapping[str, object]
 

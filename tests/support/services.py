@@ -17,10 +17,10 @@ from functions.published import Published, decode
 from functions.services.apigateway import ApiGatewaySockets
 from functions.services.firestore import store_of
 from functions.services.pubsub import PubSubPublisher
-from infra.local.calls import client_at
-from infra.local.faults import Faults, FaultyRpcs
-from infra.local.firestore import FirestoreServer
-from infra.local.pubsub import PubSubServer
+from infra.client.calls import client_at
+from infra.emulators.faults import Faults, FaultyRpcs
+from infra.emulators.firestore import FirestoreServer
+from infra.emulators.pubsub import PubSubServer
 from tests.support.connections import ConnectionsServer
 from tests.support.journal import Journal
 from tests.support.processes import environment

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from infra.local import google
-from infra.local.calls import Calls, client_at
+from infra.client.calls import Calls, client_at
+from infra.emulators import google
 from infra.local.stack import Options, Stack, running
 from tests.support.pace import BACKOFF, ONE_LOOK
 

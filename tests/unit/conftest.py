@@ -11,7 +11,7 @@ from functions.services import identity as identities
 from functions.services.fcm import FcmPushSender
 from functions.services.identity import FirebaseIdentity
 from functions.settings import GatewaySettings, PushSettings
-from infra.local.fcm import FcmServer
+from infra.emulators.fcm import FcmServer
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import now
 from tests.support.processes import settings_of

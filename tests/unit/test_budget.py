@@ -9,7 +9,7 @@ from functions.delivery.memory import Memory
 from functions.delivery.push import Pusher
 from functions.delivery.signaling import Received, Signaling
 from functions.services.fcm import FcmPushSender
-from infra.local.fcm import FcmServer
+from infra.emulators.fcm import FcmServer
 from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, ring, signal
 from tests.support.services import Services
 

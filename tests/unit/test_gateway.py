@@ -16,8 +16,8 @@ import pytest
 from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent
 from functions.published import ConnectionAdmitted, ConnectionOpened
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.functions import Function
-from infra.local.tokens import unsigned_token
 from tests.support.connections import ConnectionsServer, connections_server
 from tests.support.frames import SENSELESS
 from tests.support.makers import CALL, CALLER, RECEIVER, fields_of, ids_in, now, ring

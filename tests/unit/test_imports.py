@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FUNCTIONS = ROOT / "functions"
+FUNCTIONS, INFRA = ROOT / "functions", ROOT / "infra"
 
 ENTRIES = {"gateway", "deliver", "push", "sweep"}
 _PURE = {"calls", "clients", "published", "attempt"}
@@ -33,26 +33,38 @@ ALLOWED = {
     "inbound": {*_PURE, "ports", "wire", "telemetry", "delivery", "sessions", "inbound"},
 }
 LIBRARIES = {"calls": {"msgspec"}, "published": {"msgspec"}, "wire": {"msgspec"}}
+# The same of infra, by whole names: whatever is in these may be imported.
+ALLOWED_TO_INFRA = {
+    "emulators": {"infra.emulators"},
+    "client": {"infra.client", "infra.emulators.auth.tokens"},
+    "local": {"infra", "functions.settings"},
+    "smoke": {"infra.client", "infra.local.signals"},
+}
+OURS = {"functions", "infra", "main", "tests"}
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    for path in sorted(FUNCTIONS.rglob("*.py")):
-        if path != FUNCTIONS / "__init__.py":
-            yield path.relative_to(FUNCTIONS).parts[0].removesuffix(".py"), path
+def modules(root: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(root.rglob("*.py")):
+        if path != root / "__init__.py":
+            yield path.relative_to(root).parts[0].removesuffix(".py"), path
+
+
+def imported(path: Path) -> set[str]:
+    """The whole names of ours that a module imports; `from a.b import c` imports `a.b.c`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.ImportFrom(module=str(module), names=found):
+                names |= {f"{module}.{each.name}" for each in found}
+            case ast.Import(names=found):
+                names |= {each.name for each in found}
+    return {name for name in names if name.split(".")[0] in OURS}
 
 
 def imported_parts(path: Path) -> set[str]:
     """The parts of `functions` that a module imports, `from functions import x` included."""
-    parts: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        match node:
-            case ast.ImportFrom(module="functions", names=names):
-                parts |= {name.name for name in names}
-            case ast.ImportFrom(module=str(module)) if module.startswith("functions."):
-                parts.add(module.split(".")[1])
-            case ast.Import(names=names):
-                parts |= {n.name.split(".")[1] for n in names if n.name.startswith("functions.")}
-    return parts
+    names = (name.split(".") for name in imported(path))
+    return {name[1] for name in names if name[0] == "functions" and len(name) > 1}
 
 
 def imported_modules(path: Path) -> Iterator[str]:
@@ -65,7 +77,7 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("part", "path"), list(modules()), ids=lambda value: str(getattr(value, "name", value))
+    ("part", "path"), list(modules(FUNCTIONS)), ids=lambda value: str(getattr(value, "name", value))
 )
 def test_imports_point_one_way(part: str, path: Path) -> None:
     allowed = set(ALLOWED) if part in ENTRIES else ALLOWED[part]
@@ -73,7 +85,7 @@ def test_imports_point_one_way(part: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "path"), list(modules()), ids=lambda value: str(getattr(value, "name", value))
+    ("part", "path"), list(modules(FUNCTIONS)), ids=lambda value: str(getattr(value, "name", value))
 )
 def test_only_adapters_know_a_library_of_a_service(part: str, path: Path) -> None:
     if part in ENTRIES | {"services", "inbound", "warmup", "telemetry"}:
@@ -83,9 +95,19 @@ def test_only_adapters_know_a_library_of_a_service(part: str, path: Path) -> Non
     assert foreign <= LIBRARIES.get(part, set())
 
 
-def test_the_local_stack_needs_next_to_nothing_of_the_functions() -> None:
-    parts = {part for path in (ROOT / "infra").rglob("*.py") for part in imported_parts(path)}
-    assert parts <= {"settings"}
+@pytest.mark.parametrize(
+    ("part", "path"), list(modules(INFRA)), ids=lambda value: str(getattr(value, "name", value))
+)
+def test_infra_stands_on_emulators_and_next_to_nothing_of_the_functions(
+    part: str, path: Path
+) -> None:
+    allowed = tuple(f"{name}." for name in ALLOWED_TO_INFRA[part])
+    assert [name for name in imported(path) if not f"{name}.".startswith(allowed)] == []
+
+
+def test_the_emulators_know_nothing_of_unring() -> None:
+    sources = {path: path.read_text().lower() for path in (INFRA / "emulators").rglob("*.py")}
+    assert [path for path, source in sources.items() if "unring" in source] == []
 
 
 @pytest.mark.parametrize(

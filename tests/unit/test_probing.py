@@ -16,8 +16,8 @@ from functions.delivery.signaling import Received, Signaling
 from functions.services.firestore import store_of
 from functions.sessions.devices import Registration
 from functions.wire.frames import RegisterDevice, UnregisterDevice
-from infra.local.calls import client_at
-from infra.local.firestore import FirestoreServer
+from infra.client.calls import client_at
+from infra.emulators.firestore import FirestoreServer
 from tests.support.makers import CALLER, RECEIVER, connect, event, now, register, ring, signal
 from tests.support.services import Services
 

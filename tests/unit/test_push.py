@@ -16,8 +16,8 @@ from functions.published import ConnectionOpened, Published, encode
 from functions.push import handler
 from functions.services.fcm import FcmPushSender
 from functions.settings import PushSettings
-from infra.local.fcm import FcmServer
-from infra.local.fcm_errors import FcmError
+from infra.emulators.fcm import FcmServer
+from infra.emulators.fcm.errors import FcmError
 from tests.support.asgi import call
 from tests.support.makers import (
     AGAIN,

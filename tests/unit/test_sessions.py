@@ -19,7 +19,7 @@ from functions.sessions.accept import Acceptance, ClientGone, Handshake
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
 from functions.wire.frames import Connect
-from infra.local.tokens import unsigned_token
+from infra.emulators.auth.tokens import unsigned_token
 from tests.support.makers import CALLER, RECEIVER, ids_in, now
 from tests.support.services import Services
 

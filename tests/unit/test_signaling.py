@@ -16,7 +16,7 @@ from functions.clients.connection import Wire
 from functions.delivery.signaling import Received, Signaling
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
-from infra.local.faults import Fault, Kind
+from infra.emulators.faults import Fault, Kind
 from tests.support.connections import ConnectionsServer
 from tests.support.makers import (
     CALL,

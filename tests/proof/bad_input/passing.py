@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 from tests.proof.bad_input.case import World, is_passing, printable
 from tests.proof.bad_input.frames import RECONNECT
 from tests.proof.bad_input.tokens import bad_token

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from infra.local.tokens import unsigned_token
+from infra.emulators.auth.tokens import unsigned_token
 from tests.proof.bad_input.case import (
     Answer,
     Case,

@@ -12,10 +12,10 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.local.calls import Calls, client_at
-from infra.local.phone import Phone, phone, socketio_phone
+from infra.client.calls import Calls, client_at
+from infra.client.phone import Phone, phone, socketio_phone
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Options, Stack
-from infra.local.tokens import unsigned_token
 from infra.local.topology import API
 from tests.proof.bad_input.case import (
     ACKNOWLEDGED,

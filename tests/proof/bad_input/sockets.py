@@ -17,8 +17,8 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Stack
-from infra.local.tokens import unsigned_token
 from tests.proof.bad_input.case import (
     Answer,
     Case,

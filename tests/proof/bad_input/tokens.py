@@ -8,7 +8,7 @@ import base64
 from random import Random
 from typing import Any
 
-from infra.local.tokens import unsigned_token
+from infra.emulators.auth.tokens import unsigned_token
 from tests.proof.bad_input.case import World
 from tests.proof.bad_input.damage import altered, damaged, odd_text, odd_value, text_of
 

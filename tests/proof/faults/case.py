@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from infra.local.faults import Fault, Kind
-from infra.local.flows import Flow
+from infra.client.flows import Flow
+from infra.emulators.faults import Fault, Kind
 from tests.proof.faults.cast import Cast
 from tests.proof.faults.points import (
     CATCH_UP,

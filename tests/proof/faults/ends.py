@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import grpc
 
-from infra.local.calls import Calls, client_at
-from infra.local.faults import Fault, Kind
-from infra.local.flows import CANCEL
+from infra.client.calls import Calls, client_at
+from infra.client.flows import CANCEL
+from infra.emulators.faults import Fault, Kind
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case
 from tests.proof.faults.cast import Cast

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from infra.local.flows import Flow
+from infra.client.flows import Flow
 from infra.local.stack import Options, Stack
 from tests.proof.faults import people
 from tests.proof.faults.case import Case, killed, networked

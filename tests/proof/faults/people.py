@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from infra.local.faults import Fault, Kind
-from infra.local.flows import Flow
+from infra.client.flows import Flow
+from infra.emulators.faults import Fault, Kind
 from tests.proof.faults.case import Case, Deed, Harm
 from tests.proof.faults.logs import Tail
 from tests.proof.faults.play import Play

@@ -8,9 +8,9 @@ from typing import Any
 from google.cloud.firestore import FieldFilter
 
 from functions.calls.transitions import transitions_of
-from infra.local.calls import Calls, client_at
-from infra.local.faults import Fault
-from infra.local.fcm_errors import FcmError
+from infra.client.calls import Calls, client_at
+from infra.emulators.faults import Fault
+from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case, Deed, Delivery, Harm
 from tests.proof.faults.cast import Cast

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from infra.local.faults import Fault, Kind
+from infra.emulators.faults import Fault, Kind
 from tests.proof.faults.cast import Cast
 
 NOT_REPEATED = grpc.StatusCode.RESOURCE_EXHAUSTED  # by any client library that is used here

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.local.faults import Fault
+from infra.emulators.faults import Fault
 from tests.proof.faults.case import Deed
 from tests.proof.faults.cast import Cast
 from tests.proof.faults.play import Play

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Self
 
-from infra.local.calls import client_at
+from infra.client.calls import client_at
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case
 from tests.proof.faults.people import play_of

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 
-from infra.local.flows import CANCEL, REJECT, Flow
+from infra.client.flows import CANCEL, REJECT, Flow
 from infra.local.stack import Stack, running
 from tests.proof.faults import ends, people
 from tests.proof.faults.case import Case, killed, networked

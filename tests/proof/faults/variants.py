@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from infra.local.flows import CANCEL
+from infra.client.flows import CANCEL
 from infra.local.stack import Stack
 from tests.proof.faults import people
 from tests.proof.faults.case import Case, Deed, Harm

@@ -17,12 +17,12 @@ from functions.calls.call import CallId, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Wire
 from functions.published import ConnectionOpened, encode
-from infra.local.calls import Calls, client_at
+from infra.client.calls import Calls, client_at
+from infra.client.phone import JsonPhone, json_phone
+from infra.emulators.auth.signing import SigningKey
+from infra.emulators.auth.tokens import account_claims, unsigned
 from infra.local.functions import Function
-from infra.local.phone import JsonPhone, json_phone
-from infra.local.signing import SigningKey
 from infra.local.stack import Options, Stack, running
-from infra.local.tokens import account_claims, unsigned
 from infra.local.topology import API, caller
 from tests.support.attackers import attacker, connection_of
 from tests.support.forgery import forgeries

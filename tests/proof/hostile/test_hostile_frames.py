@@ -13,8 +13,8 @@ from functions.calls.transitions import SIGNALS, transitions_of
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, device_id
 from functions.services.firestore import store_of
-from infra.local.calls import Calls
-from infra.local.phone import json_phone
+from infra.client.calls import Calls
+from infra.client.phone import json_phone
 from infra.local.stack import Stack
 from tests.support.attackers import Attacker, attacker, connection_of
 from tests.support.makers import event, fields_of, now

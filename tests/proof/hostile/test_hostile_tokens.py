@@ -10,12 +10,12 @@ from google.cloud.firestore import AsyncClient
 from websockets.exceptions import InvalidStatus
 
 from functions.clients.connection import Wire
-from infra.local.calls import Calls
+from infra.client.calls import Calls
+from infra.client.phone import json_phone
+from infra.emulators.auth.keys import TokenKeys
+from infra.emulators.auth.tokens import user_claims
 from infra.local.functions import Function
-from infra.local.phone import json_phone
 from infra.local.stack import Stack
-from infra.local.tokenkeys import TokenKeys
-from infra.local.tokens import user_claims
 from tests.support.attackers import Attacker, attacker, connected
 from tests.support.forgery import forgeries
 from tests.support.makers import ids_in

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient, AsyncDocumentReference
 
-from infra.local.phone import PATIENCE_SECONDS
+from infra.client.phone import PATIENCE_SECONDS
 
 _POLL_SECONDS = 0.02
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from infra.local.calls import client_at
+from infra.client.calls import client_at
 from infra.local.stack import Stack
 from tests.proof.handset import JSON, SOCKET_IO
 from tests.proof.inbox import Inbox

@@ -14,7 +14,7 @@ from functions.calls.call import UserId
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, device_id
 from functions.services.firestore import store_of
-from infra.local.fcm_errors import FcmError
+from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.proof.handset import JSON, Handset
 from tests.proof.races.documents import until, until_gone

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient
 
-from infra.local.calls import client_at
+from infra.client.calls import client_at
 from infra.local.stack import Stack
 from tests.proof.handset import WIRES, Answer, Handset, Told
 from tests.proof.inbox import Inbox, Push

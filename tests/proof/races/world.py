@@ -8,7 +8,7 @@ from time import monotonic
 
 from google.cloud.firestore import AsyncClient
 
-from infra.local.calls import Calls
+from infra.client.calls import Calls
 from infra.local.stack import Stack
 from tests.proof.handset import Answer, Handset, Told
 from tests.proof.inbox import Inbox

@@ -16,9 +16,9 @@ from functions.calls.call import ConnectionId
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.services.apigateway import ApiGatewaySockets
 from functions.services.awscredentials import RoleCredentials
-from infra.local.apigateway import AccessKeys, ApiGateway, Route
-from infra.local.aws import AwsCredentials, Trust
-from infra.local.http import serving
+from infra.emulators.apigateway import AccessKeys, ApiGateway, Route
+from infra.emulators.aws import AwsCredentials, Trust
+from infra.emulators.http import serving
 from tests.support.connections import ConnectionsServer
 
 

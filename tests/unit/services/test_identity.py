@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from infra.local.http import serving
-from infra.local.tokens import unsigned_token
+from infra.emulators.auth.tokens import unsigned_token
+from infra.emulators.http import serving
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = "unring-test"

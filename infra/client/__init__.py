@@ -1,0 +1,1 @@
+"""Phones and calls, as a client of any deployment sees them."""

@@ -1,0 +1,1 @@
+"""Tokens of users and of service accounts, and the keys that sign them."""

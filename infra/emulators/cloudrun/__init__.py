@@ -1,0 +1,1 @@
+"""Cloud Run, as far as it stands before a service."""

@@ -1,7 +1,0 @@
-"""API Gateway's WebSocket API on a local port: the socket side and `@connections`, as on AWS."""
-
-from infra.local.apigateway.options import Options, Route, Throttle
-from infra.local.apigateway.server import ApiGateway
-from infra.local.apigateway.sigv4 import AccessKeys
-
-__all__ = ["AccessKeys", "ApiGateway", "Options", "Route", "Throttle"]

@@ -1,0 +1,245 @@
+"""infra/cloud, by what Terraform computes of it, held against the code that it deploys."""
+
+import inspect
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from functions.inbound.apigateway import Forwarded, is_from_api_gateway
+from functions.sessions.accept import Handshake
+from functions.settings import FUNCTIONS, Need, load, variables_of
+from infra.local import topology
+from tests.cloud.support import ROOT, Checkout, Report, values_of
+
+pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
+
+HEADER = "integration.request.header."
+
+
+# Terraform's own checks
+
+
+def test_the_configuration_is_formatted(checkout: Checkout) -> None:
+    formatted = checkout.run("fmt", "-check", "-recursive", "-diff", "-no-color")
+    assert formatted.returncode == 0, formatted.stdout + formatted.stderr
+
+
+def test_the_configuration_is_valid(checkout: Checkout) -> None:
+    validated = checkout.run("validate", "-no-color")
+    assert validated.returncode == 0, validated.stdout + validated.stderr
+
+
+def test_what_the_configuration_says_of_itself_holds(report: Report) -> None:
+    assert report.summary["status"] == "pass", "\n".join(report.problems)
+    assert report.summary["passed"] > 20
+
+
+def test_every_validation_is_given_a_bad_value() -> None:
+    cloud = ROOT / "infra/cloud"
+    blocks = re.split(r"^variable ", (cloud / "variables.tf").read_text(), flags=re.MULTILINE)[1:]
+    validations = Counter({block.split('"')[1]: block.count("validation {") for block in blocks})
+    tests = (cloud / "tests/variables.tftest.hcl").read_text()
+    assert validations <= Counter(re.findall(r"expect_failures = \[var\.(\w+)\]", tests))
+
+
+# The functions and their settings
+
+
+def test_the_archive_has_all_that_the_functions_run_and_nothing_else(report: Report) -> None:
+    (archive,) = report.values("archive_file").values()
+    code = {str(path.relative_to(ROOT)) for path in (ROOT / "functions").rglob("*.py")}
+    archived = {source["filename"] for source in archive["source"]}
+    assert archived == code | {"main.py", "requirements.txt"}
+
+
+def test_the_entry_points_are_the_functions_that_main_loads(report: Report) -> None:
+    entry_points = {
+        values["build_config"][0]["entry_point"]
+        for values in report.values("google_cloudfunctions2_function").values()
+    }
+    assert entry_points == set(FUNCTIONS)
+    for name in entry_points:
+        assert callable(getattr(import_module(f"functions.{name}"), name))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_given_all_that_it_needs(report: Report, function: str) -> None:
+    given = environment(report.deployed, function)
+    load(function, {**given, "K_SERVICE": function})  # raises for what is missing or wrong
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_given_nothing_that_it_does_not_read(report: Report, function: str) -> None:
+    read = {variable.name for variable in variables_of(function)}
+    given = environment(report.deployed, function)
+    assert set(given) <= read
+    assert not {"GATEWAY_SECRET", "GATEWAY_SECRET_PREVIOUS"} & set(
+        plain_environment(report.deployed, function)
+    )
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_whatever_a_function_reads_in_the_cloud_can_be_set(report: Report, function: str) -> None:
+    settable = {
+        variable.name for variable in variables_of(function) if variable.need is not Need.LOCAL
+    }
+    assert set(environment(report.with_every_option, function)) == settable
+
+
+def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
+    policy = json.loads(report.values("aws_iam_role")["poster"]["assume_role_policy"])
+    for function, statement in zip(("gateway", "deliver"), policy["Statement"], strict=True):
+        trusted = statement["Condition"]["StringEquals"]["accounts.google.com:oaud"]
+        assert environment(report.deployed, function)["AWS_TOKEN_AUDIENCE"] == trusted
+
+
+# In which order it comes to be
+
+
+# Nothing that Terraform computes shows the order of an apply, so it is read from the graph. Without
+# these, all would be there in the end, but frames be refused meanwhile: a new secret would be sent
+# before gateway takes it, deliver ask for what no index has yet, or the stage be open before it has
+# routes.
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [
+        (
+            "google_cloudfunctions2_function.function",
+            "google_secret_manager_secret_version.gateway",
+        ),
+        (
+            "google_cloudfunctions2_function.function",
+            "google_secret_manager_secret_iam_member.gateway",
+        ),
+        ("google_cloudfunctions2_function.function", "google_firestore_index.missed"),
+        ("aws_apigatewayv2_integration.gateway", "google_cloudfunctions2_function.function"),
+        ("aws_apigatewayv2_integration.gateway", "google_cloud_run_v2_service_iam_member.invoker"),
+        ("aws_apigatewayv2_stage.this", "aws_apigatewayv2_route.this"),
+        ("aws_apigatewayv2_stage.this", "aws_apigatewayv2_route_response.this"),
+        ("aws_apigatewayv2_stage.this", "aws_api_gateway_account.this"),
+    ],
+)
+def test_a_resource_waits_for_another(
+    edges: Mapping[str, set[str]], later: str, earlier: str
+) -> None:
+    reached, ahead = set[str](), [later]
+    while ahead:
+        ahead += edges[resource := ahead.pop()] - reached
+        reached |= edges[resource]
+    assert earlier in reached
+
+
+# What the functions ask Firestore for
+
+
+@pytest.mark.parametrize(
+    ("collection", "field"),
+    [("connections", "userId"), ("devices", "userId"), ("outbox", "pendingSince")],
+)
+def test_what_is_asked_for_by_one_field_keeps_the_index_that_firestore_makes(
+    report: Report, collection: str, field: str
+) -> None:
+    overridden = {
+        (resource["values"]["collection"], resource["values"]["field"])
+        for resource in report.deployed
+        if resource["type"] == "google_firestore_field"
+    }
+    assert ("outbox", "expiresAt") in overridden
+    assert not overridden & {(collection, field), (collection, "*"), ("__default__", "*")}
+
+
+# What stands between the functions
+
+
+def test_the_routes_are_those_of_the_local_stack(report: Report) -> None:
+    local = topology.routes(lambda: "", "the secret")
+    routes, integrations = (
+        report.values(f"aws_apigatewayv2_{kind}") for kind in ("route", "integration")
+    )
+    assert set(routes) == set(integrations) == set(local)
+    for key, route in local.items():
+        mapped = dict(integrations[key]["request_parameters"])
+        assert re.fullmatch("'[^',]+'", mapped[f"{HEADER}Unring-Secret"])
+        mapped[f"{HEADER}Unring-Secret"] = "'the secret'"
+        assert mapped == route.request_parameters
+        declared = {p["request_parameter_key"] for p in routes[key]["request_parameter"]}
+        assert declared == route.route_request_parameters
+        two_way = routes[key]["route_response_selection_expression"] == "$default"
+        assert two_way is route.route_response
+
+
+def test_every_mapped_header_is_one_that_the_gateway_reads(report: Report) -> None:
+    (values,) = (
+        values
+        for key, values in report.values("aws_apigatewayv2_integration").items()
+        if key == "$connect"
+    )
+    mapped = {name.removeprefix(HEADER).lower() for name in values["request_parameters"]}
+    headers = RecordingHeaders(dict.fromkeys(mapped, ""))
+    headers.now_has("unring-connection-id", "VNRUSeldSwMCIRQ=")
+    headers.now_has("unring-event-type", "CONNECT")
+    is_from_api_gateway(headers, ["the secret"])
+    Forwarded.read(headers)
+    Handshake.read(headers)
+    assert headers.read == mapped
+
+
+@pytest.mark.parametrize("name", ["deliver", "push"])
+def test_the_subscriptions_are_those_of_the_local_stack(report: Report, name: str) -> None:
+    values = report.values("google_pubsub_subscription")[name]
+    retry, dead_letters = values["retry_policy"][0], values["dead_letter_policy"][0]
+    topics = {topic["id"]: topic["name"] for topic in report.values("google_pubsub_topic").values()}
+    backoff = inspect.signature(topology.create_subscriptions).parameters["backoff"].default
+    assert values["filter"] == {"deliver": "", "push": topology.PUSH_FILTER}[name]
+    assert values["ack_deadline_seconds"] == topology.ACK_SECONDS
+    assert (seconds(retry["minimum_backoff"]), seconds(retry["maximum_backoff"])) == backoff
+    assert dead_letters["max_delivery_attempts"] == topology.MAX_ATTEMPTS
+    assert topics[values["topic"]] == topology.TOPIC
+    assert topics[dead_letters["dead_letter_topic"]] == topology.DEAD_LETTERS
+
+
+def test_the_subscriptions_deliver_what_is_published(report: Report) -> None:
+    subscriptions = report.values("google_pubsub_subscription")
+    filters = {name: subscriptions[name]["filter"] for name in ("deliver", "push")}
+    assert filters == {"deliver": "", "push": topology.PUSH_FILTER}
+
+
+class RecordingHeaders(Headers):
+    """Remembers which headers it was asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def now_has(self, name: str, value: str) -> None:
+        others = [(key, text) for key, text in self.raw if key != name.encode()]
+        self._list = [*others, (name.encode(), value.encode())]
+
+    def getlist(self, key: str) -> list[str]:
+        self.read.add(key)
+        return super().getlist(key)
+
+
+def environment(resources: list[dict[str, Any]], function: str) -> dict[str, str]:
+    """What our code is told; Secret Manager's values, which nobody knows here, are made up."""
+    values = values_of(resources, "google_cloudfunctions2_function")[function]["service_config"][0]
+    secrets = {secret["key"]: "x" * 48 for secret in values["secret_environment_variables"]}
+    plain = plain_environment(resources, function)
+    assert plain.pop("FUNCTION_USE_ASGI") == "true"  # functions-framework reads it
+    return {**plain, **secrets}
+
+
+def plain_environment(resources: list[dict[str, Any]], function: str) -> dict[str, str]:
+    values = values_of(resources, "google_cloudfunctions2_function")[function]["service_config"][0]
+    return dict(values["environment_variables"])
+
+
+def seconds(duration: str) -> timedelta:
+    return timedelta(seconds=float(duration.removesuffix("s")))

@@ -1,0 +1,86 @@
+"""Who may do what in both clouds: each account exactly what it needs."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.cloud.support import Report
+
+pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
+
+
+def test_each_account_has_exactly_its_roles(report: Report) -> None:
+    names = {
+        values["member"]: values["account_id"].removeprefix("unring-")
+        for values in report.values("google_service_account").values()
+    }
+    names["allUsers"] = "allUsers"
+    names["serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"] = "Pub/Sub"
+    (sender,) = (v["id"] for v in report.values("google_project_iam_custom_role").values())
+    roles: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for resource in report.deployed:
+        if "_iam_" not in resource["type"] or "role_id" in resource["values"]:
+            continue
+        if resource["provider_name"].endswith("/google"):
+            assert resource["type"].endswith("_iam_member"), "a binding would take others' roles"
+            values = resource["values"]
+            role = "sends FCM" if values["role"] == sender else values["role"]
+            roles[names[values["member"]]].add((_target(resource), role))
+    store = ("project", "roles/datastore.user")
+    publish = ("topic call-events", "roles/pubsub.publisher")
+    secret = ("secret unring-gateway", "roles/secretmanager.secretAccessor")
+    assert roles == {
+        "gateway": {store, publish, secret},
+        "deliver": {store},
+        "push": {store, ("project", "sends FCM")},
+        "sweep": {store, publish},
+        "allUsers": {("service unring-gateway", "roles/run.invoker")},
+        "caller": {
+            (f"service unring-{name}", "roles/run.invoker") for name in ("deliver", "push", "sweep")
+        },
+        "builder": {
+            ("project", "roles/logging.logWriter"),
+            ("project if functions' sources", "roles/storage.objectViewer"),
+            ("repository unring-functions", "roles/artifactregistry.writer"),
+        },
+        "Pub/Sub": {
+            ("account unring-caller", "roles/iam.serviceAccountOpenIdTokenCreator"),
+            ("topic call-events-dead", "roles/pubsub.publisher"),
+            ("subscription deliver", "roles/pubsub.subscriber"),
+            ("subscription push", "roles/pubsub.subscriber"),
+        },
+    }
+
+
+def test_there_are_two_aws_roles_with_one_policy_each(report: Report) -> None:
+    kinds = sorted(r["type"] for r in report.deployed if r["type"].startswith("aws_iam"))
+    role, policy, attachment = (
+        "aws_iam_role",
+        "aws_iam_role_policy",
+        "aws_iam_role_policy_attachment",
+    )
+    assert kinds == [role, role, policy, attachment]
+
+
+def _target(resource: Mapping[str, Any]) -> str:
+    """On what a role is given, in a word or two."""
+    values = resource["values"]
+    match resource["type"].removeprefix("google_").removesuffix("_iam_member"):
+        case "project":
+            return " ".join(["project", *(f"if {c['title']}" for c in values["condition"])])
+        case "pubsub_topic":
+            return f"topic {values['topic']}"
+        case "pubsub_subscription":
+            return f"subscription {values['subscription']}"
+        case "cloud_run_v2_service":
+            return f"service {values['name']}"
+        case "artifact_registry_repository":
+            return f"repository {values['repository']}"
+        case "service_account":
+            return f"account {values['service_account_id'].rpartition('/')[2].partition('@')[0]}"
+        case "secret_manager_secret":
+            return f"secret {values['secret_id'].rpartition('/')[2]}"
+        case other:
+            return str(other)

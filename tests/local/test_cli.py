@@ -1,0 +1,214 @@
+"""The command line, as other programs and people use it: real processes, real signals."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from infra.client.phone import JsonPhone
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "infra.local")
+
+
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The stack as a process of its own, which must have ended by the time this is left."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def addresses(process: asyncio.subprocess.Process) -> dict[str, str]:
+    assert process.stdout
+    async with asyncio.timeout(60):
+        line = await process.stdout.readline()
+    found: dict[str, str] = json.loads(line)
+    return found
+
+
+async def run(*arguments: str) -> tuple[int | None, str, str]:
+    """Runs a command to its end: exit status, stdout and stderr."""
+    async with started(*arguments) as process:
+        output, errors = await process.communicate()
+        return process.returncode, output.decode(), errors.decode()
+
+
+def descendants(of: int) -> set[int]:
+    """The processes that `of` has started, and those that they have."""
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue
+        parents[int(status.parent.name)] = int(fields[1])
+    found = {of}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {of}
+
+
+async def all_gone(processes: set[int]) -> None:
+    async with asyncio.timeout(20):
+        while any(map(_lives, processes)):  # noqa: ASYNC110 - they are not ours to wait for
+            await asyncio.sleep(0.05)
+
+
+def _lives(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+async def test_one_line_of_json_tells_where_everything_is() -> None:
+    async with started("--json", "--port", "0") as process:
+        found = await addresses(process)
+        assert list(found) == [
+            "websocket",
+            "connections",
+            "firestore",
+            "pubsub",
+            "fcm",
+            "project",
+        ]
+        assert found["websocket"].startswith("ws://127.0.0.1:")
+        assert found["websocket"].endswith("/dev")
+        assert found["connections"] == (
+            found["websocket"].replace("ws://", "http://") + "/@connections"
+        )
+        assert found["project"] == "unring-local"
+
+        status, token, _ = await run("token", "USR_2")
+        assert status == 0
+        status, output, _ = await run("call", "CALL_1", "USR_1", "USR_2")
+        assert (status, output) == (0, "CALL_1 is ringing: USR_1 calls USR_2\n")
+        async with connect(f"{found['websocket']}?token={token.strip()}") as socket:
+            verdict = await JsonPhone(socket).emit("call:reject", callId="CALL_1")
+            assert verdict["outcome"] == "rejected"
+
+        for bad in ("CALL/1", ".", "__x__"):
+            status, _, errors = await run("call", bad, "USR_1", "USR_2")
+            assert (status, "Traceback" in errors) == (1, False)
+            assert "call id" in errors
+
+
+async def test_a_signed_stack_takes_the_token_that_is_printed_for_it() -> None:
+    async with started("--json", "--port", "0", "--signed") as process:
+        found = await addresses(process)
+        status, token, _ = await run("token", "USR/é?")
+        assert status == 0
+        async with connect(f"{found['websocket']}?token={token.strip()}&userId=USR/é?"):
+            pass
+        status, others, _ = await run("token", "USR_2", "--project", "another")
+        assert (status, others.strip()[-1]) == (0, ".")
+
+
+async def test_a_signed_stack_can_not_be_googles() -> None:
+    status, _, errors = await run("--port", "0", "--signed", "--google")
+    assert status == 1
+    assert "--signed can't go with --google" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name
+)
+async def test_when_the_stack_ends_no_process_is_left(number: signal.Signals) -> None:
+    async with started("--json", "--port", "0") as process:
+        await addresses(process)
+        children = descendants(process.pid)
+        assert len(children) >= 8  # four functions, each a gunicorn master and its worker
+        process.send_signal(number)
+        await process.wait()
+        await all_gone(children)
+        assert process.returncode == (0 if number is not signal.SIGKILL else -number)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_an_impatient_ctrl_c_changes_nothing() -> None:
+    async with started("--json", "--port", "0") as process:
+        await addresses(process)
+        children = descendants(process.pid)
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0)
+        _, errors = await process.communicate()
+        assert (process.returncode, errors.decode()) == (0, "")
+        await all_gone(children)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_ctrl_c_while_starting_leaves_no_process() -> None:
+    async with started("--json", "--port", "0") as process:
+        async with asyncio.timeout(30):
+            while len(children := descendants(process.pid)) < 4:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output, errors = await process.communicate()
+        assert (process.returncode, output, errors) == (130, b"", b"")
+        await all_gone(children)
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, _, errors = await run("--port", port)
+    assert status == 1
+    assert port in errors
+    assert "Traceback" not in errors
+
+
+async def test_a_call_needs_a_running_stack(tmp_path: Path) -> None:
+    from infra.local import state
+
+    if state.newest():
+        pytest.skip("a stack is running on this machine")
+    status, _, errors = await run("call", "CALL_1", "USR_1", "USR_2")
+    assert (status, "make run" in errors) == (1, True)
+
+
+async def test_the_demo_holds() -> None:
+    status, output, errors = await run("demo")
+    assert (status, errors) == (0, "")
+    for line in ("Socket connected", "Socket disconnected", "App killed", "Call rejected"):
+        assert line in output
+    late = output[output.index("Connects 1 s late") :]
+    assert late.index("call_cancelled") < late.index("call:cancelled")  # a push, and a second later
+    assert "All cases hold" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+async def test_a_demo_that_was_interrupted_has_not_succeeded(number: signal.Signals) -> None:
+    async with started("demo") as process:
+        assert process.stdout
+        await process.stdout.readuntil(b"Starting")
+        process.send_signal(number)
+        _, errors = await process.communicate()
+        assert (process.returncode, errors.decode()) == (128 + number, "")
+
+
+async def test_a_person_is_told_what_to_type_next() -> None:
+    async with started("--port", "0") as process:
+        assert process.stdout
+        async with asyncio.timeout(60):
+            while "curl" not in (line := (await process.stdout.readline()).decode()):
+                assert line
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
