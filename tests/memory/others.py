@@ -1,0 +1,125 @@
+"""The publisher, the sockets, the push sender and the identity in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from functions.calls.call import ConnectionId, UserId
+from functions.calls.event import CallEvent, Recipient
+from functions.clients.device import Device
+from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.ports.publisher import PublishFailed
+from functions.ports.push_sender import Outcome, Sent
+from functions.ports.sockets import Gone, PostFailed, Refused
+from functions.published import Published
+from tests.memory.network import CallFailed, Network
+
+TOKEN = "token of "
+
+
+@dataclass(frozen=True)
+class MemoryPublisher:
+    """Hands what is published to `topic`."""
+
+    network: Network
+    topic: Callable[[Published], None]
+
+    async def publish(self, *events: Published) -> None:
+        def take() -> None:
+            for event in events:
+                self.topic(event)
+
+        about = " ".join(
+            f"{each.call_id}:{each.signal_id}"
+            if isinstance(each, CallEvent)
+            else each.connection_id
+            for each in events
+        )
+        try:
+            await self.network.call("pubsub.Publish", about, take)
+        except CallFailed as error:
+            raise PublishFailed(str(error)) from error
+
+    async def warm_up(self) -> None:
+        """There is nothing to open."""
+
+
+def _named(event: Published) -> str:
+    if isinstance(event, CallEvent):
+        return f"{event.call_id}:{event.signal_id}"
+    return event.connection_id
+
+
+@dataclass(frozen=True)
+class MemorySockets:
+    """Hands each frame to `client`, which replies with the HTTP status that API Gateway would."""
+
+    network: Network
+    client: Callable[[ConnectionId, str], int]
+
+    async def post(self, connection: ConnectionId, text: str) -> None:
+        try:
+            status = await self.network.call(
+                "connections.POST", f"{connection} {text}", lambda: self.client(connection, text)
+            )
+        except CallFailed as error:
+            raise PostFailed(str(error)) from error
+        match status:
+            case 200:
+                return
+            case 410:
+                raise Gone(connection)
+            case 400 | 413:
+                raise Refused(f"HTTP {status}")
+            case _:
+                raise PostFailed(f"HTTP {status}", status)
+
+    async def warm_up(self) -> None:
+        """There is nothing to open."""
+
+
+@dataclass(frozen=True)
+class MemoryPushSender:
+    """Hands each message to `phone`, which says what becomes of it."""
+
+    network: Network
+    phone: Callable[[Device, CallEvent, Recipient], Outcome]
+
+    async def send(
+        self,
+        event: CallEvent,
+        recipient: Recipient,
+        device: Device,
+        now: datetime,
+    ) -> Sent:
+        try:
+            outcome = await self.network.call(
+                "fcm.send",
+                f"{device.token} {event.call_id}:{event.signal_id}",
+                lambda: self.phone(device, event, recipient),
+            )
+        except CallFailed:
+            return Sent(device, Outcome.FAILED, "CallFailed")
+        return Sent(device, outcome, None if outcome is Outcome.SENT else outcome.name)
+
+    async def warm_up(self) -> None:
+        """There is nothing to open."""
+
+
+@dataclass
+class MemoryIdentity:
+    """Takes "token of USER" for USER's; while `is_down`, nobody can judge a token."""
+
+    is_down: bool = False
+    verified: list[str] = field(default_factory=list)
+
+    async def verify(self, token: str) -> UserId:
+        if self.is_down:
+            raise IdentityUnavailable("the keys can't be fetched")
+        self.verified.append(token)
+        if not token.startswith(TOKEN):
+            raise NotAuthenticated("the token is not valid")
+        return UserId(token.removeprefix(TOKEN))
+
+    async def warm_up(self) -> None:
+        """There is nothing to fetch."""
