@@ -50,6 +50,11 @@ class FunctionSettings:
 
     function: ClassVar[str] = ""  # its name, of one that is deployed
 
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+        """What is wrong with values that are good each by itself."""
+        yield from ()
+
     project: str = _always("GOOGLE_CLOUD_PROJECT", text)
     firestore_emulator: str | None = _local("FIRESTORE_EMULATOR_HOST", host)
 
@@ -73,9 +78,10 @@ class SocketsSettings(FunctionSettings):
     sts_url: str | None = _local("AWS_ENDPOINT_URL_STS", url)
     metadata_host: str | None = _local("GCE_METADATA_HOST", host)
 
-    def __post_init__(self) -> None:
-        if self.aws_role_arn and not self.aws_region:
-            raise ValueError("AWS_REGION is missing, and AWS_ROLE_ARN is of no use without it")
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+        if values.get("aws_role_arn") and not values.get("aws_region"):
+            yield "AWS_REGION is missing, and AWS_ROLE_ARN is of no use without it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +164,10 @@ def load(kind: type[_Settings], environ: Mapping[str, str] = os.environ) -> _Set
     problems += [
         f"{each.name} {_EMULATOR}" for each in _of_others(kind) if _is_misplaced(each, environ)
     ]
-    try:
-        if not problems:
-            return kind(**values)
-    except ValueError as error:
-        problems.append(str(error))
-    raise SettingsError("\n  ".join([f"{kind.function} can't start:", *problems]))
+    problems += kind.contradictions(values)
+    if problems:
+        raise SettingsError("\n  ".join([f"{kind.function} can't start:", *problems]))
+    return kind(**values)
 
 
 def variables_of(kind: type[FunctionSettings]) -> Mapping[str, Variable]:

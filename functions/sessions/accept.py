@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import Connection, Wire
@@ -57,8 +57,9 @@ class Acceptance:
         of a Socket.IO client only, whose session nobody would open. Raises ClientGone,
         IdentityUnavailable and StoreUnavailable.
         """
+        now = self._clock()  # from here on the client waits
         user, refusal = await self._shown_by(handshake)
-        connection = self._connection(id, handshake, user, refusal)
+        connection = self._connection(id, handshake, user, refusal, now)
         if not await self._connections.add(connection):
             raise ClientGone("the client has disconnected")
         if handshake.wire is Wire.JSON:
@@ -76,9 +77,13 @@ class Acceptance:
             return None, str(error)
 
     def _connection(
-        self, id: ConnectionId, handshake: Handshake, user: UserId | None, refusal: str | None
+        self,
+        id: ConnectionId,
+        handshake: Handshake,
+        user: UserId | None,
+        refusal: str | None,
+        now: datetime,
     ) -> Connection:
-        now = self._clock()
         connection = Connection(
             id=id,
             user=user,
