@@ -51,7 +51,7 @@ class FunctionSettings:
     function: ClassVar[str] = ""  # its name, of one that is deployed
 
     @classmethod
-    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG003 - it has none
         """What is wrong with values that are good each by itself."""
         yield from ()
 
