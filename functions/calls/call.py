@@ -1,4 +1,4 @@
-"""A call, who takes part in it, and the ids that name things."""
+"""A call, its two parties, and the types of the ids that the functions use."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from typing import NewType
 CallId = NewType("CallId", str)
 UserId = NewType("UserId", str)
 ConnectionId = NewType("ConnectionId", str)
-SignalId = NewType("SignalId", str)  # one per frame received: tells our commit from another's
+SignalId = NewType("SignalId", str)  # new for each frame: tells our commit from another's
 
 
 def names_document(id: str) -> bool:
-    """Whether `id` can name a Firestore document, as the id of a call does."""
+    """Whether Firestore takes `id` as the name of a document, which a call's id must be."""
     reserved = id in {".", ".."} or (id.startswith("__") and id.endswith("__"))
     return 0 < len(id.encode()) <= 1500 and "/" not in id and not reserved
 
 
 class Status(StrEnum):
-    """Where a call stands. It rings once; `transitions.py` says what leads from where to where."""
+    """The status of a call. `transitions.py` says which signal leads from which status to which."""
 
     RINGING = "ringing"
     ACCEPTED = "accepted"
@@ -30,22 +30,24 @@ class Status(StrEnum):
 
 
 class Party(StrEnum):
+    """One of the two sides of a call."""
+
     CALLER = "caller"
     RECEIVER = "receiver"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as its document has it."""
+    """A call, as its document describes it."""
 
     id: CallId
     caller: UserId
     receiver: UserId
     status: Status
-    signal_id: SignalId | None = None  # of the frame that gave it its status, if a frame did
-    rings_until: datetime | None = None  # when it would have ended by itself, where that is known
+    signal_id: SignalId | None = None  # of the last signal that changed it, if any did
+    rings_until: datetime | None = None  # when its ringing ends by itself, if that is known
 
     def parties(self, user: UserId) -> Set[Party]:
-        """What `user` is in this call: nothing, one of the parties, or both who calls himself."""
+        """Which parties `user` is in this call: none, one, or both if he calls himself."""
         parties = {Party.CALLER: self.caller, Party.RECEIVER: self.receiver}
         return {party for party, who in parties.items() if who == user}

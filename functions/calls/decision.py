@@ -1,4 +1,4 @@
-"""The decision on a signal, and the verdict its sender is told."""
+"""The decision on a signal, and the verdict that its sender is told."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ class Verdict:
 
     ok: bool
     outcome: str
-    field: str | None = None  # what is wrong of an `invalid` request, or of its connection,
-    message: str | None = None  # and what is wrong with it
+    field: str | None = None  # the part of the request that is wrong, or `connection`
+    message: str | None = None  # what is wrong with `field`
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict on a signal, and what must be done for it to be true."""
+    """The verdict on a signal, and what must be done to make the verdict true."""
 
     verdict: Verdict
-    transition: Transition | None = None  # to be committed, and its recipients told
-    is_repeat: bool = False  # it was committed before: told again, unless it is known to be told
+    transition: Transition | None = None  # to be committed, and to be told to its recipients
+    is_repeat: bool = False  # the transition was committed before; its event may still be pending
 
 
 NOT_FOUND = Verdict(ok=False, outcome="not_found")
@@ -31,10 +31,11 @@ UNAVAILABLE = Verdict(ok=False, outcome="unavailable")
 
 
 def invalid(field: str, message: str) -> Verdict:
+    """The verdict on a malformed request: `field` is wrong, and `message` says how."""
     return Verdict(ok=False, outcome="invalid", field=field, message=message)
 
 
-# Of the sender's connection, whatever the request.
+# These two judge the sender's connection, whatever the request.
 UNKNOWN_CONNECTION = invalid("connection", "connection is not known; reconnect")
 NOT_AUTHENTICATED = Verdict(
     ok=False,
@@ -45,7 +46,7 @@ NOT_AUTHENTICATED = Verdict(
 
 
 def decide(call: Call | None, signal: Signal, sender: UserId) -> Decision:
-    """Decides what `signal` of `sender` does to `call` (None: there is no such call)."""
+    """Decides what `signal` of `sender` does to `call`, which is None if there is no such call."""
     # One answer for both, so that nobody can find out which call ids exist.
     if call is None or not (parties := call.parties(sender)):
         return Decision(NOT_FOUND)

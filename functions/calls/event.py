@@ -17,30 +17,30 @@ from functions.calls.call import (
 )
 from functions.calls.transitions import Push, Signal, Transition, Whom
 
-# How long an event may be told: until the ring would have ended by itself, or for `_LIFE` where
-# nobody knows when that is. Past it, it would silence the ring of the next call on an app that does
-# not compare ids.
+# An event may be told until the ring would have ended by itself, or for `_LIFE` if nobody knows
+# when that is. A later event would silence the ring of the next call on an app that does not
+# compare call ids.
 _LIFE = timedelta(seconds=30)
-_SHORTEST_LIFE = timedelta(seconds=20)  # a phone that is just waking up must still hear of it
+_SHORTEST_LIFE = timedelta(seconds=20)  # a phone that is just waking up must still get the event
 LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a document says
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # till the year 9999
+_Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # Unix ms, up to the year 9999
 
 
 class MalformedEvent(ValueError):
-    """It is no event of ours, so no retry can help."""
+    """The data is not one of our events, so no retry can help."""
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """What msgspec says of it, without the value that it quotes where a choice is wrong."""
+        """The error with msgspec's message, without a value that it quotes: it will be logged."""
         said = str(error)
         is_quoting = said.startswith("Invalid")
         return cls(f"invalid value{said[said.rfind(' - at ') :]}" if is_quoting else said)
 
 
 class Recipient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A user who is to be told: what by his sockets, what by FCM, and how long it is true."""
+    """A user who is to be told of a transition; the other fields are those of his `Notice`."""
 
     user_id: UserId
     event: str
@@ -51,19 +51,19 @@ class Recipient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 class CallEvent(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="name", tag="call.changed"
 ):
-    """A call has another status, of which its recipients are to be told. Times are Unix ms."""
+    """A call's status has changed, and `recipients` are to be told. Times are Unix ms."""
 
     signal: str  # the name of the signal that caused it
     signal_id: SignalId
     call_id: CallId
-    status: Status  # the new one
+    status: Status  # the call's new status
     caller_id: UserId
-    recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # users, each once
+    recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # no user twice
     reason: str
-    timestamp: _Moment  # of the decision, server time
-    expires_at: _Moment
-    # The connections that have the event already; None on a copy republished from the outbox,
-    # whose publisher can't know.
+    timestamp: _Moment  # when the server decided
+    expires_at: _Moment  # nobody is told from then on
+    # The connections that have the event already; None if the publisher can't know, as of a copy
+    # that is republished from the outbox.
     served: tuple[ConnectionId, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class CallEvent(
         signal_id: SignalId,
         now: datetime,
     ) -> Self:
-        """The event of `transition`, which `signal` of `sender` causes of `call` as it stands."""
+        """The event of `transition`, which `signal` of `sender` causes; `call` is as it was."""
         return cls(
             signal=signal.name,
             signal_id=signal_id,
@@ -97,49 +97,51 @@ class CallEvent(
         )
 
     def served_to(self, connections: Iterable[ConnectionId] | None) -> Self:
-        """The event as it is published once `connections` have it; None: nobody can tell."""
+        """The event as it is published once `connections` have it; None if nobody knows who has."""
         served = None if connections is None else tuple(connections)
         return msgspec.structs.replace(self, served=served)
 
     def told_to(self, recipients: Iterable[Recipient]) -> Self:
-        """The event for some of its recipients alone."""
+        """The same event, for these `recipients` alone."""
         return msgspec.structs.replace(self, recipients=tuple(recipients))
 
     def recipient(self, user: UserId | None) -> Recipient | None:
-        """What `user` is to be told, if he is."""
+        """The one of `recipients` who is `user`, or None if he is not to be told."""
         return next((each for each in self.recipients if each.user_id == user), None)
 
     @property
     def users(self) -> tuple[UserId, ...]:
-        """Who is to be told."""
+        """The users who are to be told."""
         return tuple(recipient.user_id for recipient in self.recipients)
 
     @property
     def pushed(self) -> tuple[Recipient, ...]:
-        """Who is to be told by FCM too."""
+        """The recipients who are to be told by FCM too."""
         return tuple(recipient for recipient in self.recipients if recipient.push)
 
     @property
     def decided_at(self) -> datetime:
+        """`timestamp` in UTC."""
         return datetime.fromtimestamp(self.timestamp / 1000, UTC)
 
     @property
     def expires(self) -> datetime:
+        """`expires_at` in UTC."""
         return datetime.fromtimestamp(self.expires_at / 1000, UTC)
 
     def expired(self, now: datetime) -> bool:
         return self.expires <= now
 
     def still_true(self, call: Call | None) -> tuple[Recipient, ...]:
-        """The recipients for whom the event is true of `call` as it stands now.
+        """The recipients for whom the event still holds, as `call` stands now.
 
-        A call that is gone or can't be read (None) disproves nothing, nor does one whose writer
-        left our `signal_id` out.
+        A call that is gone or can't be read (None) does not disprove the event. Nor does a call
+        without a `signal_id`: whoever wrote it last may have left out ours.
         """
         if call is None:
             return self.recipients
         if call.status is self.status and call.signal_id not in (None, self.signal_id):
-            return ()  # it rang again, and came to the same end
+            return ()  # the call rang again, and came to the same end
         return tuple(each for each in self.recipients if call.status in each.true_while)
 
 
@@ -158,7 +160,7 @@ def from_fields(fields: object) -> CallEvent:
 
 
 def _recipients(call: Call, transition: Transition, sender: UserId) -> tuple[Recipient, ...]:
-    """Each user once: who calls himself is told what the first of his parties is told."""
+    """The recipients, no user twice: one who calls himself gets the first notice for him."""
     users: dict[UserId, Recipient] = {}
     for notice in transition.notices:
         user = _user(call, notice.whom, sender)
@@ -178,7 +180,7 @@ def _user(call: Call, whom: Whom, sender: UserId) -> UserId:
 
 
 def _expiry(call: Call, now: datetime) -> datetime:
-    # Only of a ring that is under way is it known when it would have ended.
+    # `rings_until` belongs to the ring: it means nothing for a call that has stopped ringing.
     ends = call.rings_until if call.status is Status.RINGING else None
     return min(max(ends or now + _LIFE, now + _SHORTEST_LIFE), now + LONGEST_LIFE)
 

@@ -1,4 +1,4 @@
-"""The table of transitions: who may cause which, what it makes of a call, and who is told what."""
+"""The table of transitions: who may send which signal, what the call becomes, and who is told."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _RECEIVER = frozenset({Party.RECEIVER})
 
 
 class Whom(StrEnum):
-    """Who is told of a transition, seen from its sender or from the call."""
+    """Who is told of a transition: a party of the call, or the one that did not send the signal."""
 
     OTHER_PARTY = "other party"
     CALLER = "caller"
@@ -23,7 +23,7 @@ class Whom(StrEnum):
 
 
 class Push(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a recipient's devices get by FCM: a message of this `type`, with a `reason` or none."""
+    """The FCM message for a recipient's devices: its `type`, and whether it has the `reason`."""
 
     type: str
     with_reason: bool = False
@@ -31,17 +31,17 @@ class Push(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What one party is told of a transition: an event by its sockets, a message by FCM if any."""
+    """What one party is told of a transition: an event by its sockets and, with `push`, by FCM."""
 
     whom: Whom
     event: str
-    true_while: tuple[Status, ...]  # an event that comes late is told only if the call stands so
+    true_while: tuple[Status, ...]  # a late event is told only if the call stands so
     push: Push | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row: `signal`, sent by one of `senders`, takes a call `from_status` to `to_status`."""
+    """A row: `signal`, sent by one of `senders`, takes a call `from_status` to `to_status`."""
 
     signal: str
     senders: frozenset[Party]
@@ -53,12 +53,12 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What a client asks of a call, already checked."""
+    """A client's request to change a call, already checked."""
 
     name: str  # one of `SIGNALS`
     call_id: CallId
-    # At most `REASON_LIMIT` characters, none of them a control character; None where the client
-    # gave none: the transition has a default.
+    # At most `REASON_LIMIT` characters, none of them a control character; None if the client gave
+    # no reason: then the transition's default is used.
     reason: str | None
 
 
@@ -107,5 +107,5 @@ SIGNALS = tuple(dict.fromkeys(row.signal for row in TRANSITIONS))
 
 
 def transitions_of(signal: str) -> Iterator[Transition]:
-    """The rows that a signal can cause, in the order of the table."""
+    """The rows of one signal, in the order of the table."""
     return (row for row in TRANSITIONS if row.signal == signal)

@@ -1,1 +1,1 @@
-"""What of a user can be reached: his connections and his devices. Pure."""
+"""How a user is reached: by his connections and his devices. Pure."""

@@ -1,4 +1,4 @@
-"""One client's socket, as its document has it."""
+"""A client's connection, as its document describes it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from functions.calls.call import ConnectionId, UserId
 
-# Until `$connect` has been answered, for which there are 29 s, a living connection answers 410.
+# API Gateway answers 410 for a new connection too, until `$connect` is answered: 29 s at most.
 _HANDSHAKE = timedelta(seconds=30)
 
 
@@ -20,33 +20,33 @@ class Wire(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Whose frames come by a connection, and who is told by it, are two questions: a client that
-    has said goodbye is told nothing more, but what it sent before still counts."""
+    """One client's connection. `owner` is whose its frames are, and `user` who is told by it: a
+    client that has said goodbye is told nothing more, but what it sent before still counts."""
 
     id: ConnectionId
-    user: UserId | None  # who is told; None until a Socket.IO client was admitted, or once it left
+    user: UserId | None  # who is told; None until a Socket.IO client is admitted, and after its end
     wire: Wire
     connected_at: datetime
     expires_at: datetime
-    is_open: bool = True  # False until a Socket.IO client has been posted its open packet
-    # What a Socket.IO client's handshake showed: whose token, whose it was said to be, and why it
-    # won't do. It counts once the client asks to be admitted.
+    is_open: bool = True  # False until a Socket.IO client has had its open packet
+    # From a Socket.IO client's handshake: the user of its token, the user it claimed to be, and
+    # why the token was refused. They count once the client asks to be admitted.
     shown_user: UserId | None = None
     claimed_user: str | None = None
     refusal: str | None = None
-    owner: UserId | None = None  # who sends; None until a Socket.IO client was admitted
-    former_owner: UserId | None = None  # who sent before the client was admitted again
+    owner: UserId | None = None  # whose its frames are; None until a Socket.IO client is admitted
+    former_owner: UserId | None = None  # whose the frames are that came before `admitted_at`
     admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it
-    closed_at: datetime | None = None  # since when nobody is told by it
+    closed_at: datetime | None = None  # from then on nobody is told by it
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
-    version: datetime | None = field(default=None, compare=False)  # as it was read
+    version: datetime | None = field(default=None, compare=False)  # of the document that was read
 
     def sender(self, requested: datetime | None) -> UserId | None:
-        """Whose a frame is that API Gateway got at `requested`; None: nobody's.
+        """The user whose frame API Gateway got at `requested`, or None if the frame is nobody's.
 
-        A goodbye, and an admission, may be handled before a frame that was sent earlier, so the
-        times decide. Where either is missing the frame counts, as it does after `$disconnect`, past
-        which nobody sends.
+        A goodbye or a CONNECT may be handled before a frame that was sent earlier, so the times
+        decide. If a time is not known, the frame is the owner's. So is a frame that is handled
+        after `$disconnect`, as it was sent before.
         """
         if self.admitted_at and requested and requested < self.admitted_at:
             return self.former_owner
@@ -55,5 +55,5 @@ class Connection:
         return self.owner
 
     def is_dead(self, now: datetime) -> bool:
-        """Whether a 410 means that the socket is closed, and not that it is not open yet."""
+        """Whether a 410 at `now` means that the socket is closed, rather than not open yet."""
         return now - self.connected_at > _HANDSHAKE

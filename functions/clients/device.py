@@ -20,7 +20,7 @@ class Platform(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """`version` changes when the device registers again."""
+    """An app installation and its user; `version` changes when it registers again."""
 
     id: DeviceId
     user: UserId

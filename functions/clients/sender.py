@@ -1,4 +1,4 @@
-"""Whose a frame is: what its connection's document says, and when API Gateway got it."""
+"""The sender of a frame, judged by its connection and by the time when API Gateway got it."""
 
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from functions.clients.connection import Connection
 
 
 def sender_of(connection: Connection | None, requested: datetime | None) -> UserId | Verdict:
-    """The sender of a frame that came by `connection`, or the verdict on a frame of nobody's."""
+    """The sender of a frame that API Gateway got at `requested` by `connection`, or the verdict if
+    the frame is nobody's."""
     if connection is None:
         return UNKNOWN_CONNECTION
     return connection.sender(requested) or NOT_AUTHENTICATED

@@ -1,1 +1,1 @@
-"""The frames of the wires. Sans-I/O: text in, dataclasses out, and back."""
+"""The two wires, JSON and Socket.IO. Sans-I/O: frames become dataclasses, and back."""

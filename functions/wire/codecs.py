@@ -10,7 +10,7 @@ from functions.wire.frames import AckId, Frame, Request
 
 
 class Codec(Protocol):
-    """One wire, read and written; the modules `json` and `socketio` are such codecs."""
+    """Reads and writes one wire. The modules `json` and `socketio` are such codecs."""
 
     def decode(self, text: bytes, /) -> Frame: ...
 
@@ -22,10 +22,10 @@ class Codec(Protocol):
 
 
 def codec_of(frame: bytes) -> Codec:
-    """The codec of the wire that a client's frame is written in: the frame itself tells."""
+    """The codec that reads a client's frame; the frame itself shows which wire it is on."""
     return socketio if socketio.is_packet(frame) else json
 
 
 def codec_for(wire: Wire) -> Codec:
-    """The codec of the wire that a connection reads."""
+    """The codec that writes frames for a connection on `wire`."""
     return json if wire is Wire.JSON else socketio

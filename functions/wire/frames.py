@@ -1,4 +1,4 @@
-"""What frames mean, whichever wire they came on or go out on."""
+"""What frames mean, on whichever wire they come or go."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,16 @@ AckId = int | str
 
 @dataclass(frozen=True, slots=True)
 class RegisterDevice:
+    """The phone with this FCM token is the sender's from now on."""
+
     token: FcmToken
     platform: Platform
 
 
 @dataclass(frozen=True, slots=True)
 class UnregisterDevice:
+    """The phone with this FCM token is to be forgotten, if it is the sender's."""
+
     token: FcmToken
 
 
@@ -26,7 +30,7 @@ Request = Signal | RegisterDevice | UnregisterDevice
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A well-formed request; `ack` comes back in the reply, so that the client can match them."""
+    """A well-formed request; `ack` comes back in the reply, so that the client can pair them."""
 
     request: Request
     ack: AckId | None = None
@@ -34,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A frame that asks for nothing we know; `field` and `message` say what is wrong with it."""
+    """A frame that is no request we know; `field` and `message` say what is wrong with it."""
 
     field: str
     message: str
@@ -43,7 +47,7 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A Socket.IO client asks to be admitted to `namespace`, with what it says of itself."""
+    """A Socket.IO client asks to be admitted to `namespace`, by its `token`, as `user`."""
 
     namespace: str
     token: str | None = None
@@ -64,14 +68,14 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A Socket.IO packet that asks for nothing, or that no client of ours could mean."""
+    """A Socket.IO packet that asks for nothing, or that makes no sense."""
 
 
 Frame = Event | Malformed | Connect | Goodbye | Ping | Ignored
 
 
 def reply_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
-    """What the sender is told: always `ok` and `outcome`, the rest where it says something."""
+    """The `data` of a reply: always `ok` and `outcome`, the other fields if they have a value."""
     data: dict[str, object] = {"ok": verdict.ok, "outcome": verdict.outcome}
     if isinstance(request, Signal):
         data["callId"] = request.call_id
@@ -83,5 +87,5 @@ def reply_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
 
 
 def event_data(event: CallEvent) -> dict[str, object]:
-    """What a recipient reads: `callId`, `reason` and `timestamp` (Unix ms)."""
+    """The `data` of an event: `callId`, `reason` and `timestamp` (Unix ms)."""
     return {"callId": event.call_id, "reason": event.reason, "timestamp": event.timestamp}

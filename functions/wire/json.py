@@ -20,7 +20,7 @@ ACK_ID_LIMIT = 128  # characters of a string, bits of an integer
 
 
 def decode(text: bytes) -> Frame:
-    """Reads one frame, whatever it holds; what can't be read comes out as Malformed."""
+    """Reads one frame and never raises: a frame that can't be read comes out as Malformed."""
     try:
         frame = loads(text.decode())
     except UnicodeDecodeError:
@@ -39,7 +39,7 @@ def decode(text: bytes) -> Frame:
 
 
 def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
-    """The frame that replies to a frame; `id` is there where the client gave one."""
+    """The reply to a frame; it has an `id` if the frame had one."""
     reply: dict[str, object] = {"event": "ack", "data": reply_data(verdict, request)}
     if ack is not None:
         reply["id"] = ack
@@ -47,7 +47,7 @@ def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -
 
 
 def encode_event(event: CallEvent, recipient: Recipient) -> str:
-    """The frame that tells a client of `recipient` of an event."""
+    """The frame that tells `recipient` of `event`."""
     return msgspec.json.encode({"event": recipient.event, "data": event_data(event)}).decode()
 
 
@@ -66,7 +66,7 @@ def _is_ack_id(ack: object) -> bool:
 
 
 def _is_text(ack: str) -> bool:
-    """Whether it can be sent back: half of a character can't."""
+    """Whether `ack` can be sent back in UTF-8: half of a surrogate pair can't."""
     try:
         ack.encode()
     except UnicodeEncodeError:

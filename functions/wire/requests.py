@@ -1,4 +1,4 @@
-"""From an event's name and data to a checked request, the same for every wire."""
+"""Makes a checked request of an event's name and data, the same for every wire."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ _Data = Mapping[str, Any]
 
 
 class InvalidRequest(ValueError):
-    """The client asked for something that can't be; `field` is what is wrong."""
+    """The request is malformed: `field` is what is wrong, and `message` says how."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)

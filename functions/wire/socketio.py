@@ -1,6 +1,6 @@
-"""The Socket.IO wire: Engine.IO 3 and 4 packets in, replies, events and the opening out.
+"""The Socket.IO wire: packets of Engine.IO 3 and 4 in; replies, events and opening packets out.
 
-Text only: the digit of an Engine.IO packet and, after a 4, that of a Socket.IO packet, then an
+A packet is text: a digit for its Engine.IO type and, after a 4, one for its Socket.IO type, then an
 optional namespace, an optional ack id and JSON. https://socket.io/docs/v4/socket-io-protocol
 """
 
@@ -30,30 +30,31 @@ from functions.wire.requests import InvalidRequest, parse
 from functions.wire.text import NotJson, loads
 
 ROOT = "/"  # the one namespace there is
-NOOP = "6"  # no client minds it, while an empty frame ends the session of every one
-# No packet of any version: the client closes, and connects again by itself.
+NOOP = "6"  # every client ignores it, while an empty frame would end the session
+# This is no packet in any version, so the client closes its socket and connects again by itself.
 RECONNECT = '{"message":"reconnect"}'
 ERROR_EVENT = "call:error"
 
-_CLOSE = "1"  # of Engine.IO: Swift's and Python's clients send it before they close the socket
-_NOT_TEXT = "\0"  # no token, and nobody's id
+_CLOSE = "1"  # Engine.IO's; Swift's and Python's clients send it before they close the socket
+_NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id
 
 _MESSAGE = re.compile(
     r"4(?P<type>\d)"
     r"(?:(?P<namespace>/[^,?]*)(?:\?[^,]*)?(?:,|$))?"
-    r"(?P<ack>\d{0,38})"  # below 2**127, as on the JSON wire
+    r"(?P<ack>\d{0,38})"  # below 2**127: the JSON wire's limit is 128 bits
     r"(?P<data>.*)",
     re.ASCII | re.DOTALL,
 )
 
 
 def is_packet(text: bytes) -> bool:
-    """Whether a frame is of this wire: a JSON object never begins so. `b`: base64, by EIO3."""
+    """Whether a frame is a packet: it begins with a digit or, if an EIO3 client sends base64, with
+    `b` and a digit. No JSON object begins so."""
     return text.removeprefix(b"b")[:1].isdigit()
 
 
 def decode(text: bytes) -> Frame:
-    """Reads one packet, whatever it holds; what makes no sense comes out as Ignored."""
+    """Reads one packet and never raises: one that makes no sense comes out as Ignored."""
     try:
         packet = text.decode()
         if packet.startswith("2"):
@@ -81,7 +82,8 @@ def decode(text: bytes) -> Frame:
 
 
 def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
-    """The frame that replies to an event: an ack where the client asked for one."""
+    """The reply to an event: an ack if the client asked for one, else NOOP or an error event. A
+    client whose connection is not known is made to connect anew."""
     if verdict == UNKNOWN_CONNECTION:
         return RECONNECT
     data = reply_data(verdict, request)
@@ -91,12 +93,12 @@ def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -
 
 
 def encode_event(event: CallEvent, recipient: Recipient) -> str:
-    """The frame that tells a client of `recipient` of an event."""
+    """The frame that tells `recipient` of `event`."""
     return f"42{_json([recipient.event, event_data(event)])}"
 
 
 def encode_open(sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> str:
-    """The packet that a client waits for once its WebSocket is open."""
+    """The open packet, for which a client waits once its WebSocket is connected."""
     handshake = {
         "sid": sid,
         "upgrades": [],
@@ -112,7 +114,7 @@ def encode_admitted(wire: Wire, sid: str) -> str:
 
 
 def encode_refusal(wire: Wire, message: str, namespace: str = ROOT) -> str:
-    """The packet that keeps a client out of a namespace; it does not try again by itself."""
+    """The packet that refuses a client; the client does not try again by itself."""
     prefix = "44" if namespace == ROOT else f"44{namespace},"
     return prefix + _json(message if wire is Wire.EIO3 else {"message": message})
 
@@ -123,7 +125,7 @@ def encode_pong(payload: str) -> str:
 
 
 def _event(name: str, arguments: list[Any], ack: int | None) -> Frame:
-    # Clients may write `null` for a callback that wasn't given: of several arguments, the first.
+    # Only the first argument counts: a client may add `null` for a callback that was not given.
     data = arguments[0] if arguments else None
     try:
         return Event(parse(name, data), ack)
@@ -132,7 +134,7 @@ def _event(name: str, arguments: list[Any], ack: int | None) -> Frame:
 
 
 def _text(value: object) -> str | None:
-    """What a client says of itself; other than text is as good as a wrong one."""
+    """A token or a user id as the client gave it; a value that is not text counts as wrong."""
     if isinstance(value, str):
         return value or None
     return None if value is None else _NOT_TEXT

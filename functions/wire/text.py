@@ -1,7 +1,7 @@
 """JSON as clients write it: strict in its form, lenient with halves of characters in its strings.
 
-A reason that an app has cut in the middle of an emoji holds half of a surrogate pair. That must not
-cost a cancel; what checks the fields removes the half or names the field.
+A reason that an app has cut in the middle of an emoji holds half of a surrogate pair. A cancel must
+not fail for that, so the half is read; the check of the field then removes it or refuses the field.
 """
 
 import json
@@ -13,7 +13,7 @@ class NotJson(ValueError):
 
 
 def loads(text: str) -> Any:
-    """What `text` says. Raises NotJson."""
+    """The value that `text` holds. Raises NotJson."""
     try:
         return json.loads(text, parse_constant=_refuse)
     except RecursionError as error:
