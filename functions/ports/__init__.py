@@ -1,5 +1,5 @@
-"""What the core needs of the outside, and how the outside fails. No library is in sight here.
+"""What the core needs of the outside world, and how that fails. No library is imported here.
 
-The adapters in `services/` give it; each entry file puts the two together. What a method costs in
-remote calls is said where it is implemented.
+The adapters in `services/` implement these protocols, and say what each method costs in remote
+calls. Each entry file puts core and adapters together.
 """

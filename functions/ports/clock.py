@@ -1,4 +1,4 @@
-"""The time."""
+"""The port to the clock."""
 
 from datetime import UTC, datetime
 from typing import Protocol
@@ -11,4 +11,5 @@ class Clock(Protocol):
 
 
 def system_clock() -> datetime:
+    """The time of this machine, in UTC."""
     return datetime.now(UTC)

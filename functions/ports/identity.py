@@ -1,4 +1,4 @@
-"""Whose a token is."""
+"""The port to the service that verifies tokens."""
 
 from typing import Protocol
 
@@ -6,14 +6,16 @@ from functions.calls.call import UserId
 
 
 class NotAuthenticated(Exception):
-    """The token is missing, expired, forged or not for us; the message is for the client."""
+    """The token is missing, expired, forged or another project's; the message is for the client."""
 
 
 class IdentityUnavailable(Exception):
-    """Nobody can judge a token at the moment."""
+    """No token can be judged at the moment; trying again may help."""
 
 
 class Identity(Protocol):
+    """Verifies tokens. `warm_up` fetches what the first `verify` would have to wait for."""
+
     async def verify(self, token: str) -> UserId:
         """The user whose token this is. Raises NotAuthenticated and IdentityUnavailable."""
 

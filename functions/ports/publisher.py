@@ -1,4 +1,4 @@
-"""Where events are published for the functions that take them from there."""
+"""The port to the topic, from which `deliver` and `push` take events."""
 
 from typing import Protocol
 
@@ -6,11 +6,13 @@ from functions.published import Published
 
 
 class PublishFailed(Exception):
-    """Nobody confirmed the event; it may have been published all the same."""
+    """The events were not confirmed; they may have been published all the same."""
 
 
 class Publisher(Protocol):
+    """Publishes events. `warm_up` opens the channel that the first event would have to wait for."""
+
     async def publish(self, *events: Published) -> None:
-        """All of them or none. Raises PublishFailed."""
+        """Publishes all of `events` or none. Raises PublishFailed."""
 
     async def warm_up(self) -> None: ...

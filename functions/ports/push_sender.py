@@ -1,4 +1,4 @@
-"""How devices are reached that have no socket."""
+"""The port to the push service, which reaches devices with and without a socket."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,19 +14,26 @@ class Outcome(Enum):
 
     SENT = auto()
     DEAD = auto()  # the token reaches nobody any more
-    REFUSED = auto()  # this message will never be taken
+    REFUSED = auto()  # the service will never take this message
     FAILED = auto()  # trying again may help
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
+    """What became of the message to `device`."""
+
     device: Device
     outcome: Outcome
-    error: str | None = None  # the service's name for it
+    error: str | None = None  # the service's name for what went wrong
 
 
 class PushSender(Protocol):
-    """Sends data messages to devices."""
+    """Sends data messages to devices.
+
+    `send` sends `event` to one device of `recipient`; a failure is an outcome, not an error. At
+    `now` the message's time to live begins. `warm_up` opens the connection that the first message
+    would have to wait for.
+    """
 
     async def send(
         self, event: CallEvent, recipient: Recipient, device: Device, now: datetime

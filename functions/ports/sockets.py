@@ -1,4 +1,4 @@
-"""The clients' open sockets."""
+"""The port to the clients' open sockets."""
 
 from typing import Protocol
 
@@ -10,11 +10,11 @@ class Gone(Exception):
 
 
 class Refused(Exception):
-    """This frame will never be taken for this connection."""
+    """The service will never take this frame for this connection."""
 
 
 class PostFailed(Exception):
-    """The frame may not have arrived; trying again may help. `status` is None without an answer."""
+    """The frame may not have arrived; trying again may help. `status` is None without a reply."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
@@ -22,9 +22,12 @@ class PostFailed(Exception):
 
 
 class Sockets(Protocol):
-    """The clients' open sockets."""
+    """The clients' open sockets.
+
+    `warm_up` does what the first `post` would have to wait for, and raises PostFailed.
+    """
 
     async def post(self, connection: ConnectionId, text: str) -> None:
-        """Sends one text frame, at most 128 KB. Raises Gone, Refused and PostFailed."""
+        """Sends one text frame of at most 128 KB. Raises Gone, Refused and PostFailed."""
 
     async def warm_up(self) -> None: ...

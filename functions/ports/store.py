@@ -1,4 +1,4 @@
-"""Where calls, connections, devices and the outbox are kept."""
+"""The port to the store, which keeps calls, connections, devices and the outbox."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from functions.clients.device import Device, DeviceId, FcmToken, Platform
 
 
 class StoreUnavailable(Exception):
-    """The store gave no usable answer; a write may have happened all the same."""
+    """The store gave no usable reply; a write may have happened all the same."""
 
 
 class StoreConflict(Exception):
@@ -30,21 +30,21 @@ class StoredCall:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event in the outbox, who has it, and which copy of it is being delivered since when."""
+    """An event in the outbox, who has it, and which copy of it is being delivered, since when."""
 
     event: CallEvent
-    created: datetime  # when it was committed, and with it the call's new status
+    created: datetime  # when the event and the call's new status were committed
     version: datetime
-    pending_since: datetime | None  # None once every recipient has been seen to
-    served: frozenset[ConnectionId]
-    pushed: frozenset[DeviceId]
-    claimed_by: MessageId | None
+    pending_since: datetime | None  # None once no socket is left to be told
+    served: frozenset[ConnectionId]  # connections that have the event, or can never take it
+    pushed: frozenset[DeviceId]  # devices that have the event, or can never take it
+    claimed_by: MessageId | None  # the copy that is being delivered
     claimed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All that is known of a signal's call and of the connection that it came by."""
+    """The connection and the call of a signal, as `Calls.load` finds them; None if not there."""
 
     connection: Connection | None
     call: StoredCall | None
@@ -52,19 +52,19 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What became of a commit that failed, or that nobody answered."""
+    """What became of a commit that failed, or that was not answered."""
 
-    is_ours: bool  # it was done, whatever became of the call since
-    entry: Entry | None  # of our commit; None also where nobody can read it
-    call: StoredCall | None  # as it stands now; None also where ours was done and it is unreadable
+    is_ours: bool  # the commit was done, whatever became of the call since
+    entry: Entry | None  # of our commit; None also if it can't be read
+    call: StoredCall | None  # as it stands now; with `is_ours`, None also if it can't be read
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an event that comes late: who has it, and how its call stands."""
+    """What the store knows of an event that comes late: who has it, and how its call stands."""
 
-    entry: Entry | None
-    call: Call | None  # None also where nobody can read it
+    entry: Entry | None  # None also if it can't be read
+    call: Call | None  # None also if it can't be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,97 +78,110 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the entries that wait, oldest first."""
+    """One page of the entries that are pending, oldest first."""
 
     entries: Sequence[Entry]
     unreadable: Sequence[Unreadable]
 
 
 class Calls(Protocol):
-    """Every method raises StoreUnavailable."""
+    """Every method raises StoreUnavailable.
+
+    `warm_up` opens the channel that the first frame would have to wait for.
+    """
 
     async def load(self, call: CallId, sender: ConnectionId, now: datetime) -> Loaded:
-        """A call that can't be read is a fault to its parties, and unknown to all others."""
+        """Reads a call, and the connection `sender` with its owner.
+
+        A call that can't be read raises StoreUnavailable if the owner is one of its parties, and
+        is None to all others.
+        """
 
     async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:
-        """After a commit of `event` that may have been done all the same."""
+        """Finds out what became of a commit of `event` that failed or was not answered.
+
+        If it was not done, a call that can't be read is treated as in `load`, for `reader`.
+        """
 
     async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
-        """The call's new status and its outbox entry, both or neither.
+        """Writes both the call's new status, set `by` a user, and its outbox entry, or neither.
 
         Raises StoreConflict when the call changed since `stored` was read.
         """
 
     async def current(self, ids: Iterable[CallId]) -> Mapping[CallId, Call]:
-        """The calls that are there and can be read."""
+        """Those of the calls that are there and can be read."""
 
     async def warm_up(self) -> None: ...
 
 
 class Connections(Protocol):
-    """Every method raises StoreUnavailable. What has expired is not there."""
+    """Every method raises StoreUnavailable. A connection that has expired is not there."""
 
     async def get(self, id: ConnectionId, now: datetime) -> Connection | None: ...
 
     async def of(self, users: Collection[UserId], now: datetime) -> list[Connection]:
-        """By which these users are told, who are at most 30."""
+        """The connections by which these users, at most 30, are told."""
 
     async def add(self, connection: Connection) -> bool:
-        """False if the client has gone: its `$disconnect` was handled before its `$connect`."""
+        """Stores a new connection. False if its `$disconnect` was handled before its `$connect`."""
 
     async def open(self, id: ConnectionId) -> None:
-        """The connection has had its open packet, unless it is not there any more."""
+        """Notes that the connection, if it is still there, has had its open packet."""
 
     async def admit(
         self, connection: Connection, user: UserId, requested: datetime | None, expires: datetime
     ) -> bool:
-        """The connection is `user`'s, by a CONNECT that API Gateway got at `requested`. False if it
-        is not as it was read."""
+        """Makes the connection `user`'s, by a CONNECT that API Gateway got at `requested`. False if
+        the connection has changed since it was read."""
 
     async def leave(
         self, connection: Connection, requested: datetime | None, now: datetime
     ) -> bool:
-        """Nobody is told by the connection any more, since a packet that API Gateway got at
-        `requested`, or at about `now`. False if it is not as it was read."""
+        """Ends the session, by a goodbye that API Gateway got at `requested` (None: about `now`):
+        nobody is told any more. False if the connection has changed since it was read."""
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
-        """The socket is closed. For a minute the connection says whose its frames are."""
+        """Notes that the socket is closed. For a minute more the connection says who owns it."""
 
 
 class Devices(Protocol):
-    """Every method raises StoreUnavailable. What has expired is not there."""
+    """Every method raises StoreUnavailable. A device that has expired is not there."""
 
     async def of(self, users: Collection[UserId], now: datetime) -> list[Device]:
-        """The devices of these users, who are at most 30."""
+        """The devices of these users, at most 30."""
 
     async def register(
         self, user: UserId, token: FcmToken, platform: Platform, now: datetime, expires: datetime
     ) -> None:
-        """A token that another user had is this user's from now on."""
+        """Makes the device with this token `user`'s, also if it was another user's."""
 
     async def unregister(self, user: UserId, token: FcmToken) -> None:
-        """Unless the token is another user's."""
+        """Deletes the device with this token, unless it is another user's."""
 
     async def forget(self, device: Device) -> None:
-        """Unless the device registered again since it was read."""
+        """Deletes the device, unless it has registered again since it was read."""
 
 
 class Outbox(Protocol):
-    """Every method raises StoreUnavailable. A note on an entry that is gone is dropped."""
+    """Every method raises StoreUnavailable. A note on an entry that is gone is dropped.
+
+    `entry` gives None also if the entry can't be read.
+    """
 
     async def entry(self, call: CallId, signal: SignalId) -> Entry | None: ...
 
     async def known(self, event: CallEvent) -> Known: ...
 
     async def missed(self, user: UserId, now: datetime) -> list[Entry]:
-        """The events for `user` that may still be told, oldest first; of more than a hundred, those
+        """The entries for `user` that have not expired, oldest first; of more than a hundred, those
         that expire last."""
 
     def waiting(self, before: datetime) -> AsyncIterator[Page]:
-        """What has been pending since `before`, page by page, oldest first."""
+        """The entries that are pending since `before` or longer, page by page, oldest first."""
 
     async def claim(self, entry: Entry, claimant: MessageId, now: datetime) -> bool:
-        """Whether `claimant` has the entry now; somebody else may have been faster."""
+        """Claims the entry for `claimant`. False if the entry has changed since it was read."""
 
     async def note_served(
         self,
@@ -179,21 +192,21 @@ class Outbox(Protocol):
         is_done: bool,
         dead: Sequence[Connection] = (),
     ) -> None:
-        """Who has the event, whether that is all, and which connections are to be closed."""
+        """Notes who has the event, and closes `dead`. With `is_done` it is no longer pending."""
 
     async def note_pushed(self, event: CallEvent, pushed: Iterable[Device]) -> None:
-        """Which devices have the event, or will never take it."""
+        """Notes which devices have the event, or will never take it."""
 
     async def note_caught_up(self, events: Iterable[CallEvent], connection: ConnectionId) -> None:
-        """The connection has these events as well."""
+        """Notes that the connection has these events too."""
 
     async def remove(self, unreadable: Unreadable) -> None:
-        """Unless it was mended since it was read."""
+        """Deletes the entry, unless it has changed since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where everything is kept."""
+    """The store, in its four parts."""
 
     calls: Calls
     connections: Connections

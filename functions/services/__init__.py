@@ -1,1 +1,1 @@
-"""The outside world, one module for each service, built on first use."""
+"""The adapters to the outside world, one module for each service. Each connects on first use."""

@@ -1,4 +1,4 @@
-"""API Gateway's @connections: posts frames to open sockets, signed with SigV4."""
+"""API Gateway's @connections API: posts frames to open sockets, signed with SigV4."""
 
 import asyncio
 from contextlib import suppress
@@ -14,9 +14,9 @@ from functions.services.awscredentials import CredentialsUnavailable, RoleCreden
 from functions.settings import SocketsSettings
 
 _TIMEOUT_SECONDS = 5.0  # a POST takes 10 ms; well within the ack deadline of `deliver`
-# httpx gives up an idle connection after 5 s, and calls are rarer: each would pay for a handshake.
+# By default httpx closes a connection that is idle for 5 s, so most posts would need a handshake.
 _KEPT_SECONDS = 60.0
-_NOBODY = ConnectionId("d2FybS11cA=")
+_NOBODY = ConnectionId("d2FybS11cA=")  # no connection has this id
 
 
 class ApiGatewaySockets:
@@ -37,7 +37,7 @@ class ApiGatewaySockets:
         self._credentials = credentials
 
     async def post(self, connection: ConnectionId, text: str) -> None:
-        """1 POST. HTTP 410 is Gone, 400 and 413 are Refused."""
+        """1 POST. HTTP 410 is Gone, 400 and 413 are Refused, all other failures PostFailed."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 request = await self._request(connection, text.encode())
@@ -46,7 +46,7 @@ class ApiGatewaySockets:
             raise PostFailed(f"no credentials: {error}") from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise PostFailed(f"{type(error).__name__}: {error}") from error
-        # The status alone: the body of a 410 is not always JSON.
+        # Only the status is read: the body of a 410 is not always JSON.
         match response.status_code:
             case httpx.codes.OK:
                 return
@@ -58,9 +58,9 @@ class ApiGatewaySockets:
                 raise PostFailed(f"HTTP {status}", status)
 
     async def warm_up(self) -> None:
-        """1 POST to nobody: fetches the credentials and opens a connection.
+        """1 POST to an id that no connection has: fetches credentials, opens an HTTP connection.
 
-        Raises PostFailed when API Gateway can't be reached, or does not know us.
+        Raises PostFailed when API Gateway can't be reached, or rejects our signature.
         """
         with suppress(Gone, Refused):
             await self.post(_NOBODY, "{}")

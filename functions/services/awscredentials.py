@@ -1,4 +1,4 @@
-"""Temporary AWS credentials without a stored key: Google vouches for us, STS believes it.
+"""Temporary AWS credentials without a stored key: STS gives them for an ID token of Google's.
 
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 """
@@ -53,10 +53,10 @@ class RoleCredentials:
         self._renewal: asyncio.Task[_Issued] | None = None
 
     async def get(self) -> ReadOnlyCredentials:
-        """Credentials that are valid now: 2 remote calls when there are none, else 0.
+        """Credentials that are valid now. Costs 2 remote calls if there are none, else nothing.
 
-        Those about to expire are renewed beside the request at hand, which does not wait for it.
-        Raises CredentialsUnavailable.
+        Credentials that are about to expire are renewed in the background, and this call does not
+        wait for it. Raises CredentialsUnavailable.
         """
         issued, now = self._issued, datetime.now(UTC)
         if issued and now < issued.expires - _REFRESH_BEFORE:
@@ -66,7 +66,7 @@ class RoleCredentials:
             self._renewal.add_done_callback(self._renewed)
         if issued and now < issued.expires:
             return issued.keys
-        # Shielded: a request that is given up must not take the renewal of all others with it.
+        # Shielded: a request that is given up must not cancel the renewal for all others.
         return (await asyncio.shield(self._renewal)).keys
 
     def _renewed(self, renewal: asyncio.Task[_Issued]) -> None:
@@ -79,6 +79,7 @@ class RoleCredentials:
             self._issued = renewal.result()
 
     async def _renew(self) -> _Issued:
+        """1 GET from the metadata server and 1 POST to STS. Raises CredentialsUnavailable."""
         try:
             token = await self._http.get(
                 self._identity_url,
@@ -106,7 +107,7 @@ class RoleCredentials:
 
 
 def _read(answer: str) -> _Issued:
-    # STS is asked over TLS, so this XML is no stranger's.
+    # STS is asked over TLS, so nobody else can have written this XML.
     credentials = ElementTree.fromstring(answer).find(".//sts:Credentials", _STS)  # noqa: S314
     if credentials is None:
         raise ValueError("STS answered without credentials")

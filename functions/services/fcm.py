@@ -1,4 +1,4 @@
-"""Firebase Cloud Messaging: the data message that stops a ring where no socket is open."""
+"""Firebase Cloud Messaging: sends the data message that stops a phone's ring without a socket."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from functions.ports.push_sender import Outcome, Sent
 from functions.settings import PushSettings
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
-_TOTAL_SECONDS = 10.0  # with all that the SDK repeats; well within the ack deadline of `push`
+_TOTAL_SECONDS = 10.0  # with the SDK's own retries; well within the ack deadline of `push`
 _APNS_COLLAPSE_ID_LIMIT = 64  # bytes
 
 
@@ -29,7 +29,7 @@ class FcmPushSender:
     async def send(
         self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
     ) -> Sent:
-        """1 POST, and what the SDK repeats on 500 and 503."""
+        """1 POST, and more if the SDK retries on 500 and 503."""
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
                 messages = [message(event, recipient, device.token, now)]
@@ -42,7 +42,7 @@ class FcmPushSender:
         return Sent(device, _outcome(response.exception), type(response.exception).__name__)
 
     async def warm_up(self) -> None:
-        """1 POST that sends nothing: gets the access token and opens the connection.
+        """1 POST, which delivers nothing: gets the access token and opens the connection.
 
         Raises FirebaseError when FCM can't be reached.
         """
@@ -56,7 +56,7 @@ class FcmPushSender:
 def message(
     event: CallEvent, recipient: Recipient, token: FcmToken, now: datetime
 ) -> messaging.Message:
-    """The data-only message: it wakes an app that is killed, and never shows by itself."""
+    """The message, data only: it wakes an app that is killed, and never shows by itself."""
     left = event.expires - now
     return messaging.Message(
         token=token,
@@ -67,7 +67,7 @@ def message(
         apns=messaging.APNSConfig(
             headers={
                 "apns-push-type": "background",
-                "apns-priority": "5",  # all that Apple allows a background push
+                "apns-priority": "5",  # the highest that Apple allows for a background push
                 "apns-collapse-id": _collapse_id(event.call_id),
                 "apns-expiration": str(int(event.expires.timestamp())),
             },
@@ -83,23 +83,23 @@ def data(event: CallEvent, recipient: Recipient) -> Mapping[str, str]:
     """What the app reads: `type`, `callId`, `callerId` and, where the recipient's push says so,
     `reason`."""
     push = recipient.push
-    assert push  # noqa: S101 - nobody else is sent to
+    assert push  # noqa: S101 - others are sent no message
     fields = {"type": push.type, "callId": event.call_id, "callerId": event.caller_id}
     return {**fields, "reason": event.reason} if push.with_reason else fields
 
 
 def connect(settings: PushSettings) -> FcmPushSender:
-    """The sender of the project; with FCM_URL, of whatever plays FCM there."""
+    """The sender of the project's messages, to FCM or to whatever plays FCM at FCM_URL."""
     credential: credentials.Base = credentials.ApplicationDefault()
     if settings.fcm_url:
-        # The SDK has no other way to be told where FCM is.
+        # The SDK offers no other way to set the address of FCM.
         path = "/v1/projects/{0}/messages:send"
         messaging._MessagingService.FCM_URL = settings.fcm_url + path
         credential = _LocalCredential()
     app = firebase_admin.initialize_app(
         credential,
         {"projectId": settings.project, "httpTimeout": _ATTEMPT_SECONDS},
-        name=f"fcm-{uuid4()}",  # the SDK keeps all apps of the process by name
+        name=f"fcm-{uuid4()}",  # no two apps of a process may share a name
     )
     return FcmPushSender(app)
 
@@ -115,20 +115,21 @@ def _outcome(error: exceptions.FirebaseError) -> Outcome:
 
 
 def _collapse_id(call_id: str) -> str:
+    """The call id, or its SHA-256 in hex if APNs would not take an id so long."""
     if len(call_id.encode()) <= _APNS_COLLAPSE_ID_LIMIT:
         return call_id
     return sha256(call_id.encode()).hexdigest()
 
 
 class _LocalToken(Credentials):
-    """A made-up access token: who plays FCM has no way to judge one."""
+    """A made-up access token: whatever plays FCM does not check it."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.token = "local"  # noqa: S105
 
     def refresh(self, request: object) -> None:
-        """It does not expire."""
+        """Does nothing, as the token does not expire."""
 
 
 class _LocalCredential(credentials.Base):  # type: ignore[misc]

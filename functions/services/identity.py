@@ -1,4 +1,4 @@
-"""Firebase Authentication: whose ID token this is."""
+"""Firebase Authentication: verifies ID tokens."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.settings import IdentitySettings
 
 _CLOCK_SKEW_SECONDS = 10  # by which a token may seem to come from the future
-_TIMEOUT_SECONDS = 5.0  # of fetching Google's public keys, which are then kept for hours
+_TIMEOUT_SECONDS = 5.0  # to fetch Google's public keys, which are then kept for hours
 
 
 class FirebaseIdentity:
@@ -29,16 +29,16 @@ class FirebaseIdentity:
         self._client = auth.Client(app)
 
     async def verify(self, token: str) -> UserId:
-        """At most 1 GET, when Google's public keys are due again."""
+        """1 GET if Google's public keys must be fetched again, else nothing."""
         claims = await self._claims(token)
-        # The SDK checks this only where it checks the signature, so not in its emulator mode.
+        # The SDK checks the expiry only if it checks the signature, so not in its emulator mode.
         expires = claims.get("exp")
         if not isinstance(expires, int) or expires <= datetime.now(UTC).timestamp():
             raise NotAuthenticated("the token has expired")
         return UserId(claims["uid"])
 
     async def warm_up(self) -> None:
-        """Fetches Google's public keys by judging a token that nobody signed."""
+        """1 GET: fetches Google's public keys, by verifying a token that nobody signed."""
         issuer = f"https://securetoken.google.com/{self._project}"
         header = {"alg": "RS256", "kid": "warm-up"}
         claims = {"aud": self._project, "iss": issuer, "sub": "warm-up"}
@@ -47,7 +47,7 @@ class FirebaseIdentity:
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         try:
-            # In a thread: when the keys are due again, the SDK fetches them without yielding.
+            # In a thread, as the SDK blocks while it fetches the keys.
             claims: Mapping[str, Any] = await asyncio.to_thread(
                 self._client.verify_id_token, token, clock_skew_seconds=_CLOCK_SKEW_SECONDS
             )
@@ -57,25 +57,25 @@ class FirebaseIdentity:
         except auth.ExpiredIdTokenError as error:
             raise NotAuthenticated("the token has expired") from error
         except (auth.InvalidIdTokenError, ValueError, RecursionError) as error:
-            # The SDK's own words quote the token.
+            # The SDK's own message quotes the token, so it is not passed on.
             raise NotAuthenticated("the token is not valid") from error
 
 
 def connect(settings: IdentitySettings) -> FirebaseIdentity:
-    """The identity of the project's users."""
+    """The verifier of the project's ID tokens."""
     if settings.id_token_keys_url:
-        # The SDK has no other way to be told where the keys are.
+        # The SDK offers no other way to set the address of the keys.
         _token_gen.ID_TOKEN_CERT_URI = settings.id_token_keys_url
     app = firebase_admin.initialize_app(
         _NoCredential(),
         {"projectId": settings.project, "httpTimeout": _TIMEOUT_SECONDS},
-        name=f"identity-{uuid4()}",  # the SDK keeps all apps of the process by name
+        name=f"identity-{uuid4()}",  # no two apps of a process may share a name
     )
     return FirebaseIdentity(app)
 
 
 class _NoCredential(credentials.Base):  # type: ignore[misc]
-    """Verifying a token takes Google's public keys and nothing secret."""
+    """No credential: to verify a token takes Google's public keys and nothing secret."""
 
     def get_credential(self) -> AnonymousCredentials:
         return AnonymousCredentials()  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
-"""Pub/Sub: publishes events, each in one unary call that is over when it returns.
+"""Pub/Sub: publishes events in one unary call, which is over when it returns.
 
-The library's batching publisher works in threads that Cloud Run stops between requests, and
-waits 14 ms for company that never comes; the generated client under it does neither.
+The library's batching publisher works in threads, which Cloud Run stops between requests, and waits
+14 ms for more messages, which never come. The generated client that it is built on does neither.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from functions.telemetry import traceparent
 
 
 class PubSubPublisher:
-    """Publishes to the topic `projects/…/topics/…`."""
+    """Publishes to one topic, which is named in full: `projects/NAME/topics/NAME`."""
 
     def __init__(self, connect: Callable[[], PublisherGrpcAsyncIOTransport], topic: str) -> None:
         """`connect` is called when something is first published."""
@@ -37,7 +37,7 @@ class PubSubPublisher:
         return PublisherAsyncClient(transport=self._transport)
 
     async def publish(self, *events: Published) -> None:
-        """1 Publish."""
+        """1 Publish, however many `events` there are."""
         messages = [_message(event) for event in events]
         try:
             await self._client.publish(topic=self._topic, messages=messages, **LIMITS)

@@ -1,4 +1,4 @@
-"""How long, and how often, Google's gRPC services are asked."""
+"""The time-out and the retries of every call to Google's gRPC services."""
 
 from typing import Any
 

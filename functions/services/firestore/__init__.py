@@ -14,12 +14,12 @@ from functions.settings import FunctionSettings
 
 
 def connect(settings: FunctionSettings) -> Store:
-    """The documents of the project's default database; the library knows the emulator itself."""
+    """The store in the project's default database; the library itself finds the emulator."""
     return store_of(lambda: AsyncClient(project=settings.project))
 
 
 def store_of(connect: Callable[[], AsyncClient]) -> Store:
-    """The store in the database whose client `connect` makes, once it is needed."""
+    """The store in one database. `connect` makes its client, and is called when first needed."""
     documents = Documents(connect)
     return Store(
         calls=FirestoreCalls(documents),

@@ -1,4 +1,4 @@
-"""Calls: read with what their signals need, and changed together with their outbox entry."""
+"""Calls in Firestore: read with a signal's connection, and changed with their outbox entry."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -36,8 +36,8 @@ class FirestoreCalls:
         return Loaded(found, _readable_to(stored, found.owner if found else None))
 
     async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:
-        """1 BatchGetDocuments: the outbox entry, which no other signal could have made, proves that
-        the commit was done."""
+        """1 BatchGetDocuments. An outbox entry proves that the commit was done, as no other signal
+        can have made it."""
         entry, stored = await self._documents.get(
             self._documents.entry(event.call_id, event.signal_id),
             self._documents.at("calls", event.call_id),
@@ -47,8 +47,8 @@ class FirestoreCalls:
         return Reloaded(is_ours=True, entry=entry_in(entry), call=call_in(stored))
 
     async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
-        """1 Commit. The library repeats a commit whose reply was lost, so the conflict may be with
-        ourselves: `reload` tells."""
+        """1 Commit. The library repeats a commit whose reply was lost, so a conflict may be with
+        our own write; `reload` finds out."""
         entry = {
             "event": to_fields(event),
             "recipients": list(event.users),
@@ -74,19 +74,20 @@ class FirestoreCalls:
         return {stored.call.id: stored.call for stored in found if stored}
 
     async def warm_up(self) -> None:
-        """1 BatchGetDocuments, for the sake of the open channel."""
+        """1 BatchGetDocuments, which opens the channel."""
         await self._documents.get(self._documents.at("calls", "warm-up"))
 
 
 def _changed(status: Status, at: datetime, by: UserId) -> dict[str, object]:
+    """The fields that say when and by whom the call was changed."""
     if status is Status.ACCEPTED:
         return {"answeredAt": at, "answeredBy": by}
     return {"endedAt": at, "endedBy": by}
 
 
 def _readable_to(snapshot: Snapshot, reader: UserId | None) -> StoredCall | None:
-    """A call that can't be read is a fault to its parties, and unknown to all others, who must not
-    learn that it is there."""
+    """The call, or None if it is not there. One that can't be read raises StoreUnavailable if
+    `reader` is one of its parties. To all others it is None: they must not learn that it exists."""
     if not snapshot.exists:
         return None
     fields = snapshot.to_dict() or {}
@@ -96,5 +97,5 @@ def _readable_to(snapshot: Snapshot, reader: UserId | None) -> StoredCall | None
         if reader is None or reader not in (fields.get("callerId"), fields.get("receiverId")):
             log.error("malformed document", collection="calls", error=str(error))
             return None
-        # Not ours to mend, and no verdict would be true.
+        # Only its writer can mend the call, and until then no verdict on it would be true.
         raise StoreUnavailable(f"{snapshot.reference.path} is malformed: {error}") from error

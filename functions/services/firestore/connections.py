@@ -1,4 +1,4 @@
-"""Connections: created by a handshake, changed as the session begins and ends."""
+"""Connections in Firestore: created by a handshake, changed as the session begins and ends."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from functions.clients.connection import Connection
 from functions.services.firestore.documents import connection_in
 from functions.services.firestore.remote import Documents
 
-# A closed connection may still have frames on their way to us, which come within seconds.
+# Frames that were sent before the close may still be on their way, but come within seconds.
 _CLOSED_IS_KEPT = timedelta(seconds=60)
 
 
@@ -31,7 +31,7 @@ class FirestoreConnections:
         return [found for snapshot in snapshots if (found := connection_in(snapshot, now))]
 
     async def add(self, connection: Connection) -> bool:
-        """1 Commit; where the document is there already, 1 BatchGetDocuments more."""
+        """1 Commit, and 1 BatchGetDocuments if the document is there already."""
         fields = {
             "owner": connection.owner,
             "userId": connection.user,
@@ -47,8 +47,8 @@ class FirestoreConnections:
         reference = self._documents.at("connections", connection.id)
         if await self._documents.create(reference, known):
             return True
-        # Ids are never used again. So this is a goodbye, or our own commit, which the library
-        # repeats when its reply is lost.
+        # API Gateway uses no id twice. So the document is from `close`, or from our own commit,
+        # which the library repeats if its reply was lost.
         (snapshot,) = await self._documents.get(reference)
         return "closedAt" not in (snapshot.to_dict() or {})
 
@@ -66,7 +66,7 @@ class FirestoreConnections:
                 "owner": user,
                 "formerOwner": connection.owner or DELETE_FIELD,
                 "userId": user,
-                "isOpen": True,  # who can ask for it has had the open packet
+                "isOpen": True,  # a client that sends CONNECT has had its open packet
                 "admittedAt": requested or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
@@ -85,16 +85,16 @@ class FirestoreConnections:
         await self._documents.merge(self._documents.at("connections", id), closed(now))
 
     async def _change(self, connection: Connection, fields: Mapping[str, object]) -> bool:
-        assert connection.version is not None  # noqa: S101 - it was read
+        assert connection.version is not None  # noqa: S101 - `connection` was read, not made
         return await self._documents.update_unchanged(
             self._documents.at("connections", connection.id), connection.version, fields
         )
 
 
 def closed(now: datetime) -> dict[str, object]:
-    """What changes of a connection by which nobody is told any more.
+    """The fields that change when nobody is to be told by a connection any more.
 
-    Merged blindly, it also leaves a document where there is none yet: a `$connect` that is handled
-    later finds it.
+    `close` merges them without a look, so they make a document if there is none yet. A `$connect`
+    that is handled later finds it.
     """
     return {"userId": DELETE_FIELD, "closedAt": now, "expiresAt": now + _CLOSED_IS_KEPT}

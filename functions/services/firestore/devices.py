@@ -1,4 +1,4 @@
-"""Devices: one document for each FCM token, under the token's hash."""
+"""Devices in Firestore: one document for each FCM token, under the token's hash."""
 
 from collections.abc import Collection
 from datetime import datetime

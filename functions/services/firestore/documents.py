@@ -1,4 +1,4 @@
-"""What our Firestore documents hold: from the fields as read to the types we reason about."""
+"""Reads Firestore's documents: makes the core's types of their fields."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -29,10 +29,10 @@ log = Log(__name__)
 
 
 class MalformedDocument(ValueError):
-    """A document lacks what it must have; only its writer can mend that."""
+    """A field is missing or wrong; only the document's writer can mend that."""
 
 
-# What a document is, or None where it isn't there, has expired, or nobody can read it.
+# Each of these gives None if the document is not there, has expired or can't be read.
 
 
 def connection_in(snapshot: Snapshot, now: datetime) -> Connection | None:
@@ -77,7 +77,7 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         caller=UserId(_text(fields, "callerId")),
         receiver=UserId(_text(fields, "receiverId")),
         status=_member(Status, fields, "status"),
-        # Whoever owns the calls may write there what he likes.
+        # The app's backend may write anything into this field.
         signal_id=SignalId(signal) if isinstance(signal, str) and names_document(signal) else None,
         rings_until=_moment_if_any(fields, "ringsUntil"),
     )

@@ -1,5 +1,5 @@
-"""The outbox: events from their commit until they expire, and the one place where it stands who
-has them already."""
+"""The outbox in Firestore: keeps events from their commit until they expire, and is the one place
+that knows who has them already."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -30,8 +30,8 @@ from functions.services.firestore.documents import (
 from functions.services.firestore.remote import Documents, Snapshot, entry_name, remote_call
 from functions.services.rpc import LIMITS
 
-_MISSED_LIMIT = 100  # events that one user has missed: more than he has calls in two minutes
-_PAGE = 300  # entries a query
+_MISSED_LIMIT = 100  # events; a user gets fewer in the two minutes that one may live
+_PAGE = 300  # entries per query
 
 _Writes = Mapping[AsyncDocumentReference, Mapping[str, object]]
 _NOTHING: _Writes = MappingProxyType({})
@@ -40,7 +40,7 @@ _NOTHING: _Writes = MappingProxyType({})
 class FirestoreOutbox:
     """The collection `outbox`; `FirestoreCalls.commit` creates its entries.
 
-    A note on an entry that has expired and is gone costs the others of its Commit one each.
+    A Commit with a note on an entry that is gone fails: each note then costs a Commit of its own.
     """
 
     def __init__(self, documents: Documents) -> None:
@@ -141,7 +141,7 @@ class FirestoreOutbox:
             async with remote_call(exceptions.NotFound):
                 await batch.commit(**LIMITS)
         except exceptions.NotFound:
-            # An entry expired and is gone, so nobody needs a note on it any more. The rest counts.
+            # An entry has expired and is gone, so nobody needs its note. Write each of the others.
             rest = [{reference: fields} for reference, fields in notes.items()]
             for each in rest if len(rest) > 1 else ():
                 await self._note(each)
@@ -159,8 +159,8 @@ def _page(snapshots: Sequence[Snapshot]) -> Page:
 
 
 def _read(snapshot: Snapshot) -> Entry:
-    """Raises MalformedDocument, also of an entry under a name that is not its event's: whatever is
-    noted of the event would never be noted there."""
+    """Raises MalformedDocument, also if the entry's name is not its event's: no note on the event
+    would ever reach this entry."""
     entry = read_entry(snapshot.to_dict() or {}, snapshot.create_time, snapshot.update_time)
     if snapshot.id != entry_name(entry.event.call_id, entry.event.signal_id):
         raise MalformedDocument("event: it is another entry's")

@@ -26,7 +26,7 @@ Snapshot = DocumentSnapshot[Any]
 
 
 class Documents:
-    """Documents by collection and id; each method that is awaited is one remote call."""
+    """Reads and writes documents; each method that is awaited is one remote call."""
 
     def __init__(self, connect: Callable[[], AsyncClient]) -> None:
         """`connect` is called when a document is first asked for."""
@@ -45,7 +45,7 @@ class Documents:
         return self._client.collection(collection).document(id)
 
     def entry(self, call: CallId, signal: SignalId) -> AsyncDocumentReference:
-        """An outbox entry: one for each transition, so that no two share one."""
+        """The outbox entry of a signal; no two signals share one."""
         return self.at("outbox", entry_name(call, signal))
 
     def of_users(self, collection: str, users: Collection[UserId]) -> AsyncQuery:
@@ -54,7 +54,7 @@ class Documents:
     # Reads
 
     async def get(self, *references: AsyncDocumentReference) -> list[Snapshot]:
-        """The documents in the order asked for; the service answers in any."""
+        """The documents in the order of `references`; the service gives them in any order."""
         async with remote_call():
             snapshots = [found async for found in self._client.get_all(list(references), **LIMITS)]
         by_path = {snapshot.reference.path: snapshot for snapshot in snapshots}
@@ -70,18 +70,19 @@ class Documents:
         return self._client.batch()
 
     async def merge(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> None:
-        """Whatever is there, and whether or not anything is."""
+        """Writes these fields and keeps the others; makes the document if it is not there."""
         async with remote_call():
             await reference.set(dict(fields), merge=True, **LIMITS)
 
     async def replace(
         self, reference: AsyncDocumentReference, fields: Mapping[str, object]
     ) -> None:
+        """Writes the document anew, whatever is there."""
         async with remote_call():
             await reference.set(dict(fields), **LIMITS)
 
     async def create(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> bool:
-        """False if it was there already."""
+        """Makes the document. False if it was there already."""
         try:
             async with remote_call(exceptions.AlreadyExists):
                 await reference.create(dict(fields), **LIMITS)
@@ -90,7 +91,7 @@ class Documents:
         return True
 
     async def update(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> bool:
-        """Whether it was there: what is deleted must not come back with these fields alone."""
+        """Writes these fields. False if the document is gone: it must not come back with them."""
         try:
             async with remote_call(exceptions.NotFound):
                 await reference.update(dict(fields), **LIMITS)
@@ -101,7 +102,7 @@ class Documents:
     async def update_unchanged(
         self, reference: AsyncDocumentReference, version: datetime, fields: Mapping[str, object]
     ) -> bool:
-        """Whether it was updated; if not, it is not as it was read."""
+        """Writes these fields. False if the document is not of `version` any more."""
         option = self._client.write_option(last_update_time=version)
         try:
             async with conditional_write():
@@ -111,7 +112,7 @@ class Documents:
         return True
 
     async def delete_unchanged(self, reference: AsyncDocumentReference, version: datetime) -> bool:
-        """Whether it was deleted; if not, it is not as it was read."""
+        """Deletes the document. False if it is not of `version` any more."""
         option = self._client.write_option(last_update_time=version)
         try:
             async with conditional_write():
@@ -128,7 +129,7 @@ class Documents:
         *,
         created: tuple[AsyncDocumentReference, Mapping[str, object]],
     ) -> None:
-        """Updates one document and creates another, or does neither. Raises StoreConflict."""
+        """Updates a document of `version` and creates another, or neither. Raises StoreConflict."""
         batch = self.batch()
         batch.update(reference, dict(fields), self._client.write_option(last_update_time=version))
         batch.create(created[0], dict(created[1]))
@@ -137,12 +138,13 @@ class Documents:
 
 
 def entry_name(call: CallId, signal: SignalId) -> str:
+    """The id of an outbox entry's document."""
     return f"{call}:{signal}"
 
 
 @asynccontextmanager
 async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
-    """Turns the library's errors into ours, but for those `passed` on."""
+    """Turns the library's errors into StoreUnavailable, but for those that are `passed` on."""
     try:
         yield
     except passed:
@@ -153,11 +155,11 @@ async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def conditional_write() -> AsyncIterator[None]:
-    """A remote call that writes only if the document is as it was read."""
+    """A remote call with a precondition on the document. Raises StoreConflict if it fails."""
     async with remote_call():
         try:
             yield
-        # Aborted: a transaction of somebody else's holds the document. Nothing is written either.
+        # Aborted means that another transaction holds the document, and nothing is written either.
         except (
             exceptions.FailedPrecondition,
             exceptions.NotFound,
