@@ -1,6 +1,6 @@
 """Catch-up: a connection that has just become a user's is told what its user has missed.
 
-So is the phone that the ring's push has woken, and which connects after the caller gave up; so is
+This serves a phone that the ring's push has woken and that connects after the caller gave up, and
 one whose socket was down for a moment, or half open.
 """
 
@@ -20,7 +20,7 @@ from functions.ports.store import Entry, Store
 from functions.published import ConnectionAdmitted
 from functions.telemetry import Log
 
-# The reply to the client's handshake or CONNECT must be there first: Swift's client drops an event
+# The reply to the client's handshake or CONNECT must arrive first: Swift's client drops an event
 # that comes before it is connected.
 _PAUSE = timedelta(milliseconds=300)
 
@@ -28,7 +28,7 @@ log = Log(__name__)
 
 
 class CatchUp:
-    """Tells a connection the events of the outbox that are its user's, and that it doesn't have."""
+    """Tells a connection those events of its user in the outbox that it does not have."""
 
     def __init__(
         self, store: Store, sockets: Sockets, memory: Memory[ConnectionId], clock: Clock
@@ -39,11 +39,12 @@ class CatchUp:
         self._clock = clock
 
     async def tell(self, event: ConnectionAdmitted) -> None:
-        """1 BatchGetDocuments and 1 RunQuery; if something was missed 1 BatchGetDocuments more, 1
-        POST for each event and 1 Commit, and 1 more if the socket turns out to be dead.
+        """Costs 1 BatchGetDocuments and 1 RunQuery. If something was missed, it costs 1
+        BatchGetDocuments, 1 POST for each event and 1 Commit more, and 1 Commit if the socket turns
+        out to be dead.
 
-        Safe to run twice. Raises StoreUnavailable, and NotDelivered when the connection may be open
-        and was not reached.
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered if the connection may be open
+        but was not reached.
         """
         if event.expired(self._clock()):
             log.warning("too late", outcome="expired")
@@ -60,7 +61,7 @@ class CatchUp:
     async def _missed(
         self, connection: Connection, user: UserId, now: datetime
     ) -> Sequence[CallEvent]:
-        """Oldest first."""
+        """The events that `user` missed and that still hold, oldest first."""
         entries = await self._store.outbox.missed(user, now)
         unserved = [entry.event for entry in entries if self._is_unserved(entry, connection)]
         if not unserved:
@@ -70,8 +71,8 @@ class CatchUp:
         return [event for event in true if event.recipient(user)]
 
     def _is_unserved(self, entry: Entry, connection: Connection) -> bool:
-        # An event that was committed after the connection became the user's is found by `deliver`,
-        # which looks the connections up later still.
+        # An event that was committed after the connection became the user's is left to `deliver`,
+        # which looks up the connections after the commit and so finds this one.
         is_later = connection.version is not None and entry.created > connection.version
         is_served = connection.id in entry.served or connection.id in self._memory.served(
             entry.event.signal_id
@@ -81,7 +82,7 @@ class CatchUp:
     async def _post(
         self, connection: Connection, missed: Sequence[CallEvent], now: datetime
     ) -> None:
-        """Each after the one before is there; what fails ends it, as the rest would fail too."""
+        """Posts one event after the other, up to the first failure: the rest would fail too."""
         served: list[CallEvent] = []
         is_dead = False
         for event in missed:

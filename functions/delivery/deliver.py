@@ -1,4 +1,4 @@
-"""Makes sure that the recipients' sockets have an event, those that open later too."""
+"""Delivers an event to those of the recipients' sockets that do not have it yet."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -18,7 +18,7 @@ log = Log(__name__)
 
 
 class Deliverer:
-    """Posts an event to the connections that don't have it yet."""
+    """Posts an event to the connections that do not have it yet."""
 
     def __init__(
         self, store: Store, sockets: Sockets, memory: Memory[ConnectionId], clock: Clock
@@ -29,10 +29,10 @@ class Deliverer:
         self._clock = clock
 
     async def deliver(self, event: CallEvent, attempt: Attempt) -> None:
-        """1 RunQuery, 1 POST for each connection not served, 1 Commit; of what comes late 1
-        BatchGetDocuments before, and of a copy 1 Commit more.
+        """Costs 1 RunQuery, 1 POST for each connection that does not have the event yet, and 1
+        Commit. An event that comes late costs 1 BatchGetDocuments before, and a copy 1 Commit more.
 
-        Safe to run twice. Raises StoreUnavailable, and NotDelivered when a socket that may be open
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered if a socket that may be open
         was not reached.
         """
         now = self._clock()
@@ -51,14 +51,14 @@ class Deliverer:
         connections = await self._store.connections.of(event.users, now)
         unserved = [connection for connection in connections if connection.id not in served]
         report = await notify(self._sockets, unserved, event)
-        # To whom API Gateway will never take it there is nothing more to do either.
+        # A refused post counts as served, as API Gateway would refuse it again.
         served.update(connection.id for connection in report.served + report.refused)
         await self._record(event, served, report, now)
 
     async def _is_to_be_told(
         self, event: CallEvent, entry: Entry | None, attempt: Attempt, now: datetime
     ) -> bool:
-        """Of what comes late: not if it is true for nobody any more, or somebody else is at it."""
+        """Whether a late event is to be told: not if it no longer holds, nor if it is not due."""
         if not event.recipients:
             log.info("no longer true", outcome="untrue")
             await self._store.outbox.note_served(event, (), now, is_done=True)
@@ -71,9 +71,11 @@ class Deliverer:
     async def _is_due(
         self, event: CallEvent, entry: Entry | None, attempt: Attempt, now: datetime
     ) -> bool:
+        """Whether the outbox leaves this attempt something to do: not if the event was delivered,
+        nor if it is a copy and another copy is being delivered."""
         is_copy = event.served is None
         if entry is None:
-            return not is_copy  # it was removed by hand, but this message is still to be told
+            return not is_copy  # the entry was removed by hand, but its event must still be told
         if entry.pending_since is None:
             return False
         return not is_copy or await claim(self._store.outbox, entry, attempt.message, now)
@@ -81,6 +83,7 @@ class Deliverer:
     async def _record(
         self, event: CallEvent, served: Collection[ConnectionId], report: Report, now: datetime
     ) -> None:
+        """Notes who has the event. Raises NotDelivered if a socket that may be open was missed."""
         dead = report.dead(now)
         missed = len(report.failed) + len(report.gone) - len(dead)
         log.info(

@@ -1,6 +1,6 @@
-"""Whom an instance has served with the events of the last signals.
+"""What an instance remembers: who already has the events of the last signals.
 
-As long as Firestore can't be written, nothing else knows, and Pub/Sub comes again.
+While Firestore can't be written, this memory alone knows it, and Pub/Sub delivers again.
 """
 
 from collections import OrderedDict
@@ -14,13 +14,13 @@ _Target = TypeVar("_Target")
 
 
 class Memory(Generic[_Target]):
-    """By signal, the connections or devices that have its event."""
+    """For each signal, the connections or devices that have its event."""
 
     def __init__(self) -> None:
         self._served: OrderedDict[SignalId, set[_Target]] = OrderedDict()
 
     def served(self, signal: SignalId) -> set[_Target]:
-        """Whoever is added to it is remembered."""
+        """Who has the event of `signal`. Whoever is added to the set is remembered."""
         served = self._served.setdefault(signal, set())
         self._served.move_to_end(signal)
         if len(self._served) > _REMEMBERED:

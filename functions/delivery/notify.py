@@ -1,4 +1,4 @@
-"""Tells connections of an event: all at once, each in its own wire, and who has it by when."""
+"""Posts an event to connections, all at once and each on its wire, and reports who has it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,15 +16,15 @@ log = Log(__name__)
 
 @dataclass(slots=True)
 class Report:
-    """What became of each connection's frame."""
+    """The connections, by what became of their frames."""
 
     served: list[Connection] = field(default_factory=list)
     gone: list[Connection] = field(default_factory=list)  # or not open yet
     refused: list[Connection] = field(default_factory=list)  # trying again would not help
-    failed: list[Connection] = field(default_factory=list)  # or not known to be served in time
+    failed: list[Connection] = field(default_factory=list)  # or not done in time
 
     def dead(self, now: datetime) -> list[Connection]:
-        """Those of `gone` that nothing will open any more."""
+        """Those of `gone` whose sockets are closed, rather than not open yet."""
         return [found for found in self.gone if found.is_dead(now)]
 
 
@@ -34,15 +34,15 @@ async def notify(
     event: CallEvent,
     within: timedelta | None = None,
 ) -> Report:
-    """1 POST for each connection, all at the same time; those not done `within` are given up."""
+    """Costs 1 POST for each connection, all at once. Those not done `within` count as failed."""
     report = Report()
     posts: dict[asyncio.Task[None], Connection] = {}
     for connection in connections:
         recipient = event.recipient(connection.user)
         if recipient is None:
-            continue  # it has changed hands since it was looked up
+            continue  # the connection is no recipient's any more
         if not connection.is_open:
-            report.gone.append(connection)  # for now: its client would drop the frame
+            report.gone.append(connection)  # until it is open the client would drop the frame
             continue
         text = codec_for(connection.wire).encode_event(event, recipient)
         posts[asyncio.create_task(sockets.post(connection.id, text))] = connection
@@ -52,7 +52,7 @@ async def notify(
         done, _ = await asyncio.wait(posts, timeout=within.total_seconds() if within else None)
     finally:
         for post in posts:
-            post.cancel()  # which does nothing to those that are done
+            post.cancel()  # this does nothing to a post that is done
     for post, connection in posts.items():
         if post in done:
             _sort(post, connection, report)

@@ -1,4 +1,4 @@
-"""Sends the push message of an event to every device of its recipients."""
+"""Sends an event's FCM message to every device of its recipients."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ log = Log(__name__)
 
 
 class Pusher:
-    """Sends an event to the devices that don't have it yet."""
+    """Sends an event to the devices that do not have it yet."""
 
     def __init__(self, store: Store, sender: PushSender, clock: Clock) -> None:
         self._store = store
@@ -25,12 +25,12 @@ class Pusher:
         self._memory: Memory[DeviceId] = Memory()
 
     async def push(self, event: CallEvent, attempt: Attempt) -> None:
-        """1 RunQuery, 1 POST for each device, 1 Commit for each dead token; of what comes late 1
-        BatchGetDocuments before; then, or when some could not be reached, 1 Commit more. Nothing
-        for an event of which phones are told nothing.
+        """Costs 1 RunQuery, 1 POST for each device that does not have the event yet, and 1 Commit
+        for each dead token. An event that comes late costs 1 BatchGetDocuments before. If it is
+        late or a device was not reached, 1 Commit more. An event without a push costs nothing.
 
-        Safe to run twice. Raises StoreUnavailable, and NotDelivered when FCM could not take a
-        message just now.
+        Safe to run twice. Raises StoreUnavailable, and NotDelivered if FCM could not take a message
+        just now.
         """
         if not event.pushed:
             return
@@ -46,7 +46,7 @@ class Pusher:
             if not event.pushed:
                 log.info("no longer true", outcome="untrue")
                 return
-            # That nothing is pending says nothing of phones: `deliver` may have been faster.
+            # `pending_since` does not count here: it says only whether sockets are to be told.
             pushed |= known.entry.pushed if known.entry else frozenset()
         users = [recipient.user_id for recipient in event.pushed]
         devices = await self._store.devices.of(users, now)
@@ -56,7 +56,7 @@ class Pusher:
         await self._record(event, sent, done, is_late=is_late)
 
     async def _send(self, event: CallEvent, devices: Sequence[Device]) -> list[Sent]:
-        now = self._clock()  # from which FCM's TTL is reckoned
+        now = self._clock()  # FCM's TTL counts from here
         return await asyncio.gather(
             *(
                 self._sender.send(event, recipient, device, now)
@@ -72,7 +72,7 @@ class Pusher:
         for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
             log.error("push failed", device=failure.device.id, error=failure.error)
         failed = _by(Outcome.FAILED, sent)
-        # What is late may come once more: a copy is one of several, as long as a socket is not
+        # A late event may come once more: `sweep` republishes it until every socket has been
         # reached.
         if failed or is_late:
             await self._note(event, done, needed=bool(failed))
@@ -81,7 +81,7 @@ class Pusher:
             raise NotDelivered(f"{len(failed)} devices were not reached")
 
     async def _note(self, event: CallEvent, done: Collection[Device], *, needed: bool) -> None:
-        """Who has the event; if nobody is left to be reached, it need not come again for that."""
+        """Notes which devices are done. Unless a retry needs that, a failure is only logged."""
         try:
             await self._store.outbox.note_pushed(event, done)
         except StoreUnavailable as error:
@@ -90,10 +90,11 @@ class Pusher:
             log.warning("not remembered", error=str(error))
 
     async def _forget(self, dead: list[Device]) -> None:
+        """Costs 1 Commit for each device; a failure is only logged."""
         try:
             await asyncio.gather(*map(self._store.devices.forget, dead))
         except StoreUnavailable as error:
-            # The next event meets the token again; those who have this one must not get it twice.
+            # No retry: the next event meets the token again, and nobody must get this one twice.
             log.warning("dead tokens stay", error=str(error))
 
 

@@ -20,25 +20,25 @@ from functions.ports.store import Reloaded, Store, StoreConflict, StoredCall, St
 from functions.telemetry import Log, latency_ms
 
 _COMMITS = 3  # tries: a call changes once or twice in its life, so a third conflict means trouble
-_TRIED_FOR = timedelta(seconds=10)  # API Gateway waits for 29 s, and each try can take a dozen
+_TRIED_FOR = timedelta(seconds=10)  # API Gateway waits for 29 s, and one try can take twelve
 
 log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """When and on which connection a frame came, and the id its signal goes by."""
+    """A frame's connection, its times, and the id of its signal."""
 
     connection: ConnectionId
     signal_id: SignalId
-    now: datetime
+    now: datetime  # when its handler began
     requested: datetime | None  # when API Gateway got the frame
 
 
 @dataclass(frozen=True, slots=True)
 class _Committed:
-    """The event is in the outbox. `unserved` are the connections that are to be told; None where
-    `deliver` knows better who is."""
+    """The event is in the outbox. `unserved` are the connections that are to be told; None leaves
+    them to `deliver`."""
 
     event: CallEvent
     unserved: Sequence[Connection] | None
@@ -52,7 +52,7 @@ class _NotCommitted:
 
 
 class Signaling:
-    """Carries signals out."""
+    """Carries out signals."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class Signaling:
         self._direct_post_timeout = direct_post_timeout
 
     async def handle(self, signal: Signal, received: Received) -> Verdict:
-        """The verdict on `signal`, true by the time it is returned.
+        """Carries out `signal`, and gives the verdict on it.
 
-        1 BatchGetDocuments; if the call changes 1 Commit and 1 RunQuery, 1 POST for each connection
-        and 1 Publish. Raises StoreUnavailable and PublishFailed: nothing is written, or all is, and
-        then the outbox has the event. Repeating the signal is safe.
+        Costs 1 BatchGetDocuments. If the call changes, it costs 1 Commit and 1 RunQuery, 1 POST for
+        each connection and 1 Publish more. Raises StoreUnavailable and PublishFailed: then the call
+        and its outbox entry are both written, or neither. Repeating the signal is safe.
         """
         loaded = await self._store.calls.load(signal.call_id, received.connection, received.now)
-        # Judged by this first look: who sent the frame stays, whatever becomes of its connection.
+        # The sender is judged once: he has sent the frame, whatever becomes of its connection.
         sender = sender_of(loaded.connection, received.requested)
         if isinstance(sender, Verdict):
             return sender
@@ -88,7 +88,7 @@ class Signaling:
                 if stored and decision.is_repeat:
                     await self._republish(stored.call)
                 return decision.verdict
-            # Anew for each try: from its commit on, the event has its time.
+            # Each try makes the event anew, so that its times count from the commit that succeeds.
             event = CallEvent.of(
                 stored.call,
                 decision.transition,
@@ -107,7 +107,7 @@ class Signaling:
         raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
 
     async def _republish(self, call: Call) -> None:
-        """1 BatchGetDocuments, and 1 Publish if the call's event is not known to be delivered."""
+        """Costs 1 BatchGetDocuments, and 1 Publish if the call's event is still pending."""
         if call.signal_id is None:
             return
         entry = await self._store.outbox.entry(call.id, call.signal_id)
@@ -119,7 +119,7 @@ class Signaling:
     async def _commit(
         self, stored: StoredCall, event: CallEvent, sender: UserId, received: Received
     ) -> _Committed | _NotCommitted:
-        """Commits, and looks up meanwhile who is to be told."""
+        """Commits the event, and looks up meanwhile who is to be told."""
         look_up = asyncio.create_task(self._look_up(event))
         try:
             await self._store.calls.commit(stored, event, by=sender)
@@ -134,7 +134,7 @@ class Signaling:
     async def _after_failure(
         self, error: Exception, event: CallEvent, sender: UserId, received: Received
     ) -> _Committed | _NotCommitted:
-        """What a commit that failed, or was not answered, has come to. It may have been done."""
+        """Finds out what became of a commit that failed or was not answered."""
         reloaded = await self._store.calls.reload(event, sender)
         if reloaded.is_ours:
             return _Committed(event, await self._unserved_late(event, reloaded))
@@ -145,8 +145,8 @@ class Signaling:
     async def _unserved_late(
         self, event: CallEvent, reloaded: Reloaded
     ) -> Sequence[Connection] | None:
-        """Who is to be told of a commit that was done some seconds ago: whoever has not heard of it
-        meanwhile, and only if the call has not gone on since."""
+        """The connections to be told of a commit that was done some seconds ago: those that have
+        not been told meanwhile. None if the event has been delivered, or does not hold any more."""
         entry = reloaded.entry
         call = reloaded.call.call if reloaded.call else None
         if (entry and entry.pending_since is None) or not event.still_true(call):
@@ -155,18 +155,19 @@ class Signaling:
         return [each for each in await self._look_up(event) if each.id not in served]
 
     async def _look_up(self, event: CallEvent) -> list[Connection]:
+        """The recipients' connections, or none if they can't be had in time. Costs 1 RunQuery."""
         try:
             async with asyncio.timeout(self._direct_post_timeout.total_seconds()):
                 return await self._store.connections.of(event.users, event.decided_at)
         except (StoreUnavailable, TimeoutError) as error:
-            # `deliver` looks again; the commit and the publish must not hang on this.
+            # `deliver` looks again, so neither the commit nor the publish may depend on this.
             log.warning("look-up failed", callId=event.call_id, error=repr(error))
             return []
 
     # Notify and publish
 
     async def _tell(self, committed: _Committed, received: Received) -> None:
-        """Ends within four seconds: `sweep` may take the event up after six."""
+        """Posts and publishes, within four seconds: `sweep` may republish the event after six."""
         event = committed.event
         try:
             async with asyncio.timeout(HANDLER_AT_WORK.total_seconds()):
@@ -181,7 +182,7 @@ class Signaling:
     async def _notify(
         self, event: CallEvent, connections: Sequence[Connection], received: Received
     ) -> list[ConnectionId]:
-        """Who is known to have the event."""
+        """Posts the event, and gives the connections that are known to have it."""
         timeout = self._direct_post_timeout
         report = await notify(self._sockets, connections, event, within=timeout)
         log.info(

@@ -10,8 +10,8 @@ from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.store import Entry, Outbox, StoreUnavailable, Unreadable
 from functions.telemetry import Log
 
-_CALLED_EVERY = timedelta(minutes=1)  # as often as Cloud Scheduler can
-_AT_ONCE = 50  # publishes: more would wait for the processor
+_CALLED_EVERY = timedelta(minutes=1)  # Cloud Scheduler can't call more often
+_AT_ONCE = 50  # publishes; more would only wait for the processor
 
 log = Log(__name__)
 
@@ -21,11 +21,12 @@ class Swept:
     """What one call of `sweep` found and did."""
 
     republished: int = 0
-    unreadable: int = 0  # entries that were no events of ours, and are removed
-    failed: int = 0  # looks that Firestore or Pub/Sub ended
+    unreadable: int = 0  # entries that were no events of ours, and were removed
+    failed: int = 0  # looks that an error ended
     oldest: timedelta = timedelta(0)  # age of the oldest entry that was seen
 
     def fields(self) -> dict[str, int]:
+        """What is logged, and what the caller of `sweep` reads."""
         return {
             "republished": self.republished,
             "unreadable": self.unreadable,
@@ -37,7 +38,7 @@ class Swept:
 class Sweeper:
     """Republishes outbox entries that have been pending for longer than `after`.
 
-    A call looks once `every` so often, as many times as that fits into `until` the next call.
+    Within one call it looks once in every period of `every`, `until` the next call is due.
     """
 
     def __init__(
@@ -60,8 +61,8 @@ class Sweeper:
     async def sweep(self) -> Swept:
         """Looks again and again until the next call is due.
 
-        An event lives for half the time between two calls: looking once would find many of those
-        that a crash left only when they had expired.
+        As a rule an event lives for half the time between two calls: a single look would find many
+        entries only after they have expired.
         """
         swept = Swept()
         clock = asyncio.get_running_loop().time
@@ -73,17 +74,18 @@ class Sweeper:
             except (StoreUnavailable, PublishFailed) as error:
                 log.error("look failed", error=str(error))
                 swept.failed += 1
-            except Exception:  # the next look may find the rest
+            except Exception:  # whatever failed, the next look may succeed
                 log.exception("look failed")
                 swept.failed += 1
         return swept
 
     async def look(self, swept: Swept) -> None:
-        """1 RunQuery for each page, 1 Publish for each entry, 1 Commit for each that can't be read.
+        """Costs 1 RunQuery for each page, 1 Publish for each entry, and 1 Commit for each entry
+        that can't be read.
 
-        What has expired is republished too: those who take it drop it and count it. Raises
-        StoreUnavailable, and PublishFailed: at the end, as one entry that Pub/Sub won't take must
-        not keep back the others, or as soon as it takes none.
+        An expired entry is republished too: `deliver` and `push` drop it, and log that. Raises
+        StoreUnavailable. Raises PublishFailed at the end, as one entry that Pub/Sub won't take must
+        not keep back the others, but at once if Pub/Sub takes none of a batch.
         """
         now = self._clock()
         failure: PublishFailed | None = None
@@ -96,7 +98,7 @@ class Sweeper:
             raise failure
 
     async def _republish(self, entries: Sequence[Entry], swept: Swept) -> PublishFailed | None:
-        """Gives the last failure. Raises PublishFailed when Pub/Sub takes nothing at all."""
+        """Gives the last failure, if any. Raises PublishFailed if Pub/Sub takes none of a batch."""
         failure: PublishFailed | None = None
         for first in range(0, len(entries), _AT_ONCE):
             batch = entries[first : first + _AT_ONCE]
@@ -109,6 +111,7 @@ class Sweeper:
         return failure
 
     async def _publish(self, entry: Entry) -> PublishFailed | None:
+        """Costs 1 Publish. Gives its failure, if any."""
         try:
             await self._publisher.publish(entry.event.served_to(None))
         except PublishFailed as error:
@@ -116,7 +119,7 @@ class Sweeper:
         return None
 
     async def _remove(self, unreadable: Sequence[Unreadable], swept: Swept) -> None:
-        """No retry makes an event of them, and left where they are they would hide what waits."""
+        """Removes entries that no retry can make events of: each look would read them again."""
         for found in unreadable:
             log.error("unreadable entry", entry=found.id, error=found.error)
             swept.unreadable += 1

@@ -1,1 +1,1 @@
-"""Who is on which connection: accepted by its handshake, admitted by a token, opened, closed."""
+"""The life of a session: its connection is accepted, opened, admitted as a user's, and closed."""

@@ -14,7 +14,7 @@ from functions.published import ConnectionOpened
 from functions.sessions.admitted import admitted, publish_admitted
 from functions.sessions.tokens import verified
 
-_CLIENTS_WAIT = timedelta(seconds=20)  # for the open packet: socket.io-client, as its default
+_CLIENTS_WAIT = timedelta(seconds=20)  # for the open packet: socket.io-client's default
 
 
 class ClientGone(Exception):
@@ -27,7 +27,7 @@ class Handshake:
 
     wire: Wire
     token: str | None
-    user: str | None  # who it says it is
+    user: str | None  # who the client says it is
 
 
 class Acceptance:
@@ -48,16 +48,16 @@ class Acceptance:
         self._connection_ttl = connection_ttl
 
     async def accept(self, id: ConnectionId, handshake: Handshake) -> None:
-        """1 Commit, and 1 Publish, by which `deliver` opens a Socket.IO client's session and tells
-        a client that is authenticated what it has missed; 1 BatchGetDocuments more where the
-        connection is known already.
+        """Stores the connection at 1 Commit, and has `deliver` open a Socket.IO client's session
+        and tell an authenticated client what it has missed, at 1 Publish. If the connection is in
+        the store already, it costs 1 BatchGetDocuments more.
 
-        Raises NotAuthenticated, of a JSON client only: a Socket.IO client that were refused its
-        handshake would try again for ever, so it is told once it is connected. Raises PublishFailed
-        of a Socket.IO client only, whose session nobody would open. Raises ClientGone,
+        Raises NotAuthenticated for a JSON client only: a Socket.IO client whose handshake is
+        refused would try again for ever, so it is told once it is connected. Raises PublishFailed
+        for a Socket.IO client only, as nobody would open its session. Raises ClientGone,
         IdentityUnavailable and StoreUnavailable.
         """
-        now = self._clock()  # from here on the client waits
+        now = self._clock()  # before the token is verified: the client waits already
         user, refusal = await self._shown_by(handshake)
         connection = self._connection(id, handshake, user, refusal, now)
         if not await self._connections.add(connection):
@@ -68,7 +68,7 @@ class Acceptance:
             await self._ask_to_open(connection)
 
     async def _shown_by(self, handshake: Handshake) -> tuple[UserId | None, str | None]:
-        """The user, or why what a Socket.IO client showed won't do."""
+        """The user of the token, or why the token of a Socket.IO client is refused."""
         try:
             return await verified(self._identity, handshake.token, handshake.user), None
         except NotAuthenticated as error:
@@ -95,7 +95,7 @@ class Acceptance:
         match handshake.wire:
             case Wire.JSON:
                 return connection
-            case Wire.EIO3:  # it has no CONNECT, by which a client asks to be admitted
+            case Wire.EIO3:  # it sends no CONNECT, so the handshake admits it
                 return replace(
                     connection, is_open=False, claimed_user=handshake.user, refusal=refusal
                 )
@@ -111,18 +111,18 @@ class Acceptance:
                 )
 
     async def _ask_to_open(self, connection: Connection) -> None:
-        """Has `deliver` open the session; if that fails so does the handshake, and the client
-        comes again on another connection."""
+        """Has `deliver` open the session. If the publish fails the handshake fails too, and the
+        client tries again on another connection."""
         opened = ConnectionOpened(
             connection_id=connection.id,
             connected_at=connection.connected_at,
             expires_at=connection.connected_at + _CLIENTS_WAIT,
         )
-        # An EIO4 client is nobody's before its CONNECT.
+        # The connection of an EIO4 client is nobody's before its CONNECT.
         more = [admitted(connection.id, self._clock())] if connection.user else []
         try:
             await self._publisher.publish(opened, *more)
         except PublishFailed:
-            with suppress(StoreUnavailable):  # what stays is taken for dead in half a minute
+            with suppress(StoreUnavailable):  # one that stays counts as dead after 30 s
                 await self._connections.close(connection.id, self._clock())
             raise

@@ -20,7 +20,7 @@ log = Log(__name__)
 
 
 class Admission:
-    """Admits clients to the root namespace."""
+    """Admits Socket.IO clients to the root namespace."""
 
     def __init__(
         self,
@@ -41,8 +41,8 @@ class Admission:
     async def admit(self, id: ConnectionId, request: Connect, requested: datetime | None) -> str:
         """The packet that replies to a CONNECT.
 
-        1 BatchGetDocuments and 1 Commit, both again on a conflict; 1 Publish if it is admitted.
-        Raises IdentityUnavailable and StoreUnavailable.
+        Costs 1 BatchGetDocuments and 1 Commit, both again on a conflict, and 1 Publish if the
+        client is admitted. Raises IdentityUnavailable and StoreUnavailable.
         """
         for _ in range(TRIES):
             connection = await self._connections.get(id, self._clock())
@@ -66,7 +66,7 @@ class Admission:
     async def _reply(
         self, connection: Connection, request: Connect, requested: datetime | None
     ) -> str | None:
-        """The packet that admits or refuses; None when the connection changed meanwhile."""
+        """The packet that admits or refuses; None if the connection changed since it was read."""
         try:
             user = await self._user(connection, request)
         except NotAuthenticated as error:
@@ -78,14 +78,14 @@ class Admission:
         is_new = user != connection.user or is_later(requested, connection.admitted_at)
         if is_new and not await self._connections.admit(connection, user, requested, expires):
             return None
-        # The library repeats a commit whose reply was lost, so what we meet may be our own.
+        # If both times are equal, our own commit was done, though its reply was lost.
         if is_new or (requested and connection.admitted_at == requested):
             await publish_admitted(self._publisher, connection.id, self._clock())
         log.info("let in", outcome="connected")
         return socketio.encode_admitted(connection.wire, connection.id)
 
     async def _user(self, connection: Connection, request: Connect) -> UserId:
-        """Whose the connection is to be; a token in the CONNECT wins over one in the query."""
+        """The user to admit; a token in the CONNECT wins over one in the query."""
         if request.token is not None:
             claimed = (request.user, connection.claimed_user)
             return await verified(self._identity, request.token, *claimed)

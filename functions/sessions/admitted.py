@@ -1,4 +1,4 @@
-"""Has a connection that is a user's from now on told what its user has missed."""
+"""Has `deliver` tell a connection that has become a user's what the user has missed."""
 
 import asyncio
 from datetime import datetime
@@ -9,18 +9,19 @@ from functions.ports.publisher import Publisher, PublishFailed
 from functions.published import ConnectionAdmitted
 from functions.telemetry import Log
 
-_ASKED_SECONDS = 1.0  # Python's client gives up after five
+_ASKED_SECONDS = 1.0  # the client waits for the publish, and Python's gives up after 5 s
 
 log = Log(__name__)
 
 
 def admitted(id: ConnectionId, now: datetime) -> ConnectionAdmitted:
+    """The event that asks for the catch-up."""
     return ConnectionAdmitted(connection_id=id, expires_at=now + LONGEST_LIFE)
 
 
 async def publish_admitted(publisher: Publisher, id: ConnectionId, now: datetime) -> None:
-    """1 Publish. To be connected is worth more than to be told what one has missed, so the client
-    does not wait long for it, and a failure is only logged."""
+    """Costs 1 Publish. A client that connects must not wait long for it, nor be refused because of
+    it, so a failure is only logged."""
     try:
         async with asyncio.timeout(_ASKED_SECONDS):
             await publisher.publish(admitted(id, now))

@@ -20,15 +20,16 @@ class Closing:
         self._clock = clock
 
     async def leave(self, id: ConnectionId, requested: datetime | None) -> str:
-        """The packet that replies to a goodbye, on a socket that may stay open: from now on nobody
-        is told by it. What was sent before is still its user's.
+        """Ends the session of a client that says goodbye, and gives the packet in reply.
 
-        1 BatchGetDocuments and 1 Commit, again on a conflict. Raises StoreUnavailable.
+        Nobody is told by the connection any more, though its socket may stay open; frames that
+        were sent before are still its owner's. Costs 1 BatchGetDocuments and 1 Commit, both again
+        on a conflict. Raises StoreUnavailable.
         """
         for _ in range(TRIES):
             now = self._clock()
             connection = await self._connections.get(id, now)
-            # Text that looks like a packet is none on the JSON wire.
+            # On the JSON wire a text that looks like a packet is no packet.
             if connection is None or connection.wire is Wire.JSON:
                 return socketio.NOOP
             if await self.is_left(connection, requested, now):
@@ -38,11 +39,12 @@ class Closing:
     async def is_left(
         self, connection: Connection, requested: datetime | None, now: datetime
     ) -> bool:
-        """1 Commit, if there is a session to end. False when the connection changed meanwhile."""
+        """Ends the session, unless it is over. Costs 1 Commit if it does. False if the connection
+        changed since it was read."""
         return is_over(connection, requested) or await self._connections.leave(
             connection, requested, now
         )
 
     async def close(self, id: ConnectionId) -> None:
-        """1 Commit. Raises StoreUnavailable."""
+        """Notes that the socket is closed. Costs 1 Commit. Raises StoreUnavailable."""
         await self._connections.close(id, self._clock())

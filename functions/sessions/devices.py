@@ -1,4 +1,4 @@
-"""Devices, registered and unregistered over their user's connection."""
+"""Registers and unregisters devices, as clients ask over their connections."""
 
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from functions.wire.frames import RegisterDevice, UnregisterDevice
 
 
 class Registration:
-    """Registers devices."""
+    """Registers and unregisters devices."""
 
     def __init__(
         self, connections: Connections, devices: Devices, clock: Clock, device_ttl: timedelta
@@ -27,7 +27,7 @@ class Registration:
         id: ConnectionId,
         requested: datetime | None,
     ) -> Verdict:
-        """1 BatchGetDocuments, and what the devices cost. Raises StoreUnavailable."""
+        """1 BatchGetDocuments, and what the call to `Devices` costs. Raises StoreUnavailable."""
         now = self._clock()
         sender = sender_of(await self._connections.get(id, now), requested)
         if isinstance(sender, Verdict):

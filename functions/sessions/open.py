@@ -16,8 +16,8 @@ from functions.published import ConnectionOpened
 from functions.telemetry import Log, latency_ms
 from functions.wire import socketio
 
-# After a 410, which the first POST meets while API Gateway still answers the handshake. Pub/Sub
-# would come again only after a second and more, and Python's client waits for five.
+# Each follows a 410, which API Gateway answers to a POST until the handshake is over. Pub/Sub would
+# deliver again only after a second or more, and Python's threaded client waits for 5 s.
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4)
 
 log = Log(__name__)
@@ -32,7 +32,7 @@ class Timers:
 
 
 class Opener:
-    """Opens the session of a connection that a client has opened."""
+    """Opens the sessions of Socket.IO clients that have connected."""
 
     def __init__(
         self,
@@ -47,11 +47,12 @@ class Opener:
         self._timers = timers
 
     async def open(self, event: ConnectionOpened) -> None:
-        """1 BatchGetDocuments, 1 POST (2 for EIO3), 1 Commit.
+        """Posts the packets that the client waits for. Costs 1 BatchGetDocuments, 1 POST (2 for
+        EIO3) and 1 Commit.
 
-        Run again, it does nothing; run twice at once, it posts twice, which does a client no harm
-        (version 2 says `connect` twice). Raises NotDelivered when the connection could not be
-        posted to, which right after the handshake says little.
+        A second run does nothing. Two runs at once both post, which does no harm (a client of
+        version 2 says `connect` twice). Raises StoreUnavailable, and NotDelivered if a POST failed:
+        right after the handshake, that does not mean that the client has gone.
         """
         now = self._clock()
         connection = await self._connections.get(event.connection_id, now)
@@ -72,12 +73,12 @@ class Opener:
         log.info("opened", outcome="opened", wire=connection.wire.value, latencyMs=latency)
 
     async def _turn_away(self, id: ConnectionId) -> None:
-        """Makes a client come again that may still wait: Python's never gives up by itself."""
+        """Makes a client that may still wait connect again: Python's asyncio one never gives up."""
         log.warning("too late", outcome="expired")
         try:
             await self._sockets.post(id, socketio.RECONNECT)
         except Gone:
-            return  # it has given up
+            return  # the client has given up
         except PostFailed as error:
             raise NotDelivered(str(error)) from error
 
@@ -85,7 +86,7 @@ class Opener:
         timers = self._timers[connection.wire]
         yield socketio.encode_open(connection.id, timers.ping_interval, timers.ping_timeout)
         if connection.wire is Wire.EIO4:
-            return  # the client asks to be let in
+            return  # the client asks to be admitted, by its CONNECT
         if connection.user is not None:
             yield socketio.encode_admitted(connection.wire, connection.id)
         else:
@@ -93,7 +94,7 @@ class Opener:
             yield socketio.encode_refusal(connection.wire, message)
 
     async def _post(self, id: ConnectionId, packet: str) -> None:
-        """Returns only once `packet` is there: the next may not overtake it."""
+        """Posts `packet`, and returns only once it has arrived: the next must not overtake it."""
         try:
             for seconds in _PAUSES_SECONDS:
                 with suppress(Gone):

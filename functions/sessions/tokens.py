@@ -1,11 +1,11 @@
-"""Whose a client's token is, and whether that is who the client says it is."""
+"""Verifies a client's token, and that its user is who the client says it is."""
 
 from functions.calls.call import UserId
 from functions.ports.identity import Identity, NotAuthenticated
 
 
 async def verified(identity: Identity, token: str | None, *claimed: str | None) -> UserId:
-    """Raises NotAuthenticated and IdentityUnavailable."""
+    """The user whose `token` this is. Raises NotAuthenticated and IdentityUnavailable."""
     if token is None:
         raise NotAuthenticated("the token is missing")
     user = await identity.verify(token)
@@ -14,6 +14,6 @@ async def verified(identity: Identity, token: str | None, *claimed: str | None) 
 
 
 def check_claims(user: UserId, *claimed: str | None) -> None:
-    """Raises NotAuthenticated if the client said that it was somebody else."""
+    """Raises NotAuthenticated if the client claimed to be somebody else than `user`."""
     if any(name not in (None, user) for name in claimed):
         raise NotAuthenticated("userId is not the token's")
