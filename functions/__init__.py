@@ -1,1 +1,1 @@
-"""What is deployed: four small functions and the path between them."""
+"""The code that is deployed: four small functions, and all that they share."""

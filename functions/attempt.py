@@ -1,4 +1,4 @@
-"""One attempt to deliver what was published to a function, and how it may end."""
+"""One attempt to deliver a published message to a function, and the error that asks for another."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,12 +8,12 @@ from functions.calls.event import CallEvent
 
 MessageId = NewType("MessageId", str)  # Pub/Sub's, the same however often it delivers the message
 
-# Younger than this, a first delivery finds the call as its signal has just left it.
+# The first delivery of an event younger than this finds the call as its signal left it.
 _PROMPT = timedelta(seconds=2)
 
 
 class NotDelivered(Exception):
-    """Somebody who should have the event doesn't; it must be delivered again."""
+    """Somebody who should have the event does not have it; it must be delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Attempt:
     """One attempt of Pub/Sub to deliver a message."""
 
     message: MessageId
-    number: int | None = None  # from 1; None where the service does not count, as the emulator
+    number: int | None = None  # from 1; None if the service does not count, like the emulator
 
     def is_late(self, event: CallEvent, now: datetime) -> bool:
-        """Whether somebody may have the event already, or the call have gone on since: so of a
-        retry, of a copy, and of what took its time."""
+        """Whether somebody may have the event already, or its call may have changed since. That is
+        so for a retry, for a copy, and for an event that is not prompt."""
         return event.served is None or self.number != 1 or now - event.decided_at > _PROMPT

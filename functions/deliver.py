@@ -1,4 +1,4 @@
-"""`deliver`: tells sockets what is published, and opens the sessions of those that wait for it."""
+"""The function `deliver`: posts published events to sockets, and opens Socket.IO sessions."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,14 +23,14 @@ from functions.warmup import WarmUp
 
 
 def build(settings: DeliverSettings) -> Handler:
-    """The function as it is deployed."""
+    """Builds the function on the real services, as it is deployed."""
     return handler(settings, firestore.connect(settings), apigateway.connect(settings))
 
 
 def handler(
     settings: DeliverSettings, store: Store, sockets: Sockets, clock: Clock = system_clock
 ) -> Handler:
-    """The function on whatever plays the services."""
+    """Builds the function on the given ports."""
     memory: Memory[ConnectionId] = Memory()
     deliverer = Deliverer(store, sockets, memory, clock)
     catch_up = CatchUp(store, sockets, memory, clock)

@@ -1,4 +1,4 @@
-"""`gateway`: whatever API Gateway forwards enters here; the HTTP reply is what its client gets."""
+"""The function `gateway`: API Gateway forwards each request here, and the client gets the reply."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,7 +27,7 @@ log = Log(__name__)
 
 
 def build(settings: GatewaySettings) -> Handler:
-    """The function as it is deployed."""
+    """Builds the function on the real services, as it is deployed."""
     return handler(
         settings,
         firestore.connect(settings),
@@ -45,7 +45,7 @@ def handler(
     identity: Identity,
     clock: Clock = system_clock,
 ) -> Handler:
-    """The function on whatever plays the services."""
+    """Builds the function on the given ports."""
     connections, ttl = store.connections, settings.connection_ttl
     timeout = settings.direct_post_timeout
     closing = Closing(connections, clock)
@@ -61,7 +61,7 @@ def handler(
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
 
     async def gateway(request: Request) -> Response:
-        """Takes what API Gateway forwards; a GET warms the instance up."""
+        """Takes a request that API Gateway forwards; a GET warms the instance up."""
         if request.method == "GET":
             return await warm_up.answer()
         # Read the body before checking the secret: uvicorn itself would answer a malformed body.

@@ -12,7 +12,7 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Something that happened to a connection, to be seen to before `expires_at`."""
+    """Something that happened to a connection; it must be handled before `expires_at`."""
 
     connection_id: ConnectionId
     expires_at: _Moment
@@ -24,7 +24,7 @@ class _ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
     @property
     def name(self) -> str:
-        """As it is logged."""
+        """The event's name, for the log."""
         return str(self.__struct_config__.tag)
 
     def expired(self, now: datetime) -> bool:
@@ -42,24 +42,25 @@ class ConnectionOpened(
 class ConnectionAdmitted(
     _ConnectionEvent, frozen=True, kw_only=True, tag_field="name", tag="connection.admitted"
 ):
-    """A connection is a user's from now on, who is to be told what he has missed."""
+    """A connection has become a user's, and the user is to be told by it what he has missed."""
 
 
 Published = CallEvent | ConnectionOpened | ConnectionAdmitted
 
 
 def attributes(event: Published) -> dict[str, str]:
-    """What subscriptions filter by: `push` is "true" of what is to be pushed to phones."""
+    """What subscriptions filter by: `push` is "true" if phones are to get the event."""
     is_pushed = isinstance(event, CallEvent) and bool(event.pushed)
     return {"push": "true"} if is_pushed else {}
 
 
 def encode(event: Published) -> bytes:
+    """The event in JSON, as it is published."""
     return msgspec.json.encode(event)
 
 
 def decode(data: bytes) -> Published:
-    """Reads what was published. Raises MalformedEvent."""
+    """Reads `encode` back. Raises MalformedEvent."""
     try:
         event: Published = msgspec.json.decode(data, type=Published)
         return event

@@ -1,4 +1,4 @@
-"""`push`: sends the FCM data message to every device of those who are to be told."""
+"""The function `push`: sends the FCM data message to every device of those who are to be told."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,24 +18,24 @@ from functions.warmup import WarmUp
 
 
 def build(settings: PushSettings) -> Handler:
-    """The function as it is deployed."""
+    """Builds the function on the real services, as it is deployed."""
     return handler(settings, firestore.connect(settings), fcm.connect(settings))
 
 
 def handler(
     settings: PushSettings, store: Store, sender: PushSender, clock: Clock = system_clock
 ) -> Handler:
-    """The function on whatever plays the services."""
+    """Builds the function on the given ports."""
     pusher = Pusher(store, sender, clock)
     warm_up = WarmUp(store.calls.warm_up, sender.warm_up)
 
     async def handle(event: Published, attempt: Attempt) -> None:
-        # The subscription's filter says the same, but Google's emulator ignores filters.
+        # The subscription's filter passes nothing else, but Google's emulator ignores filters.
         if isinstance(event, CallEvent):
             await pusher.push(event, attempt)
 
     async def push(request: Request) -> Response:
-        """Takes one delivery of the subscription to what phones are pushed; a GET warms up."""
+        """Takes one delivery of the subscription for phones; a GET warms the instance up."""
         if request.method == "GET":
             return await warm_up.answer()
         return await receive(request, settings.project, handle)

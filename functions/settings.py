@@ -25,7 +25,7 @@ from functions.variables import (
 
 
 class SettingsError(Exception):
-    """The environment won't do; the message has one line for every variable that is wrong."""
+    """The environment is incomplete or wrong; the message has one line for each problem."""
 
 
 def _from(name: str, parse: Callable[[str], Any], need: Need, default: Any = None) -> Any:
@@ -48,11 +48,11 @@ def _default(name: str, parse: Callable[[str], Any], default: Any) -> Any:
 class FunctionSettings:
     """What every function needs."""
 
-    function: ClassVar[str] = ""  # its name, of one that is deployed
+    function: ClassVar[str] = ""  # its name, if these are the settings of one function
 
     @classmethod
-    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG003 - it has none
-        """What is wrong with values that are good each by itself."""
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG003 - none here
+        """Says which values, each of them valid, do not go together."""
         yield from ()
 
     project: str = _always("GOOGLE_CLOUD_PROJECT", text)
@@ -61,7 +61,7 @@ class FunctionSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TopicSettings(FunctionSettings):
-    """Of functions that publish."""
+    """What a function needs that publishes."""
 
     events_topic: str = _default("EVENTS_TOPIC", text, "call-events")
     pubsub_emulator: str | None = _local("PUBSUB_EMULATOR_HOST", host)
@@ -69,7 +69,7 @@ class TopicSettings(FunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SocketsSettings(FunctionSettings):
-    """Of functions that post to the clients' sockets."""
+    """What a function needs that posts to the clients' sockets."""
 
     connections_url: str = _always("CONNECTIONS_URL", connections_url)
     aws_region: str | None = _from("AWS_REGION", text, Need.IN_CLOUD)
@@ -86,7 +86,7 @@ class SocketsSettings(FunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class IdentitySettings(FunctionSettings):
-    """Of the function that judges ID tokens."""
+    """What a function needs that judges ID tokens."""
 
     auth_emulator: str | None = _local("FIREBASE_AUTH_EMULATOR_HOST", host)
     id_token_keys_url: str | None = _local("ID_TOKEN_KEYS_URL", url)
@@ -101,7 +101,7 @@ class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings):
     direct_post_timeout: timedelta = _default(
         "DIRECT_POST_TIMEOUT_MS", post_timeout, timedelta(milliseconds=500)
     )
-    # API Gateway closes every connection after two hours; the rest is for clocks that differ.
+    # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
     connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
     # FCM itself gives up a token that was not used for 270 days.
     device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
@@ -111,15 +111,16 @@ class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings):
 class DeliverSettings(SocketsSettings):
     function = "deliver"
 
-    # An EIO3 client pings; API Gateway closes a connection that was idle for ten minutes.
+    # An EIO3 client pings. API Gateway closes a connection that was idle for ten minutes, so the
+    # interval must be shorter.
     eio3_ping_interval: timedelta = _default(
         "EIO3_PING_INTERVAL_SECONDS", seconds, timedelta(seconds=240)
     )
     eio3_ping_timeout: timedelta = _default(
         "EIO3_PING_TIMEOUT_SECONDS", seconds, timedelta(seconds=60)
     )
-    # An EIO4 client is never pinged: it must renew its connection before API Gateway closes it,
-    # as Android's does not notice such a close.
+    # An EIO4 client is never pinged, so it connects anew after interval and timeout. That must be
+    # before API Gateway closes the idle connection: Android's client does not notice such a close.
     eio4_ping_interval: timedelta = _default(
         "EIO4_PING_INTERVAL_SECONDS", seconds, timedelta(seconds=540)
     )
@@ -160,7 +161,7 @@ def load(kind: type[_Settings], environ: Mapping[str, str] = os.environ) -> _Set
             values[name] = _value(variable, environ)
         except ValueError as error:
             problems.append(f"{variable.name} {error}")
-    # A library may read what the function itself does not.
+    # A variable that the function does not read may still send a library to an emulator.
     problems += [
         f"{each.name} {_EMULATOR}" for each in _of_others(kind) if _is_misplaced(each, environ)
     ]
@@ -176,7 +177,7 @@ def variables_of(kind: type[FunctionSettings]) -> Mapping[str, Variable]:
 
 
 def every_variable() -> Iterator[Variable]:
-    """Each once, in the order in which the functions name them."""
+    """The variables of all functions, each once, in the order in which the functions name them."""
     of_all = (each for kind in FUNCTIONS.values() for each in variables_of(kind).values())
     return iter(dict.fromkeys(of_all))
 

@@ -1,4 +1,4 @@
-"""`sweep`: republishes what a crash left in the outbox. Cloud Scheduler calls it every minute."""
+"""The function `sweep`: every minute it republishes what a crash left in the outbox."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,14 +18,14 @@ log = Log(__name__)
 
 
 def build(settings: SweepSettings) -> Handler:
-    """The function as it is deployed."""
+    """Builds the function on the real services, as it is deployed."""
     return handler(settings, firestore.connect(settings), pubsub.connect(settings))
 
 
 def handler(
     settings: SweepSettings, store: Store, publisher: Publisher, clock: Clock = system_clock
 ) -> Handler:
-    """The function on whatever plays the services."""
+    """Builds the function on the given ports."""
     sweeper = Sweeper(
         store.outbox,
         publisher,
@@ -36,7 +36,8 @@ def handler(
     warm_up = WarmUp(store.calls.warm_up, publisher.warm_up)
 
     async def sweep(request: Request) -> Response:
-        """Answers with what was done in all looks: 200, or 503 when one could not finish."""
+        """Takes a call of Cloud Scheduler, and replies with what was done in all looks: 200, or 503
+        if one of them failed. A GET warms the instance up."""
         if request.method == "GET":
             return await warm_up.answer()
         with telemetry.request(settings.project, request.headers.get("traceparent")):

@@ -1,6 +1,6 @@
 """Structured logs for Cloud Logging: one JSON line per event, tied to the request's trace.
 
-Nothing that a client wrote freely is ever a field: no token, no reason, no frame.
+No field ever holds what a client wrote freely: no token, no reason, no frame.
 """
 
 import logging
@@ -58,17 +58,17 @@ def request(project: str, traceparent: str | None, **fields: object) -> Iterator
 
 
 def bind(**fields: object) -> None:
-    """What is logged of the request at hand from now on carries `fields` too."""
+    """Everything logged from now on for the current request carries `fields` too."""
     _context.set({**_context.get(), **fields})
 
 
 def traceparent() -> str | None:
-    """The trace of the request at hand, to be handed on to whoever works for it next."""
+    """The W3C `traceparent` of the current request, to be sent along with what it publishes."""
     return _traceparent.get()
 
 
 def latency_ms(since: datetime | None, now: datetime) -> int | None:
-    """Milliseconds from `since`, or None where that is not known."""
+    """Milliseconds from `since` to `now`, or None if `since` is not known."""
     return None if since is None else round((now - since).total_seconds() * 1000)
 
 
@@ -83,7 +83,10 @@ def configure() -> None:
 
 
 class _JsonLines(logging.Formatter):
-    """https://cloud.google.com/logging/docs/structured-logging names the special fields."""
+    """One JSON line per record, as Cloud Logging reads it.
+
+    https://cloud.google.com/logging/docs/structured-logging names the special fields.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""Environment variables: what their texts may be, and when one must be set."""
+"""Environment variables: which values they take, and when one must be set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Need(Enum):
 
     ALWAYS = auto()
     IN_CLOUD = auto()  # on Cloud Run, which sets K_SERVICE
-    NEVER = auto()  # it has a default, or does without
+    NEVER = auto()  # the variable has a default, or the function does without it
     LOCAL = auto()  # never needed, and refused on Cloud Run: it points at an emulator
 
 
@@ -27,7 +27,7 @@ class Variable:
     default: Any = None
 
 
-# From text to values. Each raises ValueError, with the rest of a sentence about the variable.
+# The parsers, from text to values. Each raises ValueError; the message follows the variable's name.
 
 
 def text(value: str) -> str:

@@ -1,4 +1,4 @@
-"""A GET warms an instance up before its first frame: channels open, keys and credentials there."""
+"""The reply to a GET: opens channels and fetches keys before an instance's first request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ class WarmUp:
         self._attempt: asyncio.Task[None] | None = None
 
     async def answer(self) -> Response:
-        """200 once everything is open; 503 when something is not, and the next GET tries again."""
+        """Replies 200 once all steps are done; 503 if one failed, and the next GET tries again."""
         if not self._is_warm:
             self._attempt = self._attempt or asyncio.create_task(self._run())
             await asyncio.shield(self._attempt)
@@ -40,11 +40,12 @@ class WarmUp:
                 for step in self._steps:
                     tasks.create_task(_taken(step))
             self._is_warm = True
-        except Exception:  # whichever service it was, the next event meets it again
+        except Exception:  # whatever failed, the instance can work: each call tries again by itself
             log.exception("warm-up failed")
         finally:
             self._attempt = None
 
 
 async def _taken(step: Step) -> None:
+    """Makes a coroutine of a step, as a task group takes nothing else."""
     await step()

@@ -1,1 +1,1 @@
-"""What calls us, as it looks: API Gateway's requests, Pub/Sub's deliveries, clients' frames."""
+"""The inbound edge: reads API Gateway's requests, Pub/Sub's deliveries and clients' frames."""

@@ -1,4 +1,4 @@
-"""What API Gateway forwards: who it is, and what it says of a request in its mapped headers."""
+"""Requests that API Gateway forwards: checks their secret, and reads the headers it maps."""
 
 import hmac
 from collections.abc import Collection
@@ -19,20 +19,20 @@ class NotMapped(ValueError):
 
 
 class NotSupported(ValueError):
-    """A Socket.IO client of a version, or with a transport, that can't be served."""
+    """The Socket.IO client has a version or a transport that can't be served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """One request of API Gateway's, as its routes' header mappings tell it."""
+    """What the headers that API Gateway maps say of one request."""
 
     connection: ConnectionId
     event_type: str  # CONNECT, MESSAGE or DISCONNECT
-    requested: datetime | None  # when API Gateway got it
+    requested: datetime | None  # when API Gateway got it, if it says so
 
     @classmethod
     def read(cls, headers: Headers) -> "Forwarded":
-        """Raises NotMapped."""
+        """Reads the mapped headers. Raises NotMapped."""
         connection = _required(headers, "unring-connection-id")
         if not names_document(connection):
             raise NotMapped("unring-connection-id is no connection id")
@@ -44,7 +44,7 @@ class Forwarded:
 
 
 def handshake_in(headers: Headers) -> Handshake:
-    """Raises NotMapped when something was given twice, and NotSupported."""
+    """What a client sent to connect. Raises NotSupported, and NotMapped if a header came twice."""
     bearer = _bearer(_single(headers, "unring-authorization"))
     return Handshake(
         wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
@@ -84,8 +84,8 @@ def _required(headers: Headers, name: str) -> str:
 
 
 def _mapped(headers: Headers, name: str) -> str | None:
-    """A header that only API Gateway can know. A client that sends the same name as well makes it
-    come twice, or joined by a comma."""
+    """The value of a header that only API Gateway sets. If the client sends the same name as well,
+    the header comes twice, or with a comma between the two values."""
     value = _single(headers, name)
     if value and "," in value:
         raise NotMapped(f"{name} was given more than once")
@@ -100,11 +100,11 @@ def _single(headers: Headers, name: str) -> str | None:
 
 
 def _text(value: str | None) -> str | None:
-    """What a client wrote, of a header that Starlette reads as Latin-1."""
+    """A header's value as the client wrote it, in UTF-8: Starlette reads headers as Latin-1."""
     try:
         return value and value.encode("latin-1").decode()
     except UnicodeDecodeError:
-        return value  # nobody's id
+        return value  # it is not UTF-8, so it is nobody's id
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -36,7 +36,7 @@ log = Log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Has each frame carried out by whoever it is for."""
+    """Hands each frame to the part that carries it out, and encodes the reply."""
 
     signaling: Signaling
     registration: Registration
@@ -45,8 +45,11 @@ class Frames:
     clock: Clock
 
     async def reply(self, id: ConnectionId, requested: datetime | None, text: bytes) -> str:
-        """The frame that goes back to the sender. Never is it empty, and never is there none: API
-        Gateway or the client would end the session. `requested` is when API Gateway got `text`."""
+        """The frame that goes back to the sender. `requested` is when API Gateway got `text`.
+
+        There is always a reply, and it is never empty: API Gateway or the client would end the
+        session otherwise.
+        """
         codec = codec_of(text)
         frame: Frame | None = None
         try:
@@ -82,14 +85,14 @@ class Frames:
                 return socketio.NOOP
 
     def _unavailable(self, codec: Codec, frame: Frame | None, requested: datetime | None) -> str:
-        """The frame for a client that we have failed."""
+        """The reply to a frame that we could not carry out."""
         match frame:
             case Event(request, ack):
                 self._log_verdict(request, UNAVAILABLE, requested)
                 return codec.encode_reply(UNAVAILABLE, request, ack)
             case Connect():  # a connect error would keep the client out for good
                 return socketio.RECONNECT
-            case Goodbye():  # it waits for nothing; as a rule its `$disconnect` does the same soon
+            case Goodbye():  # it waits for no reply, and its `$disconnect` soon does the same
                 return socketio.NOOP
             case _:
                 return codec.encode_reply(UNAVAILABLE, None, None)
@@ -111,7 +114,7 @@ class Frames:
 
 
 def _names(request: Request) -> dict[str, object]:
-    """What of a request may be logged."""
+    """The parts of a request that may be logged."""
     match request:
         case Signal(name, call_id):
             return {"request": name, "callId": call_id}

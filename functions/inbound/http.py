@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-_BODY_SECONDS = 2.0  # API Gateway sends it with the headers
-_MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards an eighth of it at most
+_BODY_SECONDS = 2.0  # API Gateway sends the body with the headers
+_MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards 128 KB at most
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -29,4 +29,5 @@ async def body_of(request: Request) -> bytes | Response:
 
 
 def refusal(status: int, message: str) -> Response:
+    """A reply with an error's `status`, and `message` as JSON."""
     return JSONResponse({"message": message}, status_code=status)

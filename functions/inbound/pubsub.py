@@ -37,15 +37,16 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 
 async def receive(request: Request, project: str, handle: Handle) -> Response:
-    """Hands the delivered event to `handle`, and tells Pub/Sub whether it is done with.
+    """Hands the delivered event to `handle`, and acknowledges it unless `handle` raises.
 
-    What can't be read is logged and acknowledged: it would never get better. What `handle` raises
-    is retried, with the subscription's back-off, and ends in the dead-letter topic.
+    A message that can't be read is logged and acknowledged, as no retry would help. If `handle`
+    raises, Pub/Sub delivers the message again, with the subscription's back-off, and at last moves
+    it to the dead-letter topic.
     """
     try:
         body = await request.body()
     except ClientDisconnect:
-        return Response(status_code=RETRY)  # which nobody hears: it comes again anyway
+        return Response(status_code=RETRY)  # nobody gets this reply; Pub/Sub delivers again anyway
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
         event = decode(envelope.message.data)
@@ -60,7 +61,7 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
 
 
 def _names(event: Published) -> dict[str, object]:
-    """What of an event may be logged."""
+    """The parts of an event that may be logged."""
     match event:
         case CallEvent(signal=signal, call_id=call_id, signal_id=signal_id):
             return {"signal": signal, "callId": call_id, "signalId": signal_id}
@@ -74,7 +75,7 @@ async def _outcome(handle: Handle, event: Published, attempt: Attempt) -> int:
     except (NotDelivered, StoreUnavailable) as error:
         log.warning("will be retried", error=f"{type(error).__name__}: {error}")
         return RETRY
-    except Exception:  # the last stop before the framework, which would log it in its own way
+    except Exception:  # else the framework would log the error, in its own form
         log.exception("delivery failed")
         return RETRY
     return ACKNOWLEDGED

@@ -20,7 +20,7 @@ log = Log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Has sessions begun and ended."""
+    """Begins and ends sessions as API Gateway asks, and replies to it."""
 
     acceptance: Acceptance
     closing: Closing
@@ -41,14 +41,15 @@ class Sessions:
         except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
             log.error("connect", outcome="unavailable", error=str(error))
             return refusal(503, "unavailable")
-        except Exception:  # the client can come again, so it is told to
+        except Exception:  # whatever failed, the client may try again
             log.exception("connect", outcome="unavailable")
             return refusal(503, "unavailable")
         log.info("connect", outcome="connected")
         return JSONResponse({"message": "connected"})
 
     async def disconnect(self, id: ConnectionId) -> Response:
-        """Nobody asks again if it fails: what stays expires, and a POST to it gets a 410."""
+        """Notes that the socket is closed. API Gateway does not try again if this fails: then the
+        connection stays until it expires, or until a POST to it gets a 410."""
         try:
             await self.closing.close(id)
         except StoreUnavailable as error:
