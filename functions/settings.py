@@ -80,6 +80,7 @@ class SocketsSettings(FunctionSettings):
 
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().contradictions(values)
         if values.get("aws_role_arn") and not values.get("aws_region"):
             yield "AWS_REGION is missing, and AWS_ROLE_ARN is of no use without it"
 

@@ -92,8 +92,10 @@ class Sweeper:
         async for page in self._outbox.waiting(now - self._after):
             for entry in page.entries:
                 swept.oldest = max(swept.oldest, now - (entry.pending_since or now))
-            failure = await self._republish(page.entries, swept) or failure
-            await self._remove(page.unreadable, swept)
+            try:
+                failure = await self._republish(page.entries, swept) or failure
+            finally:
+                await self._remove(page.unreadable, swept)
         if failure:
             raise failure
 

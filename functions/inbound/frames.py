@@ -56,9 +56,9 @@ class Frames:
             frame = codec.decode(text)
             return await self._reply(codec, frame, id, requested)
         except (StoreUnavailable, PublishFailed, IdentityUnavailable) as error:
-            log.error("frame failed", frame=type(frame).__name__, error=str(error))
+            log.error("frame failed", **_names_in(frame), error=str(error))
         except Exception:
-            log.exception("frame failed", frame=type(frame).__name__)
+            log.exception("frame failed", **_names_in(frame))
         return self._unavailable(codec, frame, requested)
 
     async def _reply(
@@ -111,6 +111,12 @@ class Frames:
     def _log_verdict(self, request: Request, verdict: Verdict, requested: datetime | None) -> None:
         latency = latency_ms(requested, self.clock())
         log.info("verdict", **_names(request), outcome=verdict.outcome, latencyMs=latency)
+
+
+def _names_in(frame: Frame | None) -> dict[str, object]:
+    """The parts of a frame that may be logged."""
+    names = _names(frame.request) if isinstance(frame, Event) else {}
+    return {"frame": type(frame).__name__, **names}
 
 
 def _names(request: Request) -> dict[str, object]:

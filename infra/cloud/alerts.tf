@@ -57,7 +57,7 @@ locals {
         In two of five minutes, sweep found an entry in the outbox that had been pending for more than 30 s. One crash makes one; this says that events are committed but not published, or not delivered to the end.
 
         1. Look for other alerts first: dead letters and waiting events say that deliver fails, and the entries are only their shadow.
-        2. Else gateway can't publish: look for `frame failed`, `signal failed` and `delivery failed` in its log and in deliver's.
+        2. Else gateway can't publish: look for `frame failed` and `delivery failed` in its log and in deliver's.
         3. `expired` in deliver's and push's logs counts what nobody could be told any more.
       EOT
     }

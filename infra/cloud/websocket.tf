@@ -4,7 +4,7 @@
 locals {
   connections_url = "${replace(aws_apigatewayv2_api.this.api_endpoint, "wss://", "https://")}/${var.stage}/@connections"
 
-  # Header of the request to gateway: where its value comes from (functions/forwarded.py).
+  # Header of the request to gateway: where its value comes from (functions/inbound/apigateway.py).
   every_route = {
     Unring-Connection-Id = "context.connectionId"
     Unring-Event-Type    = "context.eventType"

@@ -25,7 +25,7 @@ def _is_fault(line: dict[str, Any], on_purpose: int) -> bool:
     match line:
         case {"message": "will be retried", "error": str(error)}:
             return error.startswith("StoreUnavailable")
-        case {"message": "signal failed"}:
+        case {"message": "frame failed"}:
             return True  # its sender has said it again
         case {"message": "told", "unserved": int(unserved)}:
             return unserved > on_purpose

@@ -26,7 +26,7 @@ async def test_of_an_accept_and_a_cancel_exactly_one_wins_and_only_the_other_sid
     [
         ({"message": "will be retried", "error": "StoreUnavailable: 504 Deadline Exceeded"}, True),
         ({"message": "told", "served": 1, "unserved": 1}, True),
-        ({"message": "signal failed", "error": "DeadlineExceeded: 504 Deadline Exceeded"}, True),
+        ({"message": "frame failed", "error": "DeadlineExceeded: 504 Deadline Exceeded"}, True),
         ({"message": "will be retried", "error": "NotDelivered: 1 device was not reached"}, False),
         ({"message": "told", "served": 2, "unserved": 0}, False),
         ({"message": "delivered", "served": 2}, False),
