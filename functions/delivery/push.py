@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from functions.attempt import Attempt, NotDelivered
 from functions.calls.event import CallEvent
@@ -35,8 +36,7 @@ class Pusher:
         if not event.pushed:
             return
         now = self._clock()
-        if event.expired(now):
-            log.warning("expired", outcome="expired")
+        if _is_expired(event, now):
             return
         pushed = self._memory.served(event.signal_id)
         is_late = attempt.is_late(event, now)
@@ -50,13 +50,15 @@ class Pusher:
             pushed |= known.entry.pushed if known.entry else frozenset()
         users = [recipient.user_id for recipient in event.pushed]
         devices = await self._store.devices.of(users, now)
-        sent = await self._send(event, [each for each in devices if each.id not in pushed])
+        now = self._clock()  # FCM's TTL counts from here
+        if _is_expired(event, now):  # while Firestore took its time
+            return
+        sent = await self._send(event, [each for each in devices if each.id not in pushed], now)
         done = [each.device for each in sent if each.outcome in (Outcome.SENT, Outcome.REFUSED)]
         pushed.update(device.id for device in done)
         await self._record(event, sent, done, is_late=is_late)
 
-    async def _send(self, event: CallEvent, devices: Sequence[Device]) -> list[Sent]:
-        now = self._clock()  # FCM's TTL counts from here
+    async def _send(self, event: CallEvent, devices: Sequence[Device], now: datetime) -> list[Sent]:
         return await asyncio.gather(
             *(
                 self._sender.send(event, recipient, device, now)
@@ -96,6 +98,13 @@ class Pusher:
         except StoreUnavailable as error:
             # No retry: the next event meets the token again, and nobody must get this one twice.
             log.warning("dead tokens stay", error=str(error))
+
+
+def _is_expired(event: CallEvent, now: datetime) -> bool:
+    if event.expired(now):
+        log.warning("expired", outcome="expired")
+        return True
+    return False
 
 
 def _by(outcome: Outcome, sent: Collection[Sent]) -> list[Sent]:
