@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: [part not in item.nodeid for part in _LONGEST])
 
 
-class _ByService(LoadScopeScheduling):  # type: ignore[misc]
+class _ByService(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Of tests that several processes share, those that use the same slow service share one."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -4,7 +4,7 @@ import inspect
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from functions.inbound.apigateway import Forwarded, is_from_api_gateway
-from functions.sessions.accept import Handshake
-from functions.settings import FUNCTIONS, Need, load, variables_of
+from functions.inbound.apigateway import Forwarded, handshake_in, is_from_api_gateway
+from functions.settings import FUNCTIONS, load, variables_of
+from functions.variables import Need, Variable
 from infra.local import topology
 from tests.cloud.support import ROOT, Checkout, Report, values_of
 
@@ -72,12 +72,14 @@ def test_the_entry_points_are_the_functions_that_main_loads(report: Report) -> N
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_given_all_that_it_needs(report: Report, function: str) -> None:
     given = environment(report.deployed, function)
-    load(function, {**given, "K_SERVICE": function})  # raises for what is missing or wrong
+    load(
+        FUNCTIONS[function], {**given, "K_SERVICE": function}
+    )  # raises for what is missing or wrong
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_given_nothing_that_it_does_not_read(report: Report, function: str) -> None:
-    read = {variable.name for variable in variables_of(function)}
+    read = {variable.name for variable in read_by(function)}
     given = environment(report.deployed, function)
     assert set(given) <= read
     assert not {"GATEWAY_SECRET", "GATEWAY_SECRET_PREVIOUS"} & set(
@@ -87,9 +89,7 @@ def test_a_function_is_given_nothing_that_it_does_not_read(report: Report, funct
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_whatever_a_function_reads_in_the_cloud_can_be_set(report: Report, function: str) -> None:
-    settable = {
-        variable.name for variable in variables_of(function) if variable.need is not Need.LOCAL
-    }
+    settable = {variable.name for variable in read_by(function) if variable.need is not Need.LOCAL}
     assert set(environment(report.with_every_option, function)) == settable
 
 
@@ -187,7 +187,7 @@ def test_every_mapped_header_is_one_that_the_gateway_reads(report: Report) -> No
     headers.now_has("unring-event-type", "CONNECT")
     is_from_api_gateway(headers, ["the secret"])
     Forwarded.read(headers)
-    Handshake.read(headers)
+    handshake_in(headers)
     assert headers.read == mapped
 
 
@@ -225,6 +225,11 @@ class RecordingHeaders(Headers):
     def getlist(self, key: str) -> list[str]:
         self.read.add(key)
         return super().getlist(key)
+
+
+def read_by(function: str) -> Collection[Variable]:
+    """What our code reads."""
+    return variables_of(FUNCTIONS[function]).values()
 
 
 def environment(resources: list[dict[str, Any]], function: str) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -28,7 +29,7 @@ def phone_of(stack: Stack) -> PhoneOf:
     return lambda user: json_phone(stack.websocket, stack.token(user))
 
 
-async def pushes_to(stack: Stack, token: str, count: int = 1) -> AsyncIterator[dict[str, object]]:
+async def pushes_to(stack: Stack, token: str, count: int = 1) -> list[Mapping[str, Any]]:
     async with asyncio.timeout(15):
         while True:
             sent = [message for message in stack.fcm.messages if message["token"] == token]
@@ -71,7 +72,11 @@ async def test_a_cancel_stops_the_ring_on_the_socket_and_by_push(
     "leave", [JsonPhone.hang_up, JsonPhone.die], ids=["disconnected", "killed"]
 )
 async def test_a_receiver_without_a_socket_is_pushed(
-    stack: Stack, calls: Calls, ids: Ids, phone_of: PhoneOf, leave: Callable[..., object]
+    stack: Stack,
+    calls: Calls,
+    ids: Ids,
+    phone_of: PhoneOf,
+    leave: Callable[[JsonPhone], Awaitable[None]],
 ) -> None:
     async with phone_of(ids.caller) as caller, phone_of(ids.receiver) as receiver:
         await receiver.emit("device:register", token=ids.token, platform="ios")

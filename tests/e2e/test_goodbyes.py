@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.clients.device import FcmToken, device_id
+from functions.clients.device import device_id
 from infra.client.calls import Calls
 from infra.client.phone import JsonPhone, json_phone
 from infra.emulators.faults import Fault, Kind
@@ -140,7 +140,7 @@ async def test_a_device_that_is_registered_before_its_socket_closes_is_pushed(
         with stack.faults.during(held) if is_slow else nullcontext():
             await receiver.emit_and_hang_up("device:register", token=ids.token, platform="android")
             await is_forgotten(stack, ids.receiver)
-        device = device_id(FcmToken(ids.token))
+        device = device_id(ids.token)
         async with asyncio.timeout(10):
             while await fields_of(documents, "devices", device) is None:  # noqa: ASYNC110 - Firestore tells nobody
                 await asyncio.sleep(0.02)
@@ -158,4 +158,4 @@ async def test_a_connection_that_has_closed_is_kept_for_a_minute_and_told_nothin
     fields = await fields_of(documents, "connections", connection)
     assert fields is not None
     assert fields["owner"] == ids.caller
-    assert (fields["expiresAt"] - fields["closedAt"]).total_seconds() == 60  # type: ignore[operator]
+    assert (fields["expiresAt"] - fields["closedAt"]).total_seconds() == 60  # type: ignore[operator] # two datetimes

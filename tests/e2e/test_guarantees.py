@@ -12,8 +12,8 @@ import httpx
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.calls.call import CallId, ConnectionId, UserId
-from functions.clients.device import FcmToken, device_id
+from functions.calls.call import ConnectionId
+from functions.clients.device import device_id
 from functions.ports.store import Store
 from functions.services.firestore import store_of
 from infra.client.calls import Calls
@@ -37,11 +37,10 @@ def crashed(store: Store, documents: AsyncClient, calls: Calls, ids: Ids) -> Cra
     """Leaves a call as a `gateway` does that died, so long ago, between its commit and publish."""
 
     async def crash(ago: timedelta) -> None:
-        call = CallId(ids.call)
-        await calls.ring(ids.call, ids.caller, ids.receiver)
+        call, caller, receiver = ids.call, ids.caller, ids.receiver
+        await calls.ring(call, caller, receiver)
         loaded = await store.calls.load(call, ConnectionId("none="), now())
         assert loaded.call
-        caller, receiver = UserId(ids.caller), UserId(ids.receiver)
         theirs = event(call=call, decided=now() - ago, caller=caller, receiver=receiver)
         await store.calls.commit(loaded.call, theirs, by=caller)
         await pend(documents, theirs, theirs.decided_at)
@@ -194,7 +193,7 @@ async def test_a_token_that_fcm_calls_dead_is_forgotten(
         await receiver.emit("device:register", token=ids.token, platform="android")
         await calls.ring(ids.call, ids.caller, ids.receiver)
         await caller.emit("call:cancel", callId=ids.call)
-        await is_forgotten(documents, "devices", device_id(FcmToken(ids.token)))
+        await is_forgotten(documents, "devices", device_id(ids.token))
 
 
 @pytest.mark.parametrize("function", ["deliver", "push"])

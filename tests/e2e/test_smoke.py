@@ -184,8 +184,8 @@ async def test_a_fault_without_words_is_a_fault(stack: Stack, ids: Ids, calls: C
 
 
 def trial(stack: Stack, ids: Ids, calls: Calls, url: str, patience: float = 1) -> Smoke:
-    users = (User.of(token(stack, user)) for user in (ids.caller, ids.receiver))
-    return Smoke(url, *users, calls, patience=patience)
+    caller, receiver = (User.of(token(stack, user)) for user in (ids.caller, ids.receiver))
+    return Smoke(url, caller, receiver, calls, patience=patience)
 
 
 async def smoke_calls(documents: AsyncClient) -> set[str]:

@@ -1,14 +1,15 @@
 """Faults on demand: each kind, and on each service the single request that it befalls."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import grpc
 import httpx
 import pytest
 from google.api_core import exceptions
 from google.cloud.firestore import AsyncClient
-from google.pubsub_v1 import PublisherAsyncClient
+from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
 from infra.client.calls import client_at
@@ -208,7 +209,9 @@ async def test_pubsub_breaks_a_publish_that_it_is_told_to(faults: Faults) -> Non
         await publisher.create_topic(name=topic)
         faults.fail("pubsub.Publish", "CALL_1")
         for data, answer in ((b"CALL_2", None), (b"CALL_1", exceptions.ServiceUnavailable)):
-            publish = publisher.publish(topic=topic, messages=[{"data": data}], retry=None)
+            publish = publisher.publish(
+                topic=topic, messages=[PubsubMessage(data=data)], retry=None
+            )
             if answer is None:
                 await publish
             else:
@@ -216,7 +219,7 @@ async def test_pubsub_breaks_a_publish_that_it_is_told_to(faults: Faults) -> Non
                     await publish
 
 
-Ask = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
+Ask = Callable[[httpx.AsyncClient], Coroutine[Any, Any, httpx.Response]]
 
 
 @pytest.fixture(params=["connections.POST", "fcm.send", "keys.GET"])

@@ -45,14 +45,14 @@ def http(fcm: FcmServer, client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 class MadeUpToken(Credentials):
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # google-auth leaves it untyped
         self.token = "made-up"
 
     def refresh(self, request: object) -> None:
         """It does not expire."""
 
 
-class MadeUpCredential(credentials.Base):
+class MadeUpCredential(credentials.Base):  # type: ignore[misc] # firebase_admin has no types
     def get_credential(self) -> MadeUpToken:
         return MadeUpToken()
 
@@ -77,7 +77,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Message.token is deprecated:Depr
 async def send(app: firebase_admin.App, *tokens: str) -> list[messaging.SendResponse]:
     messages = [messaging.Message(token=token, data={"type": "call_cancelled"}) for token in tokens]
     batch = await messaging.send_each_async(messages, app=app)
-    return batch.responses
+    responses: list[messaging.SendResponse] = batch.responses
+    return responses
 
 
 async def test_a_message_of_the_sdk_lies_in_the_inbox_as_it_was_sent(

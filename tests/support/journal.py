@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 
-class Journal(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Journal(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no types
     """Notes the start and the end of every RPC of the servers it intercepts, and what else it is
     told."""
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from google.cloud.firestore import AsyncClient
 
+from functions.calls.call import CallId, UserId
+from functions.clients.device import FcmToken
 from infra.client.calls import Calls, client_at
 from infra.emulators import google
 from infra.local.stack import Options, Stack, running
@@ -71,10 +73,10 @@ class Ids:
     """A call and its parties that no other test knows."""
 
     def __init__(self, unique: str) -> None:
-        self.call = f"CALL_{unique}"
-        self.caller = f"USR_{unique}_CALLER"
-        self.receiver = f"USR_{unique}_RECEIVER"
-        self.token = f"fcm-token-{unique}"
+        self.call = CallId(f"CALL_{unique}")
+        self.caller = UserId(f"USR_{unique}_CALLER")
+        self.receiver = UserId(f"USR_{unique}_RECEIVER")
+        self.token = FcmToken(f"fcm-token-{unique}")
 
 
 def options(

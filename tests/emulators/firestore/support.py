@@ -42,8 +42,8 @@ class Db:
     async def set(self, path: str, fields: Fields) -> Any:
         return await self(self.doc(path).set, fields)
 
-    async def get(self, path: str) -> DocumentSnapshot:
-        snapshot: DocumentSnapshot = await self(self.doc(path).get)
+    async def get(self, path: str) -> DocumentSnapshot[Any]:
+        snapshot: DocumentSnapshot[Any] = await self(self.doc(path).get)
         return snapshot
 
     async def fields(self, path: str) -> Fields | None:
@@ -86,5 +86,5 @@ def make_client(kind: str, address: str, project: str, database: str = "(default
     makers = {"sync": library.Client, "async": library.AsyncClient}
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FIRESTORE_EMULATOR_HOST", address)
-        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call] # google-auth's
         return makers[kind](project=project, database=database, credentials=credentials)

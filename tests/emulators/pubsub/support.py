@@ -25,5 +25,5 @@ async def clients_at(address: str) -> AsyncIterator[Clients]:
         )
 
 
-def message(data: bytes = b"x", **attributes: str) -> types.PubsubMessage:
+def message(data: bytes = b"x", /, **attributes: str) -> types.PubsubMessage:
     return types.PubsubMessage(data=data, attributes=attributes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from google.cloud import pubsub_v1
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
 
 from infra.emulators.pubsub import PubSubServer
@@ -25,7 +25,7 @@ async def test_the_clients_of_google_cloud_find_it_by_the_emulator_variable(
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", server.address)
 
     def talk() -> tuple[list[bytes], str, str]:
-        with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:
+        with PublisherClient() as publisher, SubscriberClient() as subscriber:
             publisher.create_topic(request={"name": TOPIC})
             subscriber.create_subscription(request={"name": PULL, "topic": TOPIC})
             sent = publisher.publish(TOPIC, b"data", event="call:cancelled").result(10)

@@ -1,6 +1,7 @@
 """The filter language of subscriptions."""
 
 import json
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -97,50 +98,76 @@ def test_a_filter_may_have_256_bytes() -> None:
     assert compile_filter('attributes:"' + "é" * 121 + 'x"')({"é" * 121 + "x": "1"})
 
 
+@dataclass(frozen=True)
+class Term:
+    """Of one attribute; the operator ":" has no use for the value."""
+
+    operator: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Negated:
+    operator: str
+    inner: "Tree"
+
+
+@dataclass(frozen=True)
+class Joined:
+    operator: str
+    left: "Tree"
+    right: "Tree"
+
+
+Tree = Term | Negated | Joined
 _KEYS = st.text(alphabet="ab-_ \\\"'\n.é", max_size=4)
-_LEAVES = st.tuples(st.sampled_from([":", "=", "!=", "hasPrefix"]), _KEYS, _KEYS)
-_TREES = st.recursive(
-    _LEAVES,
-    lambda inner: st.tuples(st.sampled_from(["AND", "OR", "NOT", "-"]), inner, inner),
+_TERMS = st.builds(Term, st.sampled_from([":", "=", "!=", "hasPrefix"]), _KEYS, _KEYS)
+_TREES: st.SearchStrategy[Tree] = st.recursive(
+    _TERMS,
+    lambda inner: (
+        st.builds(Joined, st.sampled_from(["AND", "OR"]), inner, inner)
+        | st.builds(Negated, st.sampled_from(["NOT", "-"]), inner)
+    ),
     max_leaves=6,
 )
 
 
-def _written(tree: tuple) -> str:
+def _written(tree: Tree) -> str:
     """The tree as a filter, parentheses around every operand."""
     match tree:
-        case ("AND" | "OR" as operator, left, right):
+        case Joined(operator, left, right):
             return f"({_written(left)}) {operator} ({_written(right)})"
-        case ("NOT" | "-" as operator, inner, _):
+        case Negated(operator, inner):
             return f"{operator} ({_written(inner)})"
-        case (":", key, _):
+        case Term(":", key):
             return f"attributes:{json.dumps(key)}"
-        case ("hasPrefix", key, value):
+        case Term("hasPrefix", key, value):
             return f"hasPrefix(attributes.{json.dumps(key)}, {json.dumps(value)})"
-        case (operator, key, value):
+        case Term(operator, key, value):
             return f"attributes.{json.dumps(key)} {operator} {json.dumps(value)}"
 
 
-def _holds(tree: tuple, attributes: dict[str, str]) -> bool:
+def _holds(tree: Tree, attributes: dict[str, str]) -> bool:
     match tree:
-        case ("AND", left, right):
+        case Joined("AND", left, right):
             return _holds(left, attributes) and _holds(right, attributes)
-        case ("OR", left, right):
+        case Joined(_, left, right):
             return _holds(left, attributes) or _holds(right, attributes)
-        case ("NOT" | "-", inner, _):
+        case Negated(_, inner):
             return not _holds(inner, attributes)
-        case (":", key, _):
+        case Term(":", key):
             return key in attributes
-        case ("hasPrefix", key, value):
+        case Term("hasPrefix", key, value):
             return key in attributes and attributes[key][: len(value)] == value
-        case ("=", key, value):
+        case Term("=", key, value):
             return (key, value) in attributes.items()
-        case (_, key, value):
+        case Term(_, key, value):
             return (key, value) not in attributes.items()
 
 
 @given(_TREES, st.dictionaries(_KEYS, _KEYS, max_size=4))
-def test_a_filter_means_what_its_tree_means(tree: tuple, attributes: dict[str, str]) -> None:
+def test_a_filter_means_what_its_tree_means(tree: Tree, attributes: dict[str, str]) -> None:
     text = _written(tree)
     if len(text.encode()) > 256:
         with pytest.raises(FilterError):

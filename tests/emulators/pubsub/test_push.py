@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from google.cloud import pubsub_v1
+from google.cloud.pubsub_v1 import SubscriberClient
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -104,7 +104,7 @@ class Pushing:
 
     async def publish(self, *messages: types.PubsubMessage) -> list[str]:
         """Gives the ids of the messages."""
-        sent = await self.publisher.publish(topic=TOPIC, messages=messages)
+        sent = await self.publisher.publish(topic=TOPIC, messages=list(messages))
         return list(sent.message_ids)
 
     async def settled(self) -> None:
@@ -233,7 +233,7 @@ async def test_after_the_last_attempt_a_message_lies_in_the_dead_letter_topic(
     assert pushing.server.outstanding(PUSH) == 0
 
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pushing.server.address)
-    with pubsub_v1.SubscriberClient() as reader:
+    with SubscriberClient() as reader:
         request = {"subscription": PULL, "max_messages": 10}
         pulled = await asyncio.to_thread(reader.pull, request=request)
         (letter,) = pulled.received_messages
@@ -321,8 +321,8 @@ async def test_a_push_carries_an_identity_token_if_one_is_configured(
     await pushing.publish(message())
     for name, audience in (("a", "https://push.example"), ("b", f"{receivers.url}/b")):
         await receivers.wait_for(name, 1)
-        scheme, token = receivers.headers[name][0]["authorization"].split(" ")
-        header, claims, signature = token.split(".")
+        scheme, shown = receivers.headers[name][0]["authorization"].split(" ")
+        header, claims, signature = shown.split(".")
         assert scheme == "Bearer"
         assert json.loads(base64.urlsafe_b64decode(header + "==")) == {"alg": "none", "typ": "JWT"}
         assert signature == ""

@@ -13,7 +13,6 @@ from google.cloud.firestore import AsyncClient
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from functions.calls.call import CallId, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Wire
 from functions.published import ConnectionOpened, encode
@@ -193,7 +192,7 @@ def delivery(made: CallEvent | ConnectionOpened) -> dict[str, object]:
 
 def ending(ids: Ids) -> CallEvent:
     """That the caller has given up, which it has not."""
-    return event(call=CallId(ids.call), caller=UserId(ids.caller), receiver=UserId(ids.receiver))
+    return event(call=ids.call, caller=ids.caller, receiver=ids.receiver)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from functions.calls.call import CallId, ConnectionId, Status, UserId
+from functions.calls.call import CallId, ConnectionId, Status
 from functions.calls.transitions import SIGNALS, transitions_of
 from functions.clients.connection import Wire
-from functions.clients.device import FcmToken, device_id
+from functions.clients.device import device_id
 from functions.services.firestore import store_of
 from infra.client.calls import Calls
 from infra.client.phone import json_phone
@@ -89,13 +89,13 @@ async def undelivered(documents: AsyncClient, ids: Ids, signal: str) -> str:
 
     It was decided in an hour from now, as `sweep` would take up one of the past at any moment.
     """
-    call = await put(documents, ids, "undelivered", status="ringing")
+    call = CallId(await put(documents, ids, "undelivered", status="ringing"))
     store = store_of(lambda: documents)
-    loaded = await store.calls.load(CallId(call), ConnectionId("none="), now())
+    loaded = await store.calls.load(call, ConnectionId("none="), now())
     assert loaded.call
-    caller, receiver = UserId(ids.caller), UserId(ids.receiver)
+    caller, receiver = ids.caller, ids.receiver
     in_an_hour = now() + timedelta(hours=1)
-    theirs = event(signal, call=CallId(call), decided=in_an_hour, caller=caller, receiver=receiver)
+    theirs = event(signal, call=call, decided=in_an_hour, caller=caller, receiver=receiver)
     await store.calls.commit(loaded.call, theirs, by=caller)
     return call
 
@@ -264,7 +264,7 @@ async def test_a_device_is_registered_for_the_sender_whoever_the_frame_names(
     inside = await stranger.verdict("device:register", {**device, **claims})
     beside = await stranger.verdict("device:register", device, **claims)
     assert inside["outcome"] == beside["outcome"] == "registered"
-    stored = await fields_of(documents, "devices", device_id(FcmToken(ids.token)))
+    stored = await fields_of(documents, "devices", device_id(ids.token))
     assert stored is not None
     assert stored["userId"] == f"{ids.caller}_STRANGER"
 
@@ -275,11 +275,11 @@ async def test_nobody_unregisters_the_device_of_another_nor_learns_of_it(
 ) -> None:
     async with json_phone(stack.websocket, stack.token(ids.receiver)) as victim:
         await victim.emit("device:register", token=ids.token, platform="android")
-        before = await fields_of(documents, "devices", device_id(FcmToken(ids.token)))
+        before = await fields_of(documents, "devices", device_id(ids.token))
         theirs = await stranger.ask("device:unregister", {"token": ids.token})
         unknown = await stranger.ask("device:unregister", {"token": f"{ids.token}-unknown"})
         assert theirs == unknown
-        assert await fields_of(documents, "devices", device_id(FcmToken(ids.token))) == before
+        assert await fields_of(documents, "devices", device_id(ids.token)) == before
 
 
 @WIRES

@@ -121,18 +121,18 @@ async def test_who_says_to_be_somebody_else_is_nobody_and_hears_nothing(
     stack: Stack, calls: Calls, ids: Ids, wire: Wire, where: str
 ) -> None:
     token, victim = stack.token("USR_STRANGER"), ids.receiver
-    query = {
+    queries: dict[str, dict[str, str]] = {
         "together": {"token": token, "userId": victim},
         "name first": {"userId": victim},
         "token first": {"token": token},
-    }[where]
+    }
     said = {
         "together": "{}",
         "name first": f'{{"token":"{token}"}}',
         "token first": f'{{"userId":"{victim}"}}',
     }[where]
     async with (
-        connected(stack, **query, EIO=wire.value[-1], transport="websocket") as socket,
+        connected(stack, **queries[where], EIO=wire.value[-1], transport="websocket") as socket,
         json_phone(stack.websocket, stack.token(ids.caller)) as caller,
     ):
         client = Attacker(socket, wire)
