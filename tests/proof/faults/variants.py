@@ -9,7 +9,7 @@ from tests.proof.faults.case import Case, Deed, Harm
 from tests.proof.faults.matrix import rows_of, run_killed, run_networked
 from tests.proof.faults.points import GATEWAY, PUSH, Point
 from tests.proof.faults.rings import LATE
-from tests.proof.faults.variant import Change, Variant, run
+from tests.proof.faults.variant import Variant, run
 from tests.proof.races.rounds import run_rounds
 from tests.proof.table import Row
 
@@ -49,169 +49,32 @@ async def _rounds(stack: Stack) -> list[Row]:
 
 
 VARIANTS = (
+    Variant("no-outbox", ("gateway",), _case(_PUBLISH, Harm.KILLED_BEFORE), "was never"),
+    Variant("post-before-commit", ("gateway",), _case(_RELOAD, Harm.FAILS), "while it was ringing"),
+    Variant("no-precondition", ("gateway",), _rounds, "the verdicts were"),
+    Variant("no-signal-id", ("gateway",), _case(_COMMIT, Harm.REPLY_LOST), "the sender was told"),
     Variant(
-        "no outbox",
-        ("gateway",),
-        (
-            Change(
-                "functions/services/firestore.py",
-                "        self.outbox.create(batch, event)\n",
-                "",
-            ),
-        ),
-        _case(_PUBLISH, Harm.KILLED_BEFORE),
-        "was never",
-    ),
-    Variant(
-        "post before commit",
-        ("gateway",),
-        (
-            Change(
-                "functions/signaling.py",
-                """            try:
-                connections = await self._commit(stored, signal, event)
-""",
-                """            await notify(self._sockets, await self._look_up(event), event)
-            try:
-                connections = await self._commit(stored, signal, event)
-""",
-            ),
-        ),
-        _case(_RELOAD, Harm.FAILS),
-        "while it was ringing",
-    ),
-    Variant(
-        "no precondition",
-        ("gateway",),
-        (
-            Change(
-                "functions/services/firestore.py",
-                "            self._client.write_option(last_update_time=stored.version),\n",
-                "",
-            ),
-        ),
-        _rounds,
-        "the verdicts were",
-    ),
-    Variant(
-        "no signalId",
-        ("gateway",),
-        (
-            Change(
-                "functions/services/firestore.py",
-                "        if not entry.exists:\n",
-                "        if True:\n",
-            ),
-        ),
-        _case(_COMMIT, Harm.REPLY_LOST),
-        "the sender was told",
-    ),
-    Variant(
-        "acknowledge before sending",
+        "acknowledge-before-sending",
         ("push",),
-        (
-            Change(
-                "functions/delivery.py",
-                "        return Response(status_code=await _attempt(handle, event, delivery))\n",
-                "        asyncio.create_task(_attempt(handle, event, delivery))\n"
-                "        return Response(status_code=ACKNOWLEDGED)\n",
-            ),
-        ),
         _case(_SEND, Harm.KILLED_BEFORE),
         "was never pushed",
     ),
     Variant(
-        "delete on $disconnect",
+        "delete-on-disconnect",
         ("gateway",),
-        (
-            Change(
-                "functions/services/firestore.py",
-                """("connections", id).set(closed(now), merge=True, **LIMITS)
-""",
-                """("connections", id).delete(**LIMITS)
-""",
-            ),
-        ),
         _people(Case(CANCEL, _LOAD, deed=Deed.SENDER_LEAVES)),
         "is ringing",
     ),
+    Variant("one-mark-per-device", ("push",), _retries, "was pushed 2 times"),
     Variant(
-        "one mark per device",
-        ("push",),
-        (
-            Change(
-                "functions/services/outbox.py",
-                """        ids = sorted(device.id for device in pushed)
-        await self._note({self.of(event): {"pushed": ArrayUnion(ids)}} if ids else {})
-""",
-                """        at, mark = self._documents.at, {"lastSignal": event.signal_id}
-        await self._note({at("devices", device.id): mark for device in pushed})
-""",
-            ),
-            Change(
-                "functions/services/documents.py",
-                """class Device:
-    \"""One app installation that FCM reaches; `version` changes when it registers again.\"""
-
-""",
-                """class Device:
-    last_signal: str | None
-""",
-            ),
-            Change(
-                "functions/services/documents.py",
-                """    return Device(
-""",
-                """    return Device(
-        last_signal=fields.get("lastSignal"),
-""",
-            ),
-            Change(
-                "functions/push.py",
-                """[device for device in devices if device.id not in pushed]
-""",
-                """[
-            device
-            for device in devices
-            if device.id not in pushed and device.last_signal != event.signal_id
-        ]
-""",
-            ),
-        ),
-        _retries,
-        "was pushed 2 times",
-    ),
-    Variant(
-        "entry removed when nobody was connected",
+        "entry-removed-when-nobody-was-connected",
         ("deliver",),
-        (
-            Change(
-                "functions/deliver.py",
-                """        connections = await self._store.connections_of(event.users, now)
-""",
-                """        connections = await self._store.connections_of(event.users, now)
-        if not connections:
-            await self._store.outbox.of(event).delete()
-            return
-""",
-            ),
-        ),
         _people(Case(CANCEL, deed=Deed.COMES_LATER)),
         "was never told",
     ),
     Variant(
-        "late events do not look at the call",
+        "late-events-do-not-look-at-the-call",
         ("deliver", "push"),
-        (
-            Change(
-                "functions/calls/event.py",
-                """        if call is None:
-            return self.recipients
-""",
-                """        return self.recipients
-""",
-            ),
-        ),
         _people(*(Case(CANCEL, point, deed=Deed.RINGS_AGAIN) for point in LATE)),
         "of the old ring while the new one rang",
     ),
