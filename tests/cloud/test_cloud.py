@@ -66,7 +66,7 @@ def test_the_entry_points_are_the_functions_that_main_loads(report: Report) -> N
     }
     assert entry_points == set(FUNCTIONS)
     for name in entry_points:
-        assert callable(getattr(import_module(f"functions.{name}"), name))
+        assert callable(import_module(f"functions.{name}").build)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
