@@ -1,12 +1,14 @@
-"""What is deployed has no known vulnerability: all that requirements.txt brings, as installed."""
+"""What is installed is known to the byte, and what is deployed has no known vulnerability."""
 
 import asyncio
 import json
+import re
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import distribution, version
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from infra.emulators.http import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements.txt"
+DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 # By PyPI's own service, and where that says nothing (a mirror has the packages alone), by OSV's.
 SERVICES = (("-s", "pypi"), ("-s", "osv"))
 _PATIENCE_SECONDS = "10"
@@ -61,36 +64,46 @@ def _advisories(vulnerabilities: list[dict[str, object]]) -> list[str]:
 
 def deployed() -> dict[str, str]:
     """Name and version of all that requirements.txt installs, directly or not."""
-    lines = REQUIREMENTS.read_text().splitlines()
-    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    found: dict[str, str] = {}
-    done: set[tuple[str, frozenset[str]]] = set()
-    while wanted:
-        one = wanted.pop()
-        name = canonicalize_name(one.name)
-        if (name, frozenset(one.extras)) in done:
-            continue
-        done.add((name, frozenset(one.extras)))
-        found[name] = version(name)
-        needs = map(Requirement, distribution(name).requires or [])
-        wanted += [need for need in needs if _applies(need, one.extras)]
-    return found
+    return pinned(REQUIREMENTS)
 
 
-def _applies(need: Requirement, extras: set[str]) -> bool:
-    return need.marker is None or any(
-        need.marker.evaluate({"extra": extra}) for extra in extras | {""}
-    )
+def pinned(file: Path) -> dict[str, str]:
+    """Name and version of all that a file of requirements names."""
+    return dict(_pin(line) for line in _lines(file))
+
+
+def _lines(file: Path) -> list[str]:
+    """One for each package, with its hashes."""
+    lines = file.read_text().replace("\\\n", " ").splitlines()
+    return [line for line in lines if line and not line.lstrip().startswith("#")]
+
+
+def _pin(line: str) -> tuple[str, str]:
+    requirement = Requirement(line.partition(" --hash=")[0])
+    (specifier,) = requirement.specifier
+    assert specifier.operator == "==", line
+    return canonicalize_name(requirement.name), specifier.version
 
 
 def test_what_is_installed_is_what_requirements_txt_says() -> None:
-    installed = deployed()
-    for line in REQUIREMENTS.read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, number = line.split("==")
-            assert installed[canonicalize_name(name)] == number
-    assert {"grpcio", "cryptography", "requests", "uvicorn"} <= set(installed)
-    assert not {"pytest", "hypothesis", "pip-audit"} & set(installed)
+    assert {name: version(name) for name in deployed()} == deployed()
+    assert {"grpcio", "cryptography", "requests", "uvicorn"} <= set(deployed())
+    assert not {"pytest", "hypothesis", "pip-audit"} & set(deployed())
+
+
+def test_the_requirements_are_what_pyproject_asks_for() -> None:
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    direct = dict(map(_pin, asked["project"]["dependencies"]))
+    of_dev = dict(map(_pin, asked["dependency-groups"]["dev"]))
+    assert direct.items() <= pinned(REQUIREMENTS).items()
+    assert of_dev.items() | pinned(REQUIREMENTS).items() <= pinned(DEV_REQUIREMENTS).items()
+
+
+@pytest.mark.parametrize("file", [REQUIREMENTS, DEV_REQUIREMENTS], ids=lambda file: file.name)
+def test_every_package_is_known_by_its_hashes_wherever_it_comes_from(file: Path) -> None:
+    for line in _lines(file):
+        assert re.search(r" --hash=sha256:[0-9a-f]{64}\b", line), line
+    assert "://" not in file.read_text()
 
 
 @pytest.mark.timeout(300)
