@@ -8,7 +8,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--generate-hashes --annotation-style line --custom-compile-command "make requirements" \
 	$(if $(NEWER),$(if $(filter all,$(NEWER)),--upgrade,--upgrade-package $(NEWER)))
 
-.PHONY: demo run bench smoke proof test check unit format requirements clean help
+.PHONY: demo run bench smoke proof test check unit format hooks requirements clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -39,6 +39,9 @@ unit: $(READY) ## the tests that take seconds
 format: $(READY) ## put the code into its format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+hooks: $(READY) ## have git do what `make check` does before each commit
+	@$(BIN)/pre-commit install
 
 # A package keeps its version unless pyproject.toml asks for another one, or NEWER names it.
 requirements: $(READY) ## write requirements*.txt as pyproject.toml asks; NEWER=… for a newer version of a package, or of all
