@@ -14,10 +14,34 @@ from functions.variables import Variable
 
 UNITS = {"_SECONDS": "seconds", "_MS": "milliseconds", "_DAYS": "days"}
 ROOT = Path(__file__).resolve().parents[2]
+LINES = re.MULTILINE | re.DOTALL
 
 
 def read(name: str) -> str:
     return (ROOT / name).read_text()
+
+
+def glossary() -> dict[str, str]:
+    """What each word means."""
+    _, *entries = read("docs/glossary.md").split("\n## ")
+    return {
+        word: meaning.strip() for word, _, meaning in (each.partition("\n") for each in entries)
+    }
+
+
+def layout() -> list[str]:
+    """Every path in the list of docs/architecture.md, which is indented as the folders are."""
+    (listed,) = re.findall(
+        r"^## Where things are\n\n```\n(.*?)```", read("docs/architecture.md"), LINES
+    )
+    paths: list[str] = []
+    folders: list[str] = []
+    for indent, name in re.findall(r"^( *)(\S+)", listed, re.MULTILINE):
+        del folders[len(indent) // 2 :]
+        paths.append("".join(folders) + name)
+        if name.endswith("/"):
+            folders.append(name)
+    return paths
 
 
 @pytest.mark.parametrize("variable", [variable.name for variable in every_variable()])
@@ -49,11 +73,68 @@ def test_every_signal_and_its_events_are_documented(row: Transition) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
+    "page",
+    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: page.name,
 )
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_word_that_the_protocol_introduces_is_in_the_glossary() -> None:
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", read("docs/protocol.md"), flags=re.DOTALL)
+    introduced = re.findall(r"(?<![*\w])\*([^*\n]+)\*(?!\*)", prose)
+    assert len(introduced) > 15
+    assert [word for word in introduced if word not in glossary()] == []
+
+
+def test_the_glossary_says_of_each_word_in_one_sentence_what_it_means() -> None:
+    words = list(glossary())
+    assert words == sorted(words, key=str.casefold)
+    for word, meaning in glossary().items():
+        assert re.fullmatch(r"[^\n]+[.…]", meaning), word
+        assert not re.search(r"\. [A-Z]", meaning), word
+
+
+def test_the_glossary_explains_only_words_that_are_used() -> None:
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "glossary.md"]
+    texts = [page.read_text() for page in [*pages, *(ROOT / "functions").rglob("*.py")]]
+    used = set(re.findall(r"\w+", " ".join(texts).lower()))
+    for word in glossary():
+        assert set(re.findall(r"\w+", word.lower())) <= used, word
+
+
+def test_every_file_of_the_functions_is_in_the_layout() -> None:
+    files = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "functions").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert files <= set(layout())
+
+
+@pytest.mark.parametrize("path", layout())
+def test_what_is_in_the_layout_is_there(path: str) -> None:
+    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
+
+
+def test_every_decision_is_in_the_index_newest_first() -> None:
+    folder = ROOT / "docs/decisions"
+    decisions = {page.name for page in folder.glob("*.md")} - {"README.md"}
+    indexed = re.findall(r"\]\((.+?\.md)\)", read("docs/decisions/README.md"))
+    assert set(indexed) == decisions
+    dates = [name[: len("2026-11-22")] for name in indexed]
+    assert dates == sorted(dates, reverse=True)
+
+
+def test_the_diagram_of_a_call_is_the_table_of_transitions() -> None:
+    arrows = re.findall(
+        r"^  (\w+) --> (\w+): (call:\w+)$", read("docs/architecture.md"), re.MULTILINE
+    )
+    assert sorted(arrows) == sorted(
+        (row.from_status.value, row.to_status.value, row.signal) for row in TRANSITIONS
+    )
 
 
 def test_the_readme_is_short() -> None:
@@ -71,6 +152,14 @@ def test_what_is_to_be_typed_is_well_formed_and_names_what_there_is(snippet: str
     for module in re.findall(r"-m (infra[\w.]*)", snippet):
         assert find_spec(module), module
     for target in re.findall(r"^make (\w+)", snippet, re.MULTILINE):
+        assert re.search(rf"^{target}:", read("Makefile"), re.MULTILINE), target
+
+
+def test_contributors_are_told_of_what_there_is() -> None:
+    text = read("CONTRIBUTING.md")
+    for path in re.findall(r"`((?:functions|infra|tests|docs)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+    for target in re.findall(r"(?:^|`)make (\w+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", read("Makefile"), re.MULTILINE), target
 
 
