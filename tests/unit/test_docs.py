@@ -49,7 +49,7 @@ def test_every_setting_is_documented(variable: str) -> None:
     assert f"| `{variable}` |" in read("docs/settings.md")
 
 
-@pytest.mark.parametrize("variable", every_variable(), ids=lambda variable: variable.name)
+@pytest.mark.parametrize("variable", list(every_variable()), ids=lambda variable: variable.name)
 def test_every_default_is_the_documented_one(variable: Variable) -> None:
     row = next(line for line in read("docs/settings.md").splitlines() if variable.name in line)
     documented = row.split("|")[4].strip().strip("`")
