@@ -1,10 +1,14 @@
 """The services that tests run on: the embedded ones, and Google's emulators where they are."""
 
+import asyncio
+import functools
+import inspect
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import hypothesis
 import pytest
 from google.cloud.firestore import AsyncClient
 from xdist.remote import Producer
@@ -20,6 +24,10 @@ from tests.support import node
 from tests.support.connections import ConnectionsServer, connections_server
 
 pytest_plugins = ["tests.support.stacks"]
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile("unring", deadline=None)
+hypothesis.settings.load_profile("unring")
 
 
 def pytest_configure() -> None:
@@ -42,8 +50,33 @@ _LONGEST = ("/proof/faults/", "/proof/bad_input/", "/test_cloud", "/e2e/", "[goo
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _limited(item.obj, _LIMIT * _timeout_of(item))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: [part not in item.nodeid for part in _LONGEST])
+
+
+# pytest-timeout raises in whatever runs when its time is over. In one process with a test's servers
+# that may be one of them, which answers with an error or not at all, and the test goes on waiting.
+# So a test that awaits is ended in its own task, when half of its time is over.
+_LIMIT = 0.5
+
+
+def _timeout_of(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0] if marker else item.config.getini("timeout"))
+
+
+def _limited(
+    test: Callable[..., Awaitable[None]], seconds: float
+) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def limited(*arguments: object, **fixtures: object) -> None:
+        async with asyncio.timeout(seconds):
+            await test(*arguments, **fixtures)
+
+    return limited
 
 
 class _ByService(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
