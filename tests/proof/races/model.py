@@ -27,11 +27,12 @@ RULES = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as its document has it: while it rings nobody has ended it, for no reason."""
+    """A call as its document has it: while it rings it has no reason, and nobody to name."""
 
     caller: str
     receiver: str
     status: str = "ringing"
+    answered_by: str | None = None
     ended_by: str | None = None
     reason: str | None = None
 
@@ -53,8 +54,8 @@ def judge(call: Call | None, signal: Signal) -> tuple[Verdict, Call | None]:
         return (False, "forbidden"), call
     if call.status != "ringing":
         return (call.status == rule.to, f"already_{call.status}"), call
-    ended = replace(call, status=rule.to, ended_by=signal.sender, reason=signal.reason)
-    return (True, rule.to), ended
+    by = {"answered_by" if rule.to == "accepted" else "ended_by": signal.sender}
+    return (True, rule.to), replace(call, status=rule.to, reason=signal.reason, **by)
 
 
 def explain(

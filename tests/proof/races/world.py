@@ -141,8 +141,9 @@ class World:
         self._check_nobody_else_was_told()
         for id, call in self._calls.items():
             stored = (await self._documents.collection("calls").document(id).get()).to_dict() or {}
-            fields = [stored.get(name) for name in ("status", "endedBy", "reason")]
-            if fields != [call.status, call.ended_by, call.reason]:
+            names = ("status", "answeredBy", "endedBy", "reason")
+            fields = [stored.get(name) for name in names]
+            if fields != [call.status, call.answered_by, call.ended_by, call.reason]:
                 raise Finding("wrong", f"{id} is stored as {fields}, and should be {call}")
         await self._people.check()
 
