@@ -10,6 +10,7 @@ from google.cloud.firestore import AsyncClient, FieldFilter
 from infra.client.calls import Calls, client_at
 from infra.client.phone import Phone, phone
 from infra.local.stack import Stack
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.socketio import SocketIoApp
 
 # Long enough for a round trip, and short enough that a client which tries again is soon seen.
@@ -44,7 +45,7 @@ async def has_no_more(app: Phone | SocketIoApp) -> bool:
 
 async def is_delivered(calls: Calls, call: str) -> None:
     """Waits until nobody is at work on the event of `call` any more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await calls.until_delivered(call)
 
 
@@ -57,7 +58,7 @@ async def connections_of(stack: Stack, user: str) -> list[str]:
 
 async def is_forgotten(stack: Stack, user: str) -> None:
     """Waits until no connection of `user` is told anything more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await connections_of(stack, user):  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)
 

@@ -16,6 +16,7 @@ from infra.client.phone import JsonPhone, json_phone, phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import connections_of, has_no_more, is_delivered
 from tests.support.makers import now
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.relay import relay
 from tests.support.socketio import KINDS, SocketIoApp, signed_in
 from tests.support.stacks import Ids
@@ -80,7 +81,7 @@ async def hears_once(app: JsonPhone | SocketIoApp, stack: Stack, user: str, *cal
         assert (await app.told("call:cancelled"))["callId"] == call
     documents = client_at(stack.firestore, stack.project)
     (connection,) = await connections_of(stack, user)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while connection not in await served(documents, user, calls[-1]):  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)
     assert await has_no_more(app)

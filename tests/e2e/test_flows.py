@@ -14,6 +14,7 @@ from infra.client.phone import JsonPhone, json_phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import fields_of
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.stacks import Ids
 
 PhoneOf = Callable[[str], AbstractAsyncContextManager[JsonPhone]]
@@ -30,12 +31,12 @@ def phone_of(stack: Stack) -> PhoneOf:
 
 
 async def pushes_to(stack: Stack, token: str, count: int = 1) -> list[Mapping[str, Any]]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             sent = [message for message in stack.fcm.messages if message["token"] == token]
             if len(sent) >= count:
                 return sent
-            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, 15)
+            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
 
 
 async def test_a_cancel_stops_the_ring_on_the_socket_and_by_push(

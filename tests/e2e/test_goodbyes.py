@@ -15,6 +15,7 @@ from infra.emulators.faults import Fault, Kind
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import connections_of, has_no_more, is_delivered, is_forgotten
 from tests.support.makers import fields_of
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.stacks import Ids
 
 AT_ONCE = 20
@@ -53,12 +54,12 @@ async def dialled(stack: Stack, users: Sequence[str]) -> AsyncIterator[Sequence[
 
 async def are_pushed(stack: Stack, type: str, calls: dict[str, str]) -> None:
     """Waits until FCM has such a message for each token's call, and none for another."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             sent = [message for message in stack.fcm.messages if message["token"] in calls]
             if {message["token"] for message in sent} == calls.keys():
                 break
-            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, 15)
+            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
     for message in sent:
         pushed = message["data"]
         assert (pushed["type"], pushed["callId"]) == (type, calls[message["token"]])
@@ -121,7 +122,7 @@ async def test_a_signal_that_is_read_after_its_connection_is_forgotten_counts(
         await calls.ring(ids.call, ids.caller, ids.receiver)
         with stack.faults.during(held):
             await sending.emit_and_hang_up(sent.signal, callId=ids.call)
-            await asyncio.wait_for(held.reached.wait(), 10)
+            await asyncio.wait_for(held.reached.wait(), PATIENCE_SECONDS)
             await is_forgotten(stack, sender)
             assert await calls.status(ids.call) == "ringing"
         assert (await listening.told(sent.event))["callId"] == ids.call
@@ -141,7 +142,7 @@ async def test_a_device_that_is_registered_before_its_socket_closes_is_pushed(
             await receiver.emit_and_hang_up("device:register", token=ids.token, platform="android")
             await is_forgotten(stack, ids.receiver)
         device = device_id(ids.token)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await fields_of(documents, "devices", device) is None:  # noqa: ASYNC110 - Firestore tells nobody
                 await asyncio.sleep(0.02)
         await calls.ring(ids.call, ids.caller, ids.receiver)

@@ -22,6 +22,7 @@ from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import connect, event, fields_of, now, pend
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.stacks import Ids
 
 Crashed = Callable[[timedelta], Awaitable[None]]
@@ -49,14 +50,14 @@ def crashed(store: Store, documents: AsyncClient, calls: Calls, ids: Ids) -> Cra
 
 
 async def is_forgotten(documents: AsyncClient, collection: str, id: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await fields_of(documents, collection, id) is not None:  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)
 
 
 async def is_closed(documents: AsyncClient, connection: str) -> None:
     """Waits until nobody is told by the connection any more; then it soon expires."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while "closedAt" not in (await fields_of(documents, "connections", connection) or {}):  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)
     fields: dict[str, Any] = await fields_of(documents, "connections", connection) or {}
@@ -65,9 +66,9 @@ async def is_closed(documents: AsyncClient, connection: str) -> None:
 
 
 async def is_pushed(stack: Stack, token: str) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while token not in [message["token"] for message in stack.fcm.messages]:
-            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, 15)
+            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
 
 
 async def sweep(stack: Stack) -> dict[str, int]:
@@ -101,7 +102,7 @@ async def test_what_a_crash_left_is_pushed_even_if_fcm_takes_longer_than_the_soc
 ) -> None:
     async with phone(stack.websocket, ids.receiver, stack.project) as receiver:
         await receiver.emit("device:register", token=ids.token, platform="android")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await calls.is_connected(ids.receiver):  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)
     stack.fcm.fail(ids.token, FcmError.QUOTA_EXCEEDED, times=failures)

@@ -16,6 +16,7 @@ from infra.emulators.auth.tokens import unsigned_token
 from infra.local.functions import Function
 from infra.local.stack import Stack
 from tests.support.makers import fields_of, ids_in
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.processes import SECRET, environment
 from tests.support.stacks import Ids
 
@@ -79,7 +80,7 @@ async def test_a_gateway_whose_services_are_down_says_so(
     token = unsigned_token("USR_1", "unring-test")
     async with (
         Function("gateway", values, tmp_path) as gateway,
-        httpx.AsyncClient(timeout=30) as http,
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http,
     ):
 
         async def post(body: str = "", **changes: str) -> httpx.Response:
@@ -199,6 +200,6 @@ async def test_a_frame_of_a_connection_that_is_not_known_is_told_to_reconnect(
 async def test_a_closed_connection_is_forgotten(stack: Stack, ids: Ids, calls: Calls) -> None:
     async with phone(stack.websocket, ids.caller, stack.project):
         assert await calls.is_connected(ids.caller)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await calls.is_connected(ids.caller):  # noqa: ASYNC110 - Firestore tells nobody
             await asyncio.sleep(0.02)

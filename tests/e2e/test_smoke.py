@@ -22,6 +22,7 @@ from infra.emulators.processes import free_port
 from infra.local.stack import Stack
 from infra.smoke import Smoke, User
 from tests.support.makers import ids_in
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.stacks import Ids
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +130,7 @@ async def test_whoever_ends_it_leaves_no_call_that_rings(
             CALLER_TOKEN=token(stack, ids.caller),
             RECEIVER_TOKEN=token(stack, ids.receiver),
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await smoke_calls(documents):  # noqa: ASYNC110 - Firestore tells nobody
                 await asyncio.sleep(0.02)
         process.send_signal(number)
@@ -145,7 +146,7 @@ async def test_what_an_earlier_run_left_to_be_caught_up_with_does_not_fail_the_n
     slow = Fault(Kind.DELAY, "firestore.Commit", ("/calls/smoke-",), times=None, seconds=0.7)
     with stack.faults.during(slow):
         for _ in range(2):
-            test = trial(stack, ids, calls, stack.websocket, patience=10)
+            test = trial(stack, ids, calls, stack.websocket, patience=PATIENCE_SECONDS)
             await test.run()
             assert [result for result in test.results if result.wrong] == []
 

@@ -18,6 +18,7 @@ from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.processes import child
 from infra.local.stack import Stack
 from tests.support import node
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.relay import relay
 from tests.support.stacks import Ids
 
@@ -82,7 +83,7 @@ async def node_app(
 
 async def said(file: Path, word: str) -> Any:
     """What the app said of `word`, as soon as it has."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := lines_with(file, word)):  # noqa: ASYNC110 - a file tells nobody
             await asyncio.sleep(0.02)
     return found[0][word]
@@ -173,6 +174,6 @@ async def test_the_python_of_the_page_cancels_and_stops_ringing(
             assert (await app["cancel"](first))["outcome"] == "cancelled"
             assert (await receiver.told("call:cancelled"))["callId"] == first
             await receiver.emit("call:cancel", callId=second)
-            assert await asyncio.wait_for(stopped.get(), 10) == second
+            assert await asyncio.wait_for(stopped.get(), PATIENCE_SECONDS) == second
         finally:
             await app["client"].disconnect()

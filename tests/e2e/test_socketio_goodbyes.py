@@ -13,6 +13,7 @@ from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered, is_forgotten
 from tests.support import node
 from tests.support.attackers import Attacker, attacker
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.socketio import signed_in
 from tests.support.stacks import Ids
 
@@ -92,7 +93,7 @@ async def test_ten_clients_of_javascript_emit_and_disconnect_in_one_tick_and_are
         )
         try:
             await are_cancelled(calls, receiver, set(made.values()))
-            assert await asyncio.wait_for(farewell.wait(), 10) == 0
+            assert await asyncio.wait_for(farewell.wait(), PATIENCE_SECONDS) == 0
         finally:
             if farewell.returncode is None:
                 farewell.kill()

@@ -14,6 +14,7 @@ from google.auth.credentials import Credentials
 
 from infra.emulators.fcm import FcmServer
 from infra.emulators.fcm.errors import FcmError
+from tests.support.pace import PATIENCE_SECONDS
 
 PATH = "/v1/projects/unring/messages:send"
 BEARER = {"Authorization": "Bearer made-up"}
@@ -242,7 +243,9 @@ async def test_a_hanging_send_is_answered_only_when_the_server_stops() -> None:
     fcm = FcmServer()
     await fcm.start()
     fcm.fail("a", FcmError.HANG)
-    async with httpx.AsyncClient(base_url=fcm.url, headers=BEARER, timeout=10) as http:
+    async with httpx.AsyncClient(
+        base_url=fcm.url, headers=BEARER, timeout=PATIENCE_SECONDS
+    ) as http:
         hanging = asyncio.create_task(http.post(PATH, json={"message": {"token": "a"}}))
         waiting = asyncio.create_task(http.get("/messages?wait=60"))
         await http.post(PATH, json={"message": {"topic": "news"}})  # another is not held up

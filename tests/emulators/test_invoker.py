@@ -21,6 +21,7 @@ from infra.emulators.pubsub import PubSubServer
 from infra.emulators.scheduler import Scheduler
 from tests.emulators.pubsub.support import TOPIC, clients_at, message
 from tests.support.forgery import forgeries
+from tests.support.pace import PATIENCE_SECONDS
 
 CALLER = "unring-caller@unring-test.iam.gserviceaccount.com"
 HOUR, NO_TIME = timedelta(hours=1), timedelta(0)
@@ -225,4 +226,4 @@ async def test_the_scheduler_shows_a_token_with_every_call(
     with Scheduler(front.url, every, headers):
         for _ in range(2):
             function.came.clear()
-            await asyncio.wait_for(function.came.wait(), 10)
+            await asyncio.wait_for(function.came.wait(), PATIENCE_SECONDS)

@@ -12,8 +12,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from functions.clients.connection import Wire
 from infra.local.stack import Stack
+from tests.support.pace import PATIENCE_SECONDS
 
-_PATIENCE_SECONDS = 15.0
 _ACK = 7  # in every frame, so that answers can be compared byte for byte
 
 
@@ -54,7 +54,7 @@ class Attacker:
         return answer
 
     async def next(self) -> str:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return str(await self.socket.recv())
 
     async def told(self) -> str:

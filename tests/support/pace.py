@@ -1,7 +1,10 @@
-"""How time is made to pass quickly on the stacks of tests."""
+"""How time is made to pass quickly on the stacks of tests, and how long a test waits."""
 
 from datetime import timedelta
 
 # Of a failed delivery: ten attempts in seven seconds instead of in a minute.
 BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
 ONE_LOOK = {"SWEEP_EVERY_SECONDS": "60"}  # a call of the sweep
+
+# For what must come: only a test that fails waits so long, so a busy machine may take its time.
+PATIENCE_SECONDS = 60.0

@@ -8,12 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infra.local.stack import Stack
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.socketio_clients import Client, Dialling, NodeClient, PythonClient, Report
 
 NODE_KINDS = ("js-2", "js-3", "js-4")
 KINDS = (*NODE_KINDS, "python")
-
-_PATIENCE_SECONDS = 10.0
 
 
 class SocketIoApp:
@@ -85,7 +84,7 @@ class SocketIoApp:
         self, what: str, *, namespace: str = "/", name: str = "", ack: int | None = None
     ) -> Report:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
                     for report in self._unseen:
                         if report.is_a(what, namespace, name, ack):
@@ -96,7 +95,7 @@ class SocketIoApp:
         except TimeoutError as error:
             came = "\n  ".join(map(str, self.reports)) or "nothing"
             raise AssertionError(
-                f"{self.kind} was not {name or what} in {_PATIENCE_SECONDS:.0f} s; "
+                f"{self.kind} was not {name or what} in {PATIENCE_SECONDS:.0f} s; "
                 f"what came:\n  {came}"
             ) from error
 

@@ -19,6 +19,7 @@ from websockets.exceptions import InvalidStatus
 
 from infra.emulators.apigateway import AccessKeys, ApiGateway, Options, Route
 from infra.emulators.http import serving
+from tests.support.pace import PATIENCE_SECONDS
 
 MAPPED = {
     "integration.request.header.Test-Connection-Id": "context.connectionId",
@@ -70,7 +71,7 @@ class Backend:
 
     async def next(self, event_type: str | None = None) -> Seen:
         """The next request, or the next one of that event type; others are dropped."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 seen = await self.seen.get()
                 if event_type in (None, seen.event_type):
@@ -165,7 +166,7 @@ def hanging_on(event_type: str) -> tuple[Answer, asyncio.Event]:
 
 
 async def close_code(client: ClientConnection) -> int | None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await client.wait_closed()
     return client.close_code
 

@@ -20,11 +20,12 @@ from tests.emulators.apigateway.support import (
     refused,
     running_gateway,
 )
+from tests.support.pace import PATIENCE_SECONDS
 
 
 async def test_a_ping_is_answered(backend: Backend) -> None:
     async with running_gateway(backend) as gateway, connected(gateway, backend) as (client, _):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await (await client.ping(b"are you there"))
 
 
@@ -88,18 +89,18 @@ async def test_pings_do_not_keep_an_idle_client(backend: Backend) -> None:
     options = Options(idle_seconds=0.3)
     async with running_gateway(backend, options) as gateway, phone(gateway.websocket_url) as client:
         with contextlib.suppress(ConnectionClosed):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
                     await (await client.ping())
         assert client.close_code == 1001
 
 
 async def test_messages_keep_a_client_until_its_lifetime_ends(backend: Backend) -> None:
-    options = Options(idle_seconds=1.0, lifetime_seconds=1.5, lifetime_close_code=4001)
+    options = Options(idle_seconds=2.0, lifetime_seconds=2.5, lifetime_close_code=4001)
     received = 0
     async with running_gateway(backend, options) as gateway, connected(gateway, backend) as (c, _):
         with contextlib.suppress(ConnectionClosed):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
                     await c.send("still here")
                     received += bool(await c.recv())
@@ -153,7 +154,7 @@ async def test_stop_closes_clients_with_1001_and_posts_their_disconnect(backend:
 
 async def test_stop_leaves_no_task_whatever_hangs(backend: Backend) -> None:
     backend.answer, release = hanging_on("MESSAGE")
-    options = Options(stop_seconds=0.2)
+    options = Options(stop_seconds=1.0)
     async with running_gateway(backend, options) as gateway:
         busy = await phone(gateway.websocket_url)
         await busy.send("never answered")
@@ -165,7 +166,7 @@ async def test_stop_leaves_no_task_whatever_hangs(backend: Backend) -> None:
         await backend.next("CONNECT")
         silent = await asyncio.open_connection("127.0.0.1", gateway.port)
         backend.answer, release_disconnect = hanging_on("DISCONNECT")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await gateway.stop()
         ours = [
             task for task in asyncio.all_tasks() if "/infra/emulators/" in repr(task.get_coro())

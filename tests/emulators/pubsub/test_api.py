@@ -11,6 +11,7 @@ from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
 
 from infra.emulators.pubsub import PubSubServer
 from tests.emulators.pubsub.support import PULL, TOPIC, clients_at, message
+from tests.support.pace import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -281,7 +282,7 @@ async def test_an_update_changes_what_its_mask_names_and_no_more(
 
 async def pulled(subscriber: SubscriberAsyncClient) -> list[types.ReceivedMessage]:
     """The next messages; a pull may come back without any."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             answer = await subscriber.pull(subscription=PULL, max_messages=5)
             if answer.received_messages:
@@ -365,7 +366,7 @@ async def test_a_waiting_pull_gets_what_is_published_meanwhile() -> None:
         waiting = asyncio.ensure_future(subscriber.pull(subscription=PULL, max_messages=1))
         await asyncio.wait([waiting], timeout=0.05)
         await publisher.publish(topic=TOPIC, messages=[message(b"news")])
-        pulled = await asyncio.wait_for(waiting, 5)
+        pulled = await asyncio.wait_for(waiting, PATIENCE_SECONDS)
         assert [each.message.data for each in pulled.received_messages] == [b"news"]
 
 

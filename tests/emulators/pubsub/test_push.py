@@ -24,6 +24,7 @@ from infra.emulators.http import serving
 from infra.emulators.pubsub import PubSubServer
 from infra.emulators.pubsub.subscription import backoff
 from tests.emulators.pubsub.support import PULL, TOPIC, clients_at, message
+from tests.support.pace import PATIENCE_SECONDS
 
 GRAVE = "projects/unring/topics/dead-letters"
 PUSH = "projects/unring/subscriptions/push"
@@ -58,7 +59,7 @@ class Receivers:
         return Response(status_code=int(planned))
 
     async def wait_for(self, name: str, count: int) -> list[dict[str, Any]]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.bodies[name]) < count:
                 self._changed.clear()
                 await self._changed.wait()
@@ -108,7 +109,7 @@ class Pushing:
         return list(sent.message_ids)
 
     async def settled(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.server.idle()
 
 
@@ -413,11 +414,11 @@ async def test_stop_ends_deliveries_and_leaves_no_task_and_no_port(receivers: Re
         await asyncio.wait([pulling, waiting], timeout=0.05)
         assert not pulling.done()
         assert not waiting.done()
-        await asyncio.wait_for(server.stop(), 5)
+        await asyncio.wait_for(server.stop(), PATIENCE_SECONDS)
         await server.stop()
         with pytest.raises(exceptions.GoogleAPICallError):
-            await asyncio.wait_for(pulling, 5)
-        await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(pulling, PATIENCE_SECONDS)
+        await asyncio.wait_for(waiting, PATIENCE_SECONDS)
     left = asyncio.all_tasks() - before
     assert not {task for task in left if _is_ours(task)}
     host, _, port = address.partition(":")
