@@ -20,7 +20,8 @@ from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.faults import Fault, Kind
 from infra.emulators.processes import free_port
 from infra.local.stack import Stack
-from infra.smoke import Smoke, User
+from infra.smoke import CannotStart, Smoke, User
+from infra.smoke import smoke as infra_smoke
 from tests.support.makers import ids_in
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.stacks import Ids
@@ -103,13 +104,18 @@ async def test_what_the_test_lacks_is_said_before_anything_is_tried(stack: Stack
     for arguments, said in (
         ((url, "--caller", caller), "two tokens are needed"),
         ((url, "--caller", caller, "--receiver", "x.y"), "no Firebase ID token"),
-        ((url, "--caller", caller, "--receiver", caller), "two users of one project"),
-        ((url, "--caller", caller, "--receiver", foreign), "two users of one project"),
-        (("https://x", "--caller", caller, "--receiver", receiver), "must begin with wss://"),
     ):
         ended = await smoke(stack, *arguments)
         assert ended.status == 2
         assert said in ended.errors
+    for told, said in (
+        ((url, caller, "x.y"), "no Firebase ID token"),  # as above
+        ((url, caller, caller), "two users of one project"),
+        ((url, caller, foreign), "two users of one project"),
+        (("https://x", caller, receiver), "must begin with wss://"),
+    ):
+        with pytest.raises(CannotStart, match=said):
+            await infra_smoke(*told)
 
 
 async def test_the_path_of_socketio_clients_can_be_another(stack: Stack, ids: Ids) -> None:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import httpx
 import jwt
 import pytest
@@ -17,6 +16,7 @@ from infra.emulators.apigateway import AccessKeys
 from infra.emulators.aws import AwsCredentials, Trust
 from tests.emulators.apigateway.support import (
     Backend,
+    boto,
     connected,
     management_client,
     post,
@@ -48,7 +48,7 @@ async def id_token(aws: AwsCredentials, audience: str = TRUST.audience) -> str:
 
 async def assume(aws: AwsCredentials, token: str, **changes: Any) -> Any:
     """AssumeRoleWithWebIdentity by an unmodified boto3 client."""
-    sts = boto3.session.Session().client(
+    sts = boto().client(
         "sts",
         endpoint_url=aws.sts_url,
         region_name="us-east-1",

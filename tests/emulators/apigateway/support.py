@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -120,6 +121,12 @@ async def connected(
         yield client, (await backend.next("CONNECT")).connection_id
 
 
+@cache
+def boto() -> boto3.session.Session:
+    """A session that all clients share: each of its own would read AWS's descriptions again."""
+    return boto3.session.Session()
+
+
 def management_client(
     gateway: ApiGateway,
     key: tuple[str, str, str | None] = ANY_KEY,
@@ -128,7 +135,7 @@ def management_client(
     url: str | None = None,
 ) -> Any:
     """An unmodified boto3 client of @connections."""
-    return boto3.session.Session().client(
+    return boto().client(
         "apigatewaymanagementapi",
         endpoint_url=url or gateway.connections_url.removesuffix("/@connections"),
         region_name=region,
