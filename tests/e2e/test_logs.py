@@ -31,6 +31,8 @@ async def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
             phone(stack.websocket, "USR_2", stack.project) as receiver,
         ):
             await receiver.emit("device:register", token="SECRET-TOKEN", platform="android")
+            assert stack.queue
+            await stack.queue.idle()  # both have been caught up with, as there was nothing
             await caller.emit("call:cancel", callId="CALL_1", reason="SECRET-REASON")
             await receiver.told("call:cancelled")
             await stack.fcm.wait_for(1)

@@ -125,7 +125,10 @@ async def test_a_gateway_that_can_not_even_build_its_clients_still_answers_frame
         answer = await http.post(gateway.url, headers=message, content=frame)
         assert answer.status_code == 200
         assert (answer.json()["id"], answer.json()["data"]["outcome"]) == (7, "unavailable")
-        assert (await http.post(gateway.url, headers=HEADERS)).status_code == 503
+        good = unsigned_token("USR_1", values["GOOGLE_CLOUD_PROJECT"])
+        signed_in = {**HEADERS, "unring-token": good}
+        assert (await http.post(gateway.url, headers=signed_in)).status_code == 503
+        assert (await http.post(gateway.url, headers=HEADERS)).status_code == 401
         assert (await http.get(gateway.url)).status_code == 503
 
 
