@@ -1,6 +1,7 @@
 """The API of the embedded Pub/Sub, as its unmodified clients see it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,14 @@ from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
 from infra.emulators.pubsub import PubSubServer
 from tests.emulators.pubsub.support import PULL, TOPIC, clients_at, message
 from tests.support.pace import PATIENCE_SECONDS
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[PubSubServer]:
+    # A 10 s ack deadline passes in a second: what is pulled is acknowledged before, on a busy
+    # machine too.
+    async with PubSubServer(second=0.1) as server:
+        yield server
 
 
 @pytest.fixture

@@ -98,9 +98,11 @@ class Pushing:
     receivers: Receivers
 
     async def subscribe(self, endpoint: str = "a", name: str = PUSH, **settings: Any) -> None:
-        """Creates a subscription that pushes to the receiver called `endpoint`."""
+        """Creates a subscription that pushes to the receiver called `endpoint`, which a busy
+        machine gives time to answer: the longest ack deadline passes in six seconds."""
+        patient = {"ack_deadline_seconds": 600}
         await self.subscriber.create_subscription(
-            subscription(f"{self.receivers.url}/{endpoint}", name, **settings)
+            subscription(f"{self.receivers.url}/{endpoint}", name, **{**patient, **settings})
         )
 
     async def publish(self, *messages: types.PubsubMessage) -> list[str]:
@@ -199,7 +201,7 @@ async def test_attempts_are_counted_when_there_is_a_dead_letter_policy(
 async def test_no_answer_within_the_ack_deadline_is_a_nack(
     pushing: Pushing, receivers: Receivers
 ) -> None:
-    await pushing.subscribe(retry_policy=TINY)
+    await pushing.subscribe(retry_policy=TINY, ack_deadline_seconds=100)
     receivers.plans["a"] = [HANG]
     await pushing.publish(message())
     await pushing.settled()

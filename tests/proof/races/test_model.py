@@ -6,7 +6,7 @@ from infra.local.stack import Stack
 from tests.proof.races.machine import run_model
 from tests.proof.races.model import RULES, Call, Signal, Verdict, explain
 
-EXAMPLES, STEPS = 12, 12
+EXAMPLES, STEPS = 6, 12
 
 CALL = Call("A", "B")
 CANCEL = Signal("call:cancel", "CALL_1", "A", "reason 1")

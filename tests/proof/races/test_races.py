@@ -9,7 +9,7 @@ from infra.local.stack import Stack
 from tests.proof.races.excuses import is_excused
 from tests.proof.races.rounds import run_rounds
 
-ROUNDS, AT_ONCE = 100, 8
+ROUNDS, AT_ONCE = 40, 8
 
 
 async def test_of_an_accept_and_a_cancel_exactly_one_wins_and_only_the_other_side_is_told(
