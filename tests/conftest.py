@@ -46,7 +46,7 @@ def pytest_configure() -> None:
 
 
 # What takes longest begins first, or one process would be left with it at the end.
-_LONGEST = ("/proof/faults/", "/proof/bad_input/", "/test_cloud", "/e2e/", "[google")
+_LONGEST = ("/e2e/", "/test_cloud", "/local/", "/proof/", "[google")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,6 +90,8 @@ class _ByService(LoadScopeScheduling):  # type: ignore[misc] # xdist has no type
             return "the signed stack"
         if "/e2e/" in path or "/races/" in path:
             return "the stack"
+        if "/faults/" in path:
+            return "the stack that is broken"
         return "Terraform" if "/test_cloud" in path else path
 
 

@@ -42,14 +42,12 @@ SIGNALS = (
 
 @asynccontextmanager
 async def dialled(stack: Stack, users: Sequence[str]) -> AsyncIterator[Sequence[JsonPhone]]:
-    """A phone of each user, all of which dial at once."""
+    """A phone of each user, one after the other: of many at once a busy machine refuses some."""
     async with AsyncExitStack() as phones:
-        yield await asyncio.gather(
-            *(
-                phones.enter_async_context(json_phone(stack.websocket, stack.token(user)))
-                for user in users
-            )
-        )
+        yield [
+            await phones.enter_async_context(json_phone(stack.websocket, stack.token(user)))
+            for user in users
+        ]
 
 
 async def are_pushed(stack: Stack, type: str, calls: dict[str, str]) -> None:
@@ -77,11 +75,9 @@ async def all_are_heard(stack: Stack, sent: Sent, unique: str, count: int) -> No
     async with dialled(stack, told) as listening, dialled(stack, senders) as sending:
         phones = list(zip(sending, listening, parties, strict=True))
 
-        async def ring(phone: JsonPhone, each: Ids) -> None:
+        for _, phone, each in phones:
             await phone.emit("device:register", token=each.token, platform="android")
             await calls.ring(each.call, each.caller, each.receiver)
-
-        await asyncio.gather(*(ring(phone, each) for _, phone, each in phones))
         await asyncio.gather(
             *(phone.emit_and_hang_up(sent.signal, callId=each.call) for phone, _, each in phones)
         )
