@@ -77,7 +77,7 @@ def descendants(of: int) -> set[int]:
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text().rpartition(")")[2].split()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
         parents[int(status.parent.name)] = int(fields[1])
     found = {of}
