@@ -92,7 +92,8 @@ def test_the_signals_id_ties_all_functions_together(
 def test_who_is_caught_up_is_logged_with_his_connection(
     logs: Logs,
 ) -> None:
-    (caught_up,) = lines(logs, "deliver", "caught up")
+    *others, caught_up = lines(logs, "deliver", "caught up")
+    assert [other["served"] for other in others] == [0, 0]  # who were there before the cancel
     assert (caught_up["event"], caught_up["served"], caught_up["missed"]) == (
         "connection.admitted",
         1,
