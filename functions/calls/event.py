@@ -53,7 +53,6 @@ class CallEvent(
 ):
     """A call's status has changed, and `recipients` are to be told. Times are Unix ms."""
 
-    signal: str  # the name of the signal that caused it
     signal_id: SignalId
     call_id: CallId
     status: Status  # the call's new status
@@ -85,7 +84,6 @@ class CallEvent(
     ) -> Self:
         """The event of `transition`, which `signal` of `sender` causes; `call` is as it was."""
         return cls(
-            signal=signal.name,
             signal_id=signal_id,
             call_id=call.id,
             status=transition.to_status,

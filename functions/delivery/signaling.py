@@ -187,7 +187,6 @@ class Signaling:
         report = await notify(self._sockets, connections, event, within=timeout)
         log.info(
             "told",
-            signal=event.signal,
             callId=event.call_id,
             signalId=event.signal_id,
             outcome=event.status.value,

@@ -63,8 +63,8 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
 def _names(event: Published) -> dict[str, object]:
     """The parts of an event that may be logged."""
     match event:
-        case CallEvent(signal=signal, call_id=call_id, signal_id=signal_id):
-            return {"signal": signal, "callId": call_id, "signalId": signal_id}
+        case CallEvent(status=status, call_id=call_id, signal_id=signal_id):
+            return {"status": status.value, "callId": call_id, "signalId": signal_id}
         case ConnectionOpened(connection_id=id) | ConnectionAdmitted(connection_id=id):
             return {"event": event.name, "connectionId": id}
 

@@ -90,7 +90,7 @@ async def committed(store: Store, client: AsyncClient, made: CallEvent) -> CallE
     loaded = await store.calls.load(made.call_id, ConnectionId("nobody="), now())
     assert loaded.call
     await store.calls.commit(
-        loaded.call, made, by=CALLER if made.signal == "call:cancel" else RECEIVER
+        loaded.call, made, by=CALLER if made.status is Status.CANCELLED else RECEIVER
     )
     return made
 

@@ -136,7 +136,6 @@ def _signal_event(random: Random, world: World, **recipient: object) -> dict[str
     expires = world.now + random.choice((120_000, *(-60_000,) * 9))
     return {
         "name": "call.changed",
-        "signal": "call:cancel",
         "signalId": f"{random.getrandbits(128):032x}",
         "callId": world.call,
         "callerId": world.absent,

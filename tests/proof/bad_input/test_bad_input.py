@@ -151,7 +151,6 @@ def test_a_delivery_that_can_be_read_tells_nobody_who_is_there(seed: int) -> Non
 
 
 EXPIRED = CallEvent(
-    signal="call:cancel",
     signal_id=SignalId("1"),
     call_id=CallId("CALL_1"),
     status=Status.CANCELLED,
