@@ -47,14 +47,14 @@ class Database:
     def connections_of(self, users: Collection[UserId], now: datetime) -> list[Connection]:
         return [
             found
-            for found in self.connections.values()
+            for _, found in sorted(self.connections.items())
             if found.user in users and now < found.expires_at
         ]
 
     def devices_of(self, users: Collection[UserId], now: datetime) -> list[Device]:
         return [
             found
-            for found in self.devices.values()
+            for _, found in sorted(self.devices.items())
             if found.user in users and now < found.expires_at
         ]
 

@@ -29,12 +29,7 @@ class MemoryPublisher:
             for event in events:
                 self.topic(event)
 
-        about = " ".join(
-            f"{each.call_id}:{each.signal_id}"
-            if isinstance(each, CallEvent)
-            else each.connection_id
-            for each in events
-        )
+        about = " ".join(map(_named, events))
         try:
             await self.network.call("pubsub.Publish", about, take)
         except CallFailed as error:
@@ -108,15 +103,21 @@ class MemoryPushSender:
 
 @dataclass
 class MemoryIdentity:
-    """Takes "token of USER" for USER's; while `is_down`, nobody can judge a token."""
+    """Takes "token of USER" for USER's; while `is_down`, nobody can judge a token.
+
+    `refused` says of tokens why they won't do.
+    """
 
     is_down: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
     verified: list[str] = field(default_factory=list)
 
     async def verify(self, token: str) -> UserId:
         if self.is_down:
             raise IdentityUnavailable("the keys can't be fetched")
         self.verified.append(token)
+        if token in self.refused:
+            raise NotAuthenticated(self.refused[token])
         if not token.startswith(TOKEN):
             raise NotAuthenticated("the token is not valid")
         return UserId(token.removeprefix(TOKEN))

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from functions.attempt import MessageId
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
@@ -26,8 +26,10 @@ from tests.memory.database import Database
 from tests.memory.network import CallFailed, Network
 
 _MISSED_LIMIT = 100
+_UNREGISTER_TRIES = 3
 
 _Reply = TypeVar("_Reply")
+_Place = tuple[datetime, str]  # of an entry among those that wait: since when, and its name
 
 
 def memory_store(database: Database, network: Network) -> Store:
@@ -141,7 +143,8 @@ class MemoryConnections:
 
     def _is_open_for(self, id: ConnectionId) -> bool:
         found = self.database.connections.get(id)
-        return found is not None and found.closed_at is None
+        is_closed = id in self.database.unknown_closed or (found and found.closed_at)
+        return not is_closed
 
     async def open(self, id: ConnectionId) -> None:
         def write() -> None:
@@ -209,27 +212,31 @@ class MemoryDevices:
 
     async def unregister(self, user: UserId, token: FcmToken) -> None:
         id = device_id(token)
-        found = await self.remote.get(id, lambda: self.database.devices.get(id))
-        if found and found.user == user:
-            await self._forget(found)
+        for _ in range(_UNREGISTER_TRIES):
+            found = await self.remote.get(id, lambda: self.database.devices.get(id))
+            if found is None or found.user != user or await self._is_forgotten(found):
+                return
+        raise StoreUnavailable("the device keeps changing")
 
     async def forget(self, device: Device) -> None:
-        await self._forget(device)
+        await self._is_forgotten(device)
 
-    async def _forget(self, device: Device) -> None:
-        def write() -> None:
+    async def _is_forgotten(self, device: Device) -> bool:
+        def write() -> bool:
             found = self.database.devices.get(device.id)
-            if found and found.version == device.version:
+            is_unchanged = found is not None and found.version == device.version
+            if is_unchanged:
                 del self.database.devices[device.id]
+            return is_unchanged
 
-        await self.remote.commit(device.id, write)
+        return await self.remote.commit(device.id, write)
 
 
 @dataclass(frozen=True)
 class MemoryOutbox:
     database: Database
     remote: _Remote
-    page: int = 300
+    page: ClassVar[int] = 300  # entries that are read at once
 
     async def entry(self, call: CallId, signal: SignalId) -> Entry | None:
         return await self.remote.get(
@@ -255,32 +262,32 @@ class MemoryOutbox:
         return await self.remote.query(user, read)
 
     async def waiting(self, before: datetime) -> AsyncIterator[Page]:
-        after = 0
+        after: _Place | None = None
         while True:
-            first, after = after, after + self.page
 
-            def read(first: int = first, after: int = after) -> list[Entry | Unreadable]:
-                return self._waiting(before)[first:after]
+            def read(after: _Place | None = after) -> list[tuple[_Place, Entry | Unreadable]]:
+                waiting = self._waiting(before)
+                return [each for each in waiting if after is None or each[0] > after][: self.page]
 
             found = await self.remote.query("pendingSince", read)
             yield Page(
-                [each for each in found if isinstance(each, Entry)],
-                [each for each in found if isinstance(each, Unreadable)],
+                [each for _, each in found if isinstance(each, Entry)],
+                [each for _, each in found if isinstance(each, Unreadable)],
             )
             if len(found) < self.page:
                 return
+            after = found[-1][0]
 
-    def _waiting(self, before: datetime) -> list[Entry | Unreadable]:
-        found: list[tuple[datetime, Entry | Unreadable]] = [
-            (since, entry) for entry, since in self.database.unreadable.values()
+    def _waiting(self, before: datetime) -> list[tuple[_Place, Entry | Unreadable]]:
+        found: list[tuple[_Place, Entry | Unreadable]] = [
+            ((since, id), entry) for id, (entry, since) in self.database.unreadable.items()
         ]
         found += [
-            (entry.pending_since, entry)
-            for entry in self.database.entries.values()
+            ((entry.pending_since, ":".join(key)), entry)
+            for key, entry in self.database.entries.items()
             if entry.pending_since
         ]
-        found = [each for each in found if each[0] <= before]
-        return [entry for _, entry in sorted(found, key=lambda each: each[0])]
+        return sorted((each for each in found if each[0][0] <= before), key=lambda each: each[0])
 
     async def claim(self, entry: Entry, claimant: MessageId, now: datetime) -> bool:
         def write() -> bool:
@@ -301,37 +308,52 @@ class MemoryOutbox:
         is_done: bool,
         dead: Sequence[Connection] = (),
     ) -> None:
-        def write() -> None:
-            for connection in dead:
-                self.database.close(connection.id, now)
-            if entry := self.database.entry(event):
-                pending_since = None if is_done else entry.pending_since
-                noted = replace(entry, served=entry.served | set(served))
-                self.database.put_entry(replace(noted, pending_since=pending_since))
+        def note(entry: Entry) -> Entry:
+            pending_since = None if is_done else entry.pending_since
+            return replace(entry, served=entry.served | set(served), pending_since=pending_since)
 
-        if is_done or served or dead:
-            await self.remote.commit(f"{event.call_id}:{event.signal_id}", write)
+        await self._note(
+            [event] if is_done or served else [], note, [each.id for each in dead], now
+        )
 
     async def note_pushed(self, event: CallEvent, pushed: Iterable[Device]) -> None:
         ids: set[DeviceId] = {device.id for device in pushed}
-
-        def write() -> None:
-            if entry := self.database.entry(event):
-                self.database.put_entry(replace(entry, pushed=entry.pushed | ids))
-
-        if ids:
-            await self.remote.commit(f"{event.call_id}:{event.signal_id}", write)
+        await self._note(
+            [event] if ids else [], lambda entry: replace(entry, pushed=entry.pushed | ids)
+        )
 
     async def note_caught_up(self, events: Iterable[CallEvent], connection: ConnectionId) -> None:
-        noted = list(events)
+        await self._note(
+            list(events), lambda entry: replace(entry, served=entry.served | {connection})
+        )
 
-        def write() -> None:
-            for event in noted:
-                if entry := self.database.entry(event):
-                    self.database.put_entry(replace(entry, served=entry.served | {connection}))
+    async def _note(
+        self,
+        events: Sequence[CallEvent],
+        note: Callable[[Entry], Entry],
+        dead: Sequence[ConnectionId] = (),
+        now: datetime | None = None,
+    ) -> None:
+        """All of it or, where an entry is gone, nothing; and then each by itself."""
 
-        if noted:
-            await self.remote.commit(connection, write)
+        def write() -> bool:
+            entries = [self.database.entry(event) for event in events]
+            found = [entry for entry in entries if entry]
+            if len(found) < len(entries):
+                return False
+            for entry in found:
+                self.database.put_entry(note(entry))
+            for id in dead:
+                self.database.close(id, now or self.database.clock())
+            return True
+
+        if not events and not dead:
+            return
+        about = " ".join([*(f"{each.call_id}:{each.signal_id}" for each in events), *dead])
+        if not await self.remote.commit(about, write):
+            for each in events if len(events) > 1 else ():
+                await self._note([each], note)
+            await self._note([], note, dead, now)
 
     async def remove(self, unreadable: Unreadable) -> None:
         def write() -> None:
