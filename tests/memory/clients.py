@@ -1,0 +1,67 @@
+"""Who is at the other end of the sockets and of FCM in memory."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from functions.calls.call import ConnectionId
+from functions.calls.event import CallEvent, Recipient
+from functions.clients.device import Device
+from functions.ports.push_sender import Outcome
+
+
+@dataclass
+class Clients:
+    """`answers` has, for each connection id, the statuses of its next posts; then it is 200."""
+
+    posts: list[tuple[str, str]] = field(default_factory=list)
+    answers: dict[str, list[int]] = field(default_factory=dict)
+
+    def posted_to(self, connection: str) -> list[str]:
+        return [text for id, text in self.posts if id == connection]
+
+    def take(self, connection: ConnectionId, text: str) -> int:
+        left = self.answers.get(connection)
+        status = left.pop(0) if left else 200
+        if status == 200:
+            self.posts.append((connection, text))
+        return status
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a phone got."""
+
+    token: str
+    event: CallEvent
+    recipient: Recipient
+
+
+@dataclass
+class Phones:
+    """Take every message, but for those of the tokens that are to fail."""
+
+    messages: list[Message] = field(default_factory=list)
+    _failing: dict[str, Outcome] = field(default_factory=dict)
+    _attempts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def tokens(self) -> list[str]:
+        """Whose phones got the messages, in order."""
+        return [message.token for message in self.messages]
+
+    def attempts(self, token: str) -> int:
+        return self._attempts[token]
+
+    def fail(self, token: str, outcome: Outcome) -> None:
+        """All messages to `token` end so."""
+        self._failing[token] = outcome
+
+    def heal(self) -> None:
+        self._failing.clear()
+
+    def take(self, device: Device, event: CallEvent, recipient: Recipient) -> Outcome:
+        self._attempts[device.token] += 1
+        outcome = self._failing.get(device.token, Outcome.SENT)
+        if outcome is Outcome.SENT:
+            self.messages.append(Message(device.token, event, recipient))
+        return outcome
