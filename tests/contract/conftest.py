@@ -1,18 +1,34 @@
-"""The store, on the embedded Firestore and on Google's emulator."""
+"""The stores that keep the same promises: in memory, on the embedded Firestore, on Google's."""
 
 import pytest
-from google.cloud.firestore import AsyncClient
 
 from functions.ports.store import Store
-from functions.services.firestore import store_of
-from infra.client.calls import client_at
+from tests.contract.world import FirestoreWorld, firestore_world_at
+from tests.memory.services import Services
+from tests.support.world import World
+
+
+@pytest.fixture(params=["memory", "embedded", "google"])
+def address(request: pytest.FixtureRequest) -> str | None:
+    """Of a Firestore; None: there is none."""
+    if request.param == "memory":
+        return None
+    address: str = request.getfixturevalue(f"{request.param}_firestore")
+    return address
 
 
 @pytest.fixture
-async def client(firestore: str, project: str) -> AsyncClient:
-    return client_at(firestore, project)
+async def world(address: str | None, project: str) -> World:
+    """A test that uses it runs on all three."""
+    return Services().world if address is None else firestore_world_at(address, project)
 
 
 @pytest.fixture
-async def store(client: AsyncClient) -> Store:
-    return store_of(lambda: client)
+async def store(world: World) -> Store:
+    return world.store
+
+
+@pytest.fixture
+async def documents(firestore: str, project: str) -> FirestoreWorld:
+    """For what only a Firestore has: documents with fields, which others may write as well."""
+    return firestore_world_at(firestore, project)

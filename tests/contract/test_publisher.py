@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from functions import telemetry
-from functions.attempt import MessageId, NotDelivered
+from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.call import ConnectionId
 from functions.inbound.pubsub import receive
 from functions.ports.publisher import PublishFailed
@@ -102,9 +102,9 @@ class Handler:
     traces: list[str | None] = field(default_factory=list)
     messages: set[MessageId] = field(default_factory=set)
 
-    async def __call__(self, made: Published, message: MessageId) -> None:
+    async def __call__(self, made: Published, attempt: Attempt) -> None:
         self.attempts += 1
-        self.messages.add(message)
+        self.messages.add(attempt.message)
         self.traces.append(telemetry.traceparent())
         if self.attempts <= self.failures:
             raise NotDelivered("not this time")

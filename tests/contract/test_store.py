@@ -1,30 +1,25 @@
-"""The Firestore service keeps its promises on the embedded server and on Google's emulator."""
+"""What the core is promised of its store, held of all three: calls, connections, devices."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from google.cloud.firestore import DELETE_FIELD, AsyncClient
 
-from functions.calls.call import ConnectionId, Status, UserId
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, device_id
-from functions.ports.store import Store, StoreConflict, StoreUnavailable
-from functions.services.firestore import store_of
-from infra.client.calls import client_at
+from functions.ports.store import Store, StoreConflict
 from tests.support.makers import (
     CALL,
     CALLER,
     RECEIVER,
-    committed,
     connect,
     event,
-    fields_of,
-    ids_in,
     now,
     register,
-    ring,
+    socketio_connections,
 )
+from tests.support.world import World, committed
 
 
 async def read_again(store: Store, connection: Connection) -> Connection:
@@ -38,8 +33,8 @@ async def test_what_is_not_there_is_loaded_as_none(store: Store) -> None:
     assert (loaded.connection, loaded.call) == (None, None)
 
 
-async def test_a_call_and_its_sender_are_loaded_together(store: Store, client: AsyncClient) -> None:
-    await ring(client)
+async def test_a_call_and_its_sender_are_loaded_together(store: Store, world: World) -> None:
+    await world.ring()
     sender = await connect(store, "c=", CALLER)
     loaded = await store.calls.load(CALL, sender.id, now())
     assert loaded.connection == sender
@@ -48,42 +43,37 @@ async def test_a_call_and_its_sender_are_loaded_together(store: Store, client: A
     assert (loaded.call.call.caller, loaded.call.call.receiver) == (CALLER, RECEIVER)
 
 
-async def test_a_commit_writes_the_call_and_the_outbox(store: Store, client: AsyncClient) -> None:
-    await ring(client)
+async def test_a_commit_writes_the_call_and_the_outbox(store: Store, world: World) -> None:
+    await world.ring()
     before = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert before
     made = event()
     await store.calls.commit(before, made, by=CALLER)
-    call = await fields_of(client, "calls", CALL)
-    assert call == {
-        "callerId": CALLER,
-        "receiverId": RECEIVER,
-        "status": "cancelled",
-        "endedAt": made.decided_at,
-        "endedBy": CALLER,
-        "reason": "Caller ended call",
-        "signalId": made.signal_id,
-    }
+    call = await world.call()
+    assert call == replace(before.call, status=Status.CANCELLED, signal_id=made.signal_id)
     entry = await store.outbox.entry(CALL, made.signal_id)
     assert entry is not None
     assert entry.event == made
     assert entry.pending_since is not None
-    # Firestore's own time of the commit, which no instance's clock can be wrong about.
+    # The store's own time of the commit, which no instance's clock can be wrong about.
     assert abs(entry.pending_since - entry.created) < timedelta(seconds=1)
     assert (entry.served, entry.pushed, entry.claimed_by) == (frozenset(), frozenset(), None)
-    fields = await fields_of(client, "outbox", f"{CALL}:{made.signal_id}")
-    assert fields is not None
-    assert (fields["recipients"], fields["expiresAt"]) == ([RECEIVER], made.expires)
 
 
-async def test_who_answered_and_when_is_kept_apart_from_who_ended_the_call(
-    store: Store, client: AsyncClient
+async def test_when_a_ring_ends_and_which_signal_ended_it_is_read_with_the_call(
+    store: Store, world: World
 ) -> None:
-    made = await committed(store, client, event("call:accept"))
-    call = await fields_of(client, "calls", CALL)
-    assert call is not None
-    assert (call["answeredAt"], call["answeredBy"]) == (made.decided_at, RECEIVER)
-    assert call.keys().isdisjoint({"endedAt", "endedBy"})
+    ends, signal_id = now() + timedelta(seconds=40), SignalId("s")
+    await world.ring(status="cancelled", signal_id=signal_id, rings_until=ends)
+    call = await world.call()
+    assert call == Call(CALL, CALLER, RECEIVER, Status.CANCELLED, signal_id, ends)
+
+
+async def test_the_calls_that_are_there_are_read_at_once(store: Store, world: World) -> None:
+    for id in ("CALL_1", "CALL_2", "CALL_3"):
+        await world.ring(CallId(id))
+    asked = [CallId(id) for id in ("CALL_1", "CALL_3", "CALL_4")]
+    assert set(await store.calls.current(asked)) == {"CALL_1", "CALL_3"}
 
 
 async def test_the_connections_and_devices_of_several_users_are_found_at_once(
@@ -103,73 +93,58 @@ async def test_the_connections_and_devices_of_several_users_are_found_at_once(
 
 
 async def test_a_commit_is_known_again_whatever_became_of_the_call(
-    store: Store, client: AsyncClient
+    store: Store, world: World
 ) -> None:
-    made = await committed(store, client, event())
+    made = await committed(world, event())
+    reloaded = await store.calls.reload(made, CALLER)
+    assert reloaded.entry is not None
+    assert (reloaded.is_ours, reloaded.entry.event) == (True, made)
+    await world.ring(status="ended")
     assert (await store.calls.reload(made, CALLER)).is_ours
-    for fields in ({"status": "dialling"}, {"callerId": CALLER, "status": "ended"}):
-        await client.collection("calls").document(CALL).set(fields)
-        assert (await store.calls.reload(made, CALLER)).is_ours
+    await world.delete_call()
+    reloaded = await store.calls.reload(made, CALLER)
+    assert (reloaded.is_ours, reloaded.call) == (True, None)
     another = event()
-    await ring(client)
+    await world.ring()
     reloaded = await store.calls.reload(another, CALLER)
-    assert not reloaded.is_ours
+    assert (reloaded.is_ours, reloaded.entry) == (False, None)
     assert reloaded.call is not None
     assert reloaded.call.call.status is Status.RINGING
 
 
-async def test_a_commit_that_is_done_twice_writes_once(store: Store, client: AsyncClient) -> None:
-    made = await committed(store, client, event())
-    await ring(client)
+async def test_a_commit_that_is_done_twice_writes_once(store: Store, world: World) -> None:
+    made = await committed(world, event())
+    await world.ring()
     stored = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert stored
     with pytest.raises(StoreConflict):
         await store.calls.commit(stored, made, by=CALLER)
-    call = await fields_of(client, "calls", CALL)
+    call = await world.call()
     assert call is not None
-    assert call["status"] == "ringing"
+    assert call.status == "ringing"
 
 
-async def test_a_commit_on_a_changed_call_writes_nothing(store: Store, client: AsyncClient) -> None:
-    await ring(client)
+async def test_a_commit_on_a_changed_call_writes_nothing(store: Store, world: World) -> None:
+    await world.ring()
     stale = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert stale
-    await ring(client, status="accepted")
+    await world.ring(status="accepted")
     with pytest.raises(StoreConflict):
         await store.calls.commit(stale, event(), by=CALLER)
-    call = await fields_of(client, "calls", CALL)
+    call = await world.call()
     assert call is not None
-    assert call["status"] == "accepted"
-    assert await ids_in(client, "outbox") == set()
+    assert call.status == "accepted"
+    assert await world.ids_in("outbox") == set()
 
 
-async def test_a_commit_on_a_deleted_call_writes_nothing(store: Store, client: AsyncClient) -> None:
-    await ring(client)
+async def test_a_commit_on_a_deleted_call_writes_nothing(store: Store, world: World) -> None:
+    await world.ring()
     stale = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert stale
-    await client.collection("calls").document(CALL).delete()
+    await world.delete_call()
     with pytest.raises(StoreConflict):
         await store.calls.commit(stale, event(), by=CALLER)
-    assert await ids_in(client, "calls") | await ids_in(client, "outbox") == set()
-
-
-async def test_a_call_that_nobody_can_read_is_a_fault_to_its_parties_and_unknown_to_others(
-    store: Store, client: AsyncClient
-) -> None:
-    caller, stranger = await connect(store, "1=", CALLER), await connect(store, "2=", UserId("?"))
-    nobodys = await connect(store, "3=", None, wire=Wire.EIO4)
-    for fields in (
-        {"callerId": CALLER},
-        {"callerId": 7, "receiverId": CALLER, "status": "ringing"},
-        {"callerId": CALLER, "receiverId": RECEIVER, "status": "dialling"},
-    ):
-        await client.collection("calls").document(CALL).set(fields)
-        with pytest.raises(StoreUnavailable):
-            await store.calls.load(CALL, caller.id, now())
-        for connection in (stranger, nobodys):
-            assert (await store.calls.load(CALL, connection.id, now())).call is None
-    await client.collection("calls").document(CALL).set({})
-    assert (await store.calls.load(CALL, caller.id, now())).call is None
+    assert await world.ids_in("calls") | await world.ids_in("outbox") == set()
 
 
 async def test_a_user_has_all_connections_that_have_not_expired(store: Store) -> None:
@@ -196,16 +171,16 @@ async def test_a_closed_connection_is_told_nothing_and_says_for_a_minute_whose_i
 
 
 async def test_a_connection_that_is_closed_before_it_is_added_is_not_added(
-    store: Store, client: AsyncClient
+    store: Store, world: World
 ) -> None:
     id = ConnectionId("1=")
     await store.connections.close(id, now())
     expires = now() + timedelta(hours=2)
     late = Connection(id, RECEIVER, Wire.JSON, now(), expires, owner=RECEIVER)
     assert not await store.connections.add(late)
-    fields = await fields_of(client, "connections", id)
-    assert fields is not None
-    assert set(fields) == {"closedAt", "expiresAt"}
+    assert await store.connections.get(id, now()) is None
+    assert await store.connections.of([RECEIVER], now()) == []
+    assert await world.ids_in("connections") == {id}
 
 
 async def test_a_connection_that_is_added_twice_is_our_own(store: Store) -> None:
@@ -214,56 +189,14 @@ async def test_a_connection_that_is_added_twice_is_our_own(store: Store) -> None
     assert await store.connections.of([RECEIVER], now()) == [made]
 
 
-async def test_a_connection_of_an_earlier_version_is_its_users(
-    store: Store, client: AsyncClient
-) -> None:
-    made = await connect(store, "1=", RECEIVER)
-    await client.collection("connections").document("1=").update({"owner": DELETE_FIELD})
-    assert await store.connections.get(made.id, now()) == made
-
-
-async def test_a_json_connection_is_written_with_five_fields_alone(
-    store: Store, client: AsyncClient
-) -> None:
-    made = await connect(store, "1=", RECEIVER)
-    assert await fields_of(client, "connections", "1=") == {
-        "owner": RECEIVER,
-        "userId": RECEIVER,
-        "wire": "json",
-        "connectedAt": made.connected_at,
-        "expiresAt": made.expires_at,
-    }
-    assert await store.connections.get(made.id, now()) == made
-
-
 @pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
 async def test_a_socketio_connection_is_read_as_it_was_written(
-    store: Store, client: AsyncClient, wire: Wire
+    store: Store, world: World, wire: Wire
 ) -> None:
-    for user, claimed, refusal in (
-        (None, None, "the token is missing"),
-        (None, "USR_9", "userId is not the token's"),
-        (RECEIVER, RECEIVER, None),
-    ):
-        await client.collection("connections").document("1=").delete()
-        made = Connection(
-            id=ConnectionId("1="),
-            user=user,
-            owner=user,
-            wire=wire,
-            connected_at=now(),
-            expires_at=now() + timedelta(hours=2),
-            is_open=False,
-            claimed_user=claimed,
-            refusal=refusal,
-        )
+    for made in socketio_connections(wire):
+        await world.delete_connection(made.id)
         assert await store.connections.add(made)
         assert await store.connections.get(made.id, now()) == made
-        fields = await fields_of(client, "connections", "1=")
-        assert fields is not None
-        assert (fields["wire"], fields["isOpen"]) == (wire.value, False)
-        assert ("userId" in fields, "claimedUserId" in fields) == (bool(user), bool(claimed))
-        assert fields.get("refusal") == refusal
 
 
 async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
@@ -276,8 +209,8 @@ async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
     assert await store.connections.admit(read, RECEIVER, at, expires)
     assert not await store.connections.admit(read, CALLER, at, expires)  # it is not as it was read
     (found,) = await store.connections.of([RECEIVER], now())
-    admitted = {"is_open": True, "admitted_at": at}
-    assert found == replace(made, user=RECEIVER, owner=RECEIVER, **admitted)
+    admitted = replace(made, user=RECEIVER, owner=RECEIVER, is_open=True, admitted_at=at)
+    assert found == admitted
     assert await store.connections.admit(found, CALLER, at, expires)
     assert await store.connections.of([RECEIVER], now()) == []
 
@@ -306,23 +239,15 @@ async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
 
 
 async def test_a_connection_that_is_not_there_does_not_come_back(
-    store: Store, client: AsyncClient
+    store: Store, world: World
 ) -> None:
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
     read = await read_again(store, made)
-    await client.collection("connections").document("1=").delete()
+    await world.delete_connection("1=")
     assert not await store.connections.admit(read, RECEIVER, now(), made.expires_at)
     assert not await store.connections.leave(read, now(), now())
     await store.connections.open(made.id)
-    assert await ids_in(client, "connections") == set()
-
-
-async def test_a_connection_document_that_nobody_can_read_is_passed_over(
-    store: Store, client: AsyncClient
-) -> None:
-    await client.collection("connections").document("bad=").set({"userId": RECEIVER})
-    good = await connect(store, "1=", RECEIVER)
-    assert await store.connections.of([RECEIVER], now()) == [good]
+    assert await world.ids_in("connections") == set()
 
 
 async def test_a_device_belongs_to_who_registered_it_last(store: Store) -> None:
@@ -351,9 +276,3 @@ async def test_a_dead_device_that_registered_again_stays(store: Store) -> None:
     (again,) = await store.devices.of([RECEIVER], now())
     await store.devices.forget(again)
     assert await store.devices.of([RECEIVER], now()) == []
-
-
-async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:
-    store = store_of(lambda: client_at("127.0.0.1:9", project))
-    with pytest.raises(StoreUnavailable):
-        await store.connections.of([UserId("USR_1")], now())

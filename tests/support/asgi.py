@@ -1,19 +1,39 @@
 """A function, called as functions-framework calls it, without a process or a socket."""
 
-from collections.abc import Mapping
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from functions.inbound.http import Handler
+from functions.published import Published, encode
 
 
 async def call(
-    handler: Handler, body: bytes = b"", headers: Mapping[str, str] | None = None
+    handler: Handler,
+    body: bytes | AsyncIterator[bytes] = b"",
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """The response to a POST of `body`."""
-    app = Starlette(routes=[Route("/", handler, methods=["GET", "POST"])])
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://function") as http:
+    async with _client(handler) as http:
         return await http.post("/", content=body, headers=dict(headers or {}))
+
+
+async def get(handler: Handler) -> httpx.Response:
+    """The response to a GET, which warms an instance up."""
+    async with _client(handler) as http:
+        return await http.get("/")
+
+
+def envelope(published: Published) -> bytes:
+    """What Pub/Sub posts of it."""
+    data = base64.b64encode(encode(published)).decode()
+    return json.dumps({"message": {"messageId": "1", "data": data}}).encode()
+
+
+def _client(handler: Handler) -> httpx.AsyncClient:
+    app = Starlette(routes=[Route("/", handler, methods=["GET", "POST"])])
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://function")

@@ -1,5 +1,6 @@
 """Calls, connections, devices and events to test with."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from functions.calls.transitions import Signal, transitions_of
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, Platform
 from functions.ports.store import Store
+from tests.memory.clock import PlayedTime
 
 CALLER, RECEIVER = UserId("USR_1"), UserId("USR_2")
 CALL = CallId("CALL_1")
@@ -21,7 +23,12 @@ OTHER = Attempt(MessageId("2"), number=1)  # of another copy
 
 
 def now() -> datetime:
-    return datetime.now(UTC)
+    """The time; on a loop that plays it, as that has it."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return datetime.now(UTC)
+    return loop.now() if isinstance(loop, PlayedTime) else datetime.now(UTC)
 
 
 def signal(name: str = "call:cancel", call: CallId = CALL) -> Signal:
@@ -44,13 +51,6 @@ def event(
     signal_id = SignalId(uuid.uuid4().hex)
     made = CallEvent.of(ringing, row, signal(name, call), sender, signal_id, decided or now())
     return made.served_to(None if served is None else map(ConnectionId, served))
-
-
-async def ring(
-    client: AsyncClient, call: CallId = CALL, status: str = "ringing", **more: object
-) -> None:
-    fields = {"callerId": CALLER, "receiverId": RECEIVER, "status": status, **more}
-    await client.collection("calls").document(call).set(fields)
 
 
 async def connect(
@@ -79,36 +79,39 @@ async def connect(
     return connection
 
 
+def socketio_connections(wire: Wire) -> list[Connection]:
+    """Connections of one id, as their handshakes make them: with a bad token, with that of
+    somebody else, and with a good one."""
+    connected = now()
+    return [
+        Connection(
+            id=ConnectionId("1="),
+            user=user,
+            owner=user,
+            wire=wire,
+            connected_at=connected,
+            expires_at=connected + timedelta(hours=2),
+            is_open=False,
+            claimed_user=claimed,
+            refusal=refusal,
+        )
+        for user, claimed, refusal in (
+            (None, None, "the token is missing"),
+            (None, "USR_9", "userId is not the token's"),
+            (RECEIVER, RECEIVER, None),
+        )
+    ]
+
+
 async def register(store: Store, token: str, user: UserId) -> None:
     expires = now() + timedelta(days=1)
     await store.devices.register(user, FcmToken(token), Platform.ANDROID, now(), expires)
-
-
-async def committed(store: Store, client: AsyncClient, made: CallEvent) -> CallEvent:
-    """Puts the event into the outbox, as the commit of the signal that causes it does."""
-    await ring(client, made.call_id)
-    loaded = await store.calls.load(made.call_id, ConnectionId("nobody="), now())
-    assert loaded.call
-    await store.calls.commit(
-        loaded.call, made, by=CALLER if made.status is Status.CANCELLED else RECEIVER
-    )
-    return made
 
 
 async def pend(client: AsyncClient, made: CallEvent, since: datetime) -> None:
     """Makes the event's entry older than it is."""
     entry = client.collection("outbox").document(f"{made.call_id}:{made.signal_id}")
     await entry.update({"pendingSince": since})
-
-
-async def pending_calls(client: AsyncClient) -> set[str]:
-    """The calls of which an event is not known to have reached all it could."""
-    entries = [entry async for entry in client.collection("outbox").stream()]
-    return {
-        entry.id.rpartition(":")[0]
-        for entry in entries
-        if "pendingSince" in (entry.to_dict() or {})
-    }
 
 
 async def fields_of(client: AsyncClient, collection: str, id: str) -> dict[str, object] | None:

@@ -49,6 +49,6 @@ async def committed(world: World, made: CallEvent) -> CallEvent:
     await world.ring(made.call_id)
     loaded = await world.store.calls.load(made.call_id, ConnectionId("nobody="), now())
     assert loaded.call
-    by = CALLER if made.signal == "call:cancel" else RECEIVER
+    by = CALLER if made.status is Status.CANCELLED else RECEIVER
     await world.store.calls.commit(loaded.call, made, by=by)
     return made

@@ -1,53 +1,54 @@
-"""The services that the parts of the functions are tested on."""
+"""The services in memory, and the parts of the functions on them; time is played."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from functions.delivery.deliver import Deliverer
+from functions.delivery.memory import Memory
 from functions.delivery.signaling import Signaling
-from functions.services import fcm
-from functions.services import identity as identities
-from functions.services.fcm import FcmPushSender
-from functions.services.identity import FirebaseIdentity
-from functions.settings import GatewaySettings, PushSettings
-from infra.emulators.fcm import FcmServer
-from tests.support.connections import ConnectionsServer
+from tests.memory.clients import Clients, Phones
+from tests.memory.clock import PlayedTime
+from tests.memory.services import Services
+from tests.memory.world import MemoryWorld
 from tests.support.makers import now
-from tests.support.processes import settings_of
-from tests.support.services import Services, services_for
+
+_HERE = Path(__file__).parent
 
 
-@pytest.fixture
-async def services(connections: ConnectionsServer, project: str) -> AsyncIterator[Services]:
-    async with services_for(connections, project) as services:
-        yield services
-
-
-@pytest.fixture
-def identity(project: str, monkeypatch: pytest.MonkeyPatch) -> FirebaseIdentity:
-    """Takes unsigned tokens of the project, as the SDK does in its emulator mode."""
-    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9")  # nobody asks it anything
-    return identities.connect(settings_of(GatewaySettings, GOOGLE_CLOUD_PROJECT=project))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("asyncio"):
+            item.add_marker(pytest.mark.asyncio(loop_scope="function"), append=False)
 
 
 @pytest.fixture(scope="session")
-async def fcm_server() -> AsyncIterator[FcmServer]:
-    async with FcmServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def messenger(fcm_server: FcmServer) -> FcmPushSender:
-    # One for all tests, as a Firebase app can't be made twice.
-    return fcm.connect(settings_of(PushSettings, FCM_URL=fcm_server.url))
+def _asyncio_loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """pytest-asyncio's: its hook for it would make it begin the loops of all other tests anew."""
+    return PlayedTime
 
 
 @pytest.fixture
-def inbox(fcm_server: FcmServer) -> FcmServer:
-    fcm_server.clear()
-    fcm_server.heal()
-    return fcm_server
+def services() -> Services:
+    return Services()
+
+
+@pytest.fixture
+def world(services: Services) -> MemoryWorld:
+    return services.world
+
+
+@pytest.fixture
+def clients(services: Services) -> Clients:
+    return services.clients
+
+
+@pytest.fixture
+def phones(services: Services) -> Phones:
+    return services.phones
 
 
 @pytest.fixture
@@ -57,5 +58,11 @@ def signaling(services: Services) -> Signaling:
         services.sockets,
         services.publisher,
         now,
-        direct_post_timeout=timedelta(seconds=2),  # on a busy machine, a post takes its time
+        direct_post_timeout=timedelta(milliseconds=500),
     )
+
+
+@pytest.fixture
+def deliverer(services: Services) -> Deliverer:
+    """An instance that remembers nothing."""
+    return Deliverer(services.store, services.sockets, Memory(), now)

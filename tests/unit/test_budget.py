@@ -8,21 +8,19 @@ from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.delivery.push import Pusher
 from functions.delivery.signaling import Received, Signaling
-from functions.services.fcm import FcmPushSender
-from infra.emulators.fcm import FcmServer
-from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, ring, signal
-from tests.support.services import Services
+from tests.memory.services import Services
+from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, signal
 
 
 async def test_a_cancel_costs_every_function_as_little_as_it_can(
-    services: Services, signaling: Signaling, messenger: FcmPushSender, inbox: FcmServer
+    services: Services, signaling: Signaling
 ) -> None:
     journal, store = services.journal, services.store
     await connect(store, "sender=", CALLER)
     for id in ("phone=", "tablet="):
         await connect(store, id, RECEIVER)
         await register(store, f"token of {id}", RECEIVER)
-    await ring(services.client)
+    await services.world.ring()
 
     journal.clear()
     sent = Received(ConnectionId("sender="), SignalId(uuid.uuid4().hex), now(), requested=now())
@@ -30,12 +28,12 @@ async def test_a_cancel_costs_every_function_as_little_as_it_can(
     gateway = ["BatchGetDocuments", "Commit", "POST", "POST", "Publish", "RunQuery"]
     assert sorted(journal.started) == gateway
 
-    (made,) = await services.published(CallEvent)
+    (made,) = services.published(CallEvent)
     journal.clear()
     await Deliverer(store, services.sockets, Memory(), now).deliver(made, FIRST)
     assert journal.started == ["RunQuery", "Commit"]
 
     journal.clear()
-    await Pusher(store, messenger, now).push(made, FIRST)
-    assert journal.started == ["RunQuery"]
-    assert len(inbox.messages) == 2
+    await Pusher(store, services.sender, now).push(made, FIRST)
+    assert journal.started == ["RunQuery", "send", "send"]
+    assert len(services.phones.messages) == 2

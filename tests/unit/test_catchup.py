@@ -1,9 +1,9 @@
-"""Catch-up on real services: who is told what he has missed, once, and what that costs."""
+"""Catch-up: who is told what he has missed, once, and what that costs."""
 
+import asyncio
 import json
 from datetime import timedelta
 
-import grpc
 import pytest
 
 from functions.attempt import NotDelivered
@@ -15,20 +15,10 @@ from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAdmitted
-from tests.support.connections import ConnectionsServer
-from tests.support.makers import (
-    CALL,
-    CALLER,
-    FIRST,
-    RECEIVER,
-    committed,
-    connect,
-    event,
-    now,
-    pending_calls,
-    ring,
-)
-from tests.support.services import Services
+from tests.memory.clients import Clients
+from tests.memory.services import Services
+from tests.support.makers import CALL, CALLER, FIRST, RECEIVER, connect, event, now
+from tests.support.world import committed
 
 ID = ConnectionId("late=")
 
@@ -49,7 +39,7 @@ def catch_up(services: Services) -> CatchUp:
 
 async def missed(services: Services, made: CallEvent | None = None) -> CallEvent:
     """An event that was delivered when its user had no connection."""
-    made = await committed(services.store, services.client, made or event())
+    made = await committed(services.world, made or event())
     await services.store.outbox.note_served(made, (), now(), is_done=True)
     return made
 
@@ -60,18 +50,18 @@ async def come(services: Services, user: UserId = RECEIVER, wire: Wire = Wire.JS
 
 
 async def test_who_comes_after_the_cancel_is_told_once(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     made = await missed(services)
     await come(services)
     await catch_up.tell(admitted())
-    ((id, frame),) = connections.posts
+    ((id, frame),) = clients.posts
     told = {"callId": CALL, "reason": made.reason, "timestamp": made.timestamp}
     assert (id, json.loads(frame)) == (ID, {"event": "call:cancelled", "data": told})
     paid = ["BatchGetDocuments", "RunQuery", "BatchGetDocuments", "POST", "Commit"]
     assert services.journal.started == paid
     await catch_up_of(services).tell(admitted())
-    assert len(connections.posts) == 1
+    assert len(clients.posts) == 1
 
 
 async def test_who_has_missed_nothing_costs_two_calls(
@@ -84,14 +74,14 @@ async def test_who_has_missed_nothing_costs_two_calls(
 
 
 async def test_several_events_come_in_the_order_in_which_they_happened(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     calls = [CallId(f"CALL_{number}") for number in range(3)]
     for id in calls:
         await missed(services, event(call=id))
     await come(services, wire=Wire.EIO4)
     await catch_up.tell(admitted())
-    frames = [json.loads(frame.removeprefix("42")) for frame in connections.posted_to(ID)]
+    frames = [json.loads(frame.removeprefix("42")) for frame in clients.posted_to(ID)]
     assert [data["callId"] for _, data in frames] == calls
     assert services.journal.started.count("Commit") == 1
 
@@ -102,132 +92,136 @@ async def test_nobody_is_told_before_his_own_answer_is_there(
     await missed(services)
     await come(services)
     at = now()
-    await catch_up.tell(admitted())
-    assert now() - at >= timedelta(milliseconds=300)
+    post = services.faults.hold("connections.POST")
+    telling = asyncio.create_task(catch_up.tell(admitted()))
+    await post.reached.wait()
+    assert now() - at == timedelta(milliseconds=300)
+    post.release()
+    await telling
 
 
 @pytest.mark.parametrize("status", ["ringing", "ended", "accepted"])
 async def test_nobody_is_told_of_a_call_that_has_gone_on_since(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer, status: str
+    services: Services, catch_up: CatchUp, clients: Clients, status: str
 ) -> None:
     await missed(services)
-    await ring(services.client, status=status)
+    await services.world.ring(status=status)
     await come(services)
     await catch_up.tell(admitted())
-    assert connections.posts == []
+    assert clients.posts == []
 
 
 async def test_nobody_is_told_of_a_ring_that_was_followed_by_another(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await missed(services)
     newer = await missed(services)
     await come(services)
     await catch_up.tell(admitted())
-    (frame,) = connections.posted_to(ID)
+    (frame,) = clients.posted_to(ID)
     assert json.loads(frame)["data"]["timestamp"] == newer.timestamp
 
 
 async def test_nobody_is_told_what_has_expired(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await missed(services, event(decided=now() - timedelta(seconds=31)))
     await come(services)
     await catch_up.tell(admitted())
-    assert connections.posts == []
+    assert clients.posts == []
 
 
 async def test_what_was_committed_after_the_admission_is_left_to_its_own_delivery(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await come(services)
-    made = await committed(services.store, services.client, event())
+    made = await committed(services.world, event())
     await catch_up.tell(admitted())
-    assert connections.posts == []
+    assert clients.posts == []
     deliverer = Deliverer(services.store, services.sockets, Memory(), now)
     await deliverer.deliver(made, FIRST)
-    assert len(connections.posted_to(ID)) == 1
-    assert await pending_calls(services.client) == set()
+    assert len(clients.posted_to(ID)) == 1
+    assert await services.world.pending_calls() == set()
 
 
 @pytest.mark.parametrize("is_left", [True, False])
 async def test_who_has_gone_again_is_told_nothing(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer, is_left: bool
+    services: Services, catch_up: CatchUp, clients: Clients, is_left: bool
 ) -> None:
     await missed(services)
     await come(services)
     if is_left:
         await services.store.connections.close(ID, now())
     else:
-        await services.client.collection("connections").document(ID).delete()
+        await services.world.delete_connection(ID)
     await catch_up.tell(admitted())
-    assert connections.posts == []
+    assert clients.posts == []
 
 
 async def test_a_session_that_is_not_open_yet_is_told_once_it_is(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await missed(services)
     await connect(services.store, ID, RECEIVER, now(), wire=Wire.EIO3, is_open=False)
     with pytest.raises(NotDelivered):
         await catch_up.tell(admitted())
-    assert connections.posts == []
+    assert clients.posts == []
     await services.store.connections.open(ID)
     await catch_up.tell(admitted())
-    assert len(connections.posts) == 1
+    assert len(clients.posts) == 1
 
 
 @pytest.mark.parametrize("status", [410, 429, 500])
 async def test_what_did_not_arrive_is_told_again_and_what_did_is_not(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer, status: int
+    services: Services, catch_up: CatchUp, clients: Clients, status: int
 ) -> None:
     for number in range(3):
         await missed(services, event(call=CallId(f"CALL_{number}")))
     await come(services)
-    connections.answers[ID] = [200, status]
+    clients.answers[ID] = [200, status]
     with pytest.raises(NotDelivered):
         await catch_up.tell(admitted())
     await catch_up_of(services).tell(admitted())
-    told = [json.loads(frame)["data"]["callId"] for frame in connections.posted_to(ID)]
+    told = [json.loads(frame)["data"]["callId"] for frame in clients.posted_to(ID)]
     assert told == ["CALL_0", "CALL_1", "CALL_2"]
 
 
 async def test_a_socket_that_must_be_dead_is_closed_and_not_tried_again(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await missed(services)
     await connect(services.store, ID, RECEIVER)
-    connections.answers[ID] = [410]
+    clients.answers[ID] = [410]
     await catch_up.tell(admitted())
     assert await services.store.connections.of([RECEIVER], now()) == []
 
 
 async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await missed(services)
     await come(services)
-    services.faults.fail("firestore.Commit", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+    services.faults.fail("firestore.Commit")
     with pytest.raises(StoreUnavailable):
         await catch_up.tell(admitted())
     await catch_up.tell(admitted())
-    assert len(connections.posts) == 1
+    assert len(clients.posts) == 1
 
 
 async def test_a_catch_up_that_comes_too_late_is_given_up(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await missed(services)
     await come(services)
     await catch_up.tell(admitted(timedelta(seconds=-1)))
     assert services.journal.started == []
-    assert connections.posts == []
+    assert clients.posts == []
 
 
 async def test_the_other_party_has_missed_nothing(
-    services: Services, catch_up: CatchUp, connections: ConnectionsServer
+    services: Services, catch_up: CatchUp, clients: Clients
 ) -> None:
     await missed(services)
     await come(services, CALLER)
     await catch_up.tell(admitted())
-    assert connections.posts == []
+    assert clients.posts == []

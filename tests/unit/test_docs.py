@@ -1,9 +1,7 @@
 """What the documentation must not forget."""
 
 import re
-import subprocess
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -139,20 +137,6 @@ def test_the_diagram_of_a_call_is_the_table_of_transitions() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(read("README.md").splitlines()) < 120
-
-
-@pytest.mark.parametrize(
-    "snippet", re.findall(r"```sh\n(.*?)```", read("docs/operations.md"), re.DOTALL)
-)
-def test_what_is_to_be_typed_is_well_formed_and_names_what_there_is(snippet: str) -> None:
-    checked = subprocess.run(["bash", "-n"], input=snippet, text=True, capture_output=True)  # noqa: S607
-    assert not checked.stderr
-    for path in re.findall(r"\b(?:infra|tests|docs|functions)/[\w./-]+", snippet):
-        assert (ROOT / path).exists() or path == "infra/cloud/production.tfvars", path
-    for module in re.findall(r"-m (infra[\w.]*)", snippet):
-        assert find_spec(module), module
-    for target in re.findall(r"^make (\w+)", snippet, re.MULTILINE):
-        assert re.search(rf"^{target}:", read("Makefile"), re.MULTILINE), target
 
 
 def test_contributors_are_told_of_what_there_is() -> None:

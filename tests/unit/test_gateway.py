@@ -1,28 +1,30 @@
-"""The function itself, in a process of its own: every frame is answered, and what it costs."""
+"""`gateway`, as API Gateway meets it: every frame is answered, and what it costs."""
 
 import asyncio
-import base64
 import json
-import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from datetime import timedelta
 
-import grpc
 import httpx
 import pytest
+import pytest_asyncio
+from starlette.requests import Request
 
-from functions.calls.call import ConnectionId
+from functions.calls.call import ConnectionId, Status
 from functions.calls.event import CallEvent
+from functions.gateway import handler
+from functions.inbound.http import Handler
 from functions.published import ConnectionAdmitted, ConnectionOpened
-from infra.emulators.auth.tokens import unsigned_token
-from infra.local.functions import Function
-from tests.support.connections import ConnectionsServer, connections_server
+from functions.settings import GatewaySettings
+from tests.memory.clients import Clients
+from tests.memory.others import TOKEN
+from tests.memory.services import Services
+from tests.memory.store import MemoryCalls, MemoryConnections
+from tests.support.asgi import call, get
 from tests.support.frames import SENSELESS
-from tests.support.makers import CALL, CALLER, RECEIVER, fields_of, ids_in, now, ring
-from tests.support.processes import SECRET
-from tests.support.services import Services, services_for
+from tests.support.makers import CALL, CALLER, RECEIVER, now
+from tests.support.processes import SECRET, settings_of
 
 EIO3 = {"eio": "3", "transport": "websocket"}
 EIO4 = {"eio": "4", "transport": "websocket"}
@@ -31,14 +33,16 @@ REGISTER = '["device:register",{"token":"T","platform":"ios"}]'
 RECONNECT = '{"message":"reconnect"}'
 
 
+def token_of(user: str) -> str:
+    return f"{TOKEN}{user}"
+
+
 @dataclass
 class Api:
     """API Gateway, as the function meets it."""
 
-    url: str
-    http: httpx.AsyncClient
+    function: Handler
     services: Services
-    project: str
     at: int = 1_700_000_000_000  # API Gateway's time of the last request, Unix ms
 
     @property
@@ -46,27 +50,24 @@ class Api:
         """The remote calls that the last request took."""
         return self.services.journal.started
 
-    def token(self, user: str) -> str:
-        return unsigned_token(user, self.project)
-
     async def connect(self, connection: str, **said: str) -> httpx.Response:
-        return await self._forward("CONNECT", connection, b"", said)
+        return await self.forward("CONNECT", connection, b"", said)
 
     async def disconnect(self, connection: str) -> httpx.Response:
-        return await self._forward("DISCONNECT", connection, b"", {})
+        return await self.forward("DISCONNECT", connection, b"", {})
 
     async def send(self, connection: str, frame: str | bytes) -> str:
         body = frame if isinstance(frame, bytes) else frame.encode()
-        answer = await self._forward("MESSAGE", connection, body, {})
+        answer = await self.forward("MESSAGE", connection, body, {})
         assert answer.status_code == 200
         assert answer.text
         return answer.text
 
     async def forget(self, connection: str) -> None:
         """Makes the next client with this id another one: ids are never used again."""
-        await self.services.client.collection("connections").document(connection).delete()
+        await self.services.world.delete_connection(connection)
 
-    async def _forward(
+    async def forward(
         self, event_type: str, connection: str, body: bytes, said: dict[str, str]
     ) -> httpx.Response:
         self.services.journal.clear()
@@ -78,45 +79,33 @@ class Api:
             "unring-request-time": str(self.at),
             **{f"unring-{name}": value for name, value in said.items()},
         }
-        return await self.http.post(self.url, headers=headers, content=body)
-
-
-@pytest.fixture(scope="module")
-async def sockets() -> AsyncIterator[ConnectionsServer]:
-    async with connections_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-async def api(
-    sockets: ConnectionsServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Api]:
-    project = f"unring-{uuid.uuid4().hex[:12]}"
-    async with (
-        services_for(sockets, project) as services,
-        Function("gateway", services.variables, tmp_path_factory.mktemp("logs")) as gateway,
-        httpx.AsyncClient(timeout=30) as http,
-    ):
-        yield Api(gateway.url, http, services, project)
+        return await call(self.function, body, headers)
 
 
 @pytest.fixture
-async def phones(api: Api, sockets: ConnectionsServer) -> AsyncIterator[Api]:
+def api(services: Services) -> Api:
+    function = handler(
+        settings_of(GatewaySettings),
+        services.store,
+        services.sockets,
+        services.publisher,
+        services.identity,
+        now,
+    )
+    return Api(function, services)
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def phones(api: Api) -> Api:
     """A ringing call; its caller has a Socket.IO client, its receiver one of each kind."""
-    assert (await api.connect("caller=", **EIO4, token=api.token(CALLER))).status_code == 200
-    assert (await api.connect("json=", token=api.token(RECEIVER))).status_code == 200
-    assert (await api.connect("sio=", **EIO3, token=api.token(RECEIVER))).status_code == 200
+    assert (await api.connect("caller=", **EIO4, token=token_of(CALLER))).status_code == 200
+    assert (await api.connect("json=", token=token_of(RECEIVER))).status_code == 200
+    assert (await api.connect("sio=", **EIO3, token=token_of(RECEIVER))).status_code == 200
     assert await api.send("caller=", "40") == '40{"sid":"caller="}'
-    await api.services.published(ConnectionOpened, ConnectionAdmitted)
     await api.services.store.connections.open(ConnectionId("sio="))
-    await ring(api.services.client)
-    sockets.posts.clear()
-    yield api
-    for connection in ("caller=", "json=", "sio="):
-        await api.disconnect(connection)
-        await api.forget(connection)
-    async for entry in api.services.client.collection("outbox").list_documents():
-        await entry.delete()
+    await api.services.world.ring()
+    api.services.topic.clear()
+    return api
 
 
 # What a session costs, step by step
@@ -125,14 +114,13 @@ async def phones(api: Api, sockets: ConnectionsServer) -> AsyncIterator[Api]:
 async def test_a_session_of_version_4_costs_as_little_as_it_can(api: Api) -> None:
     steps = [
         (await api.connect("c=", **EIO4), api.costs),
-        (await api.send("c=", f'40{{"token":"{api.token(CALLER)}"}}'), api.costs),
+        (await api.send("c=", f'40{{"token":"{token_of(CALLER)}"}}'), api.costs),
         (await api.send("c=", "40"), api.costs),
         (await api.send("c=", "2"), api.costs),
         (await api.send("c=", "3"), api.costs),
         (await api.send("c=", "41"), api.costs),
         (await api.disconnect("c="), api.costs),
     ]
-    await api.forget("c=")
     assert [answer for answer, _ in steps[1:6]] == [
         '40{"sid":"c="}',
         '40{"sid":"c="}',
@@ -149,13 +137,12 @@ async def test_a_session_of_version_4_costs_as_little_as_it_can(api: Api) -> Non
         ["BatchGetDocuments", "Commit"],
         ["Commit"],
     ]
-    made = await api.services.published(ConnectionOpened, ConnectionAdmitted)
-    kinds = [type(event) for event in made]
+    kinds = [type(event) for event in api.services.topic]
     assert kinds[:2] == [ConnectionOpened, ConnectionAdmitted]
 
 
 async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> None:
-    await api.connect("c=", **EIO3, token=api.token(CALLER))
+    await api.connect("c=", **EIO3, token=token_of(CALLER))
     assert api.costs == ["Commit", "Publish"]
     assert [await api.send("c=", frame) for frame in ("2", "2probe")] == ["3", "3probe"]
     assert api.costs == []
@@ -163,9 +150,7 @@ async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> Non
     assert api.costs == ["BatchGetDocuments", "Commit"]
     await api.disconnect("c=")
     assert api.costs == ["Commit"]
-    await api.forget("c=")
-    made = await api.services.published(ConnectionOpened, ConnectionAdmitted)
-    kinds = [type(event) for event in made]
+    kinds = [type(event) for event in api.services.topic]
     assert kinds[:2] == [ConnectionOpened, ConnectionAdmitted]
 
 
@@ -178,28 +163,27 @@ async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> Non
     ],
 )
 async def test_an_emit_costs_what_a_json_frame_costs_and_tells_both_wires(
-    phones: Api, sockets: ConnectionsServer, frame: str, answer: str
+    phones: Api, clients: Clients, frame: str, answer: str
 ) -> None:
     assert await phones.send("caller=", frame) == answer
     paid = ["BatchGetDocuments", "Commit", "POST", "POST", "Publish", "RunQuery"]
     assert sorted(phones.costs) == paid
-    (made,) = await phones.services.published(CallEvent)
+    (made,) = phones.services.published(CallEvent)
     assert set(made.served or ()) == {"json=", "sio="}
-    (in_json,), (in_packets,) = sockets.posted_to("json="), sockets.posted_to("sio=")
+    (in_json,), (in_packets,) = clients.posted_to("json="), clients.posted_to("sio=")
     told = {"callId": CALL, "reason": "because", "timestamp": made.timestamp}
     assert json.loads(in_json) == {"event": "call:cancelled", "data": told}
     assert in_packets.startswith("42[")
     assert json.loads(in_packets[2:]) == ["call:cancelled", told]
 
 
-async def test_a_json_frame_tells_both_wires_too(phones: Api, sockets: ConnectionsServer) -> None:
+async def test_a_json_frame_tells_both_wires_too(phones: Api, clients: Clients) -> None:
     frame = '{"event":"call:reject","data":{"callId":"CALL_1"},"id":7}'
     answer = json.loads(await phones.send("json=", frame))
     assert (answer["id"], answer["data"]["outcome"]) == (7, "rejected")
-    ((connection, packet),) = sockets.posts
+    ((connection, packet),) = clients.posts
     assert connection == "caller="
     assert packet.startswith('42["call:rejected",{"callId":"CALL_1","reason":"User declined",')
-    await phones.services.published(CallEvent)
 
 
 # Every frame is answered
@@ -228,10 +212,7 @@ async def test_a_client_that_has_not_authenticated_may_ask_for_nothing(api: Api)
         found = (answer["ok"], answer["outcome"], answer["field"], answer["message"])
         assert found == (False, "forbidden", "connection", "connection is not authenticated")
         assert api.costs == ["BatchGetDocuments"]
-    assert await ids_in(api.services.client, "devices") == set()
-    await api.disconnect("c=")
-    await api.forget("c=")
-    await api.services.published(ConnectionOpened)
+    assert await api.services.world.ids_in("devices") == set()
 
 
 async def test_a_device_is_registered_by_an_emit(phones: Api) -> None:
@@ -241,7 +222,7 @@ async def test_a_device_is_registered_by_an_emit(phones: Api) -> None:
     assert phones.costs == ["BatchGetDocuments", "Commit"]
     gone = '["device:unregister",{"token":"T"}]'
     assert await phones.send("caller=", f"42{gone}") == "6"
-    assert await ids_in(phones.services.client, "devices") == set()
+    assert await phones.services.world.ids_in("devices") == set()
 
 
 @pytest.mark.parametrize(
@@ -285,7 +266,6 @@ async def test_a_frame_that_is_handled_after_the_goodbye_behind_it_still_counts(
     assert '"field":"connection"' in late
     phones.at -= 10
     assert '"outcome":"cancelled"' in await phones.send("caller=", f"420{CANCEL}")
-    await phones.services.published(CallEvent)
 
 
 @pytest.mark.parametrize(
@@ -301,10 +281,10 @@ async def test_a_frame_that_is_handled_after_its_socket_closed_still_counts(
 ) -> None:
     await phones.disconnect(connection)
     assert json.loads((await phones.send(connection, frame)).removeprefix("430"))
-    call = await fields_of(phones.services.client, "calls", CALL)
+    call = await phones.services.world.call()
     assert call is not None
-    assert call["status"] in ("cancelled", "rejected")
-    (made,) = await phones.services.published(CallEvent)
+    assert call.status in (Status.CANCELLED, Status.REJECTED)
+    (made,) = phones.services.published(CallEvent)
     assert connection not in (made.served or ())
 
 
@@ -322,8 +302,7 @@ async def test_a_device_registers_by_a_frame_that_is_handled_after_its_socket_cl
 
 async def test_a_connect_after_the_disconnect_is_refused(api: Api) -> None:
     await api.disconnect("c=")
-    assert (await api.connect("c=", token=api.token(CALLER))).status_code == 410
-    await api.forget("c=")
+    assert (await api.connect("c=", token=token_of(CALLER))).status_code == 410
 
 
 async def test_a_packet_that_makes_no_sense_is_answered_with_a_noop_and_costs_nothing(
@@ -370,7 +349,7 @@ async def test_what_is_no_packet_is_answered_in_json(api: Api, frame: bytes) -> 
 async def test_a_socketio_client_that_cannot_be_served_is_refused_at_the_handshake(
     api: Api, said: dict[str, str]
 ) -> None:
-    answer = await api.connect("c=", **said, token=api.token(CALLER))
+    answer = await api.connect("c=", **said, token=token_of(CALLER))
     assert answer.status_code == 400
     assert api.costs == []
 
@@ -381,16 +360,13 @@ async def test_a_bad_token_keeps_out_a_json_client_alone(api: Api) -> None:
     assert (await api.connect("c=", **EIO4, token="garbage")).status_code == 200
     assert await api.send("c=", "40") == '44{"message":"the token is not valid"}'
     assert await api.send("c=", "40/admin,") == '44/admin,{"message":"Invalid namespace"}'
-    await api.disconnect("c=")
-    await api.forget("c=")
-    await api.services.published(ConnectionOpened)
 
 
 # When others fail
 
 
 async def test_a_handshake_whose_session_nobody_would_open_is_refused(api: Api) -> None:
-    api.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED, times=2)
+    api.services.faults.fail("pubsub.Publish", times=2)
     for said in (EIO3, EIO4):
         assert (await api.connect("c=", **said)).status_code == 503
         assert api.costs == ["Commit", "Publish", "Commit"]  # what was stored is closed again
@@ -398,46 +374,95 @@ async def test_a_handshake_whose_session_nobody_would_open_is_refused(api: Api) 
 
 
 async def test_without_firestore_a_client_that_asks_to_be_let_in_is_to_come_again(api: Api) -> None:
-    api.services.faults.fail("firestore.BatchGetDocuments", code=grpc.StatusCode.PERMISSION_DENIED)
+    api.services.faults.fail("firestore.BatchGetDocuments")
     assert await api.send("c=", "40") == RECONNECT
 
 
-async def test_without_googles_keys_a_client_with_a_token_is_to_come_again(
-    api: Api, tmp_path: Path
+async def test_without_the_identitys_keys_a_client_with_a_token_is_to_come_again(api: Api) -> None:
+    api.services.identity.is_down = True
+    token = token_of(CALLER)
+    assert (await api.connect("c=", **EIO4, token=token)).status_code == 503
+    assert api.costs == []
+    assert (await api.connect("c=", **EIO4)).status_code == 200
+    assert await api.send("c=", f'40{{"token":"{token}"}}') == RECONNECT
+
+
+async def test_without_firestore_a_goodbye_is_answered_and_a_disconnect_is_not_done(
+    api: Api,
 ) -> None:
-    variables = api.services.variables | {"ID_TOKEN_KEYS_URL": "http://127.0.0.1:9/keys"}
-    del variables["FIREBASE_AUTH_EMULATOR_HOST"]
-    async with Function("gateway", variables, tmp_path) as gateway:
-        alone = replace(api, url=gateway.url)
-        token = _signed_by_nobody(api.token(CALLER))
-        assert (await alone.connect("c=", **EIO4, token=token)).status_code == 503
-        assert alone.costs == []
-        assert (await alone.connect("c=", **EIO4)).status_code == 200
-        assert await alone.send("c=", f'40{{"token":"{token}"}}') == RECONNECT
-        await alone.disconnect("c=")
-    await api.forget("c=")
-    await api.services.published(ConnectionOpened)
+    api.services.faults.fail("firestore.BatchGetDocuments")
+    assert await api.send("c=", "41") == "6"
+    api.services.faults.fail("firestore.Commit")
+    assert (await api.disconnect("c=")).status_code == 503
+
+
+async def test_without_firestore_an_emit_is_unavailable(phones: Api) -> None:
+    phones.services.faults.fail("firestore.BatchGetDocuments", times=2)
+    verdict = '{"ok":false,"outcome":"unavailable","callId":"CALL_1"}'
+    assert await phones.send("caller=", f"420{CANCEL}") == f"430[{verdict}]"
+    assert await phones.send("caller=", f"42{CANCEL}") == f'42["call:error",{verdict}]'
+
+
+async def test_what_nobody_foresaw_is_answered_too(
+    phones: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("nobody foresaw it")
+
+    monkeypatch.setattr(MemoryCalls, "load", broken)
+    for method in ("get", "add", "close"):
+        monkeypatch.setattr(MemoryConnections, method, broken)
+    assert '"outcome":"unavailable"' in await phones.send("caller=", f"420{CANCEL}")
+    assert await phones.send("caller=", "40") == RECONNECT
+    assert (await phones.connect("c=", token=token_of(CALLER))).status_code == 503
+    assert (await phones.disconnect("c=")).status_code == 503
+
+
+# What API Gateway would never send
 
 
 @pytest.mark.parametrize("secret", [SECRET, "a guess"])
 async def test_a_body_that_api_gateway_would_never_send_is_not_kept(api: Api, secret: str) -> None:
-    api.services.journal.clear()
-    answer = await api.http.post(
-        api.url, headers={"unring-secret": secret}, content=b"x" * (1024 * 1024 + 1)
-    )
+    answer = await call(api.function, b"x" * (1024 * 1024 + 1), {"unring-secret": secret})
     assert (answer.status_code, answer.json()) == (413, {"message": "the request is too large"})
     assert api.costs == []
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(api: Api) -> None:
-    url = urlsplit(api.url)
-    reader, writer = await asyncio.open_connection(url.hostname, url.port)
-    writer.write(b"POST / HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\n{")
-    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
-    writer.close()
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    began = now()
+    answer = await call(api.function, body(), {"unring-secret": SECRET})
+    assert (answer.status_code, answer.json()) == (408, {"message": "the request is too slow"})
+    assert now() - began == timedelta(seconds=2)
 
 
-def _signed_by_nobody(unsigned: str) -> str:
-    """The token with a header that makes a verifier look for the key."""
-    header = base64.urlsafe_b64encode(b'{"alg":"RS256","kid":"key-1"}').decode().rstrip("=")
-    return f"{header}.{unsigned.split('.')[1]}.AA"
+async def test_a_body_that_is_cut_off_is_not_taken_for_a_frame(api: Api) -> None:
+    async def cut_off() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, cut_off)
+    assert (await api.function(request)).status_code == 400
+    assert api.costs == []
+
+
+async def test_whoever_does_not_know_the_secret_is_forbidden_everything(api: Api) -> None:
+    for secret in ("", "a guess", f"{SECRET} "):
+        answer = await api.forward("MESSAGE", "c=", b"2", {"secret": secret})
+        assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+    assert api.costs == []
+
+
+async def test_an_event_of_unknown_type_is_refused(api: Api) -> None:
+    assert (await api.forward("EXPLODE", "c=", b"", {})).status_code == 400
+    assert (await api.forward("", "c=", b"", {})).status_code == 400
+    assert (await api.forward("MESSAGE", "a/b", b"", {})).status_code == 400
+    assert api.costs == []
+
+
+async def test_a_get_warms_the_instance_up(api: Api) -> None:
+    answer = await get(api.function)
+    assert (answer.status_code, answer.json()) == (200, {"message": "warm"})
+    assert api.costs == ["BatchGetDocuments"]

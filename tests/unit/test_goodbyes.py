@@ -1,4 +1,4 @@
-"""Goodbyes on real services: who is told no more, and whose frames still count."""
+"""Goodbyes: who is told no more, and whose frames still count."""
 
 import asyncio
 from datetime import timedelta
@@ -8,8 +8,18 @@ import pytest
 from functions.calls.call import UserId
 from functions.clients.connection import Wire
 from functions.wire.frames import Connect
-from tests.support.makers import CALLER, RECEIVER, fields_of, now
-from tests.unit.test_sessions import ADMISSION, ID, INVALID, LET_IN, NOOP, RECONNECT, Door, door
+from tests.support.makers import CALLER, RECEIVER, now
+from tests.unit.test_sessions import (
+    ADMISSION,
+    ID,
+    INVALID,
+    LET_IN,
+    NOOP,
+    RECONNECT,
+    Door,
+    door,
+    token_of,
+)
 
 __all__ = ["door"]  # a fixture
 
@@ -28,7 +38,7 @@ async def leave(door: Door) -> None:
 async def test_a_closed_socket_is_told_nothing_and_what_it_sent_still_counts(
     door: Door, wire: Wire
 ) -> None:
-    await door.open(wire, door.token(CALLER))
+    await door.open(wire, token_of(CALLER))
     for _ in range(2):
         door.services.journal.clear()
         await door.closing.close(ID)
@@ -39,16 +49,13 @@ async def test_a_closed_socket_is_told_nothing_and_what_it_sent_still_counts(
     # None can be sent any more, so whatever comes was sent before.
     assert closed.sender(now() + timedelta(seconds=5)) == CALLER
     assert closed.sender(None) == CALLER
-    fields = await fields_of(door.services.client, "connections", ID)
-    assert fields is not None
-    assert "userId" not in fields
-    kept = timedelta(seconds=60)
-    assert now() < fields["expiresAt"] <= now() + kept  # type: ignore[operator]
+    assert closed.user is None
+    assert closed.expires_at == now() + timedelta(seconds=60)
 
 
 async def test_a_goodbye_ends_the_telling_on_a_socket_that_stays_open(door: Door) -> None:
     await door.open(Wire.EIO4)
-    await door.let_in(door.token(CALLER))
+    await door.let_in(token_of(CALLER))
     sent_before = door.tick()
     await leave(door)
     assert door.costs == ["BatchGetDocuments", "Commit"]
@@ -61,7 +68,7 @@ async def test_a_goodbye_ends_the_telling_on_a_socket_that_stays_open(door: Door
 
 async def test_frames_after_a_goodbye_do_not_count_once_the_socket_is_closed(door: Door) -> None:
     await door.open(Wire.EIO4)
-    await door.let_in(door.token(CALLER))
+    await door.let_in(token_of(CALLER))
     await leave(door)
     await door.closing.close(ID)
     closed = await door.connection()
@@ -72,7 +79,7 @@ async def test_frames_after_a_goodbye_do_not_count_once_the_socket_is_closed(doo
 
 async def test_a_second_goodbye_moves_nothing(door: Door) -> None:
     await door.open(Wire.EIO4)
-    await door.let_in(door.token(CALLER))
+    await door.let_in(token_of(CALLER))
     await leave(door)
     first = await door.connection()
     await leave(door)
@@ -82,10 +89,10 @@ async def test_a_second_goodbye_moves_nothing(door: Door) -> None:
 
 async def test_who_comes_back_on_the_same_socket_is_told_again(door: Door) -> None:
     await door.open(Wire.EIO4)
-    await door.let_in(door.token(CALLER))
+    await door.let_in(token_of(CALLER))
     before = await door.connection()
     await leave(door)
-    assert await door.let_in(door.token(RECEIVER)) == LET_IN
+    assert await door.let_in(token_of(RECEIVER)) == LET_IN
     assert door.costs == ADMISSION
     assert await told(door, RECEIVER)
     back = await door.connection()
@@ -103,7 +110,7 @@ async def test_a_connect_that_was_sent_before_the_goodbye_admits_nobody_after_it
     door.tick()
     await leave(door)
     door.time = connect_sent
-    assert await door.let_in(door.token(CALLER)) == NOOP
+    assert await door.let_in(token_of(CALLER)) == NOOP
     assert not await told(door)
 
 
@@ -113,7 +120,7 @@ async def test_of_a_connect_and_a_goodbye_in_one_millisecond_the_client_says_whi
     await door.open(Wire.EIO4)
     await leave(door)
     door.time -= timedelta(milliseconds=1)
-    assert await door.let_in(door.token(CALLER)) == RECONNECT
+    assert await door.let_in(token_of(CALLER)) == RECONNECT
     assert not await told(door)
 
 
@@ -123,9 +130,9 @@ async def test_a_goodbye_that_is_handled_after_the_client_came_back_ends_nothing
 ) -> None:
     await door.open(Wire.EIO4)
     if was_in:
-        await door.let_in(door.token(CALLER))
+        await door.let_in(token_of(CALLER))
     goodbye_sent = door.tick()
-    await door.let_in(door.token(CALLER))
+    await door.let_in(token_of(CALLER))
     await door.closing.leave(ID, goodbye_sent)
     assert await told(door)
 
@@ -138,7 +145,7 @@ async def test_a_good_connect_that_is_handled_after_a_later_bad_one_admits_nobod
     door.tick()
     assert await door.let_in("garbage") == INVALID
     door.time = good_sent
-    assert await door.let_in(door.token(CALLER)) == NOOP
+    assert await door.let_in(token_of(CALLER)) == NOOP
     assert not await told(door)
 
 
@@ -146,7 +153,7 @@ async def test_a_goodbye_and_a_connect_behind_it_in_one_millisecond_let_the_clie
     door: Door,
 ) -> None:
     await door.open(Wire.EIO4)
-    await door.let_in(door.token(CALLER))
+    await door.let_in(token_of(CALLER))
     assert await door.closing.leave(ID, door.time) == RECONNECT
 
 
@@ -154,8 +161,8 @@ async def test_an_older_connect_that_is_handled_last_admits_nobody(door: Door) -
     await door.open(Wire.EIO4)
     older = door.time
     door.tick()
-    assert await door.let_in(door.token(RECEIVER)) == LET_IN
-    for token in (door.token(CALLER), "garbage"):
+    assert await door.let_in(token_of(RECEIVER)) == LET_IN
+    for token in (token_of(CALLER), "garbage"):
         door.time = older
         assert await door.let_in(token) == NOOP
     assert await told(door, RECEIVER)
@@ -165,17 +172,17 @@ async def test_an_older_connect_that_is_handled_last_admits_nobody(door: Door) -
 async def test_what_the_former_user_sent_before_another_was_admitted_is_his(door: Door) -> None:
     await door.open(Wire.EIO4)
     before_all = door.time
-    await door.let_in(door.token(CALLER))
+    await door.let_in(token_of(CALLER))
     sent = door.tick()
     await leave(door)
-    await door.let_in(door.token(RECEIVER))
+    await door.let_in(token_of(RECEIVER))
     connection = await door.connection()
     assert connection is not None
     assert connection.sender(sent) == CALLER
     assert connection.sender(door.tick()) == RECEIVER
     await door.forget()
     await door.open(Wire.EIO4)
-    await door.let_in(door.token(RECEIVER))
+    await door.let_in(token_of(RECEIVER))
     fresh = await door.connection()
     assert fresh is not None
     assert fresh.sender(before_all) is None
@@ -184,22 +191,22 @@ async def test_what_the_former_user_sent_before_another_was_admitted_is_his(door
 async def test_a_socket_that_is_closed_is_not_admitted_again_whenever_it_asked(door: Door) -> None:
     await door.open(Wire.EIO4)
     await door.closing.close(ID)
-    assert await door.let_in(door.token(CALLER)) == NOOP
-    assert await door.admission.admit(ID, Connect("/", door.token(CALLER)), None) == NOOP
+    assert await door.let_in(token_of(CALLER)) == NOOP
+    assert await door.admission.admit(ID, Connect("/", token_of(CALLER)), None) == NOOP
     assert not await told(door)
 
 
 async def test_who_was_refused_may_try_again_on_the_same_socket(door: Door) -> None:
     await door.open(Wire.EIO4)
     assert await door.let_in("garbage") == INVALID
-    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await door.let_in(token_of(CALLER)) == LET_IN
     assert await told(door)
 
 
 async def test_a_goodbye_waits_for_a_connect_that_is_being_handled(door: Door) -> None:
     await door.open(Wire.EIO4)
     commit = door.services.faults.hold("firestore.Commit")
-    letting_in = asyncio.create_task(door.let_in(door.token(CALLER)))
+    letting_in = asyncio.create_task(door.let_in(token_of(CALLER)))
     await commit.reached.wait()
     # The first Commit is held, and the second is the goodbye's.
     await door.closing.leave(ID, door.tick())
@@ -209,7 +216,7 @@ async def test_a_goodbye_waits_for_a_connect_that_is_being_handled(door: Door) -
 
 
 async def test_text_that_looks_like_a_goodbye_is_none_on_the_json_wire(door: Door) -> None:
-    await door.open(Wire.JSON, door.token(CALLER))
+    await door.open(Wire.JSON, token_of(CALLER))
     await leave(door)
     assert door.costs == ["BatchGetDocuments"]
     assert await told(door)
@@ -218,4 +225,4 @@ async def test_text_that_looks_like_a_goodbye_is_none_on_the_json_wire(door: Doo
 async def test_a_goodbye_of_an_unknown_connection_leaves_nothing_behind(door: Door) -> None:
     await leave(door)
     assert door.costs == ["BatchGetDocuments"]
-    assert await fields_of(door.services.client, "connections", ID) is None
+    assert await door.services.world.ids_in("connections") == set()

@@ -1,24 +1,23 @@
 """The opening of a Socket.IO session: what is posted in which order, what it costs and survives."""
 
-import base64
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-from time import perf_counter
 
-import httpx
 import pytest
 
 from functions.attempt import NotDelivered
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import Connection, Wire
-from functions.published import ConnectionOpened, Published, encode
+from functions.deliver import handler
+from functions.published import ConnectionAdmitted, ConnectionOpened, Published
 from functions.sessions.open import Opener, Timers
-from infra.local.functions import Function
-from tests.support.connections import ConnectionsServer
-from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, ids_in, now
-from tests.support.services import Services
+from functions.settings import DeliverSettings
+from tests.memory.clients import Clients
+from tests.memory.services import Services
+from tests.support.asgi import call, envelope, get
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now
+from tests.support.processes import settings_of
+from tests.support.world import committed
 
 ID = ConnectionId("c=")
 TIMERS = {
@@ -64,38 +63,38 @@ def opener(services: Services) -> Opener:
 
 
 async def test_version_4_costs_a_read_a_post_and_a_commit_and_the_client_asks_for_the_rest(
-    services: Services, opener: Opener, connections: ConnectionsServer
+    services: Services, opener: Opener, clients: Clients
 ) -> None:
     await opener.open(await shaken(services, Wire.EIO4))
     assert services.journal.started == ["BatchGetDocuments", "POST", "Commit"]
-    assert connections.posts == [(ID, OPEN[Wire.EIO4])]
+    assert clients.posts == [(ID, OPEN[Wire.EIO4])]
     assert await is_open(services)
 
 
 async def test_version_3_costs_a_post_more_by_which_the_server_lets_the_client_in(
-    services: Services, opener: Opener, connections: ConnectionsServer
+    services: Services, opener: Opener, clients: Clients
 ) -> None:
     await opener.open(await shaken(services, Wire.EIO3))
     assert services.journal.started == ["BatchGetDocuments", "POST", "POST", "Commit"]
-    assert connections.posts == [(ID, OPEN[Wire.EIO3]), (ID, "40")]
+    assert clients.posts == [(ID, OPEN[Wire.EIO3]), (ID, "40")]
     assert await is_open(services)
 
 
 @pytest.mark.parametrize("refusal", [None, "the token has expired"])
 async def test_version_3_without_a_good_token_is_opened_and_then_refused(
-    services: Services, opener: Opener, connections: ConnectionsServer, refusal: str | None
+    services: Services, opener: Opener, clients: Clients, refusal: str | None
 ) -> None:
     await opener.open(await shaken(services, Wire.EIO3, None, refusal))
     refused = f'44"{refusal or "the token is missing"}"'
-    assert connections.posts == [(ID, OPEN[Wire.EIO3]), (ID, refused)]
+    assert clients.posts == [(ID, OPEN[Wire.EIO3]), (ID, refused)]
     assert await is_open(services)
 
 
 async def test_version_4_without_a_good_token_is_opened_and_told_when_it_asks(
-    services: Services, opener: Opener, connections: ConnectionsServer
+    services: Services, opener: Opener, clients: Clients
 ) -> None:
     await opener.open(await shaken(services, Wire.EIO4, None, "the token has expired"))
-    assert connections.posts == [(ID, OPEN[Wire.EIO4])]
+    assert clients.posts == [(ID, OPEN[Wire.EIO4])]
 
 
 @pytest.mark.parametrize("user", [CALLER, None])
@@ -103,28 +102,28 @@ async def test_version_4_without_a_good_token_is_opened_and_told_when_it_asks(
 async def test_what_lets_a_client_in_or_keeps_it_out_comes_strictly_after_the_open_packet(
     services: Services,
     opener: Opener,
-    connections: ConnectionsServer,
+    clients: Clients,
     user: UserId | None,
     statuses: list[int],
 ) -> None:
     made = await shaken(services, Wire.EIO3, user)
-    connections.answers[ID] = list(statuses)
+    clients.answers[ID] = list(statuses)
     await opener.open(made)
     posts = [entry for entry in services.journal.entries if "POST" in entry]
     assert posts == ["> POST", "< POST"] * 3
-    assert [text[:2] for _, text in connections.posts] == ["0{", "40" if user else "44"]
+    assert [text[:2] for _, text in clients.posts] == ["0{", "40" if user else "44"]
 
 
 @SOCKET_IO
 async def test_opening_twice_posts_once(
-    services: Services, opener: Opener, connections: ConnectionsServer, wire: Wire
+    services: Services, opener: Opener, clients: Clients, wire: Wire
 ) -> None:
     made = await shaken(services, wire)
     await opener.open(made)
-    posted = list(connections.posts)
+    posted = list(clients.posts)
     services.journal.clear()
     await opener.open(made)
-    assert connections.posts == posted
+    assert clients.posts == posted
     assert services.journal.started == ["BatchGetDocuments"]
 
 
@@ -133,42 +132,42 @@ async def test_opening_twice_posts_once(
 async def test_a_handshake_that_api_gateway_is_still_answering_is_waited_out(
     services: Services,
     opener: Opener,
-    connections: ConnectionsServer,
+    clients: Clients,
     wire: Wire,
     times: int,
 ) -> None:
     made = await shaken(services, wire)
-    connections.answers[ID] = [410] * times
-    start = perf_counter()
+    clients.answers[ID] = [410] * times
+    began = now()
     await opener.open(made)
-    # The client's own limit, far above what the waits add up to: no measure of this machine.
-    assert perf_counter() - start < 2
-    assert connections.posts[0] == (ID, OPEN[wire])
+    # Python's client waits for five.
+    assert now() - began < timedelta(seconds=2)
+    assert clients.posts[0] == (ID, OPEN[wire])
     assert await is_open(services)
 
 
 @SOCKET_IO
 async def test_a_handshake_that_takes_longer_is_tried_again_by_pubsub(
-    services: Services, opener: Opener, connections: ConnectionsServer, wire: Wire
+    services: Services, opener: Opener, clients: Clients, wire: Wire
 ) -> None:
     made = await shaken(services, wire)
-    connections.answers[ID] = [410] * 100
+    clients.answers[ID] = [410] * 100
     with pytest.raises(NotDelivered, match="Gone"):
         await opener.open(made)
-    assert connections.posts == []
+    assert clients.posts == []
     assert not await is_open(services)
-    del connections.answers[ID]
+    del clients.answers[ID]
     await opener.open(made)
-    assert connections.posts[0] == (ID, OPEN[wire])
+    assert clients.posts[0] == (ID, OPEN[wire])
     assert await is_open(services)
 
 
 @pytest.mark.parametrize("status", [403, 429, 500, 503])
 async def test_a_post_that_failed_is_left_to_pubsub(
-    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+    services: Services, opener: Opener, clients: Clients, status: int
 ) -> None:
     made = await shaken(services, Wire.EIO4)
-    connections.answers[ID] = [status]
+    clients.answers[ID] = [status]
     with pytest.raises(NotDelivered, match=f"PostFailed: HTTP {status}"):
         await opener.open(made)
     assert services.journal.started == ["BatchGetDocuments", "POST"]
@@ -176,24 +175,24 @@ async def test_a_post_that_failed_is_left_to_pubsub(
 
 
 async def test_a_second_packet_that_failed_is_posted_again_after_the_first(
-    services: Services, opener: Opener, connections: ConnectionsServer
+    services: Services, opener: Opener, clients: Clients
 ) -> None:
     made = await shaken(services, Wire.EIO3)
-    connections.answers[ID] = [200, 500]
+    clients.answers[ID] = [200, 500]
     with pytest.raises(NotDelivered):
         await opener.open(made)
     assert not await is_open(services)
     await opener.open(made)
     open_packet = OPEN[Wire.EIO3]
-    assert connections.posted_to(ID) == [open_packet, open_packet, "40"]
+    assert clients.posted_to(ID) == [open_packet, open_packet, "40"]
 
 
 @pytest.mark.parametrize("status", [400, 413])
 async def test_what_api_gateway_will_never_take_is_final(
-    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+    services: Services, opener: Opener, clients: Clients, status: int
 ) -> None:
     made = await shaken(services, Wire.EIO3)
-    connections.answers[ID] = [status]
+    clients.answers[ID] = [status]
     await opener.open(made)
     assert services.journal.started == ["BatchGetDocuments", "POST"]
     assert not await is_open(services)
@@ -209,19 +208,19 @@ async def shaken_too_long_ago(services: Services, wire: Wire = Wire.EIO4) -> Con
 
 @SOCKET_IO
 async def test_a_client_that_should_have_given_up_is_told_to_reconnect_if_it_has_not(
-    services: Services, opener: Opener, connections: ConnectionsServer, wire: Wire
+    services: Services, opener: Opener, clients: Clients, wire: Wire
 ) -> None:
     await opener.open(await shaken_too_long_ago(services, wire))
     assert services.journal.started == ["BatchGetDocuments", "POST"]
-    assert connections.posts == [(ID, '{"message":"reconnect"}')]
+    assert clients.posts == [(ID, '{"message":"reconnect"}')]
     assert not await is_open(services)
 
 
 @pytest.mark.parametrize("status", [410, 400, 413])
 async def test_a_client_that_has_given_up_is_left_alone(
-    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+    services: Services, opener: Opener, clients: Clients, status: int
 ) -> None:
-    connections.answers[ID] = [status]
+    clients.answers[ID] = [status]
     await opener.open(await shaken_too_long_ago(services))
     assert services.journal.started == ["BatchGetDocuments", "POST"]
     assert not await is_open(services)
@@ -229,23 +228,23 @@ async def test_a_client_that_has_given_up_is_left_alone(
 
 @pytest.mark.parametrize("status", [429, 500])
 async def test_a_client_that_could_not_be_told_to_reconnect_is_told_by_the_next_delivery(
-    services: Services, opener: Opener, connections: ConnectionsServer, status: int
+    services: Services, opener: Opener, clients: Clients, status: int
 ) -> None:
     made = await shaken_too_long_ago(services)
-    connections.answers[ID] = [status]
+    clients.answers[ID] = [status]
     with pytest.raises(NotDelivered, match=f"HTTP {status}"):
         await opener.open(made)
     await opener.open(made)
-    assert connections.posts == [(ID, '{"message":"reconnect"}')]
+    assert clients.posts == [(ID, '{"message":"reconnect"}')]
 
 
 async def test_a_late_copy_of_an_opening_disturbs_no_session_that_is_open(
-    services: Services, opener: Opener, connections: ConnectionsServer
+    services: Services, opener: Opener, clients: Clients
 ) -> None:
     made = await shaken_too_long_ago(services)
     await services.store.connections.open(ID)
     await opener.open(made)
-    assert connections.posts == []
+    assert clients.posts == []
 
 
 async def test_a_connection_that_is_gone_meanwhile_is_left_alone(
@@ -255,14 +254,14 @@ async def test_a_connection_that_is_gone_meanwhile_is_left_alone(
     await services.store.connections.close(ID, now())
     services.journal.clear()
     await opener.open(made)
-    await services.client.collection("connections").document(ID).delete()
+    await services.world.delete_connection(ID)
     await opener.open(made)
-    assert services.journal.started == ["BatchGetDocuments", "Commit", "BatchGetDocuments"]
-    assert await ids_in(services.client, "connections") == set()
+    assert services.journal.started == ["BatchGetDocuments", "BatchGetDocuments"]
+    assert await services.world.ids_in("connections") == set()
 
 
 async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_in(
-    services: Services, opener: Opener, connections: ConnectionsServer
+    services: Services, opener: Opener, clients: Clients
 ) -> None:
     made = await shaken(services, Wire.EIO4, user=None)
     young = await services.store.connections.get(ID, now())
@@ -272,35 +271,45 @@ async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_
     connection = await services.store.connections.get(ID, now())
     assert connection is not None
     assert (connection.user, connection.is_open) == (RECEIVER, True)
-    assert connections.posts == []
+    assert clients.posts == []
 
 
 # `deliver`, which Pub/Sub pushes all events to
 
 
-@pytest.fixture
-async def deliver_url(services: Services, tmp_path: Path) -> AsyncIterator[str]:
-    values = {**services.variables, "EIO4_PING_INTERVAL_SECONDS": "7"}
-    async with Function("deliver", values, tmp_path) as deliver:
-        yield deliver.url
-
-
 async def test_deliver_opens_sessions_and_tells_of_calls(
-    services: Services, connections: ConnectionsServer, deliver_url: str
+    services: Services, clients: Clients
 ) -> None:
-    async with httpx.AsyncClient(timeout=30) as http:
+    settings = settings_of(DeliverSettings, EIO4_PING_INTERVAL_SECONDS="7")
+    deliver = handler(settings, services.store, services.sockets, now)
 
-        async def push(made: Published) -> int:
-            data = base64.b64encode(encode(made)).decode()
-            message = {"messageId": "1", "data": data}
-            return (await http.post(deliver_url, json={"message": message})).status_code
+    async def push(made: Published) -> int:
+        return (await call(deliver, envelope(made))).status_code
 
-        connections.answers[ID] = [500]
-        made = await shaken(services, Wire.EIO4, RECEIVER)
-        assert (await push(made), await push(made), await push(made)) == (503, 204, 204)
-        told = event()
-        assert await push(told) == 204
-    open_packet, event_packet = connections.posted_to(ID)
+    clients.answers[ID] = [500]
+    made = await shaken(services, Wire.EIO4, RECEIVER)
+    assert [await push(made), await push(made), await push(made)] == [503, 204, 204]
+    told = event()
+    assert await push(told) == 204
+    open_packet, event_packet = clients.posted_to(ID)
     timers = json.loads(open_packet[1:])
     assert (timers["pingInterval"], timers["pingTimeout"]) == (7_000, 30_000)
     assert event_packet.startswith(f'42["call:cancelled",{{"callId":"{CALL}"')
+
+
+async def test_deliver_tells_whoever_is_admitted_what_he_has_missed(
+    services: Services, clients: Clients
+) -> None:
+    deliver = handler(settings_of(DeliverSettings), services.store, services.sockets, now)
+    made = await committed(services.world, event())
+    await connect(services.store, ID, RECEIVER, now())
+    late = ConnectionAdmitted(connection_id=ID, expires_at=now() + timedelta(seconds=30))
+    assert (await call(deliver, envelope(late))).status_code == 204
+    (frame,) = clients.posted_to(ID)
+    assert json.loads(frame)["data"]["callId"] == made.call_id
+
+
+async def test_a_get_warms_deliver_up(services: Services) -> None:
+    deliver = handler(settings_of(DeliverSettings), services.store, services.sockets, now)
+    assert (await get(deliver)).status_code == 200
+    assert services.journal.started == ["BatchGetDocuments"]

@@ -3,9 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-import grpc
 import pytest
 
 from functions.calls.call import CallId, ConnectionId, SignalId, Status, UserId
@@ -13,13 +11,11 @@ from functions.calls.decision import FORBIDDEN, NOT_FOUND, Verdict
 from functions.calls.transitions import SIGNALS, Signal
 from functions.clients.device import FcmToken, Platform
 from functions.delivery.signaling import Received, Signaling
-from functions.services.firestore import store_of
 from functions.sessions.devices import Registration
 from functions.wire.frames import RegisterDevice, UnregisterDevice
-from infra.client.calls import client_at
-from infra.emulators.firestore import FirestoreServer
-from tests.support.makers import CALLER, RECEIVER, connect, event, now, register, ring, signal
-from tests.support.services import Services
+from tests.memory.services import Services
+from tests.support.makers import CALLER, RECEIVER, connect, event, now, register, signal
+from tests.support.world import committed
 
 STRANGER = UserId("USR_3")
 SOCKET = ConnectionId("stranger=")
@@ -51,23 +47,6 @@ async def requests(services: Services, signaling: Signaling) -> Requests:
     return Requests(signaling, registration)
 
 
-class Recorder(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Keeps every request, as text."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        handler = await continuation(details)
-
-        async def stream(request: Any, context: Any) -> Any:
-            self.seen.append(f"{details.method} {request}")
-            async for response in handler.unary_stream(request, context):
-                yield response
-
-        return handler._replace(unary_stream=stream) if handler.response_streaming else handler
-
-
 STATES = [None, *Status, "undelivered"]
 
 
@@ -78,41 +57,17 @@ async def test_a_strangers_signal_costs_one_read_whatever_the_call(
     for state in STATES:
         call = CallId(f"CALL_{state}")
         if state == "undelivered":
-            await undelivered(services, name, call)
+            await committed(services.world, event(name, call=call))
         elif state is not None:
-            await ring(services.client, call, str(state))
+            await services.world.ring(call, str(state))
         services.journal.clear()
         assert await requests.verdict(signal(name, call)) == NOT_FOUND
         assert services.journal.started == ["BatchGetDocuments"], state
 
 
-async def undelivered(services: Services, name: str, call: CallId) -> None:
-    await ring(services.client, call)
-    loaded = await services.store.calls.load(call, SOCKET, now())
-    assert loaded.call
-    await services.store.calls.commit(loaded.call, event(name, call=call), by=CALLER)
-
-
-async def test_what_is_read_for_a_strangers_signal_is_the_same_whatever_the_call() -> None:
-    recorder = Recorder()
-    async with FirestoreServer(interceptors=[recorder]) as server:
-        client = client_at(server.address, "unring-test")
-        store = store_of(lambda: client)
-        asked = set()
-        for state in (None, *Status):
-            call = CallId(uuid.uuid4().hex)
-            if state is not None:
-                await ring(client, call, state)
-            recorder.seen.clear()
-            await store.calls.load(call, SOCKET, now())
-            (request,) = recorder.seen
-            asked.add(request.replace(call, "CALL"))
-        assert len(asked) == 1
-
-
 async def test_the_wrong_party_costs_one_read(services: Services, requests: Requests) -> None:
     await connect(services.store, "caller=", CALLER)
-    await ring(services.client)
+    await services.world.ring()
     services.journal.clear()
     caller = ConnectionId("caller=")
     assert await requests.verdict(signal("call:reject"), caller) == FORBIDDEN

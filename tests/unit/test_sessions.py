@@ -1,27 +1,25 @@
-"""Sessions on real services: what opening and letting in costs, and who is kept out."""
+"""Sessions: what opening and letting in costs, and who is kept out."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import grpc
 import pytest
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
-from functions.ports.identity import NotAuthenticated
+from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAdmitted, ConnectionOpened
-from functions.services.identity import FirebaseIdentity
 from functions.sessions.accept import Acceptance, ClientGone, Handshake
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
 from functions.wire.frames import Connect
-from infra.emulators.auth.tokens import unsigned_token
-from tests.support.makers import CALLER, RECEIVER, ids_in, now
-from tests.support.services import Services
+from infra.emulators.faults import Fault, Kind
+from tests.memory.others import TOKEN
+from tests.memory.services import Services
+from tests.support.makers import CALLER, RECEIVER, now
 
 ID = ConnectionId("c=")
 TTL = timedelta(minutes=125)
@@ -37,6 +35,15 @@ EXPIRED = '44{"message":"the token has expired"}'
 FOREIGN = '44{"message":"userId is not the token\'s"}'
 
 
+def token_of(user: str) -> str:
+    return f"{TOKEN}{user}"
+
+
+def repeated_commit() -> Fault:
+    """As Firestore's library repeats one whose reply was lost: the second meets the first."""
+    return Fault(Kind.REPEAT, "firestore.Commit")
+
+
 @dataclass
 class Door:
     """The sessions, as one client meets them; `costs` are the calls of its last step."""
@@ -45,7 +52,6 @@ class Door:
     acceptance: Acceptance
     admission: Admission
     closing: Closing
-    token: Callable[[str], str]
     time: datetime = field(default_factory=now)  # at which API Gateway gets the client's frames
 
     @property
@@ -69,22 +75,26 @@ class Door:
 
     async def forget(self) -> None:
         """Makes the next client another one: ids are never used again."""
-        await self.services.client.collection("connections").document(ID).delete()
+        await self.services.world.delete_connection(ID)
 
     async def connection(self) -> Connection | None:
         return await self.services.store.connections.get(ID, now())
 
 
 @pytest.fixture
-def door(services: Services, identity: FirebaseIdentity, project: str) -> Door:
-    connections, publisher = services.store.connections, services.publisher
+def door(services: Services) -> Door:
+    connections, publisher, identity = (
+        services.store.connections,
+        services.publisher,
+        services.identity,
+    )
+    identity.refused["expired"] = "the token has expired"
     closing = Closing(connections, now)
     return Door(
         services,
         Acceptance(connections, publisher, identity, now, TTL),
         Admission(connections, publisher, identity, closing, now, TTL),
         closing,
-        lambda user: unsigned_token(user, project),
     )
 
 
@@ -93,7 +103,7 @@ def door(services: Services, identity: FirebaseIdentity, project: str) -> Door:
 
 async def test_a_json_client_costs_a_commit_and_a_publish_to_open(door: Door) -> None:
     before = now()
-    await door.open(Wire.JSON, door.token(CALLER), CALLER)
+    await door.open(Wire.JSON, token_of(CALLER), CALLER)
     assert door.costs == ["Commit", "Publish"]
     # Else `deliver` could find no connection to tell what was missed, and leave it at that.
     assert door.services.journal.before("< Commit", "> Publish")
@@ -103,7 +113,7 @@ async def test_a_json_client_costs_a_commit_and_a_publish_to_open(door: Door) ->
     expires = opened.connected_at + TTL
     expected = Connection(ID, CALLER, Wire.JSON, opened.connected_at, expires, owner=CALLER)
     assert opened == expected
-    (event,) = await door.services.published(ConnectionAdmitted)
+    (event,) = door.services.published(ConnectionAdmitted)
     assert event.connection_id == ID
     # No event that was missed lives for longer.
     assert now() < event.expires_at <= now() + timedelta(seconds=120)
@@ -113,7 +123,7 @@ async def test_a_json_client_costs_a_commit_and_a_publish_to_open(door: Door) ->
 async def test_a_socketio_client_costs_a_commit_and_then_a_publish_to_open(
     door: Door, wire: Wire
 ) -> None:
-    await door.open(wire, door.token(CALLER))
+    await door.open(wire, token_of(CALLER))
     assert door.costs == ["Commit", "Publish"]
     # Else `deliver` could find no connection to open, and leave it at that.
     assert door.services.journal.before("< Commit", "> Publish")
@@ -123,19 +133,21 @@ async def test_a_socketio_client_costs_a_commit_and_then_a_publish_to_open(
     users = (CALLER, CALLER, None) if wire is Wire.EIO3 else (None, None, CALLER)
     assert (opened.user, opened.owner, opened.shown_user) == users
     assert (opened.wire, opened.is_open) == (wire, False)
-    event, *admitted = await door.services.published(ConnectionOpened, ConnectionAdmitted)
+    event, *more = door.services.published_of_any_kind()
     assert isinstance(event, ConnectionOpened)
     assert (event.connection_id, event.connected_at) == (ID, opened.connected_at)
     assert event.expires_at - event.connected_at == timedelta(seconds=20)
     # Who is admitted by the handshake is caught up with what he missed; by one Publish with it.
-    assert [made.connection_id for made in admitted] == ([ID] if wire is Wire.EIO3 else [])
+    admitted = [made.connection_id for made in more if isinstance(made, ConnectionAdmitted)]
+    assert admitted == ([ID] if wire is Wire.EIO3 else [])
+    assert len(more) == len(admitted)
 
 
 async def test_a_handshake_is_not_refused_because_nobody_can_be_told_what_was_missed(
     door: Door,
 ) -> None:
-    door.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED)
-    await door.open(Wire.JSON, door.token(CALLER))
+    door.services.faults.fail("pubsub.Publish")
+    await door.open(Wire.JSON, token_of(CALLER))
     assert await door.connection() is not None
 
 
@@ -143,51 +155,46 @@ async def test_a_client_is_admitted_although_nobody_can_tell_it_what_was_missed(
     door: Door,
 ) -> None:
     await door.open(Wire.EIO4)
-    door.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED)
-    assert await door.let_in(door.token(CALLER)) == LET_IN
+    door.services.faults.fail("pubsub.Publish")
+    assert await door.let_in(token_of(CALLER)) == LET_IN
 
 
 @pytest.mark.parametrize("wire", Wire)
 async def test_a_client_whose_disconnect_is_handled_first_is_gone(door: Door, wire: Wire) -> None:
     await door.closing.close(ID)
     with pytest.raises(ClientGone):
-        await door.open(wire, door.token(CALLER))
+        await door.open(wire, token_of(CALLER))
     assert door.costs == ["Commit", "BatchGetDocuments"]
-    assert await door.services.published(ConnectionOpened, ConnectionAdmitted) == []
+    assert door.services.published_of_any_kind() == []
     assert await door.services.store.connections.of([CALLER], now()) == []
 
 
 @pytest.mark.parametrize("wire", Wire)
-async def test_a_handshake_whose_commit_lost_its_reply_is_our_own(door: Door, wire: Wire) -> None:
-    door.services.faults.lose_reply("firestore.Commit")
-    await door.open(wire, door.token(CALLER))
-    assert door.costs == ["Commit", "Commit", "BatchGetDocuments", "Publish"]
-
-
-async def test_a_json_client_with_a_bad_token_is_refused_at_the_handshake(
-    door: Door, project: str
+async def test_a_handshake_whose_commit_is_repeated_meets_itself_and_is_our_own(
+    door: Door, wire: Wire
 ) -> None:
-    expired = unsigned_token(CALLER, project, lifetime_seconds=-1)
-    foreign = unsigned_token(CALLER, "another-project")
-    for token in (None, "garbage", expired, foreign):
+    door.services.faults.arm(repeated_commit())
+    await door.open(wire, token_of(CALLER))
+    assert door.costs == ["Commit", "BatchGetDocuments", "Publish"]
+
+
+async def test_a_json_client_with_a_bad_token_is_refused_at_the_handshake(door: Door) -> None:
+    for token in (None, "garbage", "expired"):
         with pytest.raises(NotAuthenticated, match="the token"):
             await door.open(Wire.JSON, token)
         assert door.costs == []
     with pytest.raises(NotAuthenticated, match="userId is not the token's"):
-        await door.open(Wire.JSON, door.token(CALLER), RECEIVER)
-    assert await ids_in(door.services.client, "connections") == set()
+        await door.open(Wire.JSON, token_of(CALLER), RECEIVER)
+    assert await door.services.world.ids_in("connections") == set()
 
 
 @SOCKET_IO
-async def test_a_socketio_client_with_a_bad_token_is_let_connect(
-    door: Door, wire: Wire, project: str
-) -> None:
-    expired = unsigned_token(CALLER, project, lifetime_seconds=-1)
+async def test_a_socketio_client_with_a_bad_token_is_let_connect(door: Door, wire: Wire) -> None:
     cases = [
         (None, None, "the token is missing"),
         ("garbage", None, "the token is not valid"),
-        (expired, None, "the token has expired"),
-        (door.token(CALLER), RECEIVER, "userId is not the token's"),
+        ("expired", None, "the token has expired"),
+        (token_of(CALLER), RECEIVER, "userId is not the token's"),
     ]
     for token, user, why in cases:
         await door.forget()
@@ -199,9 +206,9 @@ async def test_a_socketio_client_with_a_bad_token_is_let_connect(
 
 
 async def test_a_publish_that_fails_refuses_the_handshake(door: Door) -> None:
-    door.services.faults.fail("pubsub.Publish", code=grpc.StatusCode.PERMISSION_DENIED)
+    door.services.faults.fail("pubsub.Publish")
     with pytest.raises(PublishFailed):
-        await door.open(Wire.EIO4, door.token(CALLER))
+        await door.open(Wire.EIO4, token_of(CALLER))
     closed = await door.connection()
     assert closed is not None
     assert closed.closed_at is not None
@@ -211,9 +218,9 @@ async def test_a_publish_that_fails_refuses_the_handshake(door: Door) -> None:
 async def test_a_commit_that_fails_refuses_the_handshake_and_nothing_is_published(
     door: Door, wire: Wire
 ) -> None:
-    door.services.faults.fail("firestore.Commit", code=grpc.StatusCode.PERMISSION_DENIED)
+    door.services.faults.fail("firestore.Commit")
     with pytest.raises(StoreUnavailable):
-        await door.open(wire, door.token(CALLER))
+        await door.open(wire, token_of(CALLER))
     assert door.costs == ["Commit"]
 
 
@@ -224,51 +231,78 @@ async def test_a_token_that_comes_with_the_connect_costs_a_read_a_commit_and_a_p
     door: Door,
 ) -> None:
     await door.open(Wire.EIO4)
-    await door.services.published(ConnectionOpened)
-    assert await door.let_in(door.token(CALLER), CALLER) == LET_IN
+    door.services.published(ConnectionOpened)
+    assert await door.let_in(token_of(CALLER), CALLER) == LET_IN
     assert door.costs == ADMISSION
     let_in = await door.connection()
     assert let_in is not None
     # Who asks to be let in has read the open packet, even if `deliver` has not written so yet.
     assert (let_in.user, let_in.owner, let_in.is_open) == (CALLER, CALLER, True)
     assert let_in.admitted_at == door.time
-    (event,) = await door.services.published(ConnectionAdmitted)
+    (event,) = door.services.published(ConnectionAdmitted)
     assert event.connection_id == ID
 
 
-async def test_who_is_admitted_by_a_commit_whose_reply_was_lost_is_caught_up_too(
-    door: Door,
-) -> None:
+async def test_who_is_admitted_by_a_commit_that_meets_itself_is_caught_up_too(door: Door) -> None:
     await door.open(Wire.EIO4)
-    door.services.faults.lose_reply("firestore.Commit")
-    assert await door.let_in(door.token(CALLER)) == LET_IN
-    paid = ["BatchGetDocuments", "Commit", "Commit", "BatchGetDocuments", "Publish"]
-    assert door.costs == paid
+    door.services.faults.arm(repeated_commit())
+    assert await door.let_in(token_of(CALLER)) == LET_IN
+    assert door.costs == ["BatchGetDocuments", "Commit", "BatchGetDocuments", "Publish"]
+
+
+async def test_a_connection_that_keeps_changing_is_given_up_after_four_tries(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    letting_in = asyncio.create_task(door.let_in(token_of(CALLER)))
+    for _ in range(4):
+        commit = door.services.faults.hold("firestore.Commit")
+        await commit.reached.wait()
+        connection = door.services.database.connections[ID]
+        door.services.database.put_connection(connection)
+        commit.release()
+    with pytest.raises(StoreUnavailable):
+        await letting_in
+    assert door.costs == ["BatchGetDocuments", "Commit"] * 4
+
+
+async def test_a_catch_up_that_hangs_is_not_waited_for(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    door.services.faults.hold("pubsub.Publish")
+    began = now()
+    assert await door.let_in(token_of(CALLER)) == LET_IN
+    assert now() - began == timedelta(seconds=1)
+
+
+async def test_without_the_identitys_keys_nobody_is_let_in_or_refused(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    door.services.identity.is_down = True
+    with pytest.raises(IdentityUnavailable):
+        await door.let_in(token_of(CALLER))
+    assert door.costs == ["BatchGetDocuments"]
+    with pytest.raises(IdentityUnavailable):
+        await door.open(Wire.JSON, token_of(CALLER))
+    assert door.costs == []
 
 
 async def test_a_token_that_came_with_the_query_costs_the_same(door: Door) -> None:
-    await door.open(Wire.EIO4, door.token(CALLER))
+    await door.open(Wire.EIO4, token_of(CALLER))
     assert await door.let_in() == LET_IN
     assert door.costs == ADMISSION
     assert await door.let_in(user=CALLER) == LET_IN
-    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await door.let_in(token_of(CALLER)) == LET_IN
     assert door.costs == ADMISSION
 
 
 async def test_who_was_let_in_may_ask_again(door: Door) -> None:
     await door.open(Wire.EIO4)
-    token = door.token(CALLER)
+    token = token_of(CALLER)
     assert [await door.let_in(token), await door.let_in(token)] == [LET_IN, LET_IN]
     # It may have left between the two, by a goodbye that is handled last.
     assert door.costs == ADMISSION
     assert await door.let_in() == LET_IN
 
 
-async def test_a_socketio_client_with_a_bad_token_is_told_when_it_is_connected(
-    door: Door, project: str
-) -> None:
-    expired = unsigned_token(CALLER, project, lifetime_seconds=-1)
-    for token, answer in ((None, MISSING), ("garbage", INVALID), (expired, EXPIRED)):
+async def test_a_socketio_client_with_a_bad_token_is_told_when_it_is_connected(door: Door) -> None:
+    for token, answer in ((None, MISSING), ("garbage", INVALID), ("expired", EXPIRED)):
         await door.forget()
         await door.open(Wire.EIO4, token)
         assert await door.let_in() == answer  # as shown in the query
@@ -286,12 +320,12 @@ async def test_a_socketio_client_with_a_bad_token_is_told_when_it_is_connected(
 
 async def test_the_connects_token_wins_over_a_bad_one_in_the_query(door: Door) -> None:
     await door.open(Wire.EIO4, "garbage")
-    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await door.let_in(token_of(CALLER)) == LET_IN
     assert await door.let_in() == LET_IN
 
 
 async def test_the_connects_bad_token_wins_over_a_good_one_in_the_query(door: Door) -> None:
-    await door.open(Wire.EIO4, door.token(CALLER))
+    await door.open(Wire.EIO4, token_of(CALLER))
     assert await door.let_in("garbage") == INVALID
     refused = await door.connection()
     assert refused is not None
@@ -300,7 +334,7 @@ async def test_the_connects_bad_token_wins_over_a_good_one_in_the_query(door: Do
 
 async def test_who_is_refused_after_having_been_let_in_is_out_again(door: Door) -> None:
     await door.open(Wire.EIO4)
-    assert await door.let_in(door.token(CALLER)) == LET_IN
+    assert await door.let_in(token_of(CALLER)) == LET_IN
     assert await door.let_in("garbage") == INVALID
     assert door.costs == ["BatchGetDocuments", "Commit"]
     refused = await door.connection()
@@ -312,9 +346,9 @@ async def test_who_is_refused_after_having_been_let_in_is_out_again(door: Door) 
 
 
 async def test_who_shows_another_users_token_is_that_user_from_then_on(door: Door) -> None:
-    await door.open(Wire.EIO4, door.token(CALLER))
+    await door.open(Wire.EIO4, token_of(CALLER))
     assert await door.let_in() == LET_IN
-    assert await door.let_in(door.token(RECEIVER)) == LET_IN
+    assert await door.let_in(token_of(RECEIVER)) == LET_IN
     assert await door.let_in() == LET_IN
     let_in = await door.connection()
     assert let_in is not None
@@ -322,8 +356,8 @@ async def test_who_shows_another_users_token_is_that_user_from_then_on(door: Doo
 
 
 async def test_a_json_client_can_not_be_let_in_as_somebody_else(door: Door) -> None:
-    await door.open(Wire.JSON, door.token(CALLER))
-    assert await door.let_in(door.token(RECEIVER)) == "6"
+    await door.open(Wire.JSON, token_of(CALLER))
+    assert await door.let_in(token_of(RECEIVER)) == "6"
     unchanged = await door.connection()
     assert unchanged is not None
     assert unchanged.user == CALLER
@@ -334,7 +368,7 @@ async def test_a_json_client_can_not_be_let_in_as_somebody_else(door: Door) -> N
 async def test_a_foreign_user_id_is_refused_wherever_it_stands(
     door: Door, token_in_query: bool, user_in_query: bool
 ) -> None:
-    token = door.token(CALLER)
+    token = token_of(CALLER)
     for user, answer in ((RECEIVER, FOREIGN), (CALLER, LET_IN)):
         in_query = (token if token_in_query else None, user if user_in_query else None)
         in_connect = (None if token_in_query else token, None if user_in_query else user)
@@ -345,9 +379,9 @@ async def test_a_foreign_user_id_is_refused_wherever_it_stands(
 
 async def test_who_said_who_it_is_can_be_let_in_as_nobody_else(door: Door) -> None:
     await door.open(Wire.EIO4, user=CALLER)
-    assert await door.let_in(door.token(RECEIVER), RECEIVER) == FOREIGN
-    assert await door.let_in(door.token(CALLER)) == LET_IN
-    assert await door.let_in(door.token(RECEIVER)) == FOREIGN
+    assert await door.let_in(token_of(RECEIVER), RECEIVER) == FOREIGN
+    assert await door.let_in(token_of(CALLER)) == LET_IN
+    assert await door.let_in(token_of(RECEIVER)) == FOREIGN
     refused = await door.connection()
     assert refused is not None
     assert refused.user is None
@@ -363,25 +397,24 @@ async def test_who_said_who_it_is_can_be_let_in_as_nobody_else(door: Door) -> No
 async def test_another_namespace_is_refused_in_the_wires_own_form(
     door: Door, wire: Wire, answer: str
 ) -> None:
-    await door.open(wire, door.token(CALLER))
-    assert await door.let_in(door.token(CALLER), namespace="/admin") == answer
+    await door.open(wire, token_of(CALLER))
+    assert await door.let_in(token_of(CALLER), namespace="/admin") == answer
     assert door.costs == ["BatchGetDocuments"]
 
 
 async def test_a_client_on_an_unknown_connection_is_told_to_reconnect(door: Door) -> None:
-    assert await door.let_in(door.token(CALLER)) == RECONNECT
+    assert await door.let_in(token_of(CALLER)) == RECONNECT
     assert await door.let_in(namespace="/admin") == RECONNECT
     assert door.costs == ["BatchGetDocuments"]
-    assert await ids_in(door.services.client, "connections") == set()
+    assert await door.services.world.ids_in("connections") == set()
 
 
 async def test_a_connection_that_closes_while_it_is_let_in_does_not_come_back(door: Door) -> None:
     await door.open(Wire.EIO4)
     commit = door.services.faults.hold("firestore.Commit")
-    letting_in = asyncio.create_task(door.let_in(door.token(CALLER)))
+    letting_in = asyncio.create_task(door.let_in(token_of(CALLER)))
     await commit.reached.wait()
-    fields = {"closedAt": now(), "expiresAt": now() + timedelta(seconds=60)}
-    await door.services.client.collection("connections").document(ID).update(fields)
+    door.services.database.close(ID, now())
     commit.release()
     assert await letting_in == NOOP
     assert await door.services.store.connections.of([CALLER], now()) == []
@@ -392,9 +425,9 @@ async def test_a_connection_that_is_opened_while_it_is_let_in_is_let_in_all_the_
 ) -> None:
     await door.open(Wire.EIO4)
     commit = door.services.faults.hold("firestore.Commit")
-    letting_in = asyncio.create_task(door.let_in(door.token(CALLER)))
+    letting_in = asyncio.create_task(door.let_in(token_of(CALLER)))
     await commit.reached.wait()
-    await door.services.client.collection("connections").document(ID).update({"isOpen": True})
+    await door.services.store.connections.open(ID)
     commit.release()
     assert await letting_in == LET_IN
     opening = ["Commit"]
@@ -403,6 +436,6 @@ async def test_a_connection_that_is_opened_while_it_is_let_in_is_let_in_all_the_
 
 async def test_without_firestore_nobody_can_say_who_may_come_in(door: Door) -> None:
     await door.open(Wire.EIO4)
-    door.services.faults.fail("firestore.BatchGetDocuments", code=grpc.StatusCode.PERMISSION_DENIED)
+    door.services.faults.fail("firestore.BatchGetDocuments")
     with pytest.raises(StoreUnavailable):
-        await door.let_in(door.token(CALLER))
+        await door.let_in(token_of(CALLER))

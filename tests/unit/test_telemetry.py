@@ -1,62 +1,69 @@
 """The logs as Cloud Logging reads them."""
 
 import json
-import subprocess
-import sys
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from io import StringIO
+
+import pytest
 
 from functions import telemetry
 
-ROOT = Path(__file__).resolve().parents[2]
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+Lines = Callable[[], list[dict[str, object]]]
+
+log = telemetry.Log("functions.test")
 
 
-def lines_of(program: str) -> list[dict[str, object]]:
-    """What `program` logs in a process of its own, whose logging is ours to configure."""
-    prelude = "from functions import telemetry; telemetry.configure()\n"
-    prelude += "log = telemetry.Log('functions.test')\n"
-    ran = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", prelude + program],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What was logged as a function logs it, line by line."""
+    root, ours = logging.getLogger(), logging.getLogger("functions")
+    before = (root.handlers, root.level, ours.level)
+    with redirect_stdout(StringIO()) as out:
+        telemetry.configure()
+    yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
+    root.handlers = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
 
 
-def test_an_event_is_one_json_line_with_its_fields() -> None:
-    (line,) = lines_of("log.info('told', callId='CALL_1', latencyMs=41, absent=None)")
+def test_an_event_is_one_json_line_with_its_fields(lines: Lines) -> None:
+    log.info("told", callId="CALL_1", latencyMs=41, absent=None)
+    (line,) = lines()
     assert line["severity"] == "INFO"
     assert line["message"] == "told"
     assert (line["callId"], line["latencyMs"]) == ("CALL_1", 41)
     assert "absent" not in line
 
 
-def test_what_is_logged_within_a_request_carries_its_trace() -> None:
-    first, second = lines_of(
-        f"with telemetry.request('unring', '{TRACEPARENT}', connectionId='c='):\n"
-        "    log.warning('inside')\n"
-        "log.info('outside')"
-    )
+def test_what_is_logged_within_a_request_carries_its_trace(lines: Lines) -> None:
+    with telemetry.request("unring", TRACEPARENT, connectionId="c="):
+        log.warning("inside")
+    log.info("outside")
+    first, second = lines()
     trace = "projects/unring/traces/0af7651916cd43dd8448eb211c80319c"
     assert first["logging.googleapis.com/trace"] == trace
     assert first["connectionId"] == "c="
     assert "logging.googleapis.com/trace" not in second
 
 
-def test_an_exception_is_one_line_too() -> None:
-    (line,) = lines_of("try:\n    1/0\nexcept ZeroDivisionError:\n    log.exception('failed')")
+def test_an_exception_is_one_line_too(lines: Lines) -> None:
+    try:
+        1 / 0  # noqa: B018 - for the error
+    except ZeroDivisionError:
+        log.exception("failed")
+    (line,) = lines()
     assert line["severity"] == "ERROR"
     assert "ZeroDivisionError" in str(line["exception"])
 
 
-def test_a_library_that_warns_is_heard_in_the_same_form() -> None:
-    (line,) = lines_of(
-        "import logging; logging.getLogger('google').warning('slow %s', 'day');"
-        "logging.getLogger('google').info('chatter')"
-    )
+def test_a_library_that_warns_is_heard_in_the_same_form(lines: Lines) -> None:
+    logging.getLogger("google").warning("slow %s", "day")
+    logging.getLogger("google").info("chatter")
+    (line,) = lines()
     assert (line["message"], line["logger"]) == ("slow day", "google")
 
 

@@ -11,7 +11,7 @@ from functions.calls.call import Call, CallId, SignalId, Status, UserId
 from functions.calls.decision import NOT_FOUND, Verdict, invalid
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
-from functions.clients.device import Platform
+from functions.clients.device import FcmToken, Platform
 from functions.wire import json
 from functions.wire.frames import Event, Malformed, RegisterDevice, UnregisterDevice
 
@@ -49,8 +49,10 @@ def test_a_reason_loses_its_control_characters_and_what_is_too_long() -> None:
 
 def test_devices_are_registered_and_unregistered() -> None:
     registered = json.decode(frame("device:register", token="T", platform="android"))
-    assert registered == Event(RegisterDevice("T", Platform.ANDROID))
-    assert json.decode(frame("device:unregister", token="T")) == Event(UnregisterDevice("T"))
+    assert registered == Event(RegisterDevice(FcmToken("T"), Platform.ANDROID))
+    assert json.decode(frame("device:unregister", token="T")) == Event(
+        UnregisterDevice(FcmToken("T"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,9 @@ def test_a_malformed_frame_is_told_which_field_is_wrong(text: bytes, field: str)
 
 
 def test_a_malformed_frame_gets_its_id_back() -> None:
-    assert json.decode(b'{"event": "call:explode", "id": "a"}').ack == "a"
+    decoded = json.decode(b'{"event": "call:explode", "id": "a"}')
+    assert isinstance(decoded, Malformed)
+    assert decoded.ack == "a"
 
 
 @given(
@@ -141,6 +145,7 @@ _JSON = st.recursive(
 )
 def test_every_json_object_is_answered_with_a_frame(content: dict[str, object]) -> None:
     decoded = json.decode(plain.dumps(content).encode())
+    assert isinstance(decoded, Event | Malformed)
     request = decoded.request if isinstance(decoded, Event) else None
     answer = plain.loads(json.encode_reply(NOT_FOUND, request, decoded.ack))
     assert answer["event"] == "ack"

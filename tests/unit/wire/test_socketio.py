@@ -31,10 +31,7 @@ from tests.support.frames import SENSELESS
 from tests.support.makers import event
 from tests.support.packets import (
     acks,
-    judged,
-    meaning,
     namespaces,
-    packets,
     received,
     request_of,
     sent,
@@ -42,12 +39,6 @@ from tests.support.packets import (
 )
 
 CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
-
-
-@given(packets)
-@settings(max_examples=2000)
-def test_a_packet_of_python_socketios_is_read_as_what_it_says(packet: oracle.Packet) -> None:
-    assert socketio.decode(sent(packet)) == meaning(packet)
 
 
 @given(st.sampled_from(SIGNALS), st.sampled_from(["CALL_1", "é"]), acks, namespaces)
@@ -235,42 +226,6 @@ def test_a_frame_begins_as_clients_know_it(frame: str, answer: str) -> None:
 def test_a_packet_that_makes_no_sense_is_ignored(frame: bytes) -> None:
     assert socketio.decode(frame) == Ignored()
     assert socketio.is_packet(frame)
-
-
-beginnings = st.sampled_from([b"", b"b"]).flatmap(
-    lambda prefix: st.sampled_from(b"0123456789").map(lambda digit: prefix + bytes([digit]))
-) | st.sampled_from([b"40", b"42", b"421", b"42[", b'42["', b"40{", b"40/", b"42/,", b"45", b"43"])
-rubbish = st.binary(max_size=40) | st.text(max_size=40).map(str.encode)
-
-
-@given(beginnings, rubbish)
-@settings(max_examples=2000)
-def test_rubbish_that_begins_as_a_packet_is_ignored_unless_it_is_one(
-    beginning: bytes, rest: bytes
-) -> None:
-    frame = beginning + rest
-    assert socketio.is_packet(frame)
-    assert socketio.decode(frame) in (Ignored(), judged(frame))
-
-
-@st.composite
-def mutants(draw: st.DrawFn) -> bytes:
-    """A good frame, in up to four places of which something else stands."""
-    frame = bytearray(sent(draw(packets)))
-    for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, len(frame)))
-        length = draw(st.integers(0, 3))
-        frame[place : place + length] = draw(
-            st.binary(max_size=3)
-            | st.sampled_from([*b'",:[]{}/?-0123456789\\']).map(lambda byte: bytes([byte]))
-        )
-    return bytes(frame)
-
-
-@given(mutants())
-@settings(max_examples=1000)
-def test_a_packet_that_was_damaged_is_ignored_unless_it_still_is_one(frame: bytes) -> None:
-    assert socketio.decode(frame) in (Ignored(), judged(frame))
 
 
 @given(st.binary(max_size=100))

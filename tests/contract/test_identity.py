@@ -22,7 +22,7 @@ from starlette.routing import Route
 from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.http import serving
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "unring-test"
 
 

@@ -1,0 +1,187 @@
+"""A Firestore that fails, refuses, hangs or loses replies, as the store on it says so."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+
+from functions.calls.call import CallId, ConnectionId, Status
+from functions.clients.connection import Connection, Wire
+from functions.ports.store import Store, StoreConflict, StoreUnavailable
+from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
+from infra.emulators.firestore import FirestoreServer
+from tests.contract.world import FirestoreWorld, firestore_world_at
+from tests.support.journal import Journal
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now
+
+SOCKET = ConnectionId("1=")
+
+
+class Recorder(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Keeps every request for documents, as text."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = await continuation(details)
+
+        async def stream(request: Any, context: Any) -> Any:
+            self.seen.append(f"{details.method} {request}")
+            async for response in handler.unary_stream(request, context):
+                yield response
+
+        return handler._replace(unary_stream=stream) if handler.response_streaming else handler
+
+
+@dataclass
+class Broken:
+    """A Firestore of the test's own, and what is to go wrong with it."""
+
+    world: FirestoreWorld
+    journal: Journal
+    faults: Faults
+    recorder: Recorder
+
+    @property
+    def store(self) -> Store:
+        return self.world.store
+
+
+@pytest.fixture
+async def broken(project: str) -> AsyncIterator[Broken]:
+    journal, faults, recorder = Journal(), Faults(), Recorder()
+    interceptors = [journal, recorder, FaultyRpcs(faults, "firestore")]
+    async with FirestoreServer(interceptors=interceptors) as server:
+        yield Broken(firestore_world_at(server.address, project), journal, faults, recorder)
+
+
+def handshake(wire: Wire = Wire.JSON) -> Connection:
+    expires = now() + timedelta(hours=2)
+    return Connection(SOCKET, RECEIVER, wire, now(), expires, owner=RECEIVER)
+
+
+@pytest.mark.parametrize("wire", Wire)
+async def test_a_connection_whose_commit_lost_its_reply_is_our_own(
+    broken: Broken, wire: Wire
+) -> None:
+    broken.faults.lose_reply("firestore.Commit")
+    assert await broken.store.connections.add(handshake(wire))
+    assert broken.journal.started == ["Commit", "Commit", "BatchGetDocuments"]
+
+
+async def test_an_admission_whose_commit_lost_its_reply_meets_itself(broken: Broken) -> None:
+    await connect(broken.store, SOCKET, None, wire=Wire.EIO4)
+    read = await broken.store.connections.get(SOCKET, now())
+    assert read is not None
+    broken.faults.lose_reply("firestore.Commit")
+    broken.journal.clear()
+    at = now()
+    assert not await broken.store.connections.admit(read, CALLER, at, read.expires_at)
+    assert broken.journal.started == ["Commit", "Commit"]
+    admitted = await broken.store.connections.get(SOCKET, now())
+    assert admitted is not None
+    assert (admitted.user, admitted.admitted_at) == (CALLER, at)
+
+
+async def test_a_calls_commit_that_lost_its_reply_meets_itself_and_is_known_again(
+    broken: Broken,
+) -> None:
+    await broken.world.ring()
+    stored = (await broken.store.calls.load(CALL, SOCKET, now())).call
+    assert stored is not None
+    made = event()
+    broken.faults.lose_reply("firestore.Commit")
+    broken.journal.clear()
+    with pytest.raises(StoreConflict):
+        await broken.store.calls.commit(stored, made, by=CALLER)
+    assert broken.journal.started == ["Commit", "Commit"]
+    assert (await broken.store.calls.reload(made, CALLER)).is_ours
+
+
+@pytest.mark.parametrize(("kind", "is_ours"), [(Kind.HOLD, False), (Kind.HOLD_REPLY, True)])
+async def test_a_commit_that_is_not_answered_is_given_up(
+    broken: Broken, kind: Kind, is_ours: bool
+) -> None:
+    await broken.world.ring()
+    stored = (await broken.store.calls.load(CALL, SOCKET, now())).call
+    assert stored is not None
+    made = event()
+    unanswered = Fault(kind, "firestore.Commit")
+    broken.journal.clear()
+    with broken.faults.during(unanswered):
+        with pytest.raises(StoreUnavailable):
+            await broken.store.calls.commit(stored, made, by=CALLER)
+        assert broken.journal.started == ["Commit"]  # what hangs is not tried again
+        assert (await broken.store.calls.reload(made, CALLER)).is_ours == is_ours
+        unanswered.drop()
+
+
+async def test_a_commit_that_meets_a_transaction_of_somebody_elses_writes_nothing(
+    broken: Broken,
+) -> None:
+    await broken.world.ring()
+    stored = (await broken.store.calls.load(CALL, SOCKET, now())).call
+    assert stored is not None
+    made = event()
+    broken.faults.fail("firestore.Commit", code=grpc.StatusCode.ABORTED)
+    with pytest.raises(StoreConflict):
+        await broken.store.calls.commit(stored, made, by=CALLER)
+    assert not (await broken.store.calls.reload(made, CALLER)).is_ours
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ],
+)
+async def test_a_firestore_that_refuses_to_be_read_is_unavailable(
+    broken: Broken, code: grpc.StatusCode
+) -> None:
+    broken.faults.fail("firestore.RunQuery", code=code)
+    broken.faults.fail("firestore.BatchGetDocuments", code=code)
+    with pytest.raises(StoreUnavailable):
+        await broken.store.connections.of([RECEIVER], now())
+    with pytest.raises(StoreUnavailable):
+        await broken.store.connections.get(SOCKET, now())
+    assert broken.journal.started == ["RunQuery", "BatchGetDocuments"]
+
+
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED]
+)
+async def test_a_firestore_that_refuses_to_be_written_is_unavailable(
+    broken: Broken, code: grpc.StatusCode
+) -> None:
+    broken.faults.fail("firestore.Commit", code=code)
+    with pytest.raises(StoreUnavailable):
+        await broken.store.connections.add(handshake())
+    assert broken.journal.started == ["Commit"]
+
+
+async def test_a_firestore_that_fails_once_is_asked_again(broken: Broken) -> None:
+    broken.faults.fail("firestore.BatchGetDocuments")
+    assert await broken.store.connections.get(SOCKET, now()) is None
+    assert broken.journal.started == ["BatchGetDocuments", "BatchGetDocuments"]
+
+
+async def test_what_is_read_for_a_strangers_signal_is_the_same_whatever_the_call(
+    broken: Broken,
+) -> None:
+    asked = set()
+    for state in (None, *Status):
+        call = CallId(f"CALL_{state}")
+        if state is not None:
+            await broken.world.ring(call, state)
+        broken.recorder.seen.clear()
+        await broken.store.calls.load(call, SOCKET, now())
+        (request,) = broken.recorder.seen
+        asked.add(request.replace(call, "CALL"))
+    assert len(asked) == 1

@@ -1,0 +1,316 @@
+"""What each method of the store costs in remote calls: in memory what it costs on a Firestore."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from inspect import isfunction
+
+import pytest
+
+from functions.attempt import MessageId
+from functions.calls.call import ConnectionId
+from functions.clients.connection import Connection
+from functions.clients.device import Device, FcmToken, Platform
+from functions.ports.store import (
+    Calls,
+    Connections,
+    Devices,
+    Entry,
+    Outbox,
+    Store,
+    StoredCall,
+    Unreadable,
+)
+from infra.emulators.firestore import FirestoreServer
+from tests.contract.world import firestore_world_at
+from tests.memory.services import Services
+from tests.support.journal import Journal
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, register
+from tests.support.world import World, committed
+
+GONE = ConnectionId("gone=")
+
+
+@dataclass
+class Scene:
+    """A store with something of everything in it."""
+
+    world: World
+    journal: Journal
+
+    @property
+    def store(self) -> Store:
+        return self.world.store
+
+    async def connection(self, id: str = "1=") -> Connection:
+        await connect(self.store, id, RECEIVER)
+        found = await self.store.connections.get(ConnectionId(id), now())
+        assert found is not None
+        return found
+
+    async def device(self) -> Device:
+        await register(self.store, "T", RECEIVER)
+        (found,) = await self.store.devices.of([RECEIVER], now())
+        return found
+
+    async def call(self) -> StoredCall:
+        await self.world.ring()
+        loaded = await self.store.calls.load(CALL, GONE, now())
+        assert loaded.call is not None
+        return loaded.call
+
+    async def entry(self) -> Entry:
+        made = await committed(self.world, event())
+        found = await self.store.outbox.entry(CALL, made.signal_id)
+        assert found is not None
+        return found
+
+    async def unreadable(self) -> Unreadable:
+        await self.world.put_unreadable("rubbish", now() - timedelta(seconds=9))
+        ((found,),) = [page.unreadable async for page in self.store.outbox.waiting(now())]
+        return found
+
+
+Step = Callable[[], Awaitable[object]]
+Prepare = Callable[[Scene], Awaitable[Step]]
+
+
+async def load(scene: Scene) -> Step:
+    return lambda: scene.store.calls.load(CALL, GONE, now())
+
+
+async def reload(scene: Scene) -> Step:
+    entry = await scene.entry()
+    return lambda: scene.store.calls.reload(entry.event, CALLER)
+
+
+async def commit(scene: Scene) -> Step:
+    stored = await scene.call()
+    return lambda: scene.store.calls.commit(stored, event(), by=CALLER)
+
+
+async def current(scene: Scene) -> Step:
+    return lambda: scene.store.calls.current({CALL})
+
+
+async def warm_up(scene: Scene) -> Step:
+    return scene.store.calls.warm_up
+
+
+async def get_connection(scene: Scene) -> Step:
+    return lambda: scene.store.connections.get(GONE, now())
+
+
+async def connections_of(scene: Scene) -> Step:
+    return lambda: scene.store.connections.of([CALLER, RECEIVER], now())
+
+
+async def add(scene: Scene) -> Step:
+    return lambda: connect(scene.store, "1=", RECEIVER)
+
+
+async def add_what_was_closed(scene: Scene) -> Step:
+    await scene.store.connections.close(GONE, now())
+    return lambda: connect(scene.store, GONE, RECEIVER)
+
+
+async def open_connection(scene: Scene) -> Step:
+    connection = await scene.connection()
+    return lambda: scene.store.connections.open(connection.id)
+
+
+async def admit(scene: Scene) -> Step:
+    connection = await scene.connection()
+    return lambda: scene.store.connections.admit(connection, CALLER, now(), now())
+
+
+async def leave(scene: Scene) -> Step:
+    connection = await scene.connection()
+    return lambda: scene.store.connections.leave(connection, now(), now())
+
+
+async def leave_what_changed(scene: Scene) -> Step:
+    connection = await scene.connection()
+    await scene.store.connections.open(connection.id)
+    return lambda: scene.store.connections.leave(connection, now(), now())
+
+
+async def close(scene: Scene) -> Step:
+    return lambda: scene.store.connections.close(GONE, now())
+
+
+async def devices_of(scene: Scene) -> Step:
+    return lambda: scene.store.devices.of([CALLER, RECEIVER], now())
+
+
+async def register_device(scene: Scene) -> Step:
+    return lambda: scene.store.devices.register(
+        RECEIVER, FcmToken("T"), Platform.IOS, now(), now() + timedelta(hours=1)
+    )
+
+
+async def unregister(scene: Scene) -> Step:
+    device = await scene.device()
+    return lambda: scene.store.devices.unregister(RECEIVER, device.token)
+
+
+async def unregister_anothers(scene: Scene) -> Step:
+    device = await scene.device()
+    return lambda: scene.store.devices.unregister(CALLER, device.token)
+
+
+async def forget(scene: Scene) -> Step:
+    device = await scene.device()
+    return lambda: scene.store.devices.forget(device)
+
+
+async def entry(scene: Scene) -> Step:
+    made = event()
+    return lambda: scene.store.outbox.entry(CALL, made.signal_id)
+
+
+async def known(scene: Scene) -> Step:
+    made = event()
+    return lambda: scene.store.outbox.known(made)
+
+
+async def missed(scene: Scene) -> Step:
+    return lambda: scene.store.outbox.missed(RECEIVER, now())
+
+
+async def waiting(scene: Scene) -> Step:
+    async def read() -> None:
+        async for _ in scene.store.outbox.waiting(now()):
+            pass
+
+    return read
+
+
+async def claim(scene: Scene) -> Step:
+    entry = await scene.entry()
+    return lambda: scene.store.outbox.claim(entry, MessageId("1"), now())
+
+
+async def note_served(scene: Scene) -> Step:
+    entry, dead = await scene.entry(), await scene.connection()
+    return lambda: scene.store.outbox.note_served(
+        entry.event, [GONE], now(), is_done=True, dead=[dead]
+    )
+
+
+async def note_served_on_what_is_gone(scene: Scene) -> Step:
+    return lambda: scene.store.outbox.note_served(event(), [GONE], now(), is_done=True)
+
+
+async def note_served_on_what_is_gone_with_the_dead(scene: Scene) -> Step:
+    dead = await scene.connection()
+    return lambda: scene.store.outbox.note_served(event(), [], now(), is_done=True, dead=[dead])
+
+
+async def note_nothing_served(scene: Scene) -> Step:
+    return lambda: scene.store.outbox.note_served(event(), [], now(), is_done=False)
+
+
+async def note_pushed(scene: Scene) -> Step:
+    entry, device = await scene.entry(), await scene.device()
+    return lambda: scene.store.outbox.note_pushed(entry.event, [device])
+
+
+async def note_nothing_pushed(scene: Scene) -> Step:
+    return lambda: scene.store.outbox.note_pushed(event(), [])
+
+
+async def note_caught_up(scene: Scene) -> Step:
+    entries = [await scene.entry(), await scene.entry()]
+    events = [entry.event for entry in entries]
+    return lambda: scene.store.outbox.note_caught_up(events, GONE)
+
+
+async def note_caught_up_with_what_is_gone(scene: Scene) -> Step:
+    entry = await scene.entry()
+    return lambda: scene.store.outbox.note_caught_up([entry.event, event()], GONE)
+
+
+async def note_nothing_caught_up(scene: Scene) -> Step:
+    return lambda: scene.store.outbox.note_caught_up([], GONE)
+
+
+async def remove(scene: Scene) -> Step:
+    found = await scene.unreadable()
+    return lambda: scene.store.outbox.remove(found)
+
+
+COSTS: list[tuple[str, Prepare, list[str]]] = [
+    ("calls.load", load, ["BatchGetDocuments"]),
+    ("calls.reload", reload, ["BatchGetDocuments"]),
+    ("calls.commit", commit, ["Commit"]),
+    ("calls.current", current, ["BatchGetDocuments"]),
+    ("calls.warm_up", warm_up, ["BatchGetDocuments"]),
+    ("connections.get", get_connection, ["BatchGetDocuments"]),
+    ("connections.of", connections_of, ["RunQuery"]),
+    ("connections.add", add, ["Commit"]),
+    ("connections.add", add_what_was_closed, ["Commit", "BatchGetDocuments"]),
+    ("connections.open", open_connection, ["Commit"]),
+    ("connections.admit", admit, ["Commit"]),
+    ("connections.leave", leave, ["Commit"]),
+    ("connections.leave", leave_what_changed, ["Commit"]),
+    ("connections.close", close, ["Commit"]),
+    ("devices.of", devices_of, ["RunQuery"]),
+    ("devices.register", register_device, ["Commit"]),
+    ("devices.unregister", unregister, ["BatchGetDocuments", "Commit"]),
+    ("devices.unregister", unregister_anothers, ["BatchGetDocuments"]),
+    ("devices.forget", forget, ["Commit"]),
+    ("outbox.entry", entry, ["BatchGetDocuments"]),
+    ("outbox.known", known, ["BatchGetDocuments"]),
+    ("outbox.missed", missed, ["RunQuery"]),
+    ("outbox.waiting", waiting, ["RunQuery"]),
+    ("outbox.claim", claim, ["Commit"]),
+    ("outbox.note_served", note_served, ["Commit"]),
+    ("outbox.note_served", note_served_on_what_is_gone, ["Commit"]),
+    ("outbox.note_served", note_served_on_what_is_gone_with_the_dead, ["Commit", "Commit"]),
+    ("outbox.note_served", note_nothing_served, []),
+    ("outbox.note_pushed", note_pushed, ["Commit"]),
+    ("outbox.note_pushed", note_nothing_pushed, []),
+    ("outbox.note_caught_up", note_caught_up, ["Commit"]),
+    ("outbox.note_caught_up", note_caught_up_with_what_is_gone, ["Commit", "Commit", "Commit"]),
+    ("outbox.note_caught_up", note_nothing_caught_up, []),
+    ("outbox.remove", remove, ["Commit"]),
+]
+
+
+@pytest.fixture
+async def scenes(project: str) -> AsyncIterator[tuple[Scene, Scene]]:
+    """One in memory and one on a Firestore."""
+    services, journal = Services(), Journal()
+    async with FirestoreServer(interceptors=[journal]) as server:
+        yield (
+            Scene(services.world, services.journal),
+            Scene(firestore_world_at(server.address, project), journal),
+        )
+
+
+@pytest.mark.parametrize(
+    ("prepared", "costs"),
+    [pytest.param(step, costs, id=step.__name__) for _, step, costs in COSTS],
+)
+async def test_a_method_costs_the_same_in_memory_and_on_a_firestore(
+    scenes: tuple[Scene, Scene],
+    prepared: Prepare,
+    costs: list[str],
+) -> None:
+    for scene in scenes:
+        step = await prepared(scene)
+        scene.journal.clear()
+        await step()
+        assert scene.journal.started == costs
+
+
+def test_every_method_of_the_store_is_asked_what_it_costs() -> None:
+    ports = {"calls": Calls, "connections": Connections, "devices": Devices, "outbox": Outbox}
+    methods = {
+        f"{name}.{method}"
+        for name, port in ports.items()
+        for method, value in vars(port).items()
+        if isfunction(value) and not method.startswith("_")
+    }
+    assert {method for method, _, _ in COSTS} == methods

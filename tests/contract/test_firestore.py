@@ -1,0 +1,218 @@
+"""What our documents look like in a Firestore, and what is made of those that nobody can read."""
+
+from datetime import timedelta
+
+import pytest
+from google.cloud.firestore import DELETE_FIELD
+
+from functions.calls.call import ConnectionId, Status, UserId
+from functions.clients.connection import Connection, Wire
+from functions.ports.store import Store, StoreUnavailable
+from functions.services.firestore import store_of
+from infra.client.calls import client_at
+from tests.contract.world import FirestoreWorld
+from tests.support.makers import (
+    CALL,
+    CALLER,
+    RECEIVER,
+    connect,
+    event,
+    fields_of,
+    now,
+    socketio_connections,
+)
+from tests.support.world import committed
+
+
+@pytest.fixture
+async def store(documents: FirestoreWorld) -> Store:
+    return documents.store
+
+
+async def test_a_commit_writes_the_call_and_the_outbox(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    await documents.ring()
+    before = (await store.calls.load(CALL, ConnectionId("c="), now())).call
+    assert before
+    made = event()
+    await store.calls.commit(before, made, by=CALLER)
+    call = await fields_of(documents.client, "calls", CALL)
+    assert call == {
+        "callerId": CALLER,
+        "receiverId": RECEIVER,
+        "status": "cancelled",
+        "endedAt": made.decided_at,
+        "endedBy": CALLER,
+        "reason": "Caller ended call",
+        "signalId": made.signal_id,
+    }
+    entry = await store.outbox.entry(CALL, made.signal_id)
+    assert entry is not None
+    assert entry.event == made
+    assert entry.pending_since is not None
+    # Firestore's own time of the commit, which no instance's clock can be wrong about.
+    assert abs(entry.pending_since - entry.created) < timedelta(seconds=1)
+    assert (entry.served, entry.pushed, entry.claimed_by) == (frozenset(), frozenset(), None)
+    fields = await fields_of(documents.client, "outbox", f"{CALL}:{made.signal_id}")
+    assert fields is not None
+    assert (fields["recipients"], fields["expiresAt"]) == ([RECEIVER], made.expires)
+
+
+async def test_who_answered_and_when_is_kept_apart_from_who_ended_the_call(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await committed(documents, event("call:accept"))
+    call = await fields_of(documents.client, "calls", CALL)
+    assert call is not None
+    assert (call["answeredAt"], call["answeredBy"]) == (made.decided_at, RECEIVER)
+    assert call.keys().isdisjoint({"endedAt", "endedBy"})
+
+
+async def test_a_commit_is_known_again_whatever_became_of_the_call(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await committed(documents, event())
+    assert (await store.calls.reload(made, CALLER)).is_ours
+    for fields in ({"status": "dialling"}, {"callerId": CALLER, "status": "ended"}):
+        await documents.client.collection("calls").document(CALL).set(fields)
+        assert (await store.calls.reload(made, CALLER)).is_ours
+    another = event()
+    await documents.ring()
+    reloaded = await store.calls.reload(another, CALLER)
+    assert not reloaded.is_ours
+    assert reloaded.call is not None
+    assert reloaded.call.call.status is Status.RINGING
+
+
+async def test_a_call_that_nobody_can_read_is_a_fault_to_its_parties_and_unknown_to_others(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    caller, stranger = await connect(store, "1=", CALLER), await connect(store, "2=", UserId("?"))
+    nobodys = await connect(store, "3=", None, wire=Wire.EIO4)
+    for fields in (
+        {"callerId": CALLER},
+        {"callerId": 7, "receiverId": CALLER, "status": "ringing"},
+        {"callerId": CALLER, "receiverId": RECEIVER, "status": "dialling"},
+    ):
+        await documents.client.collection("calls").document(CALL).set(fields)
+        with pytest.raises(StoreUnavailable):
+            await store.calls.load(CALL, caller.id, now())
+        for connection in (stranger, nobodys):
+            assert (await store.calls.load(CALL, connection.id, now())).call is None
+    await documents.client.collection("calls").document(CALL).set({})
+    assert (await store.calls.load(CALL, caller.id, now())).call is None
+
+
+async def test_a_connection_that_is_closed_before_it_is_added_is_not_added(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    id = ConnectionId("1=")
+    await store.connections.close(id, now())
+    expires = now() + timedelta(hours=2)
+    late = Connection(id, RECEIVER, Wire.JSON, now(), expires, owner=RECEIVER)
+    assert not await store.connections.add(late)
+    fields = await fields_of(documents.client, "connections", id)
+    assert fields is not None
+    assert set(fields) == {"closedAt", "expiresAt"}
+
+
+async def test_a_connection_of_an_earlier_version_is_its_users(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await connect(store, "1=", RECEIVER)
+    await documents.client.collection("connections").document("1=").update({"owner": DELETE_FIELD})
+    assert await store.connections.get(made.id, now()) == made
+
+
+async def test_a_json_connection_is_written_with_five_fields_alone(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await connect(store, "1=", RECEIVER)
+    assert await fields_of(documents.client, "connections", "1=") == {
+        "owner": RECEIVER,
+        "userId": RECEIVER,
+        "wire": "json",
+        "connectedAt": made.connected_at,
+        "expiresAt": made.expires_at,
+    }
+    assert await store.connections.get(made.id, now()) == made
+
+
+@pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
+async def test_a_socketio_connection_is_read_as_it_was_written(
+    store: Store, documents: FirestoreWorld, wire: Wire
+) -> None:
+    for made in socketio_connections(wire):
+        await documents.delete_connection(made.id)
+        assert await store.connections.add(made)
+        assert await store.connections.get(made.id, now()) == made
+        fields = await fields_of(documents.client, "connections", "1=")
+        assert fields is not None
+        assert (fields["wire"], fields["isOpen"]) == (wire.value, False)
+        assert ("userId" in fields, "claimedUserId" in fields) == (
+            made.user is not None,
+            made.claimed_user is not None,
+        )
+        assert fields.get("refusal") == made.refusal
+
+
+async def test_a_connection_document_that_nobody_can_read_is_passed_over(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    await documents.client.collection("connections").document("bad=").set({"userId": RECEIVER})
+    good = await connect(store, "1=", RECEIVER)
+    assert await store.connections.of([RECEIVER], now()) == [good]
+
+
+async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:
+    store = store_of(lambda: client_at("127.0.0.1:9", project))
+    with pytest.raises(StoreUnavailable):
+        await store.connections.of([UserId("USR_1")], now())
+
+
+async def test_an_event_under_the_name_of_another_is_no_entry(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await committed(documents, event())
+    entries = documents.client.collection("outbox")
+    fields = (await entries.document(f"{CALL}:{made.signal_id}").get()).to_dict() or {}
+    await entries.document("misnamed").set(fields)
+    (page,) = [page async for page in store.outbox.waiting(now() + timedelta(seconds=5))]
+    assert [entry.event for entry in page.entries] == [made]
+    assert [found.id for found in page.unreadable] == ["misnamed"]
+
+
+async def test_an_unreadable_entry_that_is_mended_meanwhile_stays(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await committed(documents, event())
+    document = documents.client.collection("outbox").document(f"{CALL}:{made.signal_id}")
+    good = (await document.get()).to_dict() or {}
+    await document.update({"event": 7})
+    (page,) = [page async for page in store.outbox.waiting(now() + timedelta(seconds=5))]
+    await document.set(good)
+    await store.outbox.remove(*page.unreadable)
+    entry = await store.outbox.entry(CALL, made.signal_id)
+    assert entry is not None
+    assert entry.event == made
+
+
+async def test_an_event_whose_call_nobody_can_read_is_known_without_it(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await committed(documents, event())
+    await documents.write_call({"callerId": 7})
+    known = await store.outbox.known(made)
+    assert known.entry is not None
+    assert known.call is None
+
+
+@pytest.mark.parametrize("signal_id", [None, 7, "a/b", ""])
+async def test_a_signal_id_that_is_none_of_ours_is_read_as_none(
+    store: Store, documents: FirestoreWorld, signal_id: object
+) -> None:
+    await documents.write_call({"status": "cancelled", "signalId": signal_id})
+    call = await documents.call()
+    assert call is not None
+    assert (call.status, call.signal_id) == (Status.CANCELLED, None)

@@ -1,0 +1,92 @@
+"""main.py as functions-framework meets it: each function in a process of its own."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from functions.settings import FUNCTIONS
+from infra.local.functions import Function
+from tests.support.processes import SECRET, environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(function: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs functions-framework until it ends by itself."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "functions_framework", "--target", function, "--port", "0"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_without_its_settings_says_what_is_missing_and_does_not_start(
+    function: str,
+) -> None:
+    ended = start(function)
+    assert ended.returncode != 0
+    assert "GOOGLE_CLOUD_PROJECT is missing" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_function_in_the_cloud_refuses_an_emulator() -> None:
+    ended = start(
+        "push",
+        K_SERVICE="push",
+        GOOGLE_CLOUD_PROJECT="unring-test",
+        FIRESTORE_EMULATOR_HOST="127.0.0.1:8080",
+    )
+    assert ended.returncode != 0
+    assert "FIRESTORE_EMULATOR_HOST points at an emulator" in ended.stderr
+
+
+def test_there_is_no_fifth_function() -> None:
+    ended = start("cancel")
+    assert ended.returncode != 0
+    assert "cancel" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("function", "unused"),
+    [
+        ("gateway", {"firebase_admin.messaging", "boto3", "mockfirestore", "pydantic"}),
+        ("deliver", {"firebase_admin", "google.pubsub_v1", "google.cloud.pubsub_v1", "boto3"}),
+        ("push", {"botocore", "google.pubsub_v1", "google.cloud.pubsub_v1", "firebase_admin.auth"}),
+        ("sweep", {"botocore", "firebase_admin"}),
+    ],
+)
+def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -> None:
+    program = f"import sys, main; main.{function}; print(*sys.modules)"
+    loaded = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert unused.isdisjoint(loaded)
+    others = {f"functions.{name}" for name in FUNCTIONS.keys() - {function}}
+    assert others.isdisjoint(loaded)
+
+
+async def test_what_is_no_request_of_api_gateways_is_answered_all_the_same(tmp_path: Path) -> None:
+    async with Function("gateway", environment(), tmp_path) as gateway, httpx.AsyncClient() as http:
+        secret = {"unring-secret": SECRET}
+        large = await http.post(gateway.url, headers=secret, content=b"x" * (1024 * 1024 + 1))
+        assert (large.status_code, large.json()) == (413, {"message": "the request is too large"})
+        url = urlsplit(gateway.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\n{")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
