@@ -1,7 +1,8 @@
 """The services in memory, and the parts of the functions on them; time is played."""
 
 import asyncio
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +30,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _asyncio_loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """pytest-asyncio's: its hook for it would make it begin the loops of all other tests anew."""
     return PlayedTime
+
+
+_forbidden: set[str] = set()
+
+
+def _forbid(event: str, _: tuple[object, ...]) -> None:
+    if event in _forbidden:
+        raise AssertionError(f"a unit test needs no {event}")
+
+
+sys.addaudithook(_forbid)
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """No test here connects a socket, listens on one or starts a process."""
+    _forbidden.update(("socket.connect", "socket.bind", "subprocess.Popen", "os.fork"))
+    yield
+    _forbidden.clear()
 
 
 @pytest.fixture

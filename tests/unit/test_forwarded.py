@@ -71,6 +71,11 @@ def test_an_authorization_that_is_no_bearer_token_is_none(value: str) -> None:
     assert read == Handshake(Wire.JSON, None, None)
 
 
+def test_a_user_id_is_read_as_the_client_wrote_it() -> None:
+    assert handshake_in(headers(unring_user_id="\xc3\xa9")).user == "é"
+    assert handshake_in(headers(unring_user_id="\xe9")).user == "\xe9"  # nobody's
+
+
 def test_a_user_id_may_hold_a_comma() -> None:
     assert handshake_in(headers(unring_user_id="a,b")).user == "a,b"
 

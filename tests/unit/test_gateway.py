@@ -17,6 +17,7 @@ from functions.gateway import handler
 from functions.inbound.http import Handler
 from functions.published import ConnectionAdmitted, ConnectionOpened
 from functions.settings import GatewaySettings
+from functions.wire import socketio as packets
 from tests.memory.clients import Clients
 from tests.memory.others import TOKEN
 from tests.memory.services import Services
@@ -394,6 +395,17 @@ async def test_without_firestore_a_goodbye_is_answered_and_a_disconnect_is_not_d
     assert await api.send("c=", "41") == "6"
     api.services.faults.fail("firestore.Commit")
     assert (await api.disconnect("c=")).status_code == 503
+
+
+async def test_a_reply_that_can_not_be_made_is_made_of_less(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: str) -> str:
+        raise RuntimeError("nobody foresaw it")
+
+    monkeypatch.setattr(packets, "encode_pong", broken)
+    answer = await api.send("c=", "2")
+    assert answer == '42["call:error",{"ok":false,"outcome":"unavailable"}]'
 
 
 async def test_without_firestore_an_emit_is_unavailable(phones: Api) -> None:

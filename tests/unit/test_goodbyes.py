@@ -7,6 +7,7 @@ import pytest
 
 from functions.calls.call import UserId
 from functions.clients.connection import Wire
+from functions.ports.store import StoreUnavailable
 from functions.wire.frames import Connect
 from tests.support.makers import CALLER, RECEIVER, now
 from tests.unit.test_sessions import (
@@ -213,6 +214,40 @@ async def test_a_goodbye_waits_for_a_connect_that_is_being_handled(door: Door) -
     commit.release()
     assert await letting_in == NOOP
     assert not await told(door)
+
+
+async def test_a_goodbye_on_a_connection_that_keeps_changing_is_given_up_after_four_tries(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(token_of(CALLER))
+    leaving = asyncio.create_task(leave(door))
+    for _ in range(4):
+        commit = door.services.faults.hold("firestore.Commit")
+        await commit.reached.wait()
+        door.services.database.put_connection(door.services.database.connections[ID])
+        commit.release()
+    with pytest.raises(StoreUnavailable):
+        await leaving
+    assert door.costs == ["BatchGetDocuments", "Commit"] * 4
+
+
+async def test_a_connect_whose_time_is_not_known_is_not_outdated(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await leave(door)
+    assert await door.admission.admit(ID, Connect("/", token_of(CALLER)), None) == LET_IN
+    assert await told(door)
+
+
+async def test_a_refusal_that_meets_a_change_is_tried_again(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    commit = door.services.faults.hold("firestore.Commit")
+    refusing = asyncio.create_task(door.let_in("garbage"))
+    await commit.reached.wait()
+    door.services.database.put_connection(door.services.database.connections[ID])
+    commit.release()
+    assert await refusing == INVALID
+    assert door.costs == ["BatchGetDocuments", "Commit"] * 2
 
 
 async def test_text_that_looks_like_a_goodbye_is_none_on_the_json_wire(door: Door) -> None:

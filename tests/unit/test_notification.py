@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from functions.calls.call import ConnectionId
+from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import Connection, Wire
 from functions.delivery.notify import notify
 from tests.memory.clients import Clients
@@ -55,6 +55,15 @@ async def test_what_nobody_foresaw_fails_that_connection_alone(services: Service
     sockets = replace(services.sockets, client=broken)
     report = await notify(sockets, [connection("odd="), connection("good=")], event())
     assert (ids(report.failed), ids(report.served)) == ({"odd="}, {"good="})
+
+
+async def test_a_connection_that_has_changed_hands_is_not_told(
+    services: Services, clients: Clients
+) -> None:
+    others = replace(connection("1="), user=UserId("USR_3"))
+    report = await notify(services.sockets, [others, connection("2=")], event())
+    assert ids(report.served) == {"2="}
+    assert [id for id, _ in clients.posts] == ["2="]
 
 
 async def test_nobody_to_tell_is_no_trouble(services: Services) -> None:

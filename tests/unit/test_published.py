@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from functions.calls.call import ConnectionId
 from functions.calls.event import MalformedEvent
-from functions.published import ConnectionAdmitted, ConnectionOpened, Published, decode, encode
+from functions.published import (
+    ConnectionAdmitted,
+    ConnectionOpened,
+    Published,
+    attributes,
+    decode,
+    encode,
+)
 from tests.support.makers import event
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -140,6 +147,12 @@ def test_an_event_of_a_call_that_no_handler_could_finish_is_refused(
     with pytest.raises(MalformedEvent) as refused:
         decode(changed(event(), **change))
     assert "exploded" not in str(refused.value)  # which is logged
+
+
+def test_what_is_to_be_pushed_to_phones_says_so() -> None:
+    assert attributes(event("call:cancel")) == {"push": "true"}
+    for made in (event("call:accept"), OPENED, ADMITTED):
+        assert attributes(made) == {}
 
 
 @given(st.binary(max_size=200))

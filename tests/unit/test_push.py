@@ -13,6 +13,7 @@ from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionOpened
 from functions.push import handler
 from functions.settings import PushSettings
+from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Phones
 from tests.memory.services import Services
 from tests.support.asgi import call, envelope, get
@@ -229,6 +230,15 @@ async def test_dead_tokens_that_can_not_be_forgotten_make_nobody_get_it_twice(
     await pusher.push(event(), FIRST)
     assert phones.tokens == ["alive"]
     assert len(await services.store.devices.of([RECEIVER], now())) == 2
+
+
+async def test_an_event_that_expires_while_its_devices_are_looked_up_is_not_pushed(
+    services: Services, pusher: Pusher, phones: Phones
+) -> None:
+    await register(services.store, "phone", RECEIVER)
+    services.faults.arm(Fault(Kind.DELAY, "firestore.RunQuery", seconds=2))
+    await pusher.push(event(decided=now() - timedelta(seconds=29)), FIRST)
+    assert phones.messages == []
 
 
 async def test_push_takes_an_event_and_is_warmed_up_by_a_get(

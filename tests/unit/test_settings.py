@@ -81,6 +81,9 @@ def test_a_role_is_of_no_use_without_its_region() -> None:
     [
         ("CONNECTIONS_URL", "https://abc.execute-api.us-east-1.amazonaws.com/dev"),
         ("CONNECTIONS_URL", "https:///@connections"),
+        ("CONNECTIONS_URL", "abc.execute-api.us-east-1.amazonaws.com/dev/@connections"),
+        ("CONNECTION_TTL_SECONDS", "soon"),
+        ("DEVICE_TTL_DAYS", "0.5"),
         ("FIRESTORE_EMULATOR_HOST", "localhost"),
         ("CONNECTION_TTL_SECONDS", "0"),
         ("CONNECTION_TTL_SECONDS", "0.001"),
@@ -99,6 +102,13 @@ def test_a_role_is_of_no_use_without_its_region() -> None:
 def test_a_value_that_makes_no_sense_is_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         settings.load(GatewaySettings, {**GATEWAY, name: value})
+
+
+def test_addresses_of_what_runs_on_this_machine_are_read() -> None:
+    local = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:8080", "AWS_ENDPOINT_URL_STS": "http://a:1/"}
+    loaded = settings.load(GatewaySettings, {**GATEWAY, **local, "DEVICE_TTL_DAYS": "7"})
+    assert (loaded.firestore_emulator, loaded.sts_url) == ("127.0.0.1:8080", "http://a:1")
+    assert loaded.device_ttl == timedelta(days=7)
 
 
 def _names(kind: type[FunctionSettings]) -> set[str]:

@@ -346,6 +346,30 @@ async def test_a_call_that_changed_once_is_cancelled_all_the_same(system: System
     assert len(system.published(CallEvent)) == 1
 
 
+async def test_a_commit_is_not_tried_again_once_ten_seconds_are_gone(system: System) -> None:
+    hanging = system.faults.arm(Fault(Kind.HOLD, "firestore.Commit", times=None))
+    reload = system.faults.arm(
+        Fault(Kind.DELAY, "firestore.BatchGetDocuments", skip=1, seconds=4.9, times=None)
+    )
+    began = now()
+    assert (await system.send()).outcome == "unavailable"
+    assert (hanging.met, reload.met) == (2, 2)
+    assert now() - began == timedelta(seconds=2 * (5 + 4.9))
+
+
+async def test_a_frame_that_is_given_up_leaves_no_look_up_behind(system: System) -> None:
+    commit, look_up = (
+        system.faults.hold("firestore.Commit"),
+        system.faults.hold("firestore.RunQuery"),
+    )
+    sending = asyncio.create_task(system.send())
+    await asyncio.gather(commit.reached.wait(), look_up.reached.wait())
+    sending.cancel()
+    await asyncio.wait([sending])
+    await asyncio.sleep(0)
+    assert (commit.is_holding, look_up.is_holding) == (False, False)
+
+
 async def test_an_event_is_published_although_nobody_could_be_looked_up(system: System) -> None:
     system.faults.fail("firestore.RunQuery")
     assert (await system.send()).outcome == "cancelled"

@@ -1,0 +1,35 @@
+"""Whom an instance remembers to have served, and the time it has."""
+
+from datetime import UTC, datetime
+
+from functions.calls.call import ConnectionId, SignalId
+from functions.delivery.memory import Memory
+from functions.ports.clock import system_clock
+
+SERVED = ConnectionId("1=")
+
+
+def test_whoever_was_served_is_remembered_by_signal() -> None:
+    memory: Memory[ConnectionId] = Memory()
+    memory.served(SignalId("one")).add(SERVED)
+    assert memory.served(SignalId("one")) == {SERVED}
+    assert memory.served(SignalId("two")) == set()
+
+
+def test_of_more_than_a_thousand_signals_the_one_that_was_not_asked_for_longest_is_forgotten() -> (
+    None
+):
+    memory: Memory[ConnectionId] = Memory()
+    for name in ("old", "asked for again"):
+        memory.served(SignalId(name)).add(SERVED)
+    for number in range(999):
+        memory.served(SignalId("asked for again"))
+        memory.served(SignalId(str(number)))
+    assert memory.served(SignalId("asked for again")) == {SERVED}
+    assert memory.served(SignalId("old")) == set()
+
+
+def test_the_systems_clock_tells_the_time_in_utc() -> None:
+    before = datetime.now(UTC)
+    assert before <= system_clock() <= datetime.now(UTC)
+    assert system_clock().tzinfo is UTC
