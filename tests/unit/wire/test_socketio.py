@@ -1,17 +1,14 @@
-"""The Socket.IO wire against python-socketio's packets: the same content, in both directions."""
+"""The Socket.IO wire, frame by frame, as clients were seen to send and to read them."""
 
 from datetime import timedelta
 
-import engineio.packet as engineio
-import msgspec
 import pytest
-import socketio.packet as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.calls.call import CallId
-from functions.calls.decision import NOT_FOUND, UNKNOWN_CONNECTION, Verdict, invalid
-from functions.calls.transitions import SIGNALS, Signal
+from functions.calls.decision import NOT_FOUND, Verdict, invalid
+from functions.calls.transitions import Signal
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, Platform
 from functions.wire import socketio
@@ -24,132 +21,13 @@ from functions.wire.frames import (
     Malformed,
     Ping,
     RegisterDevice,
-    event_data,
-    reply_data,
 )
 from tests.support.frames import SENSELESS
-from tests.support.makers import event
 from tests.support.packets import (
-    acks,
-    namespaces,
-    received,
     request_of,
-    sent,
-    texts,
 )
 
 CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
-
-
-@given(st.sampled_from(SIGNALS), st.sampled_from(["CALL_1", "é"]), acks, namespaces)
-@settings(max_examples=200)
-def test_an_emit_to_the_root_is_a_request_with_its_ack_id_and_one_elsewhere_is_none(
-    name: str, call: str, ack: int | None, namespace: str | None
-) -> None:
-    packet = oracle.Packet(oracle.EVENT, [name, {"callId": call}], namespace, ack)
-    read = socketio.decode(sent(packet))
-    if namespace in (None, "/"):
-        signal = Signal(name, CallId(call), None)
-        assert read == Event(signal, ack)
-    else:
-        assert read == Ignored()
-
-
-verdicts = st.builds(
-    Verdict,
-    ok=st.booleans(),
-    outcome=texts,
-    field=st.none() | texts,
-    message=st.none() | texts,
-)
-signals = st.builds(Signal, st.sampled_from(SIGNALS), texts, texts)
-
-
-@given(verdicts, st.none() | signals, st.integers(0, 10**38 - 1))
-@settings(max_examples=500)
-def test_an_ack_is_read_by_python_socketio_as_the_verdict(
-    verdict: Verdict, request: Signal | None, ack: int
-) -> None:
-    read = received(socketio.encode_reply(verdict, request, ack))
-    assert (read.packet_type, read.namespace, read.id) == (oracle.ACK, None, ack)
-    assert read.data == [reply_data(verdict, request)]
-
-
-@given(verdicts, st.none() | signals)
-@settings(max_examples=500)
-def test_without_an_ack_id_only_what_was_refused_is_told(
-    verdict: Verdict, request: Signal | None
-) -> None:
-    frame = socketio.encode_reply(verdict, request, None)
-    if verdict.ok:
-        assert engineio.Packet(encoded_packet=frame).packet_type == engineio.NOOP
-        return
-    read = received(frame)
-    assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
-    assert read.data == ["call:error", reply_data(verdict, request)]
-
-
-@given(st.sampled_from(SIGNALS), texts, st.integers(0, 10**13))
-@settings(max_examples=500)
-def test_an_event_is_read_by_python_socketio_as_the_app_gets_it(
-    name: str, reason: str, timestamp: int
-) -> None:
-    made = msgspec.structs.replace(event(name), reason=reason, timestamp=timestamp)
-    (told,) = made.recipients
-    read = received(socketio.encode_event(made, told))
-    assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
-    assert read.data == [told.event, event_data(made)]
-
-
-@given(texts, st.timedeltas(timedelta(seconds=1), timedelta(days=24)))
-def test_the_open_packet_is_read_by_python_engineio_with_its_timers_in_milliseconds(
-    sid: str, interval: timedelta
-) -> None:
-    frame = socketio.encode_open(sid, interval, timedelta(seconds=30))
-    read = engineio.Packet(encoded_packet=frame)
-    assert read.packet_type == engineio.OPEN
-    milliseconds = read.data.pop("pingInterval")
-    assert (
-        timedelta() <= interval - timedelta(milliseconds=milliseconds) < timedelta(milliseconds=1)
-    )
-    assert read.data == {"sid": sid, "upgrades": [], "pingTimeout": 30_000}
-
-
-@given(texts)
-def test_who_is_let_in_learns_the_session_in_version_4_and_nothing_in_version_3(sid: str) -> None:
-    read = received(socketio.encode_admitted(Wire.EIO4, sid))
-    assert (read.packet_type, read.namespace, read.data) == (oracle.CONNECT, None, {"sid": sid})
-    assert socketio.encode_admitted(Wire.EIO3, sid) == "40"
-
-
-@given(texts, namespaces.filter(bool))
-@settings(max_examples=500)
-def test_a_refusal_names_its_namespace_and_says_why_in_the_wires_own_form(
-    message: str, namespace: str
-) -> None:
-    for wire, data in ((Wire.EIO3, message), (Wire.EIO4, {"message": message})):
-        read = received(socketio.encode_refusal(wire, message, namespace))
-        found = (read.packet_type, read.namespace or "/", read.data)
-        assert found == (oracle.CONNECT_ERROR, namespace, data)
-
-
-@pytest.mark.parametrize("payload", ["", "probe"])
-def test_a_heartbeat_is_answered_with_its_payload(payload: str) -> None:
-    ping = engineio.Packet(engineio.PING, payload).encode()
-    assert socketio.decode(ping.encode()) == Ping(payload)
-    read = engineio.Packet(encoded_packet=socketio.encode_pong(payload))
-    assert (read.packet_type, read.data) == (engineio.PONG, payload)
-
-
-@pytest.mark.parametrize("ack", [None, 0, 7])
-def test_a_client_on_an_unknown_connection_gets_what_no_version_can_read(ack: int | None) -> None:
-    frame = socketio.encode_reply(UNKNOWN_CONNECTION, CANCEL.request, ack)
-    assert frame == socketio.RECONNECT == '{"message":"reconnect"}'
-    with pytest.raises(ValueError, match="invalid literal"):
-        engineio.Packet(encoded_packet=frame)
-
-
-# Frame by frame, as clients were seen to send them
 
 
 @pytest.mark.parametrize(
