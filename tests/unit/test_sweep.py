@@ -121,14 +121,29 @@ async def test_a_pass_that_fails_is_counted_and_the_entry_stays(services: Servic
 
 
 async def test_an_entry_that_can_not_be_published_keeps_back_no_other(services: Services) -> None:
-    for seconds, name in ((30, "CALL_BAD"), (20, "CALL_GOOD")):
-        await left(services, name, timedelta(seconds=seconds))
+    await left(services, "CALL_BAD", timedelta(seconds=30))
+    good = {f"CALL_{number}" for number in range(60)}  # more than are published at once
+    for name in good:
+        await left(services, name, timedelta(seconds=20))
     services.faults.fail("pubsub.Publish", "CALL_BAD")
     swept = Swept()
     with pytest.raises(PublishFailed):
         await sweeper_of(services).look(swept)
-    assert swept.republished == 1
-    assert [made.call_id for made in services.published(CallEvent)] == ["CALL_GOOD"]
+    assert swept.republished == 60
+    assert {made.call_id for made in services.published(CallEvent)} == good
+
+
+async def test_what_nobody_can_read_is_removed_though_nothing_can_be_published(
+    services: Services,
+) -> None:
+    await left(services, "CALL_OLD", timedelta(seconds=8))
+    await services.world.put_unreadable("rubbish", now() - timedelta(seconds=20))
+    services.faults.fail("pubsub.Publish", times=None)
+    swept = Swept()
+    with pytest.raises(PublishFailed):
+        await sweeper_of(services).look(swept)
+    assert swept.unreadable == 1
+    assert "rubbish" not in await services.world.ids_in("outbox")
 
 
 async def test_a_pubsub_that_takes_nothing_is_not_asked_for_every_entry(services: Services) -> None:
