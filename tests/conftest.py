@@ -10,18 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import hypothesis
 import pytest
-from google.cloud.firestore import AsyncClient
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from functions.ports.store import Store
-from functions.services.firestore import store_of
 from infra.client.calls import client_at
 from infra.emulators import google
 from infra.emulators.firestore import FirestoreServer
 from infra.emulators.pubsub import PubSubServer
 from tests.support import node
-from tests.support.connections import ConnectionsServer, connections_server
 
 pytest_plugins = ["tests.support.stacks"]
 
@@ -148,19 +144,3 @@ def pubsub(request: pytest.FixtureRequest) -> str:
 def project() -> str:
     """A project of the test's own, in which nobody else leaves documents or topics."""
     return f"unring-{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-async def client(embedded_firestore: str, project: str) -> AsyncClient:
-    return client_at(embedded_firestore, project)
-
-
-@pytest.fixture
-async def store(client: AsyncClient) -> Store:
-    return store_of(lambda: client)
-
-
-@pytest.fixture
-async def connections() -> AsyncIterator[ConnectionsServer]:
-    async with connections_server() as server:
-        yield server

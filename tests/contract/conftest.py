@@ -1,10 +1,13 @@
 """The stores that keep the same promises: in memory, on the embedded Firestore, on Google's."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from functions.ports.store import Store
 from tests.contract.world import FirestoreWorld, firestore_world_at
 from tests.memory.services import Services
+from tests.support.connections import ConnectionsServer, connections_server
 from tests.support.world import World
 
 
@@ -32,3 +35,9 @@ async def store(world: World) -> Store:
 async def documents(firestore: str, project: str) -> FirestoreWorld:
     """For what only a Firestore has: documents with fields, which others may write as well."""
     return firestore_world_at(firestore, project)
+
+
+@pytest.fixture
+async def connections() -> AsyncIterator[ConnectionsServer]:
+    async with connections_server() as server:
+        yield server

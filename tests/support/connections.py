@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.emulators.http import serving
-from tests.support.journal import Journal
 
 
 @dataclass
@@ -25,7 +24,6 @@ class ConnectionsServer:
     posts: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     answers: dict[str, list[int]] = field(default_factory=dict)
-    journal: Journal | None = None
 
     def posted_to(self, connection: str) -> list[str]:
         return [text for id, text in self.posts if id == connection]
@@ -34,16 +32,12 @@ class ConnectionsServer:
         connection = request.path_params["id"]
         text = (await request.body()).decode()
         self.headers.append(dict(request.headers))
-        if self.journal:
-            self.journal.start("POST")
         left = self.answers.get(connection)
         status = left.pop(0) if left else 200
         if status == 0:
             await asyncio.Event().wait()
         if status == 200:
             self.posts.append((connection, text))
-        if self.journal:
-            self.journal.end("POST")
         return Response(status_code=status)
 
 
