@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from google.cloud.firestore import AsyncClient
 
 from functions.attempt import Attempt, MessageId
-from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, Status, UserId
+from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, UserId
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
 from functions.clients.connection import Connection, Wire
@@ -45,11 +45,11 @@ def event(
     receiver: UserId = RECEIVER,
 ) -> CallEvent:
     """An event as `gateway` publishes it; `served=None` makes it a republished copy."""
-    ringing = Call(call, caller, receiver, Status.RINGING)
-    (row,) = transitions_of(name)
+    row = next(transitions_of(name))
+    before = Call(call, caller, receiver, row.from_status)
     sender = caller if Party.CALLER in row.senders else receiver
     signal_id = SignalId(uuid.uuid4().hex)
-    made = CallEvent.of(ringing, row, signal(name, call), sender, signal_id, decided or now())
+    made = CallEvent.of(before, row, signal(name, call), sender, signal_id, decided or now())
     return made.served_to(None if served is None else map(ConnectionId, served))
 
 

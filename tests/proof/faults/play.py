@@ -47,7 +47,7 @@ class Play:
         self._is_done = asyncio.Event()  # the deed
         self._phones = AsyncExitStack()
         self._log = Tail(stack, "gateway")
-        (row,) = transitions_of(case.flow.signal)
+        row = next(transitions_of(case.flow.signal))
         self._played = Played(case, self.cast, row.default_reason)
 
     async def set_up(self) -> None:

@@ -198,7 +198,7 @@ async def test_only_the_sockets_of_the_told_party_hear_of_a_call(
         ):
             await calls.ring(ids.call, ids.caller, ids.receiver)
             await sender.ask(signal, {"callId": ids.call})
-            (row,) = transitions_of(signal)
+            row = next(transitions_of(signal))
             assert row.notices[0].event in await told.told()
             await calls.until_delivered(ids.call)
             for silent in (sender, told, *others):

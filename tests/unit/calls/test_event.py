@@ -23,15 +23,15 @@ CALL = Call(CallId("CALL_1"), UserId("USR_1"), UserId("USR_2"), Status.RINGING)
 
 
 def event_of(
-    name: str,
+    of: str | Transition,
     reason: str | None = "because",
     call: Call = CALL,
     notices: tuple[Notice, ...] | None = None,
     sender: UserId = CALL.caller,
 ) -> CallEvent:
-    (row,) = transitions_of(name)
+    row = next(transitions_of(of)) if isinstance(of, str) else of
     row = row if notices is None else replace(row, notices=notices)
-    return CallEvent.of(call, row, Signal(name, call.id, reason), sender, SignalId("S1"), NOW)
+    return CallEvent.of(call, row, Signal(row.signal, call.id, reason), sender, SignalId("S1"), NOW)
 
 
 def told(event: CallEvent) -> list[tuple[str, str]]:
@@ -76,8 +76,8 @@ def test_who_calls_himself_is_told_once() -> None:
 
 @pytest.mark.parametrize("row", TRANSITIONS, ids=lambda row: row.signal)
 def test_a_signal_without_a_reason_has_the_reason_of_its_transition(row: Transition) -> None:
-    assert event_of(row.signal, reason=None).reason == row.default_reason
-    assert event_of(row.signal).reason == "because"
+    assert event_of(row, reason=None).reason == row.default_reason
+    assert event_of(row).reason == "because"
 
 
 def test_what_the_outbox_keeps_is_what_is_read() -> None:

@@ -181,7 +181,7 @@ def test_an_event_goes_out_as_the_app_reads_it() -> None:
     call = Call(CallId("CALL_1"), UserId("USR_1"), UserId("USR_2"), Status.RINGING)
     signal = Signal("call:cancel", call.id, "Caller ended call")
     now = datetime.fromtimestamp(1_700_000_000, UTC)
-    (row,) = transitions_of("call:cancel")
+    row = next(transitions_of("call:cancel"))
     event = CallEvent.of(call, row, signal, call.caller, SignalId("S"), now)
     assert plain.loads(json.encode_event(event, event.recipients[0])) == {
         "event": "call:cancelled",
