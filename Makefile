@@ -26,7 +26,8 @@ proof: $(READY) ## break everything in every way and print what came of it; twen
 	@$(BIN)/python -m tests.proof $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 test: check ## all checks and all tests
-	@$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder --cov --cov-context=test --cov-report=
+	@$(BIN)/python -m tests.covered
 
 check: $(READY) ## lint, format and types
 	@$(BIN)/ruff check
@@ -52,7 +53,7 @@ help: ## list what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 clean: ## remove what make made
-	rm -rf $(VENV) .node .unring .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .coverage .node .unring .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Unring needs Python 3.11 or newer; set PYTHON=… to one.")'
