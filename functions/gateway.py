@@ -1,12 +1,15 @@
 """The function `gateway`: API Gateway forwards each request here, and the client gets the reply."""
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import telemetry
+from functions.calls.call import SignalId
 from functions.delivery.signaling import Signaling
 from functions.inbound.apigateway import Forwarded, NotMapped, is_from_api_gateway
-from functions.inbound.frames import Frames
+from functions.inbound.frames import Frames, new_signal_id
 from functions.inbound.http import Handler, body_of, refusal
 from functions.inbound.sessions import Sessions
 from functions.ports.clock import Clock, system_clock
@@ -44,6 +47,7 @@ def handler(
     publisher: Publisher,
     identity: Identity,
     clock: Clock = system_clock,
+    new_id: Callable[[], SignalId] = new_signal_id,
 ) -> Handler:
     """Builds the function on the given ports."""
     connections, ttl = store.connections, settings.connection_ttl
@@ -55,6 +59,7 @@ def handler(
         Admission(connections, publisher, identity, closing, clock, ttl),
         closing,
         clock,
+        new_id,
     )
     sessions = Sessions(Acceptance(connections, publisher, identity, clock, ttl), closing)
     secrets = [each for each in (settings.gateway_secret, settings.gateway_secret_previous) if each]

@@ -1,6 +1,7 @@
 """Replies to the frames of clients: the one place where a frame's faults are caught."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +35,10 @@ from functions.wire.frames import (
 log = Log(__name__)
 
 
+def new_signal_id() -> SignalId:
+    return SignalId(uuid.uuid4().hex)
+
+
 @dataclass(frozen=True, slots=True)
 class Frames:
     """Hands each frame to the part that carries it out, and encodes the reply."""
@@ -43,6 +48,7 @@ class Frames:
     admission: Admission
     closing: Closing
     clock: Clock
+    new_id: Callable[[], SignalId] = new_signal_id
 
     async def reply(self, id: ConnectionId, requested: datetime | None, text: bytes) -> str:
         """The frame that goes back to the sender. `requested` is when API Gateway got `text`.
@@ -102,8 +108,7 @@ class Frames:
     ) -> Verdict:
         match request:
             case Signal():
-                signal_id = SignalId(uuid.uuid4().hex)
-                received = Received(id, signal_id, self.clock(), requested)
+                received = Received(id, self.new_id(), self.clock(), requested)
                 return await self.signaling.handle(request, received)
             case RegisterDevice() | UnregisterDevice():
                 return await self.registration.handle(request, id, requested)

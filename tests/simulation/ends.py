@@ -1,0 +1,148 @@
+"""What must be true when nothing is under way any more."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tests.memory.database import Database
+from tests.simulation.device import Devices
+from tests.simulation.handling import Handling, Harm
+from tests.simulation.model import Commit
+from tests.simulation.phone import Phone, Spell
+from tests.simulation.pubsub import Topic
+from tests.simulation.weather import Weather
+from tests.simulation.witness import Told, Witness
+
+_PENDING = 6.2  # seconds before `sweep` takes an event up
+_AGAIN = 15.0  # seconds for one more delivery, with Pub/Sub's longest back-off before it
+_AT_ONCE = 3.0  # seconds in which all are told if nothing goes wrong
+_FOR_EVER = float("inf")
+_BEFORE = 3.0  # a connection that was admitted no longer ago may be told twice: it is caught up
+
+
+@dataclass
+class Ends:
+    """Judges what has come of every commit. `looks` are the times at which `sweep` looked."""
+
+    witness: Witness
+    phones: list[Phone]
+    devices: Devices
+    database: Database
+    topic: Topic
+    weather: Weather
+    handlings: list[Handling]
+    looks: list[float]
+
+    def judge(self) -> None:
+        for entry in self.database.entries.values():
+            if entry.pending_since:
+                event = entry.event
+                self.witness.find(f"{event.call_id}:{event.signal_id} is still pending", event.call_id)
+        for commit in self.witness.commits:
+            told = self.witness.told_of[str(commit.said.signal_id)]
+            for phone in self.phones:
+                self._phone(commit, phone, [each for each in told if each.target == phone.socket.id])
+            if commit.rule.push:
+                for token in self.devices.claims:
+                    self._device(commit, token, [each for each in told if each.target == token])
+
+    # At least once
+
+    def _phone(self, commit: Commit, phone: Phone, told: list[Told]) -> None:
+        self._at_most(commit, phone.socket.id, told, self._caught_up(commit, phone))
+        if any(each.heard for each in told):
+            return
+        harms = self._harms(commit, phone.socket.id)
+        for spell in phone.spells:
+            if spell.user == commit.tells and spell.admitted_at is not None:
+                gone = min(self._end(phone), spell.left_at or self._end(phone))
+                is_later = spell.admitted_at > commit.at
+                if is_later and (spell.asking.harms or self._is_dead(phone.socket.id)):
+                    continue  # nobody was asked to tell what it has missed
+                since = spell.admitted_at
+                self._must(commit, str(phone), "deliver", since, gone, harms, is_later=is_later)
+
+    def _device(self, commit: Commit, token: str, told: list[Told]) -> None:
+        copies = self.topic.published[str(commit.said.signal_id)] - 1
+        self._at_most(commit, token, told, max(copies, 0))
+        harms = self._harms(commit, token)
+        deadline = self._deadline(commit, commit.at, harms)
+        if not told and self.devices.is_surely(token, commit.tells, commit.at, deadline):
+            self._must(commit, token, "push", 0.0, _FOR_EVER, harms, is_later=False)
+
+    def _must(
+        self,
+        commit: Commit,
+        whom: str,
+        function: str,
+        since: float,
+        gone: float,
+        harms: list[Harm],
+        *,
+        is_later: bool,
+    ) -> None:
+        """Who could be told was told, or the event expired and somebody said so."""
+        said = commit.said
+        deadline = self._deadline(commit, since, harms)
+        if self._is_dead(str(said.signal_id)):
+            return
+        if deadline < min(gone, commit.expires_first) and self._is_true(commit, deadline):
+            problem = f"{whom} was never told of {said}, by {deadline:.3f} at the latest"
+            self.witness.find(problem, said.call, whom)
+        is_there = gone > commit.expires_last and self._is_true(commit, commit.expires_last)
+        is_counted = (function, said.signal_id) in self.witness.expired
+        if is_there and not is_later and not is_counted:
+            problem = f"{whom} was never told of {said}, and nobody said that it had expired"
+            self.witness.find(problem, said.call, whom)
+
+    def _deadline(self, commit: Commit, since: float, harms: list[Harm]) -> float:
+        first = max(commit.at, since)
+        if not harms:
+            return first + _AT_ONCE
+        healed = max(first, self.weather.heals, *(harm.at for harm in harms))
+        due = max(healed, commit.at + _PENDING)
+        # After the last look there was nothing to be looked for.
+        look = next((at for at in self.looks if at >= due), due)
+        return look + _AGAIN
+
+    def _is_true(self, commit: Commit, until: float) -> bool:
+        said = commit.said
+        assert said.call
+        moments = self.witness.calls.during(said.call, commit.at, until)
+        since = [moment for moment in moments if moment.said is said or moment.at > commit.at]
+        return not any(moment.proves_untrue(said) for moment in since)
+
+    # At most once
+
+    def _at_most(self, commit: Commit, target: str, told: list[Told], more: int) -> None:
+        """Once, and once more for each thing that went wrong."""
+        allowed = 1 + more + len(self._harms(commit, target))
+        if len(told) > allowed:
+            problem = f"{target} was told {len(told)} times of {commit.said}, not {allowed} at most"
+            self.witness.find(problem, commit.said.call, target)
+
+    def _caught_up(self, commit: Commit, phone: Phone) -> int:
+        """How often both who delivers the event and who catches up with it may have told it."""
+        return sum(
+            spell.user == commit.tells
+            and (spell.admitted_at is None or spell.admitted_at > commit.at - _BEFORE)
+            for spell in phone.spells
+        )
+
+    def _harms(self, commit: Commit, target: str) -> list[Harm]:
+        """What went wrong with the event, but for what went wrong with somebody else only."""
+        id = commit.said.signal_id
+        of_handlings = (
+            harm
+            for handling in self.handlings
+            if handling.signal_id == id or handling.connection == target
+            for harm in handling.harms
+        )
+        of_topic = (harm for key, harm in self.topic.harms if key in (id, target))
+        return [each for each in (*of_handlings, *of_topic) if each.target in (None, target)]
+
+    def _is_dead(self, key: str) -> bool:
+        return any(key == dead for _, dead in self.topic.dead_letters)
+
+    def _end(self, phone: Phone) -> float:
+        return _FOR_EVER if phone.gone_at is None else phone.gone_at

@@ -1,0 +1,220 @@
+"""One app on one socket, on either wire: what it sends, what comes, and whose it is when."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from functions.clients.connection import Wire
+from tests.memory.others import TOKEN
+from tests.simulation.gateway import ApiGateway, Forwarded, State
+from tests.simulation.handling import Handling
+from tests.simulation.stage import Stage
+
+_PATIENCE = 20.0  # seconds that a Socket.IO client waits for its open packet
+_EIO = {Wire.EIO3: "3", Wire.EIO4: "4"}
+
+
+@dataclass(eq=False, slots=True)
+class Spell:
+    """The time for which a connection is a user's, from what asked for it to a goodbye.
+
+    `asked` and `left` are when API Gateway got what began and what ended it, in milliseconds.
+    """
+
+    user: str
+    asked: int
+    asking: Handling
+    admitted_at: float | None = None  # when the client was told
+    left: int | None = None
+    left_at: float | None = None
+    goodbye: Handling | None = None  # None also where nobody is told of the end
+
+    @property
+    def is_on(self) -> bool:
+        return self.admitted_at is not None and self.left_at is None
+
+    def over_since(self) -> float | None:
+        """When the goodbye had been handled, if nothing went wrong."""
+        goodbye = self.goodbye
+        return goodbye.ended if goodbye and not goodbye.harms else None
+
+
+@dataclass(eq=False, slots=True)
+class Said:
+    """A frame that asks for something: a signal of `call`, or of a device where that is None."""
+
+    number: int
+    phone: "Phone"
+    spell: Spell
+    name: str
+    call: str | None
+    what: str  # the reason of a signal, which no other has, or the token of a device
+    sent: int  # when API Gateway got it, in milliseconds
+    handling: Handling | None = None
+    signal_id: str | None = None
+    commit: Any = None  # what it changed, once it has
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.call or self.what} by {self.spell.user} ({self.what})"
+
+
+class Witness(Protocol):
+    """Sees what comes of what phones do."""
+
+    def told(
+        self, phone: "Phone", event: str, data: dict[str, Any], by: Handling, *, heard: bool
+    ) -> None: ...
+    def answered(self, said: Said, verdict: dict[str, Any] | None) -> None: ...
+
+
+class Phone:
+    """`lost` is called when the server's words or its silence make the app connect anew."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        gateway: ApiGateway,
+        witness: Witness,
+        user: str,
+        wire: Wire,
+        lost: Callable[["Phone"], None],
+    ) -> None:
+        self._stage = stage
+        self._gateway = gateway
+        self._witness = witness
+        self._lost = lost
+        self.user = user
+        self.wire = wire
+        self.spells: list[Spell] = []
+        self._is_opened = wire is Wire.JSON  # has had its open packet
+        self.gone_at: float | None = None  # since when nobody reads what comes
+        headers = {"unring-token": TOKEN + user}
+        if wire is not Wire.JSON:
+            headers |= {"unring-eio": _EIO[wire], "unring-transport": "websocket"}
+            stage.later(_PATIENCE, self._give_up)
+        self.socket, self.handshake = gateway.connect(self, headers)
+        if wire is not Wire.EIO4:
+            self._begin(user, self.handshake)
+
+    def __str__(self) -> str:
+        return f"{self.user}'s {self.socket.id} ({self.wire})"
+
+    @property
+    def spell(self) -> Spell | None:
+        return self.spells[-1] if self.spells else None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is a user's, as far as it knows."""
+        return self.gone_at is None and bool(self.spell and self.spell.is_on)
+
+    @property
+    def is_reading(self) -> bool:
+        return self.gone_at is None and self.socket.state is State.OPEN
+
+    # What it does
+
+    def say(self, name: str, call: str | None, what: str, data: dict[str, str]) -> Said:
+        assert self.spell
+        number = self._stage.number()
+        said = Said(number, self, self.spell, name, call, what, self._stage.loop.milliseconds())
+        is_json = self.wire is Wire.JSON
+        frame = {"event": name, "data": data, "id": number} if is_json else [name, data]
+        text = json.dumps(frame) if is_json else f"42{number}{json.dumps(frame)}"
+        sent = self._gateway.send(self.socket, text, said, partial(self._answered, said))
+        said.handling = sent.handling
+        return said
+
+    def come_back(self, user: str) -> None:
+        """CONNECT again on the same socket, as Swift's client does."""
+        self.user = user
+        self._connect()
+
+    def leave(self, packet: str) -> None:
+        """A goodbye of Socket.IO; the socket stays open."""
+        self._end(self._gateway.send(self.socket, packet))
+
+    def hang_up(self) -> None:
+        self.gone_at = self._stage.now if self.gone_at is None else self.gone_at
+        self._end(self._gateway.close(self.socket))
+
+    def die(self, noticed: float) -> None:
+        """Without a goodbye; API Gateway notices so many seconds later."""
+        self.gone_at = self._stage.now
+        self.socket.is_half_open = True
+        self._stage.later(noticed, self.hang_up)
+
+    # What comes
+
+    def opened(self) -> None:
+        if self.wire is Wire.JSON:
+            self._admitted()
+
+    def refused(self, status: int) -> None:
+        self.gone_at = self._stage.now
+        if status >= 500:
+            self._lost(self)
+
+    def receive(self, text: str, told_by: Handling | None) -> None:
+        if self.wire is Wire.JSON:
+            frame = json.loads(text)
+            if frame.get("event") not in (None, "ack"):
+                self._told(frame["event"], frame["data"], told_by, heard=True)
+        elif text.startswith("0"):
+            is_first, self._is_opened = not self._is_opened, True
+            if is_first and self.wire is Wire.EIO4:
+                self._connect()
+        elif text.startswith("40"):
+            self._admitted()
+        elif text.startswith("42"):
+            event, data = json.loads(text[2:])
+            self._told(event, data, told_by, heard=self._is_opened)
+        elif text.startswith("44") or text[0] not in "436":
+            self.hang_up()
+            self._lost(self)
+
+    def _told(
+        self, event: str, data: dict[str, Any], by: Handling | None, *, heard: bool
+    ) -> None:
+        if by:
+            self._witness.told(self, event, data, by, heard=heard)
+
+    # Between the two
+
+    def _connect(self) -> None:
+        packet = f"40{json.dumps({'token': TOKEN + self.user})}"
+        self._begin(self.user, self._gateway.send(self.socket, packet))
+
+    def _begin(self, user: str, asked: Forwarded) -> None:
+        self.spells.append(Spell(user, asked.milliseconds, asked.handling))
+
+    def _admitted(self) -> None:
+        if self.spell and self.spell.admitted_at is None:
+            self.spell.admitted_at = self._stage.now
+            self._stage.say(self, "is admitted")
+
+    def _end(self, goodbye: Forwarded | None) -> None:
+        spell = self.spell
+        if spell is None or spell.left_at is not None:
+            return
+        spell.left_at = self._stage.now
+        spell.left = goodbye.milliseconds if goodbye else self._stage.loop.milliseconds()
+        spell.goodbye = goodbye.handling if goodbye else None
+
+    def _give_up(self) -> None:
+        if not self._is_opened and self.gone_at is None:
+            self.hang_up()
+            self._lost(self)
+
+    def _answered(self, said: Said, reply: str | None) -> None:
+        self._witness.answered(said, _verdict(self.wire, reply) if reply else None)
+
+
+def _verdict(wire: Wire, reply: str) -> dict[str, Any]:
+    if wire is Wire.JSON:
+        return dict(json.loads(reply)["data"])
+    if not reply.startswith("43"):
+        return {"ok": False, "outcome": "invalid"}  # the frame that makes it connect anew
+    return dict(json.loads(reply[reply.index("[") :])[0])

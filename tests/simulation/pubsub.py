@@ -1,0 +1,149 @@
+"""Pub/Sub and Cloud Scheduler: they deliver at least once, in any order, and call every minute."""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+from starlette.responses import Response
+
+from functions.calls.event import CallEvent
+from functions.published import Published, attributes, encode
+from tests.simulation.functions import Functions
+from tests.simulation.handling import Handling, Harm
+from tests.simulation.stage import Stage
+from tests.simulation.weather import Weather
+
+_ATTEMPTS = 10
+_BACK_OFF = (1.0, 10.0)  # seconds, at least and at most
+_DEADLINE = 20.0  # for an acknowledgement, in seconds
+_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    id: str
+    event: Published
+    data: bytes
+
+    @property
+    def about(self) -> str:
+        event = self.event
+        if isinstance(event, CallEvent):
+            return f"{event.call_id}:{event.signal_id}"
+        return f"{event.name} {event.connection_id}"
+
+
+class Topic:
+    """What is published is delivered to `deliver`, and to `push` if it is to be pushed."""
+
+    def __init__(self, stage: Stage, weather: Weather, call: Callable[[], Functions]) -> None:
+        self._stage = stage
+        self._weather = weather
+        self._functions = call
+        self.under_way = 0  # deliveries that are not done with
+        self.published: Counter[str] = Counter()  # messages of each signal, or of each connection
+        self.harms: list[tuple[str, Harm]] = []  # of a signal or a connection, on its way
+        self.dead_letters: set[tuple[str, str]] = set()  # function, and signal or connection
+
+    def publish(self, event: Published) -> None:
+        message = Message(f"message{self._stage.number()}", event, encode(event))
+        self.published[_key(event)] += 1
+        self._accept("deliver", message)
+        if attributes(event).get("push") == "true":
+            self._accept("push", message)
+
+    def _accept(self, function: str, message: Message) -> None:
+        stage, weather = self._stage, self._weather
+        is_bad = weather.is_bad(stage.now)
+        way = 0.002 + stage.hop()
+        if is_bad and stage.chance(weather.delayed):
+            way = stage.dice.choice((2.1, stage.dice.uniform(0.3, 8.0)))
+            self._harm(message, "is delivered late")
+        self._begin(_Delivery(function, message), way)
+        if is_bad and stage.chance(weather.duplicated):
+            self._harm(message, "is delivered twice")
+            self._begin(_Delivery(function, message), way + stage.dice.choice((0.0, stage.hop())))
+
+    def _begin(self, delivery: "_Delivery", way: float) -> None:
+        self.under_way += 1
+        self._stage.later(way, partial(self._attempt, delivery))
+
+    def _attempt(self, delivery: "_Delivery") -> None:
+        message = delivery.message
+        delivery.attempt += 1
+        delivery.answers_to = delivery.attempt
+        handling = Handling(
+            self._stage.number(),
+            delivery.function,
+            message.about,
+            event=message.event,
+            message=message.id,
+            attempt=delivery.attempt,
+        )
+        self._stage.say(f"{handling}: attempt {delivery.attempt} of {message.id},", message.about)
+        body = _envelope(message, delivery.attempt)
+        end = partial(self._end, delivery, delivery.attempt)
+        self._functions().call(handling, {}, body, end)
+        self._stage.later(_DEADLINE, partial(self._end, delivery, delivery.attempt, None))
+
+    def _end(self, delivery: "_Delivery", attempt: int, response: Response | None) -> None:
+        stage = self._stage
+        if delivery.answers_to != attempt:
+            return  # it was answered, or given up
+        delivery.answers_to = 0
+        is_acknowledged = response is not None and response.status_code == 204
+        is_bad = self._weather.is_bad(stage.now)
+        if is_acknowledged and is_bad and stage.chance(self._weather.unacknowledged):
+            self._harm(delivery.message, "is not acknowledged")
+            is_acknowledged = False
+        if is_acknowledged:
+            self.under_way -= 1
+        elif attempt == _ATTEMPTS:
+            self.under_way -= 1
+            self.dead_letters.add((delivery.function, _key(delivery.message.event)))
+            stage.say(f"*** {delivery.message.about} is a dead letter of {delivery.function}")
+        else:
+            pause = min(_BACK_OFF[0] * 2 ** (attempt - 1), _BACK_OFF[1])
+            stage.later(pause * stage.dice.uniform(0.9, 1.1), partial(self._attempt, delivery))
+
+    def _harm(self, message: Message, what: str) -> None:
+        self.harms.append((_key(message.event), Harm(self._stage.now, what)))
+        self._stage.say(f"*** {message.id} of {message.about} {what}")
+
+
+class Scheduler:
+    """Calls `sweep` every minute."""
+
+    def __init__(self, stage: Stage, functions: Functions, first: float) -> None:
+        self._stage = stage
+        self._functions = functions
+        stage.later(first, self._call)
+
+    def _call(self) -> None:
+        handling = Handling(self._stage.number(), "sweep", "all")
+        self._functions.call(handling, {}, b"", lambda response: None)
+        self._stage.later(_MINUTE, self._call)
+
+
+@dataclass(eq=False, slots=True)
+class _Delivery:
+    """One message on its way to one function; `answers_to` is the attempt that is under way."""
+
+    function: str
+    message: Message
+    attempt: int = 0
+    answers_to: int = 0
+
+
+def _key(event: Published) -> str:
+    return event.signal_id if isinstance(event, CallEvent) else event.connection_id
+
+
+def _envelope(message: Message, attempt: int) -> bytes:
+    data = b64encode(message.data).decode()
+    return msgspec.json.encode(
+        {"message": {"messageId": message.id, "data": data}, "deliveryAttempt": attempt}
+    )

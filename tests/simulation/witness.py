@@ -1,0 +1,210 @@
+"""Sees all that happens, and holds each of it against the model at once."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from functions.calls.call import Call, CallId
+from functions.calls.event import CallEvent, Recipient
+from functions.clients.device import Device
+from functions.ports.push_sender import Outcome
+from functions.ports.store import StoredCall
+from tests.simulation.clock import START
+from tests.simulation.device import Devices
+from tests.simulation.handling import Handling, current
+from tests.simulation.model import Calls, Commit, Moment, senders
+from tests.simulation.phone import Phone, Said
+from tests.simulation.stage import Stage
+
+_PROMPT = 2.0  # seconds after its decision that a first delivery need not read the call
+_TICK = 0.002  # what is lost where times are kept in milliseconds
+_TRIES = 3  # conflicts in a row that end a signal
+_START = START.timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """`target` is a connection's id, or a token."""
+
+    at: float
+    target: str
+    by: Handling
+    heard: bool
+
+
+class Witness:
+    """What it finds wrong are sentences, each with the names that it is about."""
+
+    def __init__(self, stage: Stage, devices: Devices) -> None:
+        self._stage = stage
+        self._devices = devices
+        self.calls = Calls()
+        self.said: dict[str, Said] = {}  # by what no other frame says
+        self.commits: list[Commit] = []
+        self.told_of: dict[str, list[Told]] = defaultdict(list)  # by signal id
+        self.expired: set[tuple[str, str]] = set()  # function and signal id
+        self.wrong: list[tuple[str, tuple[str, ...]]] = []
+
+    def find(self, sentence: str, *about: object) -> None:
+        self._stage.say("WRONG:", sentence)
+        self.wrong.append((sentence, tuple(map(str, about))))
+
+    # Calls
+
+    def changed(self, id: CallId, stored: StoredCall) -> None:
+        """The call's document was written, by the app's backend or for a signal."""
+        now, by = self._stage.now, current.get(None)
+        said: Said | None = by.said if by else None
+        before = self.calls.last(id)
+        self.calls.moments[id].append(Moment(now, stored.call, said))
+        by_whom = f"for {said}" if said else "by the backend"
+        self._stage.say(f"{id} is {stored.call.status} {by_whom}")
+        if said:
+            self._committed(said, before, stored.call)
+
+    def _committed(self, said: Said, before: Moment | None, after: Call) -> None:
+        now = self._stage.now
+        if said.commit:
+            self.find(f"{said} changed the call twice", said.call)
+        outcomes = [
+            before.verdict(said, sender) for sender in senders(said, now) if sender and before
+        ]
+        if not any(ok and to == after.status.value for (ok, _), to in outcomes if (ok, to)):
+            was = before.call.status if before else "not there"
+            self.find(f"{said} made the call {after.status}, which was {was}", said.call)
+        assert before
+        if before.call.status is after.status:
+            self.find(f"{said} changed what was {after.status} already", said.call)
+        said.commit = Commit.of(said, before, now)
+        self.commits.append(said.commit)
+
+    def answered(self, said: Said, verdict: dict[str, Any] | None) -> None:
+        """The reply to a frame was written; None: its sender gets API Gateway's error."""
+        self._stage.say(f"{said} is answered {verdict}")
+        self._devices.answered(said, bool(verdict and verdict["ok"]))
+        if said.call is None or verdict is None:
+            return
+        given = (bool(verdict["ok"]), str(verdict["outcome"]))
+        if problem := self._problem(said, given, verdict.get("field")):
+            self.find(f"{said} was answered {given}, {problem}", said.call)
+
+    def _problem(self, said: Said, given: tuple[bool, str], field: str | None) -> str | None:
+        assert said.handling
+        assert said.call
+        began, now = said.handling.began, self._stage.now
+        moments = list(self.calls.during(said.call, began, now))
+        if given[1] == "unavailable":
+            is_harmed = said.handling.harms or len(moments) > _TRIES
+            return None if is_harmed else "though nothing went wrong"
+        if said.commit:
+            is_it = given == (True, said.commit.rule.to)
+            return None if is_it else f"but made the call {said.commit.rule.to}"
+        whose = senders(said, now)
+        if given == (False, "forbidden") and field == "connection":
+            return None if None in whose else "though it was sent before the goodbye"
+        known = [user for user in whose if user]
+        possible = {moment.verdict(said, user)[0] for moment in moments for user in known}
+        if not self.calls.during(said.call, 0, began):
+            possible.add((False, "not_found"))
+        possible = {each for each in possible if not (each[0] and "already" not in each[1])}
+        return None if given in possible else f"and not one of {sorted(possible)}"
+
+    # Who is told
+
+    def told(
+        self, phone: Phone, event: str, data: dict[str, Any], by: Handling, *, heard: bool
+    ) -> None:
+        """A frame that was posted has reached a socket; not `heard`: the client drops it."""
+        self._stage.say(f"{phone} is told {event} {data['reason']} by {by}")
+        said = self.said.get(data["reason"])
+        if said is None or said.commit is None or said.signal_id is None:
+            self.find(f"{phone} was told of {said} before its commit", data["callId"])
+            return
+        commit: Commit = said.commit
+        self.told_of[said.signal_id].append(Told(self._stage.now, phone.socket.id, by, heard))
+        if (event, data["callId"]) != (commit.rule.event, said.call):
+            self.find(f"{phone} was told {event} of {data['callId']}: {said}", said.call)
+        if not self._is_for(phone, commit.tells, by):
+            self.find(f"{phone} was told of {said}, which is not for it", said.call, phone.socket.id)
+        self._check(commit, by, str(phone))
+
+    def _is_for(self, phone: Phone, user: str, by: Handling) -> bool:
+        """Whether it was his at some time since `by` began."""
+        return any(
+            spell.user == user and not ((over := spell.over_since()) and over < by.began)
+            for spell in phone.spells
+        )
+
+    def pushed(self, device: Device, event: CallEvent, recipient: Recipient) -> Outcome:
+        """A message has reached FCM."""
+        by = current.get()
+        outcome = self._devices.outcome(device.token)
+        self._stage.say(f"{device.token} is pushed {event.reason} by {by}: {outcome.name}")
+        said = self.said.get(event.reason)
+        if said is None or said.commit is None:
+            self.find(f"{device.token} was pushed {said} before its commit", event.call_id)
+            return outcome
+        if outcome is Outcome.SENT:
+            told = Told(self._stage.now, device.token, by, heard=True)
+            self.told_of[event.signal_id].append(told)
+        if recipient.push is None or recipient.push.type != said.commit.rule.push:
+            self.find(f"{device.token} was pushed {recipient.push} of {said}", said.call)
+        if not self._devices.may_be(device.token, said.commit.tells, by.began):
+            self.find(f"{device.token} was pushed {said}, not for its user", said.call)
+        self._check(said.commit, by, device.token)
+        return outcome
+
+    def _check(self, commit: Commit, by: Handling, whom: str) -> None:
+        """Of what somebody is told, whoever it is: it lives, and it is not of an old ring."""
+        said = commit.said
+        if by.began > commit.expires_last:
+            self.find(f"{whom} was told of {said} when it had expired", said.call)
+        if not self._is_late(by):
+            return
+        assert said.call
+        moments = self.calls.during(said.call, by.began, self._stage.now)
+        if all(moment.proves_untrue(said) for moment in moments):
+            self.find(f"{whom} was told of {said} late, when it was no longer true", said.call)
+
+    def _is_late(self, by: Handling) -> bool:
+        """Whether the call must have been read before."""
+        if by.function == "gateway":
+            return False
+        if not isinstance(by.event, CallEvent) or by.is_copy or by.attempt > 1:
+            return True
+        decided = by.event.timestamp / 1000 - _START
+        return by.began - decided > _PROMPT + _TICK
+
+    # Logs
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        logger, handler = logging.getLogger("functions"), _Listener(self)
+        propagates, logger.propagate = logger.propagate, False
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.propagate = propagates
+
+    def logged(self, record: logging.LogRecord) -> None:
+        by = current.get(None)
+        self._stage.say(f"{by} logs", record.getMessage(), getattr(record, "fields", ""))
+        if record.exc_info:
+            error = record.exc_info[1]
+            self.find(f"{by} logged a traceback: {type(error).__name__}: {error}", by)
+        if by and by.signal_id and record.getMessage() == "expired":
+            self.expired.add((by.function, by.signal_id))
+
+
+class _Listener(logging.Handler):
+    def __init__(self, witness: Witness) -> None:
+        super().__init__()
+        self._witness = witness
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._witness.logged(record)

@@ -1,0 +1,87 @@
+"""The world of one schedule, put together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Generic, TypeVar
+
+from functions.calls.call import CallId
+from functions.clients.connection import Wire
+from functions.ports.store import StoredCall
+from tests.memory.database import Database
+from tests.simulation.clock import VirtualLoop
+from tests.simulation.device import Devices
+from tests.simulation.ends import Ends
+from tests.simulation.functions import Functions, Services
+from tests.simulation.gateway import ApiGateway
+from tests.simulation.phone import Phone
+from tests.simulation.pubsub import Scheduler, Topic
+from tests.simulation.stage import Stage
+from tests.simulation.weather import Weather
+from tests.simulation.witness import Witness
+
+_REDIALS = 30  # of all apps together, so that an outage ends in peace
+_LATEST = 13.0  # seconds after which nothing of what was given up is done any more
+
+
+class World:
+    def __init__(self, seed: int, loop: VirtualLoop, dice: Random, weather: Weather) -> None:
+        self.stage = Stage(seed, loop, dice)
+        self.weather = weather
+        self.devices = Devices(self.stage)
+        self.witness = Witness(self.stage, self.devices)
+        calls = _Watched(self.witness.changed)
+        self.database = Database(loop.now, calls=calls)
+        self.topic = Topic(self.stage, weather, lambda: self.functions)
+        self.gateway = ApiGateway(self.stage, weather, lambda: self.functions)
+        services = Services(
+            self.database, self.topic.publish, self.gateway.post, self.witness.pushed
+        )
+        self.functions = Functions(self.stage, weather, services)
+        Scheduler(self.stage, self.functions, first=dice.uniform(0.0, 60.0))
+        self.phones: list[Phone] = []
+        self._redials = 0
+
+    def connect(self, user: str, wire: Wire) -> None:
+        phone = Phone(self.stage, self.gateway, self.witness, user, wire, self._redial)
+        self.phones.append(phone)
+
+    def _redial(self, phone: Phone) -> None:
+        self._redials += 1
+        if self._redials <= _REDIALS:
+            pause = self.stage.dice.uniform(0.2, 2.0)
+            self.stage.later(pause, lambda: self.connect(phone.user, phone.wire))
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing will happen any more, as long as nobody does anything."""
+        return not (
+            self.stage.now < self.weather.heals + _LATEST
+            or self.topic.under_way
+            or any(map(self.functions.is_busy, ("gateway", "deliver", "push")))
+            or any(entry.pending_since for entry in self.database.entries.values())
+        )
+
+    def judge(self) -> None:
+        Ends(
+            self.witness,
+            self.phones,
+            self.devices,
+            self.database,
+            self.topic,
+            self.weather,
+            self.functions.handlings,
+            self.stage.looks,
+        ).judge()
+
+
+class _Watched(dict[CallId, StoredCall]):
+    """Calls; `changed` is told of each write."""
+
+    def __init__(self, changed: Callable[[CallId, StoredCall], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def __setitem__(self, id: CallId, stored: StoredCall) -> None:
+        super().__setitem__(id, stored)
+        self._changed(id, stored)
