@@ -20,10 +20,15 @@ class Claim:
     def user(self) -> str | None:
         return self.said.spell.user if self.said.name == "device:register" else None
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it was confirmed, and nothing went wrong."""
-        return self.done_at is not None and not (self.said.handling and self.said.handling.harms)
+    def is_done_before(self, moment: float) -> bool:
+        """Whether it was confirmed by then, and nothing went wrong: else it may be done later."""
+        is_harmed = self.said.handling and self.said.handling.harms
+        return self.done_at is not None and self.done_at < moment and not is_harmed
+
+    def is_over(self, by: "Claim", since: float) -> bool:
+        """Whether it was ended by another one before."""
+        ends = by.said.name == "device:register" or by.said.spell.user == self.user
+        return ends and self.is_done_before(by.asked_at) and by.is_done_before(since)
 
 
 @dataclass
@@ -52,20 +57,20 @@ class Devices:
 
     def may_be(self, token: str, user: str, since: float) -> bool:
         """Whether a device may have been `user`'s at some time since then."""
-        claims = self.claims.get(token, [])
-        for number, claim in enumerate(claims):
-            taken = [later for later in claims[number + 1 :] if later.is_plain]
-            is_over = any((later.done_at or since) < since for later in taken)
-            if claim.user == user and not is_over:
-                return True
-        return False
+        return any(
+            claim.user == user
+            and not any(claim.is_over(by, since) for by in self.claims[token])
+            for claim in self.claims.get(token, [])
+        )
 
     def is_surely(self, token: str, user: str, first: float, last: float) -> bool:
         """Whether it was `user`'s, and well, for all of this time."""
-        claims = [claim for claim in self.claims.get(token, []) if claim.asked_at < last]
-        if not claims or self.ill_since.get(token, last) < last:
+        if self.ill_since.get(token, last) < last:
             return False
-        if not all(claim.is_plain for claim in claims):
-            return False  # nobody knows in which order they were done
-        newest = claims[-1]
-        return newest.user == user and newest.done_at is not None and newest.done_at < first
+        claims = [claim for claim in self.claims.get(token, []) if claim.asked_at < last]
+        return any(
+            claim.user == user
+            and claim.is_done_before(first)
+            and all(other is claim or other.is_done_before(claim.asked_at) for other in claims)
+            for claim in claims
+        )

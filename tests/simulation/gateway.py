@@ -123,10 +123,15 @@ class ApiGateway:
             "unring-event-type": event_type,
             "unring-request-time": str(milliseconds),
         }
-        once = _once(end)
-        call = partial(self._functions().call, handling, mapped, body, once)
-        self._stage.later(self._stage.hop(), call)
-        self._stage.later(_TIMEOUT, partial(once, None))
+        way = self._stage.hop()
+        deadline = self._stage.later(_TIMEOUT, partial(end, None))
+
+        def answer(response: Response | None) -> None:
+            if self._stage.now < deadline.when():
+                deadline.cancel()
+                end(response)
+
+        self._stage.later(way, partial(self._functions().call, handling, mapped, body, answer))
         return Forwarded(handling, milliseconds)
 
     def _connected(self, socket: Socket, response: Response | None) -> None:
@@ -146,14 +151,3 @@ class ApiGateway:
     def _reply(self, socket: Socket, text: str) -> None:
         if socket.state is State.OPEN and not socket.is_half_open:
             socket.client.receive(text, None)
-
-
-def _once(end: Callable[[Response | None], None]) -> Callable[[Response | None], None]:
-    ended = []
-
-    def first(response: Response | None) -> None:
-        if not ended:
-            ended.append(True)
-            end(response)
-
-    return first

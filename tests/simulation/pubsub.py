@@ -74,7 +74,6 @@ class Topic:
     def _attempt(self, delivery: "_Delivery") -> None:
         message = delivery.message
         delivery.attempt += 1
-        delivery.answers_to = delivery.attempt
         handling = Handling(
             self._stage.number(),
             delivery.function,
@@ -85,20 +84,24 @@ class Topic:
         )
         self._stage.say(f"{handling}: attempt {delivery.attempt} of {message.id},", message.about)
         body = _envelope(message, delivery.attempt)
-        end = partial(self._end, delivery, delivery.attempt)
-        self._functions().call(handling, {}, body, end)
-        self._stage.later(_DEADLINE, partial(self._end, delivery, delivery.attempt, None))
+        deadline = self._stage.later(_DEADLINE, partial(self._end, delivery, None))
 
-    def _end(self, delivery: "_Delivery", attempt: int, response: Response | None) -> None:
-        stage = self._stage
-        if delivery.answers_to != attempt:
-            return  # it was answered, or given up
-        delivery.answers_to = 0
+        def answer(response: Response | None) -> None:
+            if self._stage.now < deadline.when():
+                deadline.cancel()
+                self._end(delivery, response)
+
+        self._functions().call(handling, {}, body, answer)
+
+    def _end(self, delivery: "_Delivery", response: Response | None) -> None:
+        stage, attempt = self._stage, delivery.attempt
         is_acknowledged = response is not None and response.status_code == 204
         is_bad = self._weather.is_bad(stage.now)
         if is_acknowledged and is_bad and stage.chance(self._weather.unacknowledged):
             self._harm(delivery.message, "is not acknowledged")
             is_acknowledged = False
+        if response is None:
+            self._harm(delivery.message, "is not answered")
         if is_acknowledged:
             self.under_way -= 1
         elif attempt == _ATTEMPTS:
@@ -130,12 +133,11 @@ class Scheduler:
 
 @dataclass(eq=False, slots=True)
 class _Delivery:
-    """One message on its way to one function; `answers_to` is the attempt that is under way."""
+    """One message on its way to one function."""
 
     function: str
     message: Message
     attempt: int = 0
-    answers_to: int = 0
 
 
 def _key(event: Published) -> str:

@@ -1,5 +1,6 @@
 """What everybody in a schedule has in common: the time, the dice and the trace."""
 
+from asyncio import TimerHandle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -25,8 +26,8 @@ class Stage:
         self._numbers += 1
         return self._numbers
 
-    def later(self, seconds: float, do: Callable[[], object]) -> None:
-        self.loop.call_later(seconds, do)
+    def later(self, seconds: float, do: Callable[[], object]) -> TimerHandle:
+        return self.loop.call_later(seconds, do)
 
     def chance(self, probability: float) -> bool:
         return self.dice.random() < probability

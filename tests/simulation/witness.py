@@ -21,6 +21,7 @@ from tests.simulation.stage import Stage
 
 _PROMPT = 2.0  # seconds after its decision that a first delivery need not read the call
 _TICK = 0.002  # what is lost where times are kept in milliseconds
+_KEPT = 59.9  # seconds for which it is known whose a closed connection was
 _TRIES = 3  # conflicts in a row that end a signal
 _START = START.timestamp()
 
@@ -105,6 +106,9 @@ class Witness:
         whose = senders(said, now)
         if given == (False, "forbidden") and field == "connection":
             return None if None in whose else "though it was sent before the goodbye"
+        left_at = said.spell.left_at
+        if given == (False, "invalid") and left_at is not None and now - left_at > _KEPT:
+            return None
         known = [user for user in whose if user]
         possible = {moment.verdict(said, user)[0] for moment in moments for user in known}
         if not self.calls.during(said.call, 0, began):
