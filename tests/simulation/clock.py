@@ -1,11 +1,15 @@
 """Virtual time: an event loop that jumps to the next timer when nothing is ready."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+_START_MS = int(START.timestamp()) * 1000
 
 _Result = TypeVar("_Result")
 
@@ -16,12 +20,15 @@ class Stuck(Exception):
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """Its time is that of the last timer. It has no sockets, no threads and no signals, so that
-    whatever runs on it runs the same again."""
+    whatever runs on it runs the same again. Of timers due at once the one set first comes first."""
+
+    _ready: deque[asyncio.Handle]  # the base class's own
 
     def __init__(self) -> None:
         super().__init__()
         self._seconds = 0.0
-        self._selector = self  # of which the base class asks for nothing but `select`
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._set = 0
 
     def time(self) -> float:
         """Seconds since the loop was made."""
@@ -32,19 +39,49 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def milliseconds(self) -> int:
         """Since the epoch."""
-        return int(START.timestamp()) * 1000 + int(self._seconds * 1000)
+        return _START_MS + int(self._seconds * 1000)
 
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise Stuck
-        self._seconds += timeout
-        return []
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._seconds + delay, callback, *args, context=context)
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There are none."""
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._set += 1
+        heappush(self._timers, (when, self._set, timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It stays until it is due, and is passed over then."""
 
     def _write_to_self(self) -> None:
         """Nobody else is there who could wake it."""
+
+    def _run_once(self) -> None:
+        """What is ready, or else what is due next."""
+        ready, timers = self._ready, self._timers
+        while not ready:
+            if not timers:
+                raise Stuck
+            when, _, timer = heappop(timers)
+            if not timer.cancelled():
+                self._seconds = max(when, self._seconds)
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
 
 def run(loop: VirtualLoop, main: Coroutine[Any, Any, _Result]) -> _Result:
