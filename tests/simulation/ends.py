@@ -1,14 +1,14 @@
 """What must be true when nothing is under way any more."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
+from functions.inbound.pubsub import RETRY
 from tests.memory.database import Database
 from tests.simulation.device import Devices
 from tests.simulation.handling import Handling, Harm
 from tests.simulation.model import Commit
-from tests.simulation.phone import Phone, Spell
+from tests.simulation.phone import Phone
 from tests.simulation.pubsub import Topic
 from tests.simulation.weather import Weather
 from tests.simulation.witness import Told, Witness
@@ -125,6 +125,17 @@ class Ends:
         if len(told) > allowed:
             problem = f"{target} was told {len(told)} times of {commit.said}, not {allowed} at most"
             self.witness.find(problem, commit.said.call, target)
+        for first, second in pairwise(told):
+            if self._is_noted(first) and second.by.is_late and second.by.began > first.by.ended:
+                problem = f"{target} was told of {commit.said} by {first.by}, and by {second.by}"
+                self.witness.find(problem, commit.said.call, target)
+
+    def _is_noted(self, told: Told) -> bool:
+        """Whether it stands in the outbox by the end of the request that told it."""
+        by = told.by
+        if by.ended is None or by.is_harmed(told.target) or by.function == "gateway":
+            return False
+        return by.function == "deliver" or by.is_late or by.status == RETRY
 
     def _caught_up(self, commit: Commit, phone: Phone) -> int:
         """How often both who delivers the event and who catches up with it may have told it."""

@@ -85,7 +85,9 @@ class Instance:
         def end(task: asyncio.Task[Response]) -> None:
             del self._tasks[task]
             handling.ended = self._stage.now
-            answer(None if task.cancelled() else task.result())
+            response = None if task.cancelled() else task.result()
+            handling.status = response and response.status_code
+            answer(response)
 
         task.add_done_callback(end)
 
@@ -94,8 +96,7 @@ class Instance:
             return
         self._line.is_dead = True
         self._stage.say("***", self.function, "dies over", *self._tasks.values())
-        for task, handling in list(self._tasks.items()):
-            handling.is_killed = True
+        for task, handling in self._tasks.items():
             handling.harms.append(Harm(self._stage.now, "killed"))
             task.cancel()
 

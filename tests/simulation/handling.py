@@ -6,6 +6,11 @@ from typing import Any
 
 from functions.calls.event import CallEvent
 from functions.published import ConnectionAdmitted, ConnectionOpened, Published
+from tests.simulation.clock import START
+
+# Seconds after its decision that a first delivery need not read the call, and what is lost where
+# times are kept in milliseconds.
+_PROMPT = 2.0 + 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class Handling:
     attempt: int = 0
     began: float = 0.0
     ended: float | None = None
-    is_killed: bool = False
+    status: int | None = None  # of its response, if there was one
     harms: list[Harm] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -54,6 +59,20 @@ class Handling:
     @property
     def is_copy(self) -> bool:
         return isinstance(self.event, CallEvent) and self.event.served is None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it must look at the call, and at who has the event, before it tells anybody."""
+        if self.function == "gateway":
+            return False
+        if not isinstance(self.event, CallEvent) or self.is_copy or self.attempt > 1:
+            return True
+        decided = self.event.timestamp / 1000 - START.timestamp()
+        return self.began - decided > _PROMPT
+
+    def is_harmed(self, target: str) -> bool:
+        """Whether something went wrong, but with somebody else than `target`."""
+        return any(harm.target in (None, target) for harm in self.harms)
 
 
 current: ContextVar[Handling] = ContextVar("current")

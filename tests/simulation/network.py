@@ -31,12 +31,17 @@ class Line:
         stage = self._stage
         call = _Call(stage, current.get(), name, about, serve, stage.loop.create_future())
         service = name.partition(".")[0]
-        outage = self._weather.outage(service, stage.now)
-        if outage:
+        weather = self._weather
+        if not weather.is_bad(stage.now):
+            call.do(stage.hop(), stage.hop())
+        elif outage := weather.outage(service, stage.now):
             call.harm("is out")
             call.fail(LIMITS[service] if outage.hangs else stage.hop())
-        elif self._weather.is_bad(stage.now) and stage.chance(self._weather.fault):
-            self._harm(call, stage.dice.choice(self._weather.fates), LIMITS[service])
+        elif call.target and weather.is_ill(call.target, stage.dice):
+            call.harm("does not get through")
+            call.fail(stage.hop())
+        elif stage.chance(weather.fault):
+            self._harm(call, stage.dice.choice(weather.fates), LIMITS[service])
         else:
             call.do(stage.hop(), stage.hop())
         return await call.reply
@@ -85,6 +90,11 @@ class _Call(Generic[_Reply]):
     serve: Callable[[], _Reply]
     reply: "asyncio.Future[_Reply]"
 
+    @property
+    def target(self) -> str | None:
+        """The connection or token that it is for, if it is for one."""
+        return self.about.partition(" ")[0] if self.name in _TARGETED else None
+
     def do(self, there: float, back: float | None = None) -> None:
         """It arrives in `there` seconds, and its reply `back` seconds later, if it has one."""
         self.stage.loop.call_later(there, self._arrive, back)
@@ -93,8 +103,7 @@ class _Call(Generic[_Reply]):
         self.stage.loop.call_later(after, self._end, None, CallFailed(f"{self.name} failed"))
 
     def harm(self, what: str) -> None:
-        target = self.about.partition(" ")[0] if self.name in _TARGETED else None
-        self.handling.harms.append(Harm(self.stage.now, f"{self.name} {what}", target))
+        self.handling.harms.append(Harm(self.stage.now, f"{self.name} {what}", self.target))
         self.stage.say(f"{self.handling}:", self.name, self.about, "***", what)
 
     def _arrive(self, back: float | None) -> None:

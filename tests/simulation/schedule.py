@@ -41,6 +41,7 @@ class Schedule:
             self._ring: 12,
             self._signal: 12,
             self._race: 6,
+            self._end_all: 4,
             self._signal_and_goodbye: 4,
             self._repeat: 4,
             self._ring_again: 4,
@@ -156,6 +157,14 @@ class Schedule:
             signal = self._likely(call)
             pause = self._dice.choice((0.0, self._dice.uniform(0, 0.03)))
             self._world.stage.later(pause, lambda signal=signal: self._say(call, *signal))
+
+    def _end_all(self) -> None:
+        """All that ring, at once: then several events of one user may be in retry."""
+        for number in range(1, self._calls + 1):
+            call = self._world.database.call(CallId(f"call{number}"))
+            if call and call.status is Status.RINGING:
+                name = self._dice.choice(list(RULES))
+                self._say(call, name, getattr(call, RULES[name].sender))
 
     def _signal_and_goodbye(self) -> None:
         said = self._signal()

@@ -1,6 +1,6 @@
 """What goes wrong on the network and when, until the world heals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 
@@ -47,6 +47,8 @@ class Weather:
     delayed: float
     unacknowledged: float
     disconnect_lost: float
+    ill: float = 0.0  # of each connection and token: no call gets through to it
+    _ill: dict[str, bool] = field(default_factory=dict)
 
     @classmethod
     def drawn(cls, dice: Random, begins: float, ends: float) -> "Weather":
@@ -65,10 +67,16 @@ class Weather:
             delayed=dice.choice((0.0, 0.0, 0.05, 0.3)),
             unacknowledged=dice.choice((0.0, 0.0, 0.05, 0.2)),
             disconnect_lost=dice.choice((0.0, 0.0, 0.3)),
+            ill=dice.choice((0.0, 0.0, 0.3)),
         )
 
     def is_bad(self, now: float) -> bool:
         return self.begins <= now < self.heals
+
+    def is_ill(self, target: str, dice: Random) -> bool:
+        if target not in self._ill:
+            self._ill[target] = dice.random() < self.ill
+        return self._ill[target]
 
     def outage(self, service: str, now: float) -> Outage | None:
         for outage in self.outages:

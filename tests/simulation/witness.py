@@ -12,18 +12,14 @@ from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.ports.push_sender import Outcome
 from functions.ports.store import StoredCall
-from tests.simulation.clock import START
 from tests.simulation.device import Devices
 from tests.simulation.handling import Handling, current
 from tests.simulation.model import Calls, Commit, Moment, senders
 from tests.simulation.phone import Phone, Said
 from tests.simulation.stage import Stage
 
-_PROMPT = 2.0  # seconds after its decision that a first delivery need not read the call
-_TICK = 0.002  # what is lost where times are kept in milliseconds
 _KEPT = 59.9  # seconds for which it is known whose a closed connection was
 _TRIES = 3  # conflicts in a row that end a signal
-_START = START.timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,21 +162,12 @@ class Witness:
         said = commit.said
         if by.began > commit.expires_last:
             self.find(f"{whom} was told of {said} when it had expired", said.call)
-        if not self._is_late(by):
+        if not by.is_late:
             return
         assert said.call
         moments = self.calls.during(said.call, by.began, self._stage.now)
         if all(moment.proves_untrue(said) for moment in moments):
             self.find(f"{whom} was told of {said} late, when it was no longer true", said.call)
-
-    def _is_late(self, by: Handling) -> bool:
-        """Whether the call must have been read before."""
-        if by.function == "gateway":
-            return False
-        if not isinstance(by.event, CallEvent) or by.is_copy or by.attempt > 1:
-            return True
-        decided = by.event.timestamp / 1000 - _START
-        return by.began - decided > _PROMPT + _TICK
 
     # Logs
 

@@ -1,0 +1,180 @@
+"""The product with one safeguard taken out each, by a small part put in its place."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+import functions.push
+from functions.attempt import Attempt, NotDelivered
+from functions.calls.call import Call, ConnectionId, UserId
+from functions.calls.event import CallEvent, Recipient
+from functions.clients.connection import Connection
+from functions.clients.device import Device
+from functions.delivery.notify import notify
+from functions.delivery.signaling import Received, Signaling
+from functions.inbound.pubsub import Handle, receive
+from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnavailable
+from functions.published import Published
+from tests.memory.database import Database
+from tests.memory.store import MemoryCalls, MemoryConnections, MemoryOutbox
+
+Patch = pytest.MonkeyPatch
+
+
+def no_outbox(patch: Patch) -> None:
+    put = Database.put_entry
+
+    def update(self: Database, entry: Entry) -> None:
+        if self.entry(entry.event):
+            put(self, entry)
+
+    patch.setattr(Database, "put_entry", update)
+
+
+def post_before_commit(patch: Patch) -> None:
+    commit = Signaling._commit
+
+    async def hasty(
+        self: Signaling, stored: StoredCall, event: CallEvent, sender: UserId, received: Received
+    ) -> Any:
+        await notify(self._sockets, await self._look_up(event), event)
+        return await commit(self, stored, event, sender, received)
+
+    patch.setattr(Signaling, "_commit", hasty)
+
+
+def no_precondition(patch: Patch) -> None:
+    commit = MemoryCalls.commit
+
+    class Any_(datetime):
+        def __ne__(self, other: object) -> bool:
+            return False
+
+    async def blind(self: MemoryCalls, stored: StoredCall, event: CallEvent, by: UserId) -> None:
+        await commit(self, replace(stored, version=Any_(2026, 1, 1)), event, by)
+
+    patch.setattr(MemoryCalls, "commit", blind)
+
+
+def no_signal_id(patch: Patch) -> None:
+    reload = MemoryCalls.reload
+
+    async def blind(self: MemoryCalls, event: CallEvent, reader: UserId) -> Reloaded:
+        return replace(await reload(self, event, reader), is_ours=False, entry=None)
+
+    patch.setattr(MemoryCalls, "reload", blind)
+
+
+def acknowledge_before_sending(patch: Patch) -> None:
+    async def hasty(request: Request, project: str, handle: Handle) -> Response:
+        async def hand_on(event: Published, attempt: Attempt) -> None:
+            with suppress(NotDelivered, StoreUnavailable):
+                await handle(event, attempt)
+
+        async def begin(event: Published, attempt: Attempt) -> None:
+            begun.append(asyncio.create_task(hand_on(event, attempt)))
+
+        begun: list[asyncio.Task[None]] = []
+        return await receive(request, project, begin)
+
+    patch.setattr(functions.push, "receive", hasty)
+
+
+def delete_on_disconnect(patch: Patch) -> None:
+    async def close(self: MemoryConnections, id: ConnectionId, now: datetime) -> None:
+        await self.remote.commit(id, lambda: self.database.connections.pop(id, None))
+
+    patch.setattr(MemoryConnections, "close", close)
+
+
+def one_mark_per_device(patch: Patch) -> None:
+    known, marks = MemoryOutbox.known, "marks of devices"
+
+    async def note(self: MemoryOutbox, event: CallEvent, pushed: Iterable[Device]) -> None:
+        of_devices = self.database.__dict__.setdefault(marks, {})
+        noted = {device.id: event.signal_id for device in pushed}
+        await self.remote.commit(event.signal_id, lambda: of_devices.update(noted))
+
+    async def read(self: MemoryOutbox, event: CallEvent) -> Known:
+        found = await known(self, event)
+        of_devices = self.database.__dict__.get(marks, {})
+        pushed = frozenset(id for id, mark in of_devices.items() if mark == event.signal_id)
+        return replace(found, entry=found.entry and replace(found.entry, pushed=pushed))
+
+    patch.setattr(MemoryOutbox, "note_pushed", note)
+    patch.setattr(MemoryOutbox, "known", read)
+
+
+def entry_removed_when_nobody_was_connected(patch: Patch) -> None:
+    note = MemoryOutbox.note_served
+
+    async def remove(
+        self: MemoryOutbox,
+        event: CallEvent,
+        served: Collection[ConnectionId],
+        now: datetime,
+        *,
+        is_done: bool,
+        dead: Collection[Connection] = (),
+    ) -> None:
+        await note(self, event, served, now, is_done=is_done, dead=list(dead))
+        if is_done and not served:
+            self.database.entries.pop((event.call_id, event.signal_id), None)
+
+    patch.setattr(MemoryOutbox, "note_served", remove)
+
+
+def late_events_do_not_look_at_the_call(patch: Patch) -> None:
+    def still_true(self: CallEvent, call: Call | None) -> tuple[Recipient, ...]:
+        return self.recipients
+
+    patch.setattr(CallEvent, "still_true", still_true)
+
+
+def expired_events_are_told(patch: Patch) -> None:
+    patch.setattr(CallEvent, "expired", lambda self, now: False)
+
+
+def goodbyes_are_not_honoured(patch: Patch) -> None:
+    async def stay(
+        self: MemoryConnections, connection: Connection, requested: datetime | None, now: datetime
+    ) -> bool:
+        return True
+
+    patch.setattr(MemoryConnections, "leave", stay)
+
+
+def who_has_left_acts_on(patch: Patch) -> None:
+    patch.setattr(Connection, "sender", lambda self, requested: self.owner)
+
+
+def nobody_is_caught_up(patch: Patch) -> None:
+    async def missed(self: MemoryOutbox, user: UserId, now: datetime) -> list[Entry]:
+        return []
+
+    patch.setattr(MemoryOutbox, "missed", missed)
+
+
+# What the simulation must say of each.
+VARIANTS: dict[Callable[[Patch], None], str] = {
+    no_outbox: "never told|not one of|unavailable",
+    post_before_commit: "before its commit",
+    no_precondition: "made the call",
+    no_signal_id: "but made the call",
+    acknowledge_before_sending: "token.* was never told",
+    delete_on_disconnect: "was answered",
+    one_mark_per_device: "token.* was told . times",
+    entry_removed_when_nobody_was_connected: "was never told",
+    late_events_do_not_look_at_the_call: "no longer true",
+    expired_events_are_told: "when it had expired",
+    goodbyes_are_not_honoured: "not for it|was answered",
+    who_has_left_acts_on: "was answered",
+    nobody_is_caught_up: "was never told",
+}
