@@ -58,8 +58,7 @@ class Devices:
     def may_be(self, token: str, user: str, since: float) -> bool:
         """Whether a device may have been `user`'s at some time since then."""
         return any(
-            claim.user == user
-            and not any(claim.is_over(by, since) for by in self.claims[token])
+            claim.user == user and not any(claim.is_over(by, since) for by in self.claims[token])
             for claim in self.claims.get(token, [])
         )
 

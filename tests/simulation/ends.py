@@ -36,12 +36,13 @@ class Ends:
     def judge(self) -> None:
         for entry in self.database.entries.values():
             if entry.pending_since:
-                event = entry.event
-                self.witness.find(f"{event.call_id}:{event.signal_id} is still pending", event.call_id)
+                name = f"{entry.event.call_id}:{entry.event.signal_id}"
+                self.witness.find(f"{name} is still pending", entry.event.call_id)
         for commit in self.witness.commits:
             told = self.witness.told_of[str(commit.said.signal_id)]
             for phone in self.phones:
-                self._phone(commit, phone, [each for each in told if each.target == phone.socket.id])
+                its = [each for each in told if each.target == phone.socket.id]
+                self._phone(commit, phone, its)
             if commit.rule.push:
                 for token in self.devices.claims:
                     self._device(commit, token, [each for each in told if each.target == token])
@@ -126,16 +127,18 @@ class Ends:
             problem = f"{target} was told {len(told)} times of {commit.said}, not {allowed} at most"
             self.witness.find(problem, commit.said.call, target)
         for first, second in pairwise(told):
-            if self._is_noted(first) and second.by.is_late and second.by.began > first.by.ended:
+            noted = self._noted(first)
+            if noted is not None and second.by.is_late and second.by.began > noted:
                 problem = f"{target} was told of {commit.said} by {first.by}, and by {second.by}"
                 self.witness.find(problem, commit.said.call, target)
 
-    def _is_noted(self, told: Told) -> bool:
-        """Whether it stands in the outbox by the end of the request that told it."""
+    def _noted(self, told: Told) -> float | None:
+        """Since when it has stood in the outbox, if the request that told it had to note it."""
         by = told.by
-        if by.ended is None or by.is_harmed(told.target) or by.function == "gateway":
-            return False
-        return by.function == "deliver" or by.is_late or by.status == RETRY
+        if by.is_harmed(told.target) or by.function == "gateway":
+            return None
+        notes = by.function == "deliver" or by.is_late or by.status == RETRY
+        return by.ended if notes else None
 
     def _caught_up(self, commit: Commit, phone: Phone) -> int:
         """How often both who delivers the event and who catches up with it may have told it."""

@@ -57,9 +57,7 @@ class Services:
 class Instance:
     """One process that handles requests of one function, all at the same time."""
 
-    def __init__(
-        self, function: str, stage: Stage, weather: Weather, services: Services
-    ) -> None:
+    def __init__(self, function: str, stage: Stage, weather: Weather, services: Services) -> None:
         self.function = function
         self._stage = stage
         self._line = Line(stage, weather, self.die)
@@ -86,7 +84,7 @@ class Instance:
             del self._tasks[task]
             handling.ended = self._stage.now
             response = None if task.cancelled() else task.result()
-            handling.status = response and response.status_code
+            handling.status = response.status_code if response else None
             answer(response)
 
         task.add_done_callback(end)
@@ -173,5 +171,6 @@ def _handler(function: str, line: Line, services: Services, stage: Stage) -> Han
 def _id(stage: Stage) -> SignalId:
     """Known to be the signal of the frame that is being handled."""
     said = current.get().said
-    said.signal_id = SignalId(f"signal{said.number}")
-    return said.signal_id
+    id = SignalId(f"signal{said.number}")
+    said.signal_id = id
+    return id

@@ -65,7 +65,11 @@ class ApiGateway:
         return socket, self._forward(socket, "CONNECT", headers, b"", end)
 
     def send(
-        self, socket: Socket, text: str, said: object = None, answered: Callable[[str | None], None] | None = None
+        self,
+        socket: Socket,
+        text: str,
+        said: object = None,
+        answered: Callable[[str | None], None] | None = None,
     ) -> Forwarded:
         """`answered` is told the reply even if the client is gone by then."""
 
@@ -88,7 +92,7 @@ class ApiGateway:
         if self._weather.is_bad(stage.now) and stage.chance(self._weather.disconnect_lost):
             stage.say(f"*** the $disconnect of {socket.id} is lost")
             return None
-        return self._forward(socket, "DISCONNECT", {}, b"", lambda response: None)
+        return self._forward(socket, "DISCONNECT", {}, b"", _ignore)
 
     # What the functions do
 
@@ -151,3 +155,7 @@ class ApiGateway:
     def _reply(self, socket: Socket, text: str) -> None:
         if socket.state is State.OPEN and not socket.is_half_open:
             socket.client.receive(text, None)
+
+
+def _ignore(_: Response | None) -> None:
+    """Nobody waits for it."""

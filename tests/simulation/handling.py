@@ -15,7 +15,7 @@ _PROMPT = 2.0 + 0.002
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """Something that went wrong at `at`, with one `target` (a connection or a token) or at large."""
+    """Something that went wrong, with one `target` (a connection or a token) or at large."""
 
     at: float
     what: str

@@ -25,7 +25,7 @@ class Moment:
         assert said.call
         call = Call(self.call.caller, self.call.receiver, self.call.status.value)
         verdict, after = judge(call, Signal(said.name, said.call, sender, said.what))
-        return verdict, after and after.status
+        return verdict, after.status if after else None
 
     def proves_untrue(self, said: Said) -> bool:
         """Whether nobody may be told any more of what `said` did, as far as the call tells."""

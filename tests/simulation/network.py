@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
+from functions.ports.store import StoreConflict
 from tests.memory.network import CallFailed
 from tests.simulation.handling import Handling, Harm, current
 from tests.simulation.stage import Stage
@@ -29,7 +31,8 @@ class Line:
         if self.is_dead:
             raise asyncio.CancelledError
         stage = self._stage
-        call = _Call(stage, current.get(), name, about, serve, stage.loop.create_future())
+        reply: asyncio.Future[_Reply] = stage.loop.create_future()
+        call = _Call(stage, current.get(), name, about, serve, reply)
         service = name.partition(".")[0]
         weather = self._weather
         if not weather.is_bad(stage.now):
@@ -44,7 +47,7 @@ class Line:
             self._harm(call, stage.dice.choice(weather.fates), LIMITS[service])
         else:
             call.do(stage.hop(), stage.hop())
-        return await call.reply
+        return await reply
 
     def _harm(self, call: "_Call[_Reply]", fate: Fate, limit: float) -> None:
         stage = self._stage
@@ -81,7 +84,7 @@ class Line:
 
 @dataclass(eq=False, slots=True)
 class _Call(Generic[_Reply]):
-    """A remote call under way; `serve` may be run without a reply, and when nobody waits for one."""
+    """A remote call under way; `serve` may run without a reply, and when nobody waits for one."""
 
     stage: Stage
     handling: Handling
@@ -100,29 +103,30 @@ class _Call(Generic[_Reply]):
         self.stage.loop.call_later(there, self._arrive, back)
 
     def fail(self, after: float) -> None:
-        self.stage.loop.call_later(after, self._end, None, CallFailed(f"{self.name} failed"))
+        self.stage.later(after, partial(self._raise, CallFailed(f"{self.name} failed")))
 
     def harm(self, what: str) -> None:
         self.handling.harms.append(Harm(self.stage.now, f"{self.name} {what}", self.target))
         self.stage.say(f"{self.handling}:", self.name, self.about, "***", what)
 
     def _arrive(self, back: float | None) -> None:
-        reply: _Reply | None = None
-        error: Exception | None = None
-        try:
-            reply = self.serve()
-        except Exception as raised:  # noqa: BLE001 - it is what the caller gets
-            error = raised
-        self.stage.say(f"{self.handling}:", self.name, self.about, error or "")
+        self.stage.say(f"{self.handling}:", self.name, self.about)
         if self.about == "pendingSince":
             self.stage.looks.append(self.stage.now)
-        if back is not None:
-            self.stage.loop.call_later(back, self._end, reply, error)
-
-    def _end(self, reply: _Reply, error: Exception | None) -> None:
-        if self.reply.done():
-            return
-        if error:
-            self.reply.set_exception(error)
+        try:
+            reply = self.serve()
+        except StoreConflict as error:
+            self.stage.say(f"{self.handling}:", self.name, error)
+            end = partial(self._raise, error)
         else:
+            end = partial(self._answer, reply)
+        if back is not None:
+            self.stage.later(back, end)
+
+    def _answer(self, reply: _Reply) -> None:
+        if not self.reply.done():
             self.reply.set_result(reply)
+
+    def _raise(self, error: Exception) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)

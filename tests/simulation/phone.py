@@ -175,9 +175,7 @@ class Phone:
             self.hang_up()
             self._lost(self)
 
-    def _told(
-        self, event: str, data: dict[str, Any], by: Handling | None, *, heard: bool
-    ) -> None:
+    def _told(self, event: str, data: dict[str, Any], by: Handling | None, *, heard: bool) -> None:
         if by:
             self._witness.told(self, event, data, by, heard=heard)
 

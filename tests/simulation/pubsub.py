@@ -127,7 +127,7 @@ class Scheduler:
 
     def _call(self) -> None:
         handling = Handling(self._stage.number(), "sweep", "all")
-        self._functions.call(handling, {}, b"", lambda response: None)
+        self._functions.call(handling, {}, b"", _ignore)
         self._stage.later(_MINUTE, self._call)
 
 
@@ -149,3 +149,7 @@ def _envelope(message: Message, attempt: int) -> bytes:
     return msgspec.json.encode(
         {"message": {"messageId": message.id, "data": data}, "deliveryAttempt": attempt}
     )
+
+
+def _ignore(_: Response | None) -> None:
+    """Whatever it answers, it is called again."""

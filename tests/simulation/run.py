@@ -1,6 +1,5 @@
 """Plays schedules, each from its seed alone."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -36,6 +35,7 @@ def play(seed: int) -> Played:
     schedule = Schedule(dice)
     loop = VirtualLoop()
     world = World(seed, loop, dice, schedule.weather)
+    loop.set_exception_handler(lambda _, context: world.witness.failed(context))
     with world.witness.listening():
         run(loop, _whole(schedule, world))
     return Played(world)

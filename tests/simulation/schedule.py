@@ -1,22 +1,14 @@
-"""What happens in a schedule, drawn from its seed: who is there, who does what and when."""
+"""A schedule, drawn from its seed: who is there, how much happens, and how fast."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
 from random import Random
 
-from functions.calls.call import Call, CallId, Status, UserId
-from functions.clients.connection import Wire
-from functions.clients.device import Platform
-from functions.ports.push_sender import Outcome
-from tests.proof.races.model import RULES
-from tests.simulation.phone import Phone, Said
+from tests.simulation.deeds import Deeds
 from tests.simulation.weather import Weather
 from tests.simulation.world import World
 
-USERS = ("ann", "bob", "cid", "dan", "eve")
-ARRIVED = 1.5  # seconds within which all who are there at first have connected and registered
+_USERS = ("ann", "bob", "cid", "dan", "eve")
+_CONNECTED, _ARRIVED = 0.8, 1.5  # seconds within which who is there at first is all set
 _STEP = 1.0
 _SETTLED = 400.0  # seconds after which a world that has healed must be still
 
@@ -24,249 +16,38 @@ _SETTLED = 400.0  # seconds after which a world that has healed must be still
 class Schedule:
     def __init__(self, dice: Random) -> None:
         self._dice = dice
-        self._users = USERS[: dice.randint(2, len(USERS))]
+        self._users = _USERS[: dice.randint(2, len(_USERS))]
         self._tempo = dice.choice((0.02, 0.3, 1.0, 3.0))  # seconds between two deeds, on average
         self._count = dice.randint(10, 40)
-        deeds = self._deeds()
-        # Of each kind more or fewer, or none.
-        self._weights = [weight * dice.choice((0, 1, 1, 3)) for weight in deeds.values()]
-        self._weights[0] = self._weights[1] = 12  # calls that ring, and signals
-        self._said: list[Said] = []
-        self._calls = 0
-        self._tokens = 0
-        self.weather = Weather.drawn(dice, ARRIVED, ARRIVED + self._count * self._tempo + 1.0)
-
-    def _deeds(self) -> dict[Callable[[], None], float]:
-        return {
-            self._ring: 12,
-            self._signal: 12,
-            self._race: 6,
-            self._end_all: 4,
-            self._signal_and_goodbye: 4,
-            self._repeat: 4,
-            self._ring_again: 4,
-            self._move_on: 2,
-            self._connect: 4,
-            self._goodbye: 3,
-            self._speak_on: 1,
-            self._come_back: 3,
-            self._die: 1,
-            self._register: 3,
-            self._unregister: 1,
-            self._fall_ill: 1,
-            self._kill: 2,
-        }
+        self.weather = Weather.drawn(dice, _ARRIVED, _ARRIVED + self._count * self._tempo + 1.0)
 
     async def play(self, world: World) -> None:
-        """Until nothing is under way any more."""
-        self._world = world
-        for user in self._users:
-            for _ in range(self._dice.randint(0, 3)):
-                world.stage.later(self._dice.uniform(0, 0.2), self._connecting(user))
-        await asyncio.sleep(0.8)
-        for user in self._users:
-            for _ in range(self._dice.randint(0, 2)):
-                self._registers(user)
-        await asyncio.sleep(ARRIVED - 0.8)
-        deeds = list(self._deeds())
-        for _ in range(self._count):
-            (deed,) = self._dice.choices(deeds, self._weights)
-            deed()
-            await asyncio.sleep(self._pause())
+        """Until nothing is under way any more, or something is wrong."""
+        deeds = Deeds(world, self._dice, self._users)
+        await self._arrive(world, deeds)
+        kinds = deeds.all()
+        # Of each kind more or fewer, or none, but for calls that ring and signals.
+        often = [weight * self._dice.choice((0, 1, 1, 3)) for weight in kinds.values()]
+        often[:2] = list(kinds.values())[:2]
+        for deed in self._dice.choices(list(kinds), often, k=self._count):
             if world.witness.wrong:
                 return
-        await self._settle()
-
-    async def _settle(self) -> None:
-        world = self._world
+            deed()
+            await asyncio.sleep(self._pause())
         latest = max(world.stage.now, world.weather.heals) + _SETTLED
-        while not world.is_still and not world.witness.wrong and world.stage.now < latest:
+        while not world.is_still and world.stage.now < latest:  # noqa: ASYNC110 - it costs nothing
             await asyncio.sleep(_STEP)
 
+    async def _arrive(self, world: World, deeds: Deeds) -> None:
+        for user in self._users:
+            for _ in range(self._dice.randint(0, 3)):
+                world.stage.later(self._dice.uniform(0, 0.2), deeds.connecting(user))
+        await asyncio.sleep(_CONNECTED)
+        for user in self._users:
+            for _ in range(self._dice.randint(0, 2)):
+                deeds.registers(user)
+        await asyncio.sleep(_ARRIVED - _CONNECTED)
+
     def _pause(self) -> float:
-        roll = self._dice.random()
-        return 0.0 if roll < 0.15 else self._dice.expovariate(1 / self._tempo)
-
-    # The app's backend
-
-    def _ring(self) -> None:
-        caller, receiver = self._dice.sample(self._users, 2)
-        if self._dice.random() < 0.03:
-            receiver = caller
-        self._calls += 1
-        id = CallId(f"call{self._calls}")
-        call = Call(id, UserId(caller), UserId(receiver), Status.RINGING, None, self._ends())
-        self._world.database.put_call(call)
-
-    def _ring_again(self) -> None:
-        call = self._call()
-        if call is None or call.status is Status.RINGING:
-            return
-        # The document may be written anew, or only its status.
-        signal_id = self._dice.choice((None, call.signal_id))
-        again = replace(call, status=Status.RINGING, signal_id=signal_id, rings_until=self._ends())
-        self._world.database.put_call(again)
-
-    def _move_on(self) -> None:
-        call = self._call()
-        after = {Status.RINGING: Status.MISSED, Status.ACCEPTED: Status.ENDED}
-        if call and call.status in after:
-            self._world.database.put_call(replace(call, status=after[call.status]))
-
-    def _ends(self) -> datetime | None:
-        roll = self._dice.random()
-        if roll < 0.4:
-            return None
-        return self._world.stage.loop.now() + timedelta(seconds=self._dice.uniform(-10, 70))
-
-    def _call(self) -> Call | None:
-        """One that there is, a new one as a rule."""
-        if not self._calls:
-            return None
-        back = min(int(self._dice.expovariate(0.7)), self._calls - 1)
-        return self._world.database.call(CallId(f"call{self._calls - back}"))
-
-    # Signals
-
-    def _signal(self) -> Said | None:
-        call = self._call()
-        return self._say(call, *self._likely(call)) if call else None
-
-    def _likely(self, call: Call) -> tuple[str, str]:
-        """A signal, and who sends it: as a rule one who may."""
-        name = self._dice.choice(list(RULES))
-        sender = call.caller if RULES[name].sender == "caller" else call.receiver
-        return name, sender if self._dice.random() < 0.85 else self._dice.choice(self._users)
-
-    def _say(self, call: Call, name: str, sender: str) -> Said | None:
-        phones = self._on(sender)
-        if not phones:
-            self._connecting(sender)()
-            return None
-        phone = self._dice.choice(phones)
-        reason = f"reason{self._world.stage.number()}."
-        said = phone.say(name, call.id, reason, {"callId": call.id, "reason": reason})
-        self._world.witness.said[reason] = said
-        self._said.append(said)
-        return said
-
-    def _race(self) -> None:
-        call = self._call()
-        for _ in range(self._dice.randint(2, 4) if call else 0):
-            assert call
-            signal = self._likely(call)
-            pause = self._dice.choice((0.0, self._dice.uniform(0, 0.03)))
-            self._world.stage.later(pause, lambda signal=signal: self._say(call, *signal))
-
-    def _end_all(self) -> None:
-        """All that ring, at once: then several events of one user may be in retry."""
-        for number in range(1, self._calls + 1):
-            call = self._world.database.call(CallId(f"call{number}"))
-            if call and call.status is Status.RINGING:
-                name = self._dice.choice(list(RULES))
-                self._say(call, name, getattr(call, RULES[name].sender))
-
-    def _signal_and_goodbye(self) -> None:
-        said = self._signal()
-        if said and said.phone.is_on:
-            self._leave(said.phone)
-
-    def _repeat(self) -> None:
-        if self._said:
-            said = self._dice.choice(self._said[-4:])
-            call = self._world.database.call(CallId(str(said.call)))
-            assert call
-            self._say(call, said.name, said.spell.user)
-
-    # Connections
-
-    def _connecting(self, user: str) -> Callable[[], None]:
-        wire = self._dice.choice(list(Wire))
-        return lambda: self._world.connect(user, wire)
-
-    def _connect(self) -> None:
-        self._connecting(self._dice.choice(self._users))()
-
-    def _goodbye(self) -> None:
-        if phones := self._on():
-            self._leave(self._dice.choice(phones))
-
-    def _leave(self, phone: Phone) -> None:
-        later = self._world.stage.later
-        if phone.wire is Wire.JSON or self._dice.random() < 0.2:
-            phone.hang_up()
-            return
-        packet = self._dice.choice(("41", "41", "1"))
-        phone.leave(packet)
-        if packet == "1" or self._dice.random() < 0.5:
-            later(self._dice.choice((0.0, self._dice.uniform(0, 0.05))), phone.hang_up)
-
-    def _speak_on(self) -> None:
-        """On a socket that stayed open after its goodbye."""
-        call, phones = self._call(), self._left()
-        if call and phones:
-            phone = self._dice.choice(phones)
-            name, _ = self._likely(call)
-            reason = f"reason{self._world.stage.number()}."
-            said = phone.say(name, call.id, reason, {"callId": call.id, "reason": reason})
-            self._world.witness.said[reason] = said
-
-    def _come_back(self) -> None:
-        phones = [phone for phone in self._left() if phone.wire is Wire.EIO4]
-        if phones:
-            phone = self._dice.choice(phones)
-            is_other = self._dice.random() < 0.4
-            phone.come_back(self._dice.choice(self._users) if is_other else phone.user)
-
-    def _die(self) -> None:
-        if phones := self._on():
-            self._dice.choice(phones).die(noticed=self._dice.uniform(0.5, 45))
-
-    def _on(self, user: str | None = None) -> list[Phone]:
-        phones = self._world.phones
-        return [each for each in phones if each.is_on and user in (None, each.user)]
-
-    def _left(self) -> list[Phone]:
-        now = self._world.stage.now
-        return [
-            each
-            for each in self._world.phones
-            if each.is_reading and each.spell and each.spell.left_at is not None
-            and each.spell.left_at + 0.002 < now
-        ]
-
-    # Devices and instances
-
-    def _register(self) -> None:
-        self._registers(self._dice.choice(self._users))
-
-    def _registers(self, user: str) -> None:
-        known = list(self._world.devices.claims)
-        if known and self._dice.random() < 0.3:
-            token = self._dice.choice(known)  # again, or after somebody else
-        else:
-            self._tokens += 1
-            token = f"token{self._tokens}"
-        platform = self._dice.choice(list(Platform))
-        self._of_device("device:register", user, token, {"token": token, "platform": platform})
-
-    def _unregister(self) -> None:
-        if known := list(self._world.devices.claims):
-            token = self._dice.choice(known)
-            user = self._dice.choice(self._users)
-            self._of_device("device:unregister", user, token, {"token": token})
-
-    def _of_device(self, name: str, user: str, token: str, data: dict[str, str]) -> None:
-        if phones := self._on(user):
-            phone = self._dice.choice(phones)
-            self._world.devices.asked(phone.say(name, None, token, data))
-
-    def _fall_ill(self) -> None:
-        if known := list(self._world.devices.claims):
-            outcome = self._dice.choice((Outcome.DEAD, Outcome.REFUSED))
-            self._world.devices.fall_ill(self._dice.choice(known), outcome)
-
-    def _kill(self) -> None:
-        if self._world.weather.is_bad(self._world.stage.now):
-            function = self._dice.choice(("gateway", "deliver", "push", "sweep"))
-            self._world.functions.kill(function)
+        is_in_the_same_breath = self._dice.random() < 0.15
+        return 0.0 if is_in_the_same_breath else self._dice.expovariate(1 / self._tempo)

@@ -53,12 +53,12 @@ def post_before_commit(patch: Patch) -> None:
 def no_precondition(patch: Patch) -> None:
     commit = MemoryCalls.commit
 
-    class Any_(datetime):
+    class Whatever(datetime):
         def __ne__(self, other: object) -> bool:
             return False
 
     async def blind(self: MemoryCalls, stored: StoredCall, event: CallEvent, by: UserId) -> None:
-        await commit(self, replace(stored, version=Any_(2026, 1, 1)), event, by)
+        await commit(self, replace(stored, version=Whatever(2026, 1, 1)), event, by)
 
     patch.setattr(MemoryCalls, "commit", blind)
 
@@ -139,7 +139,10 @@ def late_events_do_not_look_at_the_call(patch: Patch) -> None:
 
 
 def expired_events_are_told(patch: Patch) -> None:
-    patch.setattr(CallEvent, "expired", lambda self, now: False)
+    def never(self: CallEvent, now: datetime) -> bool:
+        return False
+
+    patch.setattr(CallEvent, "expired", never)
 
 
 def goodbyes_are_not_honoured(patch: Patch) -> None:
@@ -152,7 +155,10 @@ def goodbyes_are_not_honoured(patch: Patch) -> None:
 
 
 def who_has_left_acts_on(patch: Patch) -> None:
-    patch.setattr(Connection, "sender", lambda self, requested: self.owner)
+    def owner(self: Connection, requested: datetime | None) -> UserId | None:
+        return self.owner
+
+    patch.setattr(Connection, "sender", owner)
 
 
 def nobody_is_caught_up(patch: Patch) -> None:

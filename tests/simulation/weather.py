@@ -23,6 +23,8 @@ SERVICES = ("firestore", "pubsub", "connections", "fcm")
 # When the adapter gives a call up, with all that its library repeats, in seconds.
 LIMITS = {"firestore": 4.0, "pubsub": 4.0, "connections": 5.0, "fcm": 10.0}
 
+_OUTAGES = (0, 0, 0, 1, 2)
+
 
 @dataclass(frozen=True)
 class Outage:
@@ -62,7 +64,7 @@ class Weather:
             heals=heals,
             fault=dice.choice((0.0, 0.02, 0.05, 0.1, 0.2)),
             fates=tuple(dice.sample(tuple(Fate), dice.randint(1, len(Fate)))),
-            outages=tuple(_outage(dice, begins, heals) for _ in range(dice.choice((0, 0, 0, 1, 2)))),
+            outages=tuple(_outage(dice, begins, heals) for _ in range(dice.choice(_OUTAGES))),
             duplicated=dice.choice((0.0, 0.0, 0.05, 0.2)),
             delayed=dice.choice((0.0, 0.0, 0.05, 0.3)),
             unacknowledged=dice.choice((0.0, 0.0, 0.05, 0.2)),

@@ -49,6 +49,10 @@ class Witness:
         self._stage.say("WRONG:", sentence)
         self.wrong.append((sentence, tuple(map(str, about))))
 
+    def failed(self, context: dict[str, Any]) -> None:
+        """Something was raised where nobody waits for it."""
+        self.find(f"{context['message']}: {context.get('exception')!r}")
+
     # Calls
 
     def changed(self, id: CallId, stored: StoredCall) -> None:
@@ -128,7 +132,8 @@ class Witness:
         if (event, data["callId"]) != (commit.rule.event, said.call):
             self.find(f"{phone} was told {event} of {data['callId']}: {said}", said.call)
         if not self._is_for(phone, commit.tells, by):
-            self.find(f"{phone} was told of {said}, which is not for it", said.call, phone.socket.id)
+            problem = f"{phone} was told of {said}, which is not for it"
+            self.find(problem, said.call, phone.socket.id)
         self._check(commit, by, str(phone))
 
     def _is_for(self, phone: Phone, user: str, by: Handling) -> bool:

@@ -1,9 +1,7 @@
 """The world of one schedule, put together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
-from typing import Generic, TypeVar
 
 from functions.calls.call import CallId
 from functions.clients.connection import Wire

@@ -1,0 +1,233 @@
+"""What people do, and what befalls them: each deed is drawn from the dice as it is done."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+
+from functions.calls.call import Call, CallId, Status, UserId
+from functions.clients.connection import Wire
+from functions.clients.device import Platform
+from functions.ports.push_sender import Outcome
+from tests.proof.races.model import RULES
+from tests.simulation.phone import Phone, Said
+from tests.simulation.world import World
+
+
+class Deeds:
+    def __init__(self, world: World, dice: Random, users: Sequence[str]) -> None:
+        self._world = world
+        self._dice = dice
+        self._users = users
+        self._said: list[Said] = []
+        self._calls = 0
+        self._tokens = 0
+
+    def all(self) -> dict[Callable[[], None], int]:
+        """With how often each is done, compared with the others."""
+        return {
+            self._ring: 12,
+            self._signal: 12,
+            self._race: 6,
+            self._end_all: 4,
+            self._signal_and_goodbye: 4,
+            self._repeat: 4,
+            self._ring_again: 4,
+            self._move_on: 2,
+            self._connect: 4,
+            self._goodbye: 3,
+            self._speak_on: 1,
+            self._come_back: 3,
+            self._die: 1,
+            self._register: 3,
+            self._unregister: 1,
+            self._fall_ill: 1,
+            self._kill: 2,
+        }
+
+    # The app's backend
+
+    def _ring(self) -> None:
+        caller, receiver = self._dice.sample(self._users, 2)
+        if self._dice.random() < 0.03:
+            receiver = caller
+        self._calls += 1
+        id = CallId(f"call{self._calls}")
+        call = Call(id, UserId(caller), UserId(receiver), Status.RINGING, None, self._ends())
+        self._world.database.put_call(call)
+
+    def _ring_again(self) -> None:
+        call = self._call()
+        if call is None or call.status is Status.RINGING:
+            return
+        # The document may be written anew, or only its status.
+        signal_id = self._dice.choice((None, call.signal_id))
+        again = replace(call, status=Status.RINGING, signal_id=signal_id, rings_until=self._ends())
+        self._world.database.put_call(again)
+
+    def _move_on(self) -> None:
+        call = self._call()
+        after = {Status.RINGING: Status.MISSED, Status.ACCEPTED: Status.ENDED}
+        if call and call.status in after:
+            self._world.database.put_call(replace(call, status=after[call.status]))
+
+    def _ends(self) -> datetime | None:
+        roll = self._dice.random()
+        if roll < 0.4:
+            return None
+        return self._world.stage.loop.now() + timedelta(seconds=self._dice.uniform(-10, 70))
+
+    def _call(self) -> Call | None:
+        """One that there is, a new one as a rule."""
+        if not self._calls:
+            return None
+        back = min(int(self._dice.expovariate(0.7)), self._calls - 1)
+        return self._world.database.call(CallId(f"call{self._calls - back}"))
+
+    # Signals
+
+    def _signal(self) -> None:
+        if call := self._call():
+            self._say(call, *self._likely(call))
+
+    def _likely(self, call: Call) -> tuple[str, str]:
+        """A signal, and who sends it: as a rule one who may."""
+        name = self._dice.choice(list(RULES))
+        sender = call.caller if RULES[name].sender == "caller" else call.receiver
+        return name, sender if self._dice.random() < 0.85 else self._dice.choice(self._users)
+
+    def _say(self, call: Call, name: str, sender: str) -> Said | None:
+        phones = self._on(sender)
+        if not phones:
+            self.connecting(sender)()
+            return None
+        said = self._says(self._dice.choice(phones), call, name)
+        self._said.append(said)
+        return said
+
+    def _says(self, phone: Phone, call: Call, name: str) -> Said:
+        reason = f"reason{self._world.stage.number()}."
+        said = phone.say(name, call.id, reason, {"callId": call.id, "reason": reason})
+        self._world.witness.said[reason] = said
+        return said
+
+    def _race(self) -> None:
+        call = self._call()
+        for _ in range(self._dice.randint(2, 4) if call else 0):
+            assert call
+            signal = self._likely(call)
+            pause = self._dice.choice((0.0, self._dice.uniform(0, 0.03)))
+            self._world.stage.later(pause, partial(self._say, call, *signal))
+
+    def _end_all(self) -> None:
+        """All that ring, at once: then several events of one user may be in retry."""
+        for number in range(1, self._calls + 1):
+            call = self._world.database.call(CallId(f"call{number}"))
+            if call and call.status is Status.RINGING:
+                name = self._dice.choice(list(RULES))
+                self._say(call, name, getattr(call, RULES[name].sender))
+
+    def _signal_and_goodbye(self) -> None:
+        call = self._call()
+        said = self._say(call, *self._likely(call)) if call else None
+        if said and said.phone.is_on:
+            self._leave(said.phone)
+
+    def _repeat(self) -> None:
+        if self._said:
+            said = self._dice.choice(self._said[-4:])
+            call = self._world.database.call(CallId(str(said.call)))
+            assert call
+            self._say(call, said.name, said.spell.user)
+
+    # Connections
+
+    def connecting(self, user: str) -> Callable[[], None]:
+        wire = self._dice.choice(list(Wire))
+        return partial(self._world.connect, user, wire)
+
+    def _connect(self) -> None:
+        self.connecting(self._dice.choice(self._users))()
+
+    def _goodbye(self) -> None:
+        if phones := self._on():
+            self._leave(self._dice.choice(phones))
+
+    def _leave(self, phone: Phone) -> None:
+        later = self._world.stage.later
+        if phone.wire is Wire.JSON or self._dice.random() < 0.2:
+            phone.hang_up()
+            return
+        packet = self._dice.choice(("41", "41", "1"))
+        phone.leave(packet)
+        if packet == "1" or self._dice.random() < 0.5:
+            later(self._dice.choice((0.0, self._dice.uniform(0, 0.05))), phone.hang_up)
+
+    def _speak_on(self) -> None:
+        """On a socket that stayed open after its goodbye."""
+        call, phones = self._call(), self._left()
+        if call and phones:
+            self._says(self._dice.choice(phones), call, self._likely(call)[0])
+
+    def _come_back(self) -> None:
+        phones = [phone for phone in self._left() if phone.wire is Wire.EIO4]
+        if phones:
+            phone = self._dice.choice(phones)
+            is_other = self._dice.random() < 0.4
+            phone.come_back(self._dice.choice(self._users) if is_other else phone.user)
+
+    def _die(self) -> None:
+        if phones := self._on():
+            self._dice.choice(phones).die(noticed=self._dice.uniform(0.5, 45))
+
+    def _on(self, user: str | None = None) -> list[Phone]:
+        phones = self._world.phones
+        return [each for each in phones if each.is_on and user in (None, each.user)]
+
+    def _left(self) -> list[Phone]:
+        now = self._world.stage.now
+        return [
+            each
+            for each in self._world.phones
+            if each.is_reading
+            and each.spell
+            and each.spell.left_at is not None
+            and each.spell.left_at + 0.002 < now
+        ]
+
+    # Devices and instances
+
+    def _register(self) -> None:
+        self.registers(self._dice.choice(self._users))
+
+    def registers(self, user: str) -> None:
+        known = list(self._world.devices.claims)
+        if known and self._dice.random() < 0.3:
+            token = self._dice.choice(known)  # again, or after somebody else
+        else:
+            self._tokens += 1
+            token = f"token{self._tokens}"
+        platform = self._dice.choice(list(Platform))
+        self._of_device("device:register", user, token, {"token": token, "platform": platform})
+
+    def _unregister(self) -> None:
+        if known := list(self._world.devices.claims):
+            token = self._dice.choice(known)
+            user = self._dice.choice(self._users)
+            self._of_device("device:unregister", user, token, {"token": token})
+
+    def _of_device(self, name: str, user: str, token: str, data: dict[str, str]) -> None:
+        if phones := self._on(user):
+            phone = self._dice.choice(phones)
+            self._world.devices.asked(phone.say(name, None, token, data))
+
+    def _fall_ill(self) -> None:
+        if known := list(self._world.devices.claims):
+            outcome = self._dice.choice((Outcome.DEAD, Outcome.REFUSED))
+            self._world.devices.fall_ill(self._dice.choice(known), outcome)
+
+    def _kill(self) -> None:
+        if self._world.weather.is_bad(self._world.stage.now):
+            function = self._dice.choice(("gateway", "deliver", "push", "sweep"))
+            self._world.functions.kill(function)

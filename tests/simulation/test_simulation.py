@@ -1,0 +1,50 @@
+"""The system holds what it promises, whatever a seed makes of its day."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from infra.local.functions import ROOT
+from tests.simulation.run import play
+
+_CPU_SECONDS = 20.0
+# Each found something once, in the product or in what it is held against.
+_CAUGHT = (13, 42, 61, 62, 1257, 1453)
+
+
+def test_every_promise_holds_on_fresh_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    first = int(os.environ.get("SIMULATION_SEED") or time.time_ns())
+    began, seed = time.process_time(), first
+    while time.process_time() - began < _CPU_SECONDS:
+        played = play(seed)
+        assert not played.wrong, played.report()
+        seed += 1
+    with capsys.disabled():
+        print(f" {seed - first} schedules from seed {first} on ", end="")
+
+
+@pytest.mark.parametrize("seed", _CAUGHT)
+def test_every_promise_holds_where_something_was_found_once(seed: int) -> None:
+    played = play(seed)
+    assert not played.wrong, played.report()
+
+
+def test_a_seed_replays_everything_in_any_process() -> None:
+    """Not even the order of hashes, which is another in each process, may matter."""
+    seeds = range(100, 106)
+    here = ["\n".join(play(seed).world.stage.lines()) for seed in seeds]
+    code = f"""
+from tests.simulation.run import play
+for seed in range({seeds.start}, {seeds.stop}):
+    print(*play(seed).world.stage.lines(), sep="\\n", end="\\0")
+"""
+    for hashes in ("1", "2"):
+        environ = {**os.environ, "PYTHONHASHSEED": hashes}
+        command = [sys.executable, "-c", code]
+        ran = subprocess.run(  # noqa: S603 - our own code
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+        )
+        assert ran.stdout.split("\0")[:-1] == here
