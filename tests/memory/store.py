@@ -107,7 +107,7 @@ class MemoryCalls:
         await self.remote.commit(f"{event.call_id}:{event.signal_id}", write)
 
     async def current(self, ids: Iterable[CallId]) -> dict[CallId, Call]:
-        wanted = list(ids)
+        wanted = sorted(ids)  # they may be a set, whose order is another in each process
 
         def read() -> dict[CallId, Call]:
             return {id: call for id in wanted if (call := self.database.call(id))}

@@ -11,14 +11,15 @@ from infra.local.functions import ROOT
 from tests.simulation.run import play
 
 _CPU_SECONDS = 20.0
-# Each found something once, in the product or in what it is held against.
-_CAUGHT = (13, 42, 61, 62, 1257, 1453)
+_SECONDS = 60.0  # where others use the processor as well
+# By these, variants were seen that few others see; all is well with the product itself.
+_TELLING = (900_012, 900_019, 900_023, 900_031, 900_089, 900_204)
 
 
 def test_every_promise_holds_on_fresh_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     first = int(os.environ.get("SIMULATION_SEED") or time.time_ns())
-    began, seed = time.process_time(), first
-    while time.process_time() - began < _CPU_SECONDS:
+    seed, until, cpu_until = first, time.monotonic() + _SECONDS, time.process_time() + _CPU_SECONDS
+    while time.monotonic() < until and time.process_time() < cpu_until:
         played = play(seed)
         assert not played.wrong, played.report()
         seed += 1
@@ -26,15 +27,15 @@ def test_every_promise_holds_on_fresh_seeds(capsys: pytest.CaptureFixture[str]) 
         print(f" {seed - first} schedules from seed {first} on ", end="")
 
 
-@pytest.mark.parametrize("seed", _CAUGHT)
-def test_every_promise_holds_where_something_was_found_once(seed: int) -> None:
+@pytest.mark.parametrize("seed", _TELLING)
+def test_every_promise_holds_where_a_variant_breaks_one(seed: int) -> None:
     played = play(seed)
     assert not played.wrong, played.report()
 
 
 def test_a_seed_replays_everything_in_any_process() -> None:
     """Not even the order of hashes, which is another in each process, may matter."""
-    seeds = range(100, 106)
+    seeds = range(100, 110)
     here = ["\n".join(play(seed).world.stage.lines()) for seed in seeds]
     code = f"""
 from tests.simulation.run import play
