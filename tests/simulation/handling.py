@@ -36,6 +36,7 @@ class Handling:
     attempt: int = 0
     began: float = 0.0
     ended: float | None = None
+    reloaded_at: float | None = None  # when it looked what had become of its own commit
     status: int | None = None  # of its response, if there was one
     harms: list[Harm] = field(default_factory=list)
 
@@ -48,6 +49,11 @@ class Handling:
         if isinstance(self.event, CallEvent):
             return self.event.signal_id
         return self.said.signal_id if self.said else None
+
+    @property
+    def own_entry(self) -> str | None:
+        """The outbox entry of the signal that its frame asks for."""
+        return f"{self.said.call}:{self.said.signal_id}" if self.said else None
 
     @property
     def connection(self) -> str | None:

@@ -14,6 +14,8 @@ from tests.simulation.weather import LIMITS, Fate, Weather
 
 _TARGETED = ("connections.POST", "fcm.send")  # what they are about begins with whom they reach
 
+_READ = "firestore.BatchGetDocuments"
+
 _Reply = TypeVar("_Reply")
 
 
@@ -113,6 +115,8 @@ class _Call(Generic[_Reply]):
         self.stage.say(f"{self.handling}:", self.name, self.about)
         if self.about == "pendingSince":
             self.stage.looks.append(self.stage.now)
+        if self.name == _READ and self.about == self.handling.own_entry:
+            self.handling.reloaded_at = self.stage.now
         try:
             reply = self.serve()
         except StoreConflict as error:

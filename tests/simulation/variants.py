@@ -1,7 +1,7 @@
 """The product with one safeguard taken out each, by a small part put in its place."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -138,6 +138,15 @@ def late_events_do_not_look_at_the_call(patch: Patch) -> None:
     patch.setattr(CallEvent, "still_true", still_true)
 
 
+def late_commits_do_not_look_at_the_call(patch: Patch) -> None:
+    async def unserved(
+        self: Signaling, event: CallEvent, reloaded: Reloaded
+    ) -> Sequence[Connection]:
+        return await self._look_up(event)
+
+    patch.setattr(Signaling, "_unserved_late", unserved)
+
+
 def expired_events_are_told(patch: Patch) -> None:
     def never(self: CallEvent, now: datetime) -> bool:
         return False
@@ -179,6 +188,7 @@ VARIANTS: dict[Callable[[Patch], None], str] = {
     one_mark_per_device: "token.* by push .* and by push",
     entry_removed_when_nobody_was_connected: "was never told",
     late_events_do_not_look_at_the_call: "no longer true",
+    late_commits_do_not_look_at_the_call: "no longer true|times of",
     expired_events_are_told: "when it had expired",
     goodbyes_are_not_honoured: "not for it|was answered",
     who_has_left_acts_on: "was answered",

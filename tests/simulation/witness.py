@@ -167,10 +167,11 @@ class Witness:
         said = commit.said
         if by.began > commit.expires_last:
             self.find(f"{whom} was told of {said} when it had expired", said.call)
-        if not by.is_late:
+        since = by.began if by.is_late else by.reloaded_at
+        if since is None:
             return
         assert said.call
-        moments = self.calls.during(said.call, by.began, self._stage.now)
+        moments = self.calls.during(said.call, since, self._stage.now)
         if all(moment.proves_untrue(said) for moment in moments):
             self.find(f"{whom} was told of {said} late, when it was no longer true", said.call)
 
