@@ -56,11 +56,12 @@ class Opener:
         """
         now = self._clock()
         connection = await self._connections.get(event.connection_id, now)
-        if connection is None or connection.is_open or connection.closed_at:
+        is_late = event.expired(now)
+        if connection is None or _is_over(connection, is_late=is_late):
             log.info("superseded", outcome="superseded")
             return
         try:
-            if event.expired(now):
+            if is_late:
                 await self._turn_away(connection.id)
                 return
             for packet in self._packets(connection):
@@ -104,3 +105,14 @@ class Opener:
             await self._sockets.post(id, packet)
         except (Gone, PostFailed) as error:
             raise NotDelivered(f"{type(error).__name__}: {error}") from error
+
+
+def _is_over(connection: Connection, *, is_late: bool) -> bool:
+    """Whether no client waits for anything.
+
+    A connection that was closed because it did not open in time may have a client that got the
+    packets all the same: it takes itself for connected, and must connect again.
+    """
+    if connection.is_open or connection.left_at:
+        return True
+    return connection.closed_at is not None and not is_late

@@ -58,8 +58,8 @@ class Ends:
             if spell.user == commit.tells and spell.admitted_at is not None:
                 gone = min(self._end(phone), spell.left_at or self._end(phone))
                 is_later = spell.admitted_at > commit.at
-                if is_later and (spell.asking.harms or self._is_dead(phone.socket.id)):
-                    continue  # nobody was asked to tell what it has missed
+                if self._is_dead(phone.socket.id) or (is_later and spell.asking.harms):
+                    continue  # nobody opened it, or was asked to tell what it has missed
                 since = spell.admitted_at
                 self._must(commit, str(phone), "deliver", since, gone, harms, is_later=is_later)
 

@@ -260,6 +260,28 @@ async def test_a_connection_that_is_gone_meanwhile_is_left_alone(
     assert await services.world.ids_in("connections") == set()
 
 
+async def test_a_client_whose_connection_was_taken_for_dead_is_told_to_reconnect(
+    services: Services, opener: Opener, clients: Clients
+) -> None:
+    """It may have had all packets, if only that could not be written: it takes itself for
+    connected, and would be told nothing any more."""
+    made = await shaken_too_long_ago(services, Wire.EIO3)
+    await services.store.connections.close(ID, now())
+    await opener.open(made)
+    assert clients.posts == [(ID, '{"message":"reconnect"}')]
+
+
+async def test_a_client_that_has_said_goodbye_is_not_told_to_reconnect(
+    services: Services, opener: Opener, clients: Clients
+) -> None:
+    made = await shaken_too_long_ago(services, Wire.EIO3)
+    connection = await services.store.connections.get(ID, now())
+    assert connection is not None
+    assert await services.store.connections.leave(connection, now(), now())
+    await opener.open(made)
+    assert clients.posts == []
+
+
 async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_in(
     services: Services, opener: Opener, clients: Clients
 ) -> None:
