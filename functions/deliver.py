@@ -15,7 +15,7 @@ from functions.inbound.pubsub import receive
 from functions.ports.clock import Clock, system_clock
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.published import ConnectionAdmitted, ConnectionOpened, Published
+from functions.published import ConnectionAccepted, ConnectionAdmitted, Published
 from functions.services import apigateway, firestore
 from functions.sessions.open import Opener, Timers
 from functions.settings import DeliverSettings
@@ -41,7 +41,7 @@ def handler(
         match event:
             case CallEvent():
                 await deliverer.deliver(event, attempt)
-            case ConnectionOpened():
+            case ConnectionAccepted():
                 await opener.open(event)
             case ConnectionAdmitted():
                 await catch_up.tell(event)
@@ -49,7 +49,7 @@ def handler(
     async def deliver(request: Request) -> Response:
         """Takes one delivery of the subscription to all events; a GET warms the instance up."""
         if request.method == "GET":
-            return await warm_up.answer()
+            return await warm_up.reply()
         return await receive(request, settings.project, handle)
 
     return deliver

@@ -21,7 +21,7 @@ from functions.services import apigateway, firestore, identity, pubsub
 from functions.sessions.accept import Acceptance
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
-from functions.sessions.devices import Registration
+from functions.sessions.registration import Registration
 from functions.settings import GatewaySettings
 from functions.telemetry import Log
 from functions.warmup import WarmUp
@@ -68,7 +68,7 @@ def handler(
     async def gateway(request: Request) -> Response:
         """Takes a request that API Gateway forwards; a GET warms the instance up."""
         if request.method == "GET":
-            return await warm_up.answer()
+            return await warm_up.reply()
         # Read the body before checking the secret: uvicorn itself would answer a malformed body.
         body = await body_of(request)
         if isinstance(body, Response):
@@ -85,7 +85,7 @@ def handler(
             telemetry.bind(connectionId=forwarded.connection)
             match forwarded.event_type:
                 case "MESSAGE":
-                    reply = await frames.reply(forwarded.connection, forwarded.requested, body)
+                    reply = await frames.reply(forwarded.connection, forwarded.received_at, body)
                     return Response(reply, media_type="application/json")
                 case "CONNECT":
                     return await sessions.connect(forwarded.connection, request.headers)

@@ -31,8 +31,8 @@ class _ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
         return self.expires_at <= now
 
 
-class ConnectionOpened(
-    _ConnectionEvent, frozen=True, kw_only=True, tag_field="name", tag="connection.opened"
+class ConnectionAccepted(
+    _ConnectionEvent, frozen=True, kw_only=True, tag_field="name", tag="connection.accepted"
 ):
     """A Socket.IO client has connected, and waits for the packets that open its session."""
 
@@ -45,12 +45,12 @@ class ConnectionAdmitted(
     """A connection has become a user's, and the user is to be told by it what he has missed."""
 
 
-Published = CallEvent | ConnectionOpened | ConnectionAdmitted
+Published = CallEvent | ConnectionAccepted | ConnectionAdmitted
 
 
 def attributes(event: Published) -> dict[str, str]:
     """What subscriptions filter by: `push` is "true" if phones are to get the event."""
-    is_pushed = isinstance(event, CallEvent) and bool(event.pushed)
+    is_pushed = isinstance(event, CallEvent) and bool(event.push_recipients)
     return {"push": "true"} if is_pushed else {}
 
 

@@ -37,7 +37,7 @@ def handler(
     async def push(request: Request) -> Response:
         """Takes one delivery of the subscription for phones; a GET warms the instance up."""
         if request.method == "GET":
-            return await warm_up.answer()
+            return await warm_up.reply()
         return await receive(request, settings.project, handle)
 
     return push

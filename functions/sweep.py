@@ -39,7 +39,7 @@ def handler(
         """Takes a call of Cloud Scheduler, and replies with what was done in all looks: 200, or 503
         if one of them failed. A GET warms the instance up."""
         if request.method == "GET":
-            return await warm_up.answer()
+            return await warm_up.reply()
         with telemetry.request(settings.project, request.headers.get("traceparent")):
             swept = await sweeper.sweep()
             log.info("swept", **swept.fields())

@@ -25,7 +25,7 @@ class WarmUp:
         self._is_warm = False
         self._attempt: asyncio.Task[None] | None = None
 
-    async def answer(self) -> Response:
+    async def reply(self) -> Response:
         """Replies 200 once all steps are done; 503 if one failed, and the next GET tries again."""
         if not self._is_warm:
             self._attempt = self._attempt or asyncio.create_task(self._run())
@@ -38,7 +38,7 @@ class WarmUp:
         try:
             async with asyncio.timeout(_LIMIT_SECONDS), asyncio.TaskGroup() as tasks:
                 for step in self._steps:
-                    tasks.create_task(_taken(step))
+                    tasks.create_task(_as_coroutine(step))
             self._is_warm = True
         except Exception:  # whatever failed, the instance can work: each call tries again by itself
             log.exception("warm-up failed")
@@ -46,6 +46,6 @@ class WarmUp:
             self._attempt = None
 
 
-async def _taken(step: Step) -> None:
+async def _as_coroutine(step: Step) -> None:
     """Makes a coroutine of a step, as a task group takes nothing else."""
     await step()

@@ -99,7 +99,7 @@ class CallEvent(
         served = None if connections is None else tuple(connections)
         return msgspec.structs.replace(self, served=served)
 
-    def told_to(self, recipients: Iterable[Recipient]) -> Self:
+    def only_for(self, recipients: Iterable[Recipient]) -> Self:
         """The same event, for these `recipients` alone."""
         return msgspec.structs.replace(self, recipients=tuple(recipients))
 
@@ -113,7 +113,7 @@ class CallEvent(
         return tuple(recipient.user_id for recipient in self.recipients)
 
     @property
-    def pushed(self) -> tuple[Recipient, ...]:
+    def push_recipients(self) -> tuple[Recipient, ...]:
         """The recipients who are to be told by FCM too."""
         return tuple(recipient for recipient in self.recipients if recipient.push)
 

@@ -41,16 +41,16 @@ class Connection:
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
 
-    def sender(self, requested: datetime | None) -> UserId | None:
-        """The user whose frame API Gateway got at `requested`, or None if the frame is nobody's.
+    def sender(self, received_at: datetime | None) -> UserId | None:
+        """The user whose frame API Gateway got at `received_at`, or None if the frame is nobody's.
 
         A goodbye or a CONNECT may be handled before a frame that was sent earlier, so the times
         decide. If a time is not known, the frame is the owner's. So is a frame that is handled
         after `$disconnect`, as it was sent before.
         """
-        if self.admitted_at and requested and requested < self.admitted_at:
+        if self.admitted_at and received_at and received_at < self.admitted_at:
             return self.former_owner
-        if self.left_at and requested and requested > self.left_at:
+        if self.left_at and received_at and received_at > self.left_at:
             return None
         return self.owner
 

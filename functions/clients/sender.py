@@ -7,9 +7,9 @@ from functions.calls.decision import NOT_AUTHENTICATED, UNKNOWN_CONNECTION, Verd
 from functions.clients.connection import Connection
 
 
-def sender_of(connection: Connection | None, requested: datetime | None) -> UserId | Verdict:
-    """The sender of a frame that API Gateway got at `requested` by `connection`, or the verdict if
-    the frame is nobody's."""
+def sender_of(connection: Connection | None, received_at: datetime | None) -> UserId | Verdict:
+    """The sender of a frame that API Gateway got at `received_at` by `connection`, or the verdict
+    if the frame is nobody's."""
     if connection is None:
         return UNKNOWN_CONNECTION
-    return connection.sender(requested) or NOT_AUTHENTICATED
+    return connection.sender(received_at) or NOT_AUTHENTICATED

@@ -67,14 +67,14 @@ class CatchUp:
         if not unserved:
             return ()
         calls = await self._store.calls.current({event.call_id for event in unserved})
-        true = [event.told_to(event.still_true(calls.get(event.call_id))) for event in unserved]
+        true = [event.only_for(event.still_true(calls.get(event.call_id))) for event in unserved]
         return [event for event in true if event.recipient(user)]
 
     def _is_unserved(self, entry: Entry, connection: Connection) -> bool:
         # An event that was committed after the connection became the user's is left to `deliver`,
         # which looks up the connections after the commit and so finds this one.
         is_later = connection.version is not None and entry.created > connection.version
-        is_served = connection.id in entry.served or connection.id in self._memory.served(
+        is_served = connection.id in entry.served or connection.id in self._memory.of(
             entry.event.signal_id
         )
         return not is_later and not is_served
@@ -90,7 +90,7 @@ class CatchUp:
             if not report.served and not report.refused:
                 is_dead = bool(report.dead(now))
                 break
-            self._memory.served(event.signal_id).add(connection.id)
+            self._memory.of(event.signal_id).add(connection.id)
             served.append(event)
         log.info("caught up", served=len(served), missed=len(missed) - len(served))
         await self._store.outbox.note_caught_up(served, connection.id)

@@ -40,11 +40,11 @@ class Deliverer:
             log.warning("expired", outcome="expired")
             await self._store.outbox.note_served(event, (), now, is_done=True)
             return
-        served = self._memory.served(event.signal_id)
+        served = self._memory.of(event.signal_id)
         served.update(event.served or ())
         if attempt.is_late(event, now):
             known = await self._store.outbox.known(event)
-            event = event.told_to(event.still_true(known.call))
+            event = event.only_for(event.still_true(known.call))
             if not await self._is_to_be_told(event, known.entry, attempt, now):
                 return
             served.update(known.entry.served if known.entry else ())

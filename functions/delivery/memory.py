@@ -19,7 +19,7 @@ class Memory(Generic[_Target]):
     def __init__(self) -> None:
         self._served: OrderedDict[SignalId, set[_Target]] = OrderedDict()
 
-    def served(self, signal: SignalId) -> set[_Target]:
+    def of(self, signal: SignalId) -> set[_Target]:
         """Who has the event of `signal`. Whoever is added to the set is remembered."""
         served = self._served.setdefault(signal, set())
         self._served.move_to_end(signal)

@@ -9,7 +9,7 @@ from functions.calls.event import CallEvent
 from functions.clients.device import Device, DeviceId
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
-from functions.ports.push_sender import Outcome, PushSender, Sent
+from functions.ports.push_sender import Outcome, PushResult, PushSender
 from functions.ports.store import Store, StoreUnavailable
 from functions.telemetry import Log
 
@@ -33,22 +33,22 @@ class Pusher:
         Safe to run twice. Raises StoreUnavailable, and NotDelivered if FCM could not take a message
         just now.
         """
-        if not event.pushed:
+        if not event.push_recipients:
             return
         now = self._clock()
         if _is_expired(event, now):
             return
-        pushed = self._memory.served(event.signal_id)
+        pushed = self._memory.of(event.signal_id)
         is_late = attempt.is_late(event, now)
         if is_late:
             known = await self._store.outbox.known(event)
-            event = event.told_to(event.still_true(known.call))
-            if not event.pushed:
+            event = event.only_for(event.still_true(known.call))
+            if not event.push_recipients:
                 log.info("no longer true", outcome="untrue")
                 return
             # `pending_since` does not count here: it says only whether sockets are to be told.
             pushed |= known.entry.pushed if known.entry else frozenset()
-        users = [recipient.user_id for recipient in event.pushed]
+        users = [recipient.user_id for recipient in event.push_recipients]
         devices = await self._store.devices.of(users, now)
         now = self._clock()  # FCM's TTL counts from here
         if _is_expired(event, now):  # while Firestore took its time
@@ -58,7 +58,9 @@ class Pusher:
         pushed.update(device.id for device in done)
         await self._record(event, sent, done, is_late=is_late)
 
-    async def _send(self, event: CallEvent, devices: Sequence[Device], now: datetime) -> list[Sent]:
+    async def _send(
+        self, event: CallEvent, devices: Sequence[Device], now: datetime
+    ) -> list[PushResult]:
         return await asyncio.gather(
             *(
                 self._sender.send(event, recipient, device, now)
@@ -68,7 +70,12 @@ class Pusher:
         )
 
     async def _record(
-        self, event: CallEvent, sent: Collection[Sent], done: Collection[Device], *, is_late: bool
+        self,
+        event: CallEvent,
+        sent: Collection[PushResult],
+        done: Collection[Device],
+        *,
+        is_late: bool,
     ) -> None:
         log.info("pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in Outcome})
         for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
@@ -107,5 +114,5 @@ def _is_expired(event: CallEvent, now: datetime) -> bool:
     return False
 
 
-def _by(outcome: Outcome, sent: Collection[Sent]) -> list[Sent]:
+def _by(outcome: Outcome, sent: Collection[PushResult]) -> list[PushResult]:
     return [found for found in sent if found.outcome is outcome]

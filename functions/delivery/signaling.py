@@ -31,8 +31,8 @@ class Received:
 
     connection: ConnectionId
     signal_id: SignalId
-    now: datetime  # when its handler began
-    requested: datetime | None  # when API Gateway got the frame
+    began_at: datetime  # when the function began to carry it out
+    received_at: datetime | None  # when API Gateway got the frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,11 @@ class Signaling:
         each connection and 1 Publish more. Raises StoreUnavailable and PublishFailed: then the call
         and its outbox entry are both written, or neither. Repeating the signal is safe.
         """
-        loaded = await self._store.calls.load(signal.call_id, received.connection, received.now)
+        loaded = await self._store.calls.load(
+            signal.call_id, received.connection, received.began_at
+        )
         # The sender is judged once: he has sent the frame, whatever becomes of its connection.
-        sender = sender_of(loaded.connection, received.requested)
+        sender = sender_of(loaded.connection, received.received_at)
         if isinstance(sender, Verdict):
             return sender
         stored = loaded.call
@@ -138,7 +140,7 @@ class Signaling:
         reloaded = await self._store.calls.reload(event, sender)
         if reloaded.is_ours:
             return _Committed(event, await self._unserved_late(event, reloaded))
-        if self._clock() - received.now > _TRIED_FOR:
+        if self._clock() - received.began_at > _TRIED_FOR:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         return _NotCommitted(reloaded.call)
 
@@ -190,7 +192,7 @@ class Signaling:
             callId=event.call_id,
             signalId=event.signal_id,
             outcome=event.status.value,
-            latencyMs=latency_ms(received.requested, self._clock()),
+            latencyMs=latency_ms(received.received_at, self._clock()),
             served=len(report.served),
             unserved=len(report.gone) + len(report.refused) + len(report.failed),
         )

@@ -89,7 +89,7 @@ class Sweeper:
         """
         now = self._clock()
         failure: PublishFailed | None = None
-        async for page in self._outbox.waiting(now - self._after):
+        async for page in self._outbox.pending(now - self._after):
             for entry in page.entries:
                 swept.oldest = max(swept.oldest, now - (entry.pending_since or now))
             try:

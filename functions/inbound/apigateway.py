@@ -28,7 +28,7 @@ class Forwarded:
 
     connection: ConnectionId
     event_type: str  # CONNECT, MESSAGE or DISCONNECT
-    requested: datetime | None  # when API Gateway got it, if it says so
+    received_at: datetime | None  # when API Gateway got it, if it says so
 
     @classmethod
     def read(cls, headers: Headers) -> "Forwarded":
@@ -39,7 +39,7 @@ class Forwarded:
         return cls(
             connection=ConnectionId(connection),
             event_type=_required(headers, "unring-event-type"),
-            requested=_moment(_mapped(headers, "unring-request-time")),
+            received_at=_moment(_mapped(headers, "unring-request-time")),
         )
 
 

@@ -15,7 +15,7 @@ from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
-from functions.sessions.devices import Registration
+from functions.sessions.registration import Registration
 from functions.telemetry import Log, latency_ms
 from functions.wire import socketio
 from functions.wire.codecs import Codec, codec_of
@@ -50,8 +50,8 @@ class Frames:
     clock: Clock
     new_id: Callable[[], SignalId] = new_signal_id
 
-    async def reply(self, id: ConnectionId, requested: datetime | None, text: bytes) -> str:
-        """The frame that goes back to the sender. `requested` is when API Gateway got `text`.
+    async def reply(self, id: ConnectionId, received_at: datetime | None, text: bytes) -> str:
+        """The frame that goes back to the sender. `received_at` is when API Gateway got `text`.
 
         There is always a reply, and it is never empty: API Gateway or the client would end the
         session otherwise.
@@ -60,29 +60,29 @@ class Frames:
         frame: Frame | None = None
         try:
             frame = codec.decode(text)
-            return await self._reply(codec, frame, id, requested)
+            return await self._reply(codec, frame, id, received_at)
         except (StoreUnavailable, PublishFailed, IdentityUnavailable) as error:
             log.error("frame failed", **_names_in(frame), error=str(error))
         except Exception:
             log.exception("frame failed", **_names_in(frame))
-        return self._unavailable(codec, frame, requested)
+        return self._unavailable(codec, frame, received_at)
 
     async def _reply(
-        self, codec: Codec, frame: Frame, id: ConnectionId, requested: datetime | None
+        self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None
     ) -> str:
         match frame:
             case Event(request, ack):
-                verdict = await self._verdict(request, id, requested)
-                self._log_verdict(request, verdict, requested)
+                verdict = await self._verdict(request, id, received_at)
+                self._log_verdict(request, verdict, received_at)
                 return codec.encode_reply(verdict, request, ack)
             case Malformed(field, message, ack):
-                latency = latency_ms(requested, self.clock())
+                latency = latency_ms(received_at, self.clock())
                 log.info("frame", outcome="invalid", field=field, latencyMs=latency)
                 return codec.encode_reply(invalid(field, message), None, ack)
             case Connect():
-                return await self.admission.admit(id, frame, requested)
+                return await self.admission.admit(id, frame, received_at)
             case Goodbye():
-                reply = await self.closing.leave(id, requested)
+                reply = await self.closing.leave(id, received_at)
                 log.info("goodbye", outcome="left")
                 return reply
             case Ping(payload):
@@ -90,11 +90,11 @@ class Frames:
             case Ignored():
                 return socketio.NOOP
 
-    def _unavailable(self, codec: Codec, frame: Frame | None, requested: datetime | None) -> str:
+    def _unavailable(self, codec: Codec, frame: Frame | None, received_at: datetime | None) -> str:
         """The reply to a frame that we could not carry out."""
         match frame:
             case Event(request, ack):
-                self._log_verdict(request, UNAVAILABLE, requested)
+                self._log_verdict(request, UNAVAILABLE, received_at)
                 return codec.encode_reply(UNAVAILABLE, request, ack)
             case Connect():  # a connect error would keep the client out for good
                 return socketio.RECONNECT
@@ -104,17 +104,19 @@ class Frames:
                 return codec.encode_reply(UNAVAILABLE, None, None)
 
     async def _verdict(
-        self, request: Request, id: ConnectionId, requested: datetime | None
+        self, request: Request, id: ConnectionId, received_at: datetime | None
     ) -> Verdict:
         match request:
             case Signal():
-                received = Received(id, self.new_id(), self.clock(), requested)
+                received = Received(id, self.new_id(), self.clock(), received_at)
                 return await self.signaling.handle(request, received)
             case RegisterDevice() | UnregisterDevice():
-                return await self.registration.handle(request, id, requested)
+                return await self.registration.handle(request, id, received_at)
 
-    def _log_verdict(self, request: Request, verdict: Verdict, requested: datetime | None) -> None:
-        latency = latency_ms(requested, self.clock())
+    def _log_verdict(
+        self, request: Request, verdict: Verdict, received_at: datetime | None
+    ) -> None:
+        latency = latency_ms(received_at, self.clock())
         log.info("verdict", **_names(request), outcome=verdict.outcome, latencyMs=latency)
 
 

@@ -13,7 +13,7 @@ from functions import telemetry
 from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.event import CallEvent, MalformedEvent
 from functions.ports.store import StoreUnavailable
-from functions.published import ConnectionAdmitted, ConnectionOpened, Published, decode
+from functions.published import ConnectionAccepted, ConnectionAdmitted, Published, decode
 from functions.telemetry import Log
 
 ACKNOWLEDGED = 204
@@ -65,7 +65,7 @@ def _names(event: Published) -> dict[str, object]:
     match event:
         case CallEvent(status=status, call_id=call_id, signal_id=signal_id):
             return {"status": status.value, "callId": call_id, "signalId": signal_id}
-        case ConnectionOpened(connection_id=id) | ConnectionAdmitted(connection_id=id):
+        case ConnectionAccepted(connection_id=id) | ConnectionAdmitted(connection_id=id):
             return {"event": event.name, "connectionId": id}
 
 

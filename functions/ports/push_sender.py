@@ -19,7 +19,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class PushResult:
     """What became of the message to `device`."""
 
     device: Device
@@ -37,6 +37,6 @@ class PushSender(Protocol):
 
     async def send(
         self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
-    ) -> Sent: ...
+    ) -> PushResult: ...
 
     async def warm_up(self) -> None: ...

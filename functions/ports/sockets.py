@@ -27,7 +27,7 @@ class Sockets(Protocol):
     `warm_up` does what the first `post` would have to wait for, and raises PostFailed.
     """
 
-    async def post(self, connection: ConnectionId, text: str) -> None:
+    async def post(self, to: ConnectionId, text: str) -> None:
         """Sends one text frame of at most 128 KB. Raises Gone, Refused and PostFailed."""
 
     async def warm_up(self) -> None: ...

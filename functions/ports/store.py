@@ -90,8 +90,8 @@ class Calls(Protocol):
     `warm_up` opens the channel that the first frame would have to wait for.
     """
 
-    async def load(self, call: CallId, sender: ConnectionId, now: datetime) -> Loaded:
-        """Reads a call, and the connection `sender` with its owner.
+    async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
+        """Reads a call, and the connection that its signal came by.
 
         A call that can't be read raises StoreUnavailable if the owner is one of its parties, and
         is None to all others.
@@ -130,15 +130,15 @@ class Connections(Protocol):
         """Notes that the connection, if it is still there, has had its open packet."""
 
     async def admit(
-        self, connection: Connection, user: UserId, requested: datetime | None, expires: datetime
+        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
     ) -> bool:
-        """Makes the connection `user`'s, by a CONNECT that API Gateway got at `requested`. False if
-        the connection has changed since it was read."""
+        """Makes the connection `user`'s, by a CONNECT that API Gateway got at `received_at`. False
+        if the connection has changed since it was read."""
 
     async def leave(
-        self, connection: Connection, requested: datetime | None, now: datetime
+        self, connection: Connection, received_at: datetime | None, now: datetime
     ) -> bool:
-        """Ends the session, by a goodbye that API Gateway got at `requested` (None: about `now`):
+        """Ends the session, by a goodbye that API Gateway got at `received_at` (None: about `now`):
         nobody is told any more. False if the connection has changed since it was read."""
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
@@ -177,7 +177,7 @@ class Outbox(Protocol):
         """The entries for `user` that have not expired, oldest first; of more than a hundred, those
         that expire last."""
 
-    def waiting(self, before: datetime) -> AsyncIterator[Page]:
+    def pending(self, before: datetime) -> AsyncIterator[Page]:
         """The entries that are pending since `before` or longer, page by page, oldest first."""
 
     async def claim(self, entry: Entry, claimant: MessageId, now: datetime) -> bool:

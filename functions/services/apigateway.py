@@ -36,11 +36,11 @@ class ApiGatewaySockets:
         self._region = region
         self._credentials = credentials
 
-    async def post(self, connection: ConnectionId, text: str) -> None:
+    async def post(self, to: ConnectionId, text: str) -> None:
         """1 POST. HTTP 410 is Gone, 400 and 413 are Refused, all other failures PostFailed."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                request = await self._request(connection, text.encode())
+                request = await self._request(to, text.encode())
                 response = await self._http.send(request)
         except CredentialsUnavailable as error:
             raise PostFailed(f"no credentials: {error}") from error
@@ -51,7 +51,7 @@ class ApiGatewaySockets:
             case httpx.codes.OK:
                 return
             case httpx.codes.GONE:
-                raise Gone(connection)
+                raise Gone(to)
             case httpx.codes.BAD_REQUEST | httpx.codes.REQUEST_ENTITY_TOO_LARGE as status:
                 raise Refused(f"HTTP {status}")
             case status:

@@ -87,7 +87,7 @@ class RoleCredentials:
                 headers={"Metadata-Flavor": "Google"},
             )
             token.raise_for_status()
-            answer = await self._http.post(
+            response = await self._http.post(
                 self._sts_url,
                 data={
                     "Action": "AssumeRoleWithWebIdentity",
@@ -97,8 +97,8 @@ class RoleCredentials:
                     "WebIdentityToken": token.text.strip(),
                 },
             )
-            answer.raise_for_status()
-            return _read(answer.text)
+            response.raise_for_status()
+            return _read(response.text)
         except httpx.HTTPStatusError as error:
             where = error.request.url.copy_with(query=None)
             raise CredentialsUnavailable(f"{where}: {error.response.status_code}") from error
@@ -106,9 +106,9 @@ class RoleCredentials:
             raise CredentialsUnavailable(f"{type(error).__name__}: {error}") from error
 
 
-def _read(answer: str) -> _Issued:
+def _read(response: str) -> _Issued:
     # STS is asked over TLS, so nobody else can have written this XML.
-    credentials = ElementTree.fromstring(answer).find(".//sts:Credentials", _STS)  # noqa: S314
+    credentials = ElementTree.fromstring(response).find(".//sts:Credentials", _STS)  # noqa: S314
     if credentials is None:
         raise ValueError("STS answered without credentials")
 

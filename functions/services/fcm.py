@@ -12,7 +12,7 @@ from google.auth.credentials import Credentials
 
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device, FcmToken
-from functions.ports.push_sender import Outcome, Sent
+from functions.ports.push_sender import Outcome, PushResult
 from functions.settings import PushSettings
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
@@ -28,18 +28,18 @@ class FcmPushSender:
 
     async def send(
         self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
-    ) -> Sent:
+    ) -> PushResult:
         """1 POST, and more if the SDK retries on 500 and 503."""
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
                 messages = [message(event, recipient, device.token, now)]
                 batch = await messaging.send_each_async(messages, app=self._app)
         except (TimeoutError, exceptions.FirebaseError) as error:
-            return Sent(device, Outcome.FAILED, type(error).__name__)
+            return PushResult(device, Outcome.FAILED, type(error).__name__)
         (response,) = batch.responses
         if response.success:
-            return Sent(device, Outcome.SENT)
-        return Sent(device, _outcome(response.exception), type(response.exception).__name__)
+            return PushResult(device, Outcome.SENT)
+        return PushResult(device, _outcome(response.exception), type(response.exception).__name__)
 
     async def warm_up(self) -> None:
         """1 POST, which delivers nothing: gets the access token and opens the connection.

@@ -10,7 +10,7 @@ from functions.ports.clock import Clock
 from functions.ports.identity import Identity, NotAuthenticated
 from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.store import Connections, StoreUnavailable
-from functions.published import ConnectionOpened
+from functions.published import ConnectionAccepted
 from functions.sessions.admitted import admitted, publish_admitted
 from functions.sessions.tokens import verified
 
@@ -113,7 +113,7 @@ class Acceptance:
     async def _ask_to_open(self, connection: Connection) -> None:
         """Has `deliver` open the session. If the publish fails the handshake fails too, and the
         client tries again on another connection."""
-        opened = ConnectionOpened(
+        opened = ConnectionAccepted(
             connection_id=connection.id,
             connected_at=connection.connected_at,
             expires_at=connection.connected_at + _CLIENTS_WAIT,

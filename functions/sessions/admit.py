@@ -9,8 +9,8 @@ from functions.ports.identity import Identity, NotAuthenticated
 from functions.ports.publisher import Publisher
 from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.admitted import publish_admitted
-from functions.sessions.close import TRIES, Closing
-from functions.sessions.order import is_later, is_outdated, reply_to_outdated
+from functions.sessions.close import Closing
+from functions.sessions.order import TRIES, is_later, is_outdated, reply_in_order
 from functions.sessions.tokens import check_claims, verified
 from functions.telemetry import Log
 from functions.wire import socketio
@@ -38,7 +38,7 @@ class Admission:
         self._clock = clock
         self._connection_ttl = connection_ttl
 
-    async def admit(self, id: ConnectionId, request: Connect, requested: datetime | None) -> str:
+    async def admit(self, id: ConnectionId, request: Connect, received_at: datetime | None) -> str:
         """The packet that replies to a CONNECT.
 
         Costs 1 BatchGetDocuments and 1 Commit, both again on a conflict, and 1 Publish if the
@@ -47,41 +47,41 @@ class Admission:
         for _ in range(TRIES):
             connection = await self._connections.get(id, self._clock())
             if connection is None:
-                log.info("let in", outcome="unknown_connection")
+                log.info("admission", outcome="unknown_connection")
                 return socketio.RECONNECT
             if connection.wire is Wire.JSON:
                 return socketio.NOOP
             if request.namespace != socketio.ROOT:
-                log.info("let in", outcome="invalid")
+                log.info("admission", outcome="invalid")
                 message = "Invalid namespace"
                 return socketio.encode_refusal(connection.wire, message, request.namespace)
-            if is_outdated(connection, requested):
-                log.info("let in", outcome="outdated")
-                return reply_to_outdated(requested, connection.left_at)
-            reply = await self._reply(connection, request, requested)
+            if is_outdated(connection, received_at):
+                log.info("admission", outcome="outdated")
+                return reply_in_order(received_at, connection.left_at)
+            reply = await self._reply(connection, request, received_at)
             if reply is not None:
                 return reply
         raise StoreUnavailable("the connection keeps changing")
 
     async def _reply(
-        self, connection: Connection, request: Connect, requested: datetime | None
+        self, connection: Connection, request: Connect, received_at: datetime | None
     ) -> str | None:
         """The packet that admits or refuses; None if the connection changed since it was read."""
         try:
             user = await self._user(connection, request)
         except NotAuthenticated as error:
-            if not await self._closing.is_left(connection, requested, self._clock()):
+            if not await self._closing.end(connection, received_at, self._clock()):
                 return None
-            log.info("let in", outcome="unauthenticated")
+            log.info("admission", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error))
         expires = connection.connected_at + self._connection_ttl
-        is_new = user != connection.user or is_later(requested, connection.admitted_at)
-        if is_new and not await self._connections.admit(connection, user, requested, expires):
+        is_new = user != connection.user or is_later(received_at, connection.admitted_at)
+        if is_new and not await self._connections.admit(connection, user, received_at, expires):
             return None
         # If both times are equal, our own commit was done, though its reply was lost.
-        if is_new or (requested and connection.admitted_at == requested):
+        if is_new or (received_at and connection.admitted_at == received_at):
             await publish_admitted(self._publisher, connection.id, self._clock())
-        log.info("let in", outcome="connected")
+        log.info("admission", outcome="connected")
         return socketio.encode_admitted(connection.wire, connection.id)
 
     async def _user(self, connection: Connection, request: Connect) -> UserId:

@@ -6,10 +6,8 @@ from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
 from functions.ports.clock import Clock
 from functions.ports.store import Connections, StoreUnavailable
-from functions.sessions.order import is_over, reply_to_outdated
+from functions.sessions.order import TRIES, is_over, reply_in_order
 from functions.wire import socketio
-
-TRIES = 4  # a connection changes a few times as it begins, and at its end
 
 
 class Closing:
@@ -19,7 +17,7 @@ class Closing:
         self._connections = connections
         self._clock = clock
 
-    async def leave(self, id: ConnectionId, requested: datetime | None) -> str:
+    async def leave(self, id: ConnectionId, received_at: datetime | None) -> str:
         """Ends the session of a client that says goodbye, and gives the packet in reply.
 
         Nobody is told by the connection any more, though its socket may stay open; frames that
@@ -32,17 +30,17 @@ class Closing:
             # On the JSON wire a text that looks like a packet is no packet.
             if connection is None or connection.wire is Wire.JSON:
                 return socketio.NOOP
-            if await self.is_left(connection, requested, now):
-                return reply_to_outdated(requested, connection.admitted_at)
+            if await self.end(connection, received_at, now):
+                return reply_in_order(received_at, connection.admitted_at)
         raise StoreUnavailable("the connection keeps changing")
 
-    async def is_left(
-        self, connection: Connection, requested: datetime | None, now: datetime
+    async def end(
+        self, connection: Connection, received_at: datetime | None, now: datetime
     ) -> bool:
         """Ends the session, unless it is over. Costs 1 Commit if it does. False if the connection
         changed since it was read."""
-        return is_over(connection, requested) or await self._connections.leave(
-            connection, requested, now
+        return is_over(connection, received_at) or await self._connections.leave(
+            connection, received_at, now
         )
 
     async def close(self, id: ConnectionId) -> None:

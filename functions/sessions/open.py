@@ -12,7 +12,7 @@ from functions.clients.connection import Connection, Wire
 from functions.ports.clock import Clock
 from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
 from functions.ports.store import Connections
-from functions.published import ConnectionOpened
+from functions.published import ConnectionAccepted
 from functions.telemetry import Log, latency_ms
 from functions.wire import socketio
 
@@ -46,7 +46,7 @@ class Opener:
         self._clock = clock
         self._timers = timers
 
-    async def open(self, event: ConnectionOpened) -> None:
+    async def open(self, event: ConnectionAccepted) -> None:
         """Posts the packets that the client waits for. Costs 1 BatchGetDocuments, 1 POST (2 for
         EIO3) and 1 Commit.
 

@@ -67,7 +67,7 @@ class Scene:
 
     async def unreadable(self) -> Unreadable:
         await self.world.put_unreadable("rubbish", now() - timedelta(seconds=9))
-        ((found,),) = [page.unreadable async for page in self.store.outbox.waiting(now())]
+        ((found,),) = [page.unreadable async for page in self.store.outbox.pending(now())]
         return found
 
 
@@ -180,7 +180,7 @@ async def missed(scene: Scene) -> Step:
 
 async def waiting(scene: Scene) -> Step:
     async def read() -> None:
-        async for _ in scene.store.outbox.waiting(now()):
+        async for _ in scene.store.outbox.pending(now()):
             pass
 
     return read

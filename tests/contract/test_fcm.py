@@ -8,7 +8,7 @@ import pytest
 from functions.calls.call import CallId, UserId
 from functions.calls.event import CallEvent
 from functions.clients.device import Device, FcmToken, Platform, device_id
-from functions.ports.push_sender import Outcome, Sent
+from functions.ports.push_sender import Outcome, PushResult
 from functions.services import fcm
 from functions.services.fcm import FcmPushSender
 from functions.settings import PushSettings
@@ -47,7 +47,7 @@ async def send(
     to: str = "phone",
     user: UserId = RECEIVER,
     at: datetime | None = None,
-) -> Sent:
+) -> PushResult:
     recipient = made.recipient(user)
     assert recipient is not None
     return await sender.send(made, recipient, device(to, user), at or now())

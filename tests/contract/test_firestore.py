@@ -178,7 +178,7 @@ async def test_an_event_under_the_name_of_another_is_no_entry(
     entries = documents.client.collection("outbox")
     fields = (await entries.document(f"{CALL}:{made.signal_id}").get()).to_dict() or {}
     await entries.document("misnamed").set(fields)
-    (page,) = [page async for page in store.outbox.waiting(now() + timedelta(seconds=5))]
+    (page,) = [page async for page in store.outbox.pending(now() + timedelta(seconds=5))]
     assert [entry.event for entry in page.entries] == [made]
     assert [found.id for found in page.unreadable] == ["misnamed"]
 
@@ -190,7 +190,7 @@ async def test_an_unreadable_entry_that_is_mended_meanwhile_stays(
     document = documents.client.collection("outbox").document(f"{CALL}:{made.signal_id}")
     good = (await document.get()).to_dict() or {}
     await document.update({"event": 7})
-    (page,) = [page async for page in store.outbox.waiting(now() + timedelta(seconds=5))]
+    (page,) = [page async for page in store.outbox.pending(now() + timedelta(seconds=5))]
     await document.set(good)
     await store.outbox.remove(*page.unreadable)
     entry = await store.outbox.entry(CALL, made.signal_id)

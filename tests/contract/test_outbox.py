@@ -144,7 +144,7 @@ async def test_what_waits_is_read_in_pages_oldest_first(
     await world.pend(done, now() - timedelta(seconds=20))
     await store.outbox.note_served(done, [], now(), is_done=True)
     await world.put_unreadable("rubbish", now() - timedelta(seconds=12.5))
-    pages = [page async for page in store.outbox.waiting(now() - timedelta(seconds=5))]
+    pages = [page async for page in store.outbox.pending(now() - timedelta(seconds=5))]
     assert [[each.event.call_id for each in page.entries] for page in pages] == [
         ["E", "D"],
         ["C"],

@@ -26,13 +26,13 @@ from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.call import ConnectionId
 from functions.inbound.pubsub import receive
 from functions.ports.publisher import PublishFailed
-from functions.published import ConnectionOpened, Published, attributes, decode
+from functions.published import ConnectionAccepted, Published, attributes, decode
 from functions.services.pubsub import PubSubPublisher
 from infra.emulators.http import serving
 from tests.support.makers import event, now
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-OPENED = ConnectionOpened(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
+OPENED = ConnectionAccepted(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
 
 
 @dataclass

@@ -23,7 +23,7 @@ READ = "firestore.BatchGetDocuments"  # the first of what a frame asks of Firest
 
 
 @dataclass(frozen=True)
-class Sent:
+class PushResult:
     """A signal, who is told of it, and how."""
 
     signal: str
@@ -34,9 +34,9 @@ class Sent:
 
 
 SIGNALS = (
-    Sent("call:cancel", True, "call:cancelled", "cancelled", "call_cancelled"),
-    Sent("call:reject", False, "call:rejected", "rejected", "call_rejected"),
-    Sent("call:accept", False, "call:accepted", "accepted", None),
+    PushResult("call:cancel", True, "call:cancelled", "cancelled", "call_cancelled"),
+    PushResult("call:reject", False, "call:rejected", "rejected", "call_rejected"),
+    PushResult("call:accept", False, "call:accepted", "accepted", None),
 )
 
 
@@ -63,7 +63,7 @@ async def are_pushed(stack: Stack, type: str, calls: dict[str, str]) -> None:
         assert (pushed["type"], pushed["callId"]) == (type, calls[message["token"]])
 
 
-async def all_are_heard(stack: Stack, sent: Sent, unique: str, count: int) -> None:
+async def all_are_heard(stack: Stack, sent: PushResult, unique: str, count: int) -> None:
     """Sees `count` users send a signal and close at once, and every other party told of it.
 
     As a rule once; but so much at once may take a busy machine longer than one post may take.
@@ -110,7 +110,7 @@ async def test_twenty_callers_are_heard_though_firestore_is_slow_and_all_sockets
 
 @pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.signal)
 async def test_a_signal_that_is_read_after_its_connection_is_forgotten_counts(
-    stack: Stack, calls: Calls, ids: Ids, sent: Sent
+    stack: Stack, calls: Calls, ids: Ids, sent: PushResult
 ) -> None:
     sender, told = (ids.caller, ids.receiver) if sent.is_callers else (ids.receiver, ids.caller)
     held = Fault(Kind.HOLD, READ, (ids.call,))

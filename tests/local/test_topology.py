@@ -20,7 +20,7 @@ def test_push_is_called_only_with_what_it_has_to_send() -> None:
     matches = compile_filter(topology.PUSH_FILTER)
     for signal in SIGNALS:
         made = event(signal)
-        assert matches(attributes(made)) == bool(made.pushed)
+        assert matches(attributes(made)) == bool(made.push_recipients)
     assert not matches(attributes(ADMITTED))
 
 

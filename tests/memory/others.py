@@ -9,7 +9,7 @@ from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
-from functions.ports.push_sender import Outcome, Sent
+from functions.ports.push_sender import Outcome, PushResult
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.published import Published
 from tests.memory.network import CallFailed, Network
@@ -52,10 +52,10 @@ class MemorySockets:
     network: Network
     client: Callable[[ConnectionId, str], int]
 
-    async def post(self, connection: ConnectionId, text: str) -> None:
+    async def post(self, to: ConnectionId, text: str) -> None:
         try:
             status = await self.network.call(
-                "connections.POST", f"{connection} {text}", lambda: self.client(connection, text)
+                "connections.POST", f"{to} {text}", lambda: self.client(to, text)
             )
         except CallFailed as error:
             raise PostFailed(str(error)) from error
@@ -63,7 +63,7 @@ class MemorySockets:
             case 200:
                 return
             case 410:
-                raise Gone(connection)
+                raise Gone(to)
             case 400 | 413:
                 raise Refused(f"HTTP {status}")
             case _:
@@ -86,7 +86,7 @@ class MemoryPushSender:
         recipient: Recipient,
         device: Device,
         now: datetime,
-    ) -> Sent:
+    ) -> PushResult:
         try:
             outcome = await self.network.call(
                 "fcm.send",
@@ -94,8 +94,8 @@ class MemoryPushSender:
                 lambda: self.phone(device, event, recipient),
             )
         except CallFailed:
-            return Sent(device, Outcome.FAILED, "CallFailed")
-        return Sent(device, outcome, None if outcome is Outcome.SENT else outcome.name)
+            return PushResult(device, Outcome.FAILED, "CallFailed")
+        return PushResult(device, outcome, None if outcome is Outcome.SENT else outcome.name)
 
     async def warm_up(self) -> None:
         """There is nothing to open."""

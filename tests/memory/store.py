@@ -69,11 +69,12 @@ class MemoryCalls:
     database: Database
     remote: _Remote
 
-    async def load(self, call: CallId, sender: ConnectionId, now: datetime) -> Loaded:
+    async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
         def read() -> Loaded:
-            return Loaded(self.database.connection(sender, now), self.database.calls.get(call))
+            found = self.database.connection(connection, now)
+            return Loaded(found, self.database.calls.get(call))
 
-        return await self.remote.get(f"{call} {sender}", read)
+        return await self.remote.get(f"{call} {connection}", read)
 
     async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:
         def read() -> Reloaded:
@@ -154,7 +155,7 @@ class MemoryConnections:
         await self.remote.commit(id, write)
 
     async def admit(
-        self, connection: Connection, user: UserId, requested: datetime | None, expires: datetime
+        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
     ) -> bool:
         admitted = replace(
             connection,
@@ -162,7 +163,7 @@ class MemoryConnections:
             former_owner=connection.owner,
             user=user,
             is_open=True,
-            admitted_at=requested,
+            admitted_at=received_at,
             closed_at=None,
             left_at=None,
             expires_at=expires,
@@ -170,9 +171,9 @@ class MemoryConnections:
         return await self._if_unchanged(connection, lambda: self.database.put_connection(admitted))
 
     async def leave(
-        self, connection: Connection, requested: datetime | None, now: datetime
+        self, connection: Connection, received_at: datetime | None, now: datetime
     ) -> bool:
-        left_at = requested or now
+        left_at = received_at or now
         return await self._if_unchanged(
             connection, lambda: self.database.leave(connection, left_at, now)
         )
@@ -261,7 +262,7 @@ class MemoryOutbox:
 
         return await self.remote.query(user, read)
 
-    async def waiting(self, before: datetime) -> AsyncIterator[Page]:
+    async def pending(self, before: datetime) -> AsyncIterator[Page]:
         after: _Place | None = None
         while True:
 

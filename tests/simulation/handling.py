@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.calls.event import CallEvent
-from functions.published import ConnectionAdmitted, ConnectionOpened, Published
+from functions.published import ConnectionAccepted, ConnectionAdmitted, Published
 from tests.simulation.clock import START
 
 # Seconds after its decision that a first delivery need not read the call, and what is lost where
@@ -58,7 +58,7 @@ class Handling:
     @property
     def connection(self) -> str | None:
         """The connection that has been opened or admitted, if that is what it is about."""
-        if isinstance(self.event, ConnectionOpened | ConnectionAdmitted):
+        if isinstance(self.event, ConnectionAccepted | ConnectionAdmitted):
             return self.event.connection_id
         return None
 

@@ -156,7 +156,7 @@ def expired_events_are_told(patch: Patch) -> None:
 
 def goodbyes_are_not_honoured(patch: Patch) -> None:
     async def stay(
-        self: MemoryConnections, connection: Connection, requested: datetime | None, now: datetime
+        self: MemoryConnections, connection: Connection, received_at: datetime | None, now: datetime
     ) -> bool:
         return True
 
@@ -164,7 +164,7 @@ def goodbyes_are_not_honoured(patch: Patch) -> None:
 
 
 def who_has_left_acts_on(patch: Patch) -> None:
-    def owner(self: Connection, requested: datetime | None) -> UserId | None:
+    def owner(self: Connection, received_at: datetime | None) -> UserId | None:
         return self.owner
 
     patch.setattr(Connection, "sender", owner)

@@ -11,10 +11,10 @@ from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.call import ConnectionId
 from functions.inbound.pubsub import receive
 from functions.ports.store import StoreUnavailable
-from functions.published import ConnectionOpened, Published, encode
+from functions.published import ConnectionAccepted, Published, encode
 from tests.support.makers import event, now
 
-OPENED = ConnectionOpened(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
+OPENED = ConnectionAccepted(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
 
 
 def request(body: bytes) -> Request:
@@ -76,7 +76,7 @@ async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> No
         '{"message": {"messageId": "1", "data": "é"}}'.encode(),
         b'{"message": {"messageId": "1", "data": "e30="}}',
         b'{"message": {"messageId": "1", "data": "%s"}}'
-        % base64.b64encode(b'{"name": "connection.opened"}'),
+        % base64.b64encode(b'{"name": "connection.accepted"}'),
         b'{"message": {"messageId": "1", "attributes": {"type": "call:cancelled"}}}',
         b"[" * 100_000,
         b"\xff",

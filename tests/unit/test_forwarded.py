@@ -32,7 +32,7 @@ def test_a_request_is_what_its_mapped_headers_say() -> None:
     forwarded = Forwarded.read(headers())
     assert forwarded.connection == "Dxe94t_sVUdIB2Q="
     assert forwarded.event_type == "MESSAGE"
-    assert forwarded.requested == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
+    assert forwarded.received_at == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
 
 
 @pytest.mark.parametrize("name", ["unring-connection-id", "unring-event-type"])
@@ -56,7 +56,7 @@ def test_a_connection_id_that_names_no_document_is_refused(id: str) -> None:
 
 @pytest.mark.parametrize("time", ["", "soon", "-1", "1e3", "9" * 40, "\xb2"])
 def test_a_time_that_makes_no_sense_is_not_known(time: str) -> None:
-    assert Forwarded.read(headers(unring_request_time=time)).requested is None
+    assert Forwarded.read(headers(unring_request_time=time)).received_at is None
 
 
 def test_the_header_wins_over_the_query() -> None:

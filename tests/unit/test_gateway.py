@@ -15,7 +15,7 @@ from functions.calls.call import ConnectionId, Status
 from functions.calls.event import CallEvent
 from functions.gateway import handler
 from functions.inbound.http import Handler
-from functions.published import ConnectionAdmitted, ConnectionOpened
+from functions.published import ConnectionAccepted, ConnectionAdmitted
 from functions.settings import GatewaySettings
 from functions.wire import socketio as packets
 from tests.memory.clients import Clients
@@ -139,7 +139,7 @@ async def test_a_session_of_version_4_costs_as_little_as_it_can(api: Api) -> Non
         ["Commit"],
     ]
     kinds = [type(event) for event in api.services.topic]
-    assert kinds[:2] == [ConnectionOpened, ConnectionAdmitted]
+    assert kinds[:2] == [ConnectionAccepted, ConnectionAdmitted]
 
 
 async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> None:
@@ -152,7 +152,7 @@ async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> Non
     await api.disconnect("c=")
     assert api.costs == ["Commit"]
     kinds = [type(event) for event in api.services.topic]
-    assert kinds[:2] == [ConnectionOpened, ConnectionAdmitted]
+    assert kinds[:2] == [ConnectionAccepted, ConnectionAdmitted]
 
 
 @pytest.mark.parametrize(

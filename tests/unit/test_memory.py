@@ -11,9 +11,9 @@ SERVED = ConnectionId("1=")
 
 def test_whoever_was_served_is_remembered_by_signal() -> None:
     memory: Memory[ConnectionId] = Memory()
-    memory.served(SignalId("one")).add(SERVED)
-    assert memory.served(SignalId("one")) == {SERVED}
-    assert memory.served(SignalId("two")) == set()
+    memory.of(SignalId("one")).add(SERVED)
+    assert memory.of(SignalId("one")) == {SERVED}
+    assert memory.of(SignalId("two")) == set()
 
 
 def test_of_more_than_a_thousand_signals_the_one_that_was_not_asked_for_longest_is_forgotten() -> (
@@ -21,12 +21,12 @@ def test_of_more_than_a_thousand_signals_the_one_that_was_not_asked_for_longest_
 ):
     memory: Memory[ConnectionId] = Memory()
     for name in ("old", "asked for again"):
-        memory.served(SignalId(name)).add(SERVED)
+        memory.of(SignalId(name)).add(SERVED)
     for number in range(999):
-        memory.served(SignalId("asked for again"))
-        memory.served(SignalId(str(number)))
-    assert memory.served(SignalId("asked for again")) == {SERVED}
-    assert memory.served(SignalId("old")) == set()
+        memory.of(SignalId("asked for again"))
+        memory.of(SignalId(str(number)))
+    assert memory.of(SignalId("asked for again")) == {SERVED}
+    assert memory.of(SignalId("old")) == set()
 
 
 def test_the_systems_clock_tells_the_time_in_utc() -> None:

@@ -9,7 +9,7 @@ from functions.attempt import NotDelivered
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import Connection, Wire
 from functions.deliver import handler
-from functions.published import ConnectionAdmitted, ConnectionOpened, Published
+from functions.published import ConnectionAccepted, ConnectionAdmitted, Published
 from functions.sessions.open import Opener, Timers
 from functions.settings import DeliverSettings
 from tests.memory.clients import Clients
@@ -31,9 +31,9 @@ OPEN = {
 SOCKET_IO = pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
 
 
-def opened(connection: Connection) -> ConnectionOpened:
+def opened(connection: Connection) -> ConnectionAccepted:
     """The event as the handshake publishes it."""
-    return ConnectionOpened(
+    return ConnectionAccepted(
         connection_id=connection.id,
         connected_at=connection.connected_at,
         expires_at=connection.connected_at + timedelta(seconds=20),
@@ -42,7 +42,7 @@ def opened(connection: Connection) -> ConnectionOpened:
 
 async def shaken(
     services: Services, wire: Wire, user: UserId | None = CALLER, refusal: str | None = None
-) -> ConnectionOpened:
+) -> ConnectionAccepted:
     """A client that has shaken hands just now, and what is published of it."""
     connection = await connect(
         services.store, ID, user, now(), wire=wire, is_open=False, refusal=refusal
@@ -198,7 +198,7 @@ async def test_what_api_gateway_will_never_take_is_final(
     assert not await is_open(services)
 
 
-async def shaken_too_long_ago(services: Services, wire: Wire = Wire.EIO4) -> ConnectionOpened:
+async def shaken_too_long_ago(services: Services, wire: Wire = Wire.EIO4) -> ConnectionAccepted:
     """A client whose handshake is longer ago than clients wait for their open packet."""
     connected = now() - timedelta(seconds=21)
     connection = await connect(services.store, ID, CALLER, connected, wire=wire, is_open=False)

@@ -11,7 +11,7 @@ from functions.calls.decision import FORBIDDEN, NOT_FOUND, Verdict
 from functions.calls.transitions import SIGNALS, Signal
 from functions.clients.device import FcmToken, Platform
 from functions.delivery.signaling import Received, Signaling
-from functions.sessions.devices import Registration
+from functions.sessions.registration import Registration
 from functions.wire.frames import RegisterDevice, UnregisterDevice
 from tests.memory.services import Services
 from tests.support.makers import CALLER, RECEIVER, connect, event, now, register, signal
@@ -34,7 +34,7 @@ class Requests:
         socket: ConnectionId = SOCKET,
     ) -> Verdict:
         if isinstance(request, Signal):
-            received = Received(socket, SignalId(uuid.uuid4().hex), now(), requested=None)
+            received = Received(socket, SignalId(uuid.uuid4().hex), now(), received_at=None)
             return await self.signaling.handle(request, received)
         return await self.registration.handle(request, socket, None)
 

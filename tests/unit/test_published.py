@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from functions.calls.call import ConnectionId
 from functions.calls.event import MalformedEvent
 from functions.published import (
+    ConnectionAccepted,
     ConnectionAdmitted,
-    ConnectionOpened,
     Published,
     attributes,
     decode,
@@ -20,7 +20,7 @@ from functions.published import (
 from tests.support.makers import event
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
-OPENED = ConnectionOpened(
+OPENED = ConnectionAccepted(
     connection_id=ConnectionId("Dxe94t_sVUdIB2Q="),
     connected_at=NOW,
     expires_at=NOW + timedelta(seconds=20),
@@ -46,7 +46,7 @@ def test_an_event_of_a_call_is_read_as_it_was_published(
 def test_an_opened_connection_is_read_as_it_was_published() -> None:
     assert decode(encode(OPENED)) == OPENED
     assert json.loads(encode(OPENED)) == {
-        "name": "connection.opened",
+        "name": "connection.accepted",
         "connectionId": "Dxe94t_sVUdIB2Q=",
         "connectedAt": "2026-01-02T03:04:05.678901Z",
         "expiresAt": "2026-01-02T03:04:25.678901Z",
@@ -89,13 +89,13 @@ def test_a_moment_of_another_zone_is_the_same_moment() -> None:
         b"{}",
         b'{"name": 1}',
         b'{"name": "connection.closed"}',
-        b'{"name": "connection.opened"}',
+        b'{"name": "connection.accepted"}',
         b'{"name": "connection.admitted"}',
         b"\xff\xfe",
         b'{"name": "\xff"}',
         b"[" * 100_000,
         b'{"a":' * 100_000,
-        b'{"name": "connection.opened", "a":' + b"[" * 100_000,
+        b'{"name": "connection.accepted", "a":' + b"[" * 100_000,
     ],
     ids=lambda data: str(data[:40]),
 )

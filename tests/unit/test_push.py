@@ -10,7 +10,7 @@ from functions.calls.transitions import Push
 from functions.delivery.push import Pusher
 from functions.ports.push_sender import Outcome
 from functions.ports.store import StoreUnavailable
-from functions.published import ConnectionOpened
+from functions.published import ConnectionAccepted
 from functions.push import handler
 from functions.settings import PushSettings
 from infra.emulators.faults import Fault, Kind
@@ -72,7 +72,7 @@ async def test_an_opened_connection_is_no_business_of_phones(
 ) -> None:
     await register(services.store, "phone", RECEIVER)
     services.journal.clear()
-    opened = ConnectionOpened(
+    opened = ConnectionAccepted(
         connection_id=ConnectionId("1="),
         connected_at=now(),
         expires_at=now() + timedelta(seconds=20),

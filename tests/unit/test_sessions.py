@@ -11,7 +11,7 @@ from functions.clients.connection import Connection, Wire
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
-from functions.published import ConnectionAdmitted, ConnectionOpened
+from functions.published import ConnectionAccepted, ConnectionAdmitted
 from functions.sessions.accept import Acceptance, ClientGone, Handshake
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
@@ -134,7 +134,7 @@ async def test_a_socketio_client_costs_a_commit_and_then_a_publish_to_open(
     assert (opened.user, opened.owner, opened.shown_user) == users
     assert (opened.wire, opened.is_open) == (wire, False)
     event, *more = door.services.published_of_any_kind()
-    assert isinstance(event, ConnectionOpened)
+    assert isinstance(event, ConnectionAccepted)
     assert (event.connection_id, event.connected_at) == (ID, opened.connected_at)
     assert event.expires_at - event.connected_at == timedelta(seconds=20)
     # Who is admitted by the handshake is caught up with what he missed; by one Publish with it.
@@ -231,7 +231,7 @@ async def test_a_token_that_comes_with_the_connect_costs_a_read_a_commit_and_a_p
     door: Door,
 ) -> None:
     await door.open(Wire.EIO4)
-    door.services.published(ConnectionOpened)
+    door.services.published(ConnectionAccepted)
     assert await door.let_in(token_of(CALLER), CALLER) == LET_IN
     assert door.costs == ADMISSION
     let_in = await door.connection()

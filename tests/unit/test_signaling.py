@@ -38,7 +38,7 @@ class System(Services):
     async def send(self, name: str = "call:cancel", by: UserId = CALLER) -> Verdict:
         self.journal.clear()
         received = Received(
-            ConnectionId(f"{by}="), SignalId(uuid.uuid4().hex), now(), requested=None
+            ConnectionId(f"{by}="), SignalId(uuid.uuid4().hex), now(), received_at=None
         )
         try:
             return await self.signaling.handle(signal(name), received)

@@ -15,8 +15,8 @@ async def test_steps_run_once_however_many_ask() -> None:
         await asyncio.sleep(0)
 
     warm_up = WarmUp(step)
-    answers = await asyncio.gather(*(warm_up.answer() for _ in range(10)))
-    answers.append(await warm_up.answer())
+    answers = await asyncio.gather(*(warm_up.reply() for _ in range(10)))
+    answers.append(await warm_up.reply())
     assert {answer.status_code for answer in answers} == {200}
     assert runs == 1
 
@@ -29,15 +29,15 @@ async def test_after_a_failure_the_next_get_tries_again() -> None:
             raise failures.pop()
 
     warm_up = WarmUp(step)
-    assert (await warm_up.answer()).status_code == 503
-    assert (await warm_up.answer()).status_code == 200
+    assert (await warm_up.reply()).status_code == 503
+    assert (await warm_up.reply()).status_code == 200
 
 
 async def test_a_step_that_can_not_even_begin_is_a_failure_too() -> None:
     def step() -> Awaitable[None]:
         raise RuntimeError("no credentials")
 
-    assert (await WarmUp(step).answer()).status_code == 503
+    assert (await WarmUp(step).reply()).status_code == 503
 
 
 async def test_one_that_asks_and_leaves_does_not_take_the_attempt_along() -> None:
@@ -47,8 +47,8 @@ async def test_one_that_asks_and_leaves_does_not_take_the_attempt_along() -> Non
         await go.wait()
 
     warm_up = WarmUp(step)
-    impatient = asyncio.create_task(warm_up.answer())
-    patient = asyncio.create_task(warm_up.answer())
+    impatient = asyncio.create_task(warm_up.reply())
+    patient = asyncio.create_task(warm_up.reply())
     await asyncio.sleep(0)
     impatient.cancel()
     go.set()

@@ -27,12 +27,12 @@ class FirestoreCalls:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    async def load(self, call: CallId, sender: ConnectionId, now: datetime) -> Loaded:
+    async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
         """1 BatchGetDocuments."""
-        connection, stored = await self._documents.get(
-            self._documents.at("connections", sender), self._documents.at("calls", call)
+        came_by, stored = await self._documents.get(
+            self._documents.at("connections", connection), self._documents.at("calls", call)
         )
-        found = connection_in(connection, now)
+        found = connection_in(came_by, now)
         return Loaded(found, _readable_to(stored, found.owner if found else None))
 
     async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:

@@ -57,7 +57,7 @@ class FirestoreConnections:
         await self._documents.update(self._documents.at("connections", id), {"isOpen": True})
 
     async def admit(
-        self, connection: Connection, user: UserId, requested: datetime | None, expires: datetime
+        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
     ) -> bool:
         """1 Commit."""
         return await self._change(
@@ -67,7 +67,7 @@ class FirestoreConnections:
                 "formerOwner": connection.owner or DELETE_FIELD,
                 "userId": user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
-                "admittedAt": requested or DELETE_FIELD,
+                "admittedAt": received_at or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
                 "expiresAt": expires,
@@ -75,10 +75,10 @@ class FirestoreConnections:
         )
 
     async def leave(
-        self, connection: Connection, requested: datetime | None, now: datetime
+        self, connection: Connection, received_at: datetime | None, now: datetime
     ) -> bool:
         """1 Commit."""
-        return await self._change(connection, {**closed(now), "leftAt": requested or now})
+        return await self._change(connection, {**closed(now), "leftAt": received_at or now})
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
         """1 Commit."""

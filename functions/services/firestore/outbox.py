@@ -71,7 +71,7 @@ class FirestoreOutbox:
         found = map(entry_in, await self._documents.run(query))
         return sorted((entry for entry in found if entry), key=lambda entry: entry.created)
 
-    async def waiting(self, before: datetime) -> AsyncIterator[Page]:
+    async def pending(self, before: datetime) -> AsyncIterator[Page]:
         """1 RunQuery for each page."""
         query = (
             self._documents.collection("outbox")

@@ -66,5 +66,5 @@ def wrong_with_lines(
 
 def _is_for(function: str, event: Published) -> bool:
     """Whether the function does anything with it: `push` need not say that it does not."""
-    is_pushed = isinstance(event, CallEvent) and bool(event.pushed)
+    is_pushed = isinstance(event, CallEvent) and bool(event.push_recipients)
     return function == "deliver" or is_pushed

@@ -38,7 +38,15 @@ _CONNECTIONS: tuple[object, ...] = (
     None,
     [],
 )
-_NAMES: tuple[object, ...] = ("call.changed", "call.exploded", "connection.opened", "", 7, None, [])
+_NAMES: tuple[object, ...] = (
+    "call.changed",
+    "call.exploded",
+    "connection.accepted",
+    "",
+    7,
+    None,
+    [],
+)
 _STATUSES: tuple[object, ...] = (
     *("cancelled", "rejected", "accepted", "ringing", "missed", "ended"),
     *("exploded", "", 7, None, []),
@@ -150,7 +158,7 @@ def _signal_event(random: Random, world: World, **recipient: object) -> dict[str
 
 def _opened_event(random: Random, world: World) -> dict[str, Any]:
     return {
-        "name": "connection.opened",
+        "name": "connection.accepted",
         "connectionId": random.choice((world.connection, odd_text(random))),
         "connectedAt": "2020-01-01T00:00:00Z",
         "expiresAt": "2020-01-01T00:00:20Z",

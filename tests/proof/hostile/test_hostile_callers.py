@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from functions.calls.event import CallEvent
 from functions.clients.connection import Wire
-from functions.published import ConnectionOpened, encode
+from functions.published import ConnectionAccepted, encode
 from infra.client.calls import Calls, client_at
 from infra.client.phone import JsonPhone, json_phone
 from infra.emulators.auth.signing import SigningKey
@@ -184,7 +184,7 @@ async def cancelled(calls: Calls, ids: Ids, phone: JsonPhone) -> None:
 # The identity of the subscriptions and of the scheduler
 
 
-def delivery(made: CallEvent | ConnectionOpened) -> dict[str, object]:
+def delivery(made: CallEvent | ConnectionAccepted) -> dict[str, object]:
     """What Pub/Sub would push."""
     data = base64.b64encode(encode(made)).decode()
     return {"message": {"messageId": "1", "data": data}, "subscription": "projects/p/s/x"}

@@ -63,7 +63,7 @@ def test_an_event_has_all_recipients_of_its_transition() -> None:
     event = event_of("call:cancel", notices=notices)
     assert told(event) == [("USR_1", "for the caller"), ("USR_2", "for the receiver")]
     assert event.users == ("USR_1", "USR_2")
-    assert [recipient.user_id for recipient in event.pushed] == ["USR_1"]
+    assert [recipient.user_id for recipient in event.push_recipients] == ["USR_1"]
     assert event.recipient(UserId("USR_2")) == event.recipients[1]
     assert event.recipient(UserId("USR_3")) is None
 

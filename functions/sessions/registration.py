@@ -25,11 +25,11 @@ class Registration:
         self,
         request: RegisterDevice | UnregisterDevice,
         id: ConnectionId,
-        requested: datetime | None,
+        received_at: datetime | None,
     ) -> Verdict:
         """1 BatchGetDocuments, and what the call to `Devices` costs. Raises StoreUnavailable."""
         now = self._clock()
-        sender = sender_of(await self._connections.get(id, now), requested)
+        sender = sender_of(await self._connections.get(id, now), received_at)
         if isinstance(sender, Verdict):
             return sender
         match request:
