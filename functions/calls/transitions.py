@@ -12,6 +12,7 @@ REASON_LIMIT = 200  # characters
 
 _CALLER = frozenset({Party.CALLER})
 _RECEIVER = frozenset({Party.RECEIVER})
+_EITHER = _CALLER | _RECEIVER
 
 
 class Whom(StrEnum):
@@ -62,20 +63,23 @@ class Signal:
     reason: str | None
 
 
+_CANCELLED = Notice(
+    Whom.RECEIVER, "call:cancelled", true_while=(Status.CANCELLED,), push=Push("call_cancelled")
+)
+_REJECTED = Notice(
+    Whom.CALLER,
+    "call:rejected",
+    true_while=(Status.REJECTED,),
+    push=Push("call_rejected", with_reason=True),
+)
+
 TRANSITIONS = (
     Transition(
         signal="call:cancel",
         senders=_CALLER,
         from_status=Status.RINGING,
         to_status=Status.CANCELLED,
-        notices=(
-            Notice(
-                Whom.RECEIVER,
-                "call:cancelled",
-                true_while=(Status.CANCELLED,),
-                push=Push("call_cancelled"),
-            ),
-        ),
+        notices=(_CANCELLED,),
         default_reason="Caller cancelled",
     ),
     Transition(
@@ -83,14 +87,7 @@ TRANSITIONS = (
         senders=_RECEIVER,
         from_status=Status.RINGING,
         to_status=Status.REJECTED,
-        notices=(
-            Notice(
-                Whom.CALLER,
-                "call:rejected",
-                true_while=(Status.REJECTED,),
-                push=Push("call_rejected", with_reason=True),
-            ),
-        ),
+        notices=(_REJECTED,),
         default_reason="User declined",
     ),
     Transition(
@@ -100,6 +97,31 @@ TRANSITIONS = (
         to_status=Status.ACCEPTED,
         notices=(Notice(Whom.CALLER, "call:accepted", true_while=(Status.ACCEPTED,)),),
         default_reason="User accepted",
+    ),
+    # Who ends a call that still rings cancels or rejects it.
+    Transition(
+        signal="call:end",
+        senders=_CALLER,
+        from_status=Status.RINGING,
+        to_status=Status.CANCELLED,
+        notices=(_CANCELLED,),
+        default_reason="Caller cancelled",
+    ),
+    Transition(
+        signal="call:end",
+        senders=_RECEIVER,
+        from_status=Status.RINGING,
+        to_status=Status.REJECTED,
+        notices=(_REJECTED,),
+        default_reason="User declined",
+    ),
+    Transition(
+        signal="call:end",
+        senders=_EITHER,
+        from_status=Status.ACCEPTED,
+        to_status=Status.ENDED,
+        notices=(Notice(Whom.OTHER_PARTY, "call:ended", true_while=(Status.ENDED,)),),
+        default_reason="Call ended",
     ),
 )
 

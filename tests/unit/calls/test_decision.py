@@ -17,6 +17,8 @@ EXPECTED = {
     ("call:cancel", CALLER): "+cancelled -accepted -rejected =cancelled -missed -ended",
     ("call:reject", RECEIVER): "+rejected -accepted =rejected -cancelled -missed -ended",
     ("call:accept", RECEIVER): "+accepted =accepted -rejected -cancelled -missed -ended",
+    ("call:end", CALLER): "+cancelled +ended -rejected =cancelled -missed =ended",
+    ("call:end", RECEIVER): "+rejected +ended =rejected -cancelled -missed =ended",
 }
 
 
