@@ -8,7 +8,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--generate-hashes --annotation-style line --custom-compile-command "make requirements" \
 	$(if $(NEWER),$(if $(filter all,$(NEWER)),--upgrade,--upgrade-package $(NEWER)))
 
-.PHONY: demo run bench smoke proof simulate test check unit format hooks requirements clean help
+.PHONY: demo run bench smoke proof simulate test thorough check unit format hooks requirements clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -28,9 +28,12 @@ proof: $(READY) ## break everything in every way and print what came of it; twen
 simulate: $(READY) ## play the system in memory for a minute; SEED=… replays one schedule, MINUTES=… plays longer
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEED)$(MINUTES),,--minutes 1) $(if $(MINUTES),--minutes $(MINUTES))
 
-test: check ## all checks and all tests
-	@$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder --cov --cov-context=test --cov-report=
+test: check ## all checks, and the tests
+	@$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder -m "not thorough" --cov --cov-context=test --cov-report=
 	@$(BIN)/python -m tests.covered
+
+thorough: $(READY) ## the tests that take long for what they add, and more examples of others
+	@UNRING_THOROUGH=1 $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder -m "thorough or examples"
 
 check: $(READY) ## lint, format and types
 	@$(BIN)/ruff check

@@ -80,6 +80,10 @@ def configure() -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("functions").setLevel(logging.INFO)
+    # Google's libraries keep their records from the root logger unless their own has a level.
+    google = logging.getLogger("google")
+    google.setLevel(logging.WARNING)
+    google.propagate = True
 
 
 class _JsonLines(logging.Formatter):

@@ -6,7 +6,7 @@ import engineio.packet as engineio
 import msgspec
 import pytest
 import socketio.packet as oracle
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.calls.call import CallId
@@ -15,6 +15,7 @@ from functions.calls.transitions import SIGNALS, Signal
 from functions.clients.connection import Wire
 from functions.wire import socketio
 from functions.wire.frames import Event, Ignored, Ping, event_data, reply_data
+from tests.support.examples import examples
 from tests.support.makers import event
 from tests.support.packets import (
     acks,
@@ -27,17 +28,19 @@ from tests.support.packets import (
     texts,
 )
 
+pytestmark = pytest.mark.examples
+
 CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
 
 
 @given(packets)
-@settings(max_examples=2000)
+@examples(2000)
 def test_a_packet_of_python_socketios_is_read_as_what_it_says(packet: oracle.Packet) -> None:
     assert socketio.decode(sent(packet)) == meaning(packet)
 
 
 @given(st.sampled_from(SIGNALS), st.sampled_from(["CALL_1", "é"]), acks, namespaces)
-@settings(max_examples=200)
+@examples(200)
 def test_an_emit_to_the_root_is_a_request_with_its_ack_id_and_one_elsewhere_is_none(
     name: str, call: str, ack: int | None, namespace: str | None
 ) -> None:
@@ -61,7 +64,7 @@ signals = st.builds(Signal, st.sampled_from(SIGNALS), texts, texts)
 
 
 @given(verdicts, st.none() | signals, st.integers(0, 10**38 - 1))
-@settings(max_examples=500)
+@examples(500)
 def test_an_ack_is_read_by_python_socketio_as_the_verdict(
     verdict: Verdict, request: Signal | None, ack: int
 ) -> None:
@@ -71,7 +74,7 @@ def test_an_ack_is_read_by_python_socketio_as_the_verdict(
 
 
 @given(verdicts, st.none() | signals)
-@settings(max_examples=500)
+@examples(500)
 def test_without_an_ack_id_only_what_was_refused_is_told(
     verdict: Verdict, request: Signal | None
 ) -> None:
@@ -85,7 +88,7 @@ def test_without_an_ack_id_only_what_was_refused_is_told(
 
 
 @given(st.sampled_from(SIGNALS), texts, st.integers(0, 10**13))
-@settings(max_examples=500)
+@examples(500)
 def test_an_event_is_read_by_python_socketio_as_the_app_gets_it(
     name: str, reason: str, timestamp: int
 ) -> None:
@@ -118,7 +121,7 @@ def test_who_is_let_in_learns_the_session_in_version_4_and_nothing_in_version_3(
 
 
 @given(texts, namespaces.filter(bool))
-@settings(max_examples=500)
+@examples(500)
 def test_a_refusal_names_its_namespace_and_says_why_in_the_wires_own_form(
     message: str, namespace: str
 ) -> None:
@@ -153,7 +156,7 @@ rubbish = st.binary(max_size=40) | st.text(max_size=40).map(str.encode)
 
 
 @given(beginnings, rubbish)
-@settings(max_examples=2000)
+@examples(2000)
 def test_rubbish_that_begins_as_a_packet_is_ignored_unless_it_is_one(
     beginning: bytes, rest: bytes
 ) -> None:
@@ -177,6 +180,6 @@ def mutants(draw: st.DrawFn) -> bytes:
 
 
 @given(mutants())
-@settings(max_examples=1000)
+@examples(1000)
 def test_a_packet_that_was_damaged_is_ignored_unless_it_still_is_one(frame: bytes) -> None:
     assert socketio.decode(frame) in (Ignored(), judged(frame))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.calls.call import CallId
@@ -22,10 +22,13 @@ from functions.wire.frames import (
     Ping,
     RegisterDevice,
 )
+from tests.support.examples import examples
 from tests.support.frames import SENSELESS
 from tests.support.packets import (
     request_of,
 )
+
+pytestmark = pytest.mark.examples
 
 CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
 
@@ -107,6 +110,6 @@ def test_a_packet_that_makes_no_sense_is_ignored(frame: bytes) -> None:
 
 
 @given(st.binary(max_size=100))
-@settings(max_examples=1000)
+@examples(1000)
 def test_no_bytes_make_the_decoder_raise(frame: bytes) -> None:
     assert isinstance(socketio.decode(frame), Frame)
