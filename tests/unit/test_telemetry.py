@@ -63,7 +63,7 @@ def test_an_exception_is_one_line_too(lines: Lines) -> None:
 
 def test_a_library_that_warns_is_heard_in_the_same_form(lines: Lines) -> None:
     # As each of Google's clients does.
-    client_logging.initialize_logging()  # type: ignore[no-untyped-call] - the library has no types
+    client_logging.initialize_logging()  # type: ignore[no-untyped-call]  # it has no types
     logging.getLogger("google").warning("slow %s", "day")
     logging.getLogger("google").info("chatter")
     (line,) = lines()
