@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -14,12 +15,15 @@ from websockets.asyncio.client import connect
 
 from functions.calls.call import ConnectionId
 from functions.ports.sockets import Gone, PostFailed, Refused
+from functions.services import apigateway
 from functions.services.apigateway import ApiGatewaySockets
 from functions.services.awscredentials import RoleCredentials
+from functions.settings import SocketsSettings
 from infra.emulators.apigateway import AccessKeys, ApiGateway, Route
 from infra.emulators.aws import AwsCredentials, Trust
 from infra.emulators.http import serving
 from tests.support.connections import ConnectionsServer
+from tests.support.processes import settings_of
 
 
 @dataclass
@@ -71,6 +75,30 @@ async def test_a_signed_post_reaches_the_socket(api: Api) -> None:
         assert await client.recv() == '{"ring": "no more ☎"}'
 
 
+async def test_a_function_posts_as_the_role_of_its_settings(api: Api) -> None:
+    trust = Trust()
+    async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url) as client:
+        settings = settings_of(
+            SocketsSettings,
+            CONNECTIONS_URL=api.gateway.connections_url,
+            AWS_REGION="us-east-1",
+            AWS_ROLE_ARN=trust.role_arn,
+            AWS_TOKEN_AUDIENCE=trust.audience,
+            AWS_ENDPOINT_URL_STS=aws.sts_url,
+            GCE_METADATA_HOST=aws.metadata_host,
+        )
+        await apigateway.connect(settings).post(ConnectionId(api.connected[0]), "x")
+        assert await client.recv() == "x"
+
+
+async def test_a_function_without_a_role_signs_nothing(connections: ConnectionsServer) -> None:
+    settings = settings_of(SocketsSettings, CONNECTIONS_URL=connections.url)
+    await apigateway.connect(settings).post(ConnectionId("c="), "x")
+    assert connections.posts == [("c=", "x")]
+    (headers,) = connections.headers
+    assert "authorization" not in headers
+
+
 async def test_an_unsigned_post_is_refused_and_may_be_tried_again(api: Api) -> None:
     async with connect(api.gateway.websocket_url):
         sockets = ApiGatewaySockets(api.http, api.gateway.connections_url)
@@ -97,6 +125,23 @@ async def test_many_first_posts_ask_for_credentials_once(api: Api) -> None:
         await asyncio.gather(*(sockets.post(connection, str(number)) for number in range(5)))
         assert {await client.recv() for _ in range(5)} == {"0", "1", "2", "3", "4"}
         assert api.keys.count() == 1
+
+
+async def test_credentials_are_kept_for_the_posts_that_follow(api: Api) -> None:
+    asked: list[str] = []
+
+    async def note(request: httpx.Request) -> None:
+        asked.append(request.url.path)
+
+    trust = Trust()
+    async with AwsCredentials(api.keys, trust) as aws, connect(api.gateway.websocket_url) as client:
+        sockets = await api.sockets(aws, trust)
+        connection = ConnectionId(api.connected[0])
+        await sockets.post(connection, "first")
+        api.http.event_hooks = {"request": [note]}
+        await sockets.post(connection, "second")
+        assert [await client.recv(), await client.recv()] == ["first", "second"]
+        assert asked == [f"/dev/@connections/{connection}"]
 
 
 async def test_credentials_about_to_expire_are_renewed_beside_the_post(api: Api) -> None:
@@ -140,6 +185,66 @@ async def test_without_credentials_nothing_is_posted(api: Api, wrong: dict[str, 
         sockets = await api.sockets(aws, trust, **wrong)
         with pytest.raises(PostFailed, match="no credentials"):
             await sockets.post(ConnectionId(api.connected[0]), "x")
+
+
+_STS = "https://sts.amazonaws.com/doc/2011-06-15/"
+_KEYS = "<AccessKeyId>A</AccessKeyId><SecretAccessKey>S</SecretAccessKey>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param("", id="empty"),
+        pytest.param('{"Credentials": {}}', id="no XML"),
+        pytest.param(f'<Answer xmlns="{_STS}"/>', id="no credentials"),
+        pytest.param(f"<Answer><Credentials>{_KEYS}</Credentials></Answer>", id="no namespace"),
+        pytest.param(
+            f'<Answer xmlns="{_STS}"><Credentials>{_KEYS}</Credentials></Answer>', id="no expiry"
+        ),
+        pytest.param(
+            f'<Answer xmlns="{_STS}"><Credentials>{_KEYS}<Expiration>soon</Expiration>'
+            "</Credentials></Answer>",
+            id="no moment",
+        ),
+    ],
+)
+async def test_an_answer_of_sts_that_nobody_can_read_gives_no_credentials(
+    api: Api, answer: str
+) -> None:
+    async def sts(_: Request) -> PlainTextResponse:
+        return PlainTextResponse(answer)
+
+    trust = Trust()
+    app = Starlette(routes=[HttpRoute("/", sts, methods=["POST"])])
+    async with AwsCredentials(api.keys, trust) as aws, serving(app) as url:
+        sockets = await api.sockets(aws, trust, sts_url=url)
+        with pytest.raises(PostFailed, match="no credentials"):
+            await sockets.post(ConnectionId("c="), "x")
+
+
+async def test_a_function_that_ends_while_it_asks_for_credentials_ends_without_an_error() -> None:
+    errors: list[dict[str, Any]] = []
+
+    async def function() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context))
+        asked = asyncio.Event()
+        # It takes the connection and says nothing.
+        server = await asyncio.start_server(lambda *_: asked.set(), "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        credentials = RoleCredentials(
+            httpx.AsyncClient(),
+            role_arn=Trust().role_arn,
+            region="us-east-1",
+            audience=Trust().audience,
+            metadata_host=f"{host}:{port}",
+        )
+        asking = asyncio.create_task(credentials.get())
+        await asked.wait()
+        assert not asking.done()
+
+    await asyncio.to_thread(lambda: asyncio.run(function()))  # a loop of its own, which ends
+    assert errors == []
 
 
 @pytest.mark.parametrize("status", [400, 413])

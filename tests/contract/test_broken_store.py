@@ -1,5 +1,6 @@
 """A Firestore that fails, refuses, hangs or loses replies, as the store on it says so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,14 +9,15 @@ from typing import Any
 import grpc
 import pytest
 
-from functions.calls.call import CallId, ConnectionId, Status
+from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
+from functions.clients.device import FcmToken
 from functions.ports.store import Store, StoreConflict, StoreUnavailable
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
 from infra.emulators.firestore import FirestoreServer
 from tests.contract.world import FirestoreWorld, firestore_world_at
 from tests.support.journal import Journal
-from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, register
 
 SOCKET = ConnectionId("1=")
 
@@ -131,6 +133,46 @@ async def test_a_commit_that_meets_a_transaction_of_somebody_elses_writes_nothin
     with pytest.raises(StoreConflict):
         await broken.store.calls.commit(stored, made, by=CALLER)
     assert not (await broken.store.calls.reload(made, CALLER)).is_ours
+
+
+@pytest.mark.parametrize(
+    ("registers", "left", "calls"),
+    [
+        (RECEIVER, [], ["BatchGetDocuments", "Commit"]),
+        (CALLER, [CALLER], ["BatchGetDocuments"]),
+    ],
+    ids=["the same user", "another"],
+)
+async def test_a_device_that_registers_while_it_is_unregistered_is_looked_at_again(
+    broken: Broken, registers: UserId, left: list[UserId], calls: list[str]
+) -> None:
+    await register(broken.store, "T", RECEIVER)
+    deletion = broken.faults.hold("firestore.Commit")
+    unregistering = asyncio.create_task(broken.store.devices.unregister(RECEIVER, FcmToken("T")))
+    await deletion.reached.wait()
+    await register(broken.store, "T", registers)
+    broken.journal.clear()
+    deletion.release()
+    await unregistering
+    assert broken.journal.started == calls
+    found = await broken.store.devices.of([CALLER, RECEIVER], now())
+    assert [device.user for device in found] == left
+
+
+async def test_a_device_that_registers_whenever_it_is_unregistered_stays_and_is_a_fault(
+    broken: Broken,
+) -> None:
+    await register(broken.store, "T", RECEIVER)
+    deletion = broken.faults.hold("firestore.Commit")
+    unregistering = asyncio.create_task(broken.store.devices.unregister(RECEIVER, FcmToken("T")))
+    for _ in range(3):
+        await deletion.reached.wait()
+        await register(broken.store, "T", RECEIVER)
+        meanwhile, deletion = deletion, broken.faults.hold("firestore.Commit")
+        meanwhile.release()
+    with pytest.raises(StoreUnavailable):
+        await unregistering
+    assert len(await broken.store.devices.of([RECEIVER], now())) == 1
 
 
 @pytest.mark.parametrize(

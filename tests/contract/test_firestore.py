@@ -8,7 +8,9 @@ from google.cloud.firestore import DELETE_FIELD
 from functions.calls.call import ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
 from functions.ports.store import Store, StoreUnavailable
+from functions.services.firestore import connect as connect_store
 from functions.services.firestore import store_of
+from functions.settings import FunctionSettings
 from infra.client.calls import client_at
 from tests.contract.world import FirestoreWorld
 from tests.support.makers import (
@@ -19,8 +21,10 @@ from tests.support.makers import (
     event,
     fields_of,
     now,
+    register,
     socketio_connections,
 )
+from tests.support.processes import settings_of
 from tests.support.world import committed
 
 
@@ -163,6 +167,27 @@ async def test_a_connection_document_that_nobody_can_read_is_passed_over(
     await documents.client.collection("connections").document("bad=").set({"userId": RECEIVER})
     good = await connect(store, "1=", RECEIVER)
     assert await store.connections.of([RECEIVER], now()) == [good]
+
+
+async def test_a_device_document_that_nobody_can_read_is_passed_over(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    devices = documents.client.collection("devices")
+    whole = {"userId": RECEIVER, "token": "T", "platform": "ios", "expiresAt": now()}
+    for name in ("token", "platform", "expiresAt"):
+        await devices.document(f"no {name}").set({**whole, name: 7})
+    await register(store, "U", RECEIVER)
+    assert [found.token for found in await store.devices.of([RECEIVER], now())] == ["U"]
+
+
+async def test_a_function_keeps_its_documents_in_the_project_of_its_settings(
+    documents: FirestoreWorld, firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore)  # which the library itself reads
+    made = await connect(
+        connect_store(settings_of(FunctionSettings, GOOGLE_CLOUD_PROJECT=project)), "1=", RECEIVER
+    )
+    assert await documents.store.connections.of([RECEIVER], now()) == [made]
 
 
 async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:

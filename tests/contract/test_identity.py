@@ -1,13 +1,11 @@
 """Whose token it is, judged with real keys: RS256 against a server that plays Google's."""
 
 import base64
-import subprocess
-import sys
+import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import jwt
 import pytest
@@ -15,14 +13,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from firebase_admin import _token_gen
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.services import identity
+from functions.services.identity import FirebaseIdentity
+from functions.settings import IdentitySettings
 from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.http import serving
+from tests.support.processes import settings_of
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "unring-test"
 
 
@@ -68,66 +71,60 @@ def signer() -> Signer:
     return Signer.new()
 
 
-@pytest.fixture(scope="module")
-async def keys_url(signer: Signer) -> AsyncIterator[str]:
-    async def keys(_: object) -> JSONResponse:
-        return JSONResponse({"key-1": signer.certificate})
+@dataclass
+class Keys:
+    """Google's public keys at `url`, which may be kept for an hour, and how often they were asked
+    for."""
 
-    async with serving(Starlette(routes=[Route("/keys", keys)])) as url:
-        yield f"{url}/keys"
-
-
-_VERIFY = """
-import asyncio, sys
-from functions import settings
-from functions.settings import GatewaySettings
-from functions.services import identity
-
-async def main():
-    found = identity.connect(settings.load(GatewaySettings))
-    for token in sys.argv[1:]:
-        try:
-            if token == "warm-up":
-                print("warm", await found.warm_up())
-            else:
-                print(await found.verify(token))
-        except (identity.NotAuthenticated, identity.IdentityUnavailable) as error:
-            print(f"{type(error).__name__}: {error}")
-
-asyncio.run(main())
-"""
+    url: str = ""
+    fetched: int = 0
 
 
-async def verified(*tokens: str, **environment: str) -> list[str]:
-    """What each token is found to be, by a process with this environment."""
-    import asyncio
+@pytest.fixture
+async def keys(signer: Signer) -> AsyncIterator[Keys]:
+    keys = Keys()
 
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _VERIFY,
-        *tokens,
-        cwd=ROOT,
-        env={
-            "GOOGLE_CLOUD_PROJECT": PROJECT,
-            "GATEWAY_SECRET": "0123456789abcdef",
-            "CONNECTIONS_URL": "http://127.0.0.1:9/dev/@connections",
-            **environment,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return output.decode().splitlines()
+    async def answer(_: object) -> JSONResponse:
+        keys.fetched += 1
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return JSONResponse({"key-1": signer.certificate}, headers=headers)
+
+    async with serving(Starlette(routes=[Route("/keys", answer)])) as url:
+        keys.url = f"{url}/keys"
+        yield keys
 
 
-async def test_a_signed_token_is_its_subjects(signer: Signer, keys_url: str) -> None:
-    assert await verified(signer.token(), ID_TOKEN_KEYS_URL=keys_url) == ["USR_1"]
+Connect = Callable[..., FirebaseIdentity]
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Makes a verifier with these variables, which the SDK reads as well; it ends with the test."""
+    # To connect changes it for the whole process.
+    monkeypatch.setattr(_token_gen, "ID_TOKEN_CERT_URI", _token_gen.ID_TOKEN_CERT_URI)
+
+    def connect(**environment: str) -> FirebaseIdentity:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return identity.connect(settings_of(IdentitySettings, **environment))
+
+    return connect
+
+
+async def verdict(verifier: FirebaseIdentity, token: str) -> str:
+    """Whose the token is, or why it is nobody's."""
+    try:
+        return await verifier.verify(token)
+    except NotAuthenticated as error:
+        return str(error)
+
+
+async def test_a_signed_token_is_its_subjects(signer: Signer, keys: Keys, connect: Connect) -> None:
+    assert await connect(ID_TOKEN_KEYS_URL=keys.url).verify(signer.token()) == "USR_1"
 
 
 async def test_a_token_that_is_expired_forged_or_for_others_is_refused(
-    signer: Signer, keys_url: str
+    signer: Signer, keys: Keys, connect: Connect
 ) -> None:
     now = int(time.time())
     forged = Signer.new().token()
@@ -144,46 +141,51 @@ async def test_a_token_that_is_expired_forged_or_for_others_is_refused(
         ("a.b.c", "the token is not valid"),
         (f"{base64.urlsafe_b64encode(b'[' * 9_000).decode()}.e30.AA", "the token is not valid"),
     ]
-    found = await verified(*(token for token, _ in refused), ID_TOKEN_KEYS_URL=keys_url)
-    assert found == [f"NotAuthenticated: {reason}" for _, reason in refused]
+    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
+    for token, reason in refused:
+        assert await verdict(verifier, token) == reason
 
 
-async def test_without_the_public_keys_no_token_is_judged(signer: Signer) -> None:
-    (found,) = await verified(signer.token(), ID_TOKEN_KEYS_URL="http://127.0.0.1:9/keys")
-    assert found.startswith("IdentityUnavailable")
+async def test_without_the_public_keys_no_token_is_judged(signer: Signer, connect: Connect) -> None:
+    verifier = connect(ID_TOKEN_KEYS_URL="http://127.0.0.1:9/keys")
+    with pytest.raises(IdentityUnavailable):
+        await verifier.verify(signer.token())
 
 
-async def test_warming_up_fetches_the_keys(keys_url: str) -> None:
-    assert await verified("warm-up", ID_TOKEN_KEYS_URL=keys_url) == ["warm None"]
-    (found,) = await verified("warm-up", ID_TOKEN_KEYS_URL="http://127.0.0.1:9/keys")
-    assert found.startswith("IdentityUnavailable")
+async def test_warming_up_fetches_the_keys_that_tokens_are_then_judged_by(
+    signer: Signer, keys: Keys, connect: Connect
+) -> None:
+    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
+    await verifier.warm_up()
+    assert keys.fetched == 1
+    assert await verifier.verify(signer.token()) == "USR_1"
+    assert keys.fetched == 1
 
 
-async def test_the_emulators_tokens_are_taken_unsigned_but_not_unchecked() -> None:
-    import base64
-    import json
+async def test_warming_up_fails_where_the_keys_are_not_reached(connect: Connect) -> None:
+    with pytest.raises(IdentityUnavailable):
+        await connect(ID_TOKEN_KEYS_URL="http://127.0.0.1:9/keys").warm_up()
 
-    def unsigned(payload: object) -> str:
-        parts = ({"alg": "none"}, payload)
-        return (
-            ".".join(
-                base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
-                for part in parts
-            )
-            + "."
-        )
 
+async def test_the_emulators_tokens_are_taken_unsigned_but_not_unchecked(connect: Connect) -> None:
     claims = {"aud": PROJECT, "iss": f"https://securetoken.google.com/{PROJECT}", "sub": "USR_1"}
-    tokens = [
-        unsigned_token("USR_1", PROJECT),
-        unsigned_token("USR_1", PROJECT, lifetime_seconds=-1),
-        unsigned_token("USR_1", "another-project"),
-        unsigned(claims),
-        unsigned({**claims, "exp": "never"}),
-        unsigned([]),
-        unsigned("x"),
+    expired, invalid = "the token has expired", "the token is not valid"
+    verdicts = [
+        (unsigned_token("USR_1", PROJECT), "USR_1"),
+        (unsigned_token("USR_1", PROJECT, lifetime_seconds=-1), expired),
+        (unsigned_token("USR_1", "another-project"), invalid),
+        (unsigned(claims), expired),
+        (unsigned({**claims, "exp": "never"}), expired),
+        (unsigned([]), invalid),
+        (unsigned("x"), invalid),
     ]
-    expired = "NotAuthenticated: the token has expired"
-    invalid = "NotAuthenticated: the token is not valid"
-    found = await verified(*tokens, FIREBASE_AUTH_EMULATOR_HOST="127.0.0.1:9099")
-    assert found == ["USR_1", expired, invalid, expired, expired, invalid, invalid]
+    verifier = connect(FIREBASE_AUTH_EMULATOR_HOST="127.0.0.1:9099")
+    for token, found in verdicts:
+        assert await verdict(verifier, token) == found
+
+
+def unsigned(payload: object) -> str:
+    """A token that nobody signed, of whatever this is."""
+    parts = ({"alg": "none"}, payload)
+    encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts)
+    return "".join(f"{part.rstrip('=')}." for part in encoded)

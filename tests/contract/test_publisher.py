@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -27,9 +29,12 @@ from functions.calls.call import ConnectionId
 from functions.inbound.pubsub import receive
 from functions.ports.publisher import PublishFailed
 from functions.published import ConnectionAccepted, Published, attributes, decode
-from functions.services.pubsub import PubSubPublisher
+from functions.services.pubsub import PubSubPublisher, connect
+from functions.settings import TopicSettings
 from infra.emulators.http import serving
 from tests.support.makers import event, now
+from tests.support.processes import settings_of
+from tests.support.relay import relay
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OPENED = ConnectionAccepted(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
@@ -43,6 +48,11 @@ class Topic:
     publisher: PubSubPublisher
     admin: PublisherAsyncClient
     subscriber: SubscriberAsyncClient
+
+    def settings(self, address: str) -> TopicSettings:
+        """Of a function that publishes to this topic, by the Pub/Sub at `address`."""
+        topic = self.name.rpartition("/")[2]
+        return settings_of(TopicSettings, PUBSUB_EMULATOR_HOST=address, EVENTS_TOPIC=topic)
 
     async def subscribe(self, **changes: object) -> str:
         name = self.name.replace("/topics/", "/subscriptions/")
@@ -76,6 +86,31 @@ async def test_an_event_is_published_with_its_trace_and_what_subscriptions_filte
     (message,) = (received.message for received in pulled.received_messages)
     assert decode(message.data) == made
     assert dict(message.attributes) == {**attributes(made), "traceparent": TRACEPARENT}
+
+
+async def test_a_function_publishes_to_the_topic_of_its_settings(topic: Topic, pubsub: str) -> None:
+    subscription = await topic.subscribe()
+    made = event()
+    await connect(topic.settings(pubsub)).publish(made)
+    pulled = await topic.subscriber.pull(subscription=subscription, max_messages=1)
+    assert [decode(received.message.data) for received in pulled.received_messages] == [made]
+
+
+async def test_warming_up_connects_before_anything_is_published(topic: Topic, pubsub: str) -> None:
+    async with relay(f"http://{pubsub}") as relayed:
+        publisher = connect(topic.settings(urlsplit(relayed.url).netloc))
+        assert relayed.handshakes == []
+        await publisher.warm_up()
+        assert "PRI * HTTP/2.0" in relayed.handshakes
+        await publisher.publish(event())
+
+
+async def test_a_function_without_credentials_publishes_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(PublishFailed, match="DefaultCredentialsError"):
+        await connect(settings_of(TopicSettings)).publish(event())
 
 
 async def test_a_topic_that_is_not_there_takes_no_event(topic: Topic) -> None:
