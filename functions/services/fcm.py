@@ -9,6 +9,7 @@ from uuid import uuid4
 import firebase_admin
 from firebase_admin import credentials, exceptions, messaging
 from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError
 
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device, FcmToken
@@ -34,7 +35,7 @@ class FcmPushSender:
             async with asyncio.timeout(_TOTAL_SECONDS):
                 messages = [message(event, recipient, device.token, now)]
                 batch = await messaging.send_each_async(messages, app=self._app)
-        except (TimeoutError, exceptions.FirebaseError) as error:
+        except (TimeoutError, exceptions.FirebaseError, GoogleAuthError) as error:
             return PushResult(device, Outcome.FAILED, type(error).__name__)
         (response,) = batch.responses
         if response.success:

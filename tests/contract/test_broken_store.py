@@ -8,11 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
+from google.auth.exceptions import DefaultCredentialsError
+from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken
 from functions.ports.store import Store, StoreConflict, StoreUnavailable
+from functions.services.firestore import store_of
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
 from infra.emulators.firestore import FirestoreServer
 from tests.contract.world import FirestoreWorld, firestore_world_at
@@ -227,3 +230,12 @@ async def test_what_is_read_for_a_strangers_signal_is_the_same_whatever_the_call
         (request,) = broken.recorder.seen
         asked.add(request.replace(call, "CALL"))
     assert len(asked) == 1
+
+
+async def test_a_store_without_credentials_is_unavailable(project: str) -> None:
+    def connect() -> AsyncClient:
+        raise DefaultCredentialsError("nobody knows who we are")
+
+    store = store_of(connect)
+    with pytest.raises(StoreUnavailable, match="nobody knows who we are"):
+        await store.connections.of([CALLER], now())

@@ -263,7 +263,7 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("outbox.entry", entry, ["BatchGetDocuments"]),
     ("outbox.known", known, ["BatchGetDocuments"]),
     ("outbox.missed", missed, ["RunQuery"]),
-    ("outbox.waiting", waiting, ["RunQuery"]),
+    ("outbox.pending", waiting, ["RunQuery"]),
     ("outbox.claim", claim, ["Commit"]),
     ("outbox.note_served", note_served, ["Commit"]),
     ("outbox.note_served", note_served_on_what_is_gone, ["Commit"]),

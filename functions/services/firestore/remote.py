@@ -34,7 +34,10 @@ class Documents:
 
     @cached_property
     def _client(self) -> AsyncClient:
-        return self._connect()
+        try:
+            return self._connect()
+        except GoogleAuthError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     # References, which cost nothing
 
