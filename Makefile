@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Every package with its hashes, for all systems and Python 3.11 and newer.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--generate-hashes --annotation-style line --custom-compile-command "make requirements" \
+	--generate-hashes --no-strip-extras --annotation-style line --custom-compile-command "make requirements" \
 	$(if $(NEWER),$(if $(filter all,$(NEWER)),--upgrade,--upgrade-package $(NEWER)))
 
 .PHONY: demo run bench smoke proof simulate test thorough check unit format hooks requirements clean help
