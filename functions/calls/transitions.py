@@ -1,7 +1,7 @@
 """The table of transitions: who may send which signal, what the call becomes, and who is told."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import msgspec
@@ -63,33 +63,40 @@ class Signal:
     reason: str | None
 
 
-_CANCELLED = Notice(
-    Whom.RECEIVER, "call:cancelled", true_while=(Status.CANCELLED,), push=Push("call_cancelled")
+_CANCEL = Transition(
+    signal="call:cancel",
+    senders=_CALLER,
+    from_status=Status.RINGING,
+    to_status=Status.CANCELLED,
+    notices=(
+        Notice(
+            Whom.RECEIVER,
+            "call:cancelled",
+            true_while=(Status.CANCELLED,),
+            push=Push("call_cancelled"),
+        ),
+    ),
+    default_reason="Caller cancelled",
 )
-_REJECTED = Notice(
-    Whom.CALLER,
-    "call:rejected",
-    true_while=(Status.REJECTED,),
-    push=Push("call_rejected", with_reason=True),
+_REJECT = Transition(
+    signal="call:reject",
+    senders=_RECEIVER,
+    from_status=Status.RINGING,
+    to_status=Status.REJECTED,
+    notices=(
+        Notice(
+            Whom.CALLER,
+            "call:rejected",
+            true_while=(Status.REJECTED,),
+            push=Push("call_rejected", with_reason=True),
+        ),
+    ),
+    default_reason="User declined",
 )
 
 TRANSITIONS = (
-    Transition(
-        signal="call:cancel",
-        senders=_CALLER,
-        from_status=Status.RINGING,
-        to_status=Status.CANCELLED,
-        notices=(_CANCELLED,),
-        default_reason="Caller cancelled",
-    ),
-    Transition(
-        signal="call:reject",
-        senders=_RECEIVER,
-        from_status=Status.RINGING,
-        to_status=Status.REJECTED,
-        notices=(_REJECTED,),
-        default_reason="User declined",
-    ),
+    _CANCEL,
+    _REJECT,
     Transition(
         signal="call:accept",
         senders=_RECEIVER,
@@ -98,23 +105,9 @@ TRANSITIONS = (
         notices=(Notice(Whom.CALLER, "call:accepted", true_while=(Status.ACCEPTED,)),),
         default_reason="User accepted",
     ),
-    # Who ends a call that still rings cancels or rejects it.
-    Transition(
-        signal="call:end",
-        senders=_CALLER,
-        from_status=Status.RINGING,
-        to_status=Status.CANCELLED,
-        notices=(_CANCELLED,),
-        default_reason="Caller cancelled",
-    ),
-    Transition(
-        signal="call:end",
-        senders=_RECEIVER,
-        from_status=Status.RINGING,
-        to_status=Status.REJECTED,
-        notices=(_REJECTED,),
-        default_reason="User declined",
-    ),
+    # While the call rings, its end is the caller's cancel or the receiver's reject.
+    replace(_CANCEL, signal="call:end"),
+    replace(_REJECT, signal="call:end"),
     Transition(
         signal="call:end",
         senders=_EITHER,
