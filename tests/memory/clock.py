@@ -1,38 +1,83 @@
-"""Time as a test plays it: it passes at once, whenever there is nothing else to wait for."""
+"""Time as a test plays it: an event loop that jumps to the next timer when nothing is ready."""
 
 import asyncio
-import selectors
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from typing import TypeVarTuple
+
+_Arguments = TypeVarTuple("_Arguments")
 
 
-class PlayedTime(asyncio.SelectorEventLoop):
-    """An event loop whose time passes at once, as soon as all that is left is to wait for it."""
+class Stuck(RuntimeError):
+    """Nothing is ready, and nothing is due any more."""
 
-    def __init__(self) -> None:
-        self._began = datetime.now(UTC)
-        self._passed = 0.0  # seconds
-        super().__init__(_NobodyWaits(self))
+
+class PlayedTime(asyncio.BaseEventLoop):
+    """Its time is that of the last timer. It has no sockets, no threads and no signals, so that
+    whatever runs on it runs the same again. Of timers due at once the one set first comes first."""
+
+    _ready: deque[asyncio.Handle]  # the base class's own
+
+    def __init__(self, began: datetime | None = None) -> None:
+        """`began` is the time at first; by default, that of the machine."""
+        super().__init__()
+        self._began = began or datetime.now(UTC)
+        self._seconds = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._set = 0
 
     def time(self) -> float:
-        return self._passed
+        """Seconds since the loop was made."""
+        return self._seconds
 
     def now(self) -> datetime:
-        return self._began + timedelta(seconds=self._passed)
+        return self._began + timedelta(seconds=self._seconds)
 
-    def pass_(self, seconds: float) -> None:
-        self._passed += seconds
+    def milliseconds(self) -> int:
+        """Since the epoch."""
+        return round(self._began.timestamp() * 1000) + int(self._seconds * 1000)
 
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*_Arguments], object],
+        *args: *_Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._seconds + delay, callback, *args, context=context)
 
-class _NobodyWaits(selectors.DefaultSelector):
-    """Lets the time pass for which the loop would have waited."""
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Arguments], object],
+        *args: *_Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._set += 1
+        heappush(self._timers, (when, self._set, timer))
+        return timer
 
-    def __init__(self, loop: PlayedTime) -> None:
-        super().__init__()
-        self._loop = loop
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It stays until it is due, and is passed over then."""
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("everybody waits, and nothing will ever happen")
-        # A loop takes what is due within its clock's resolution for due.
-        self._loop.pass_(max(timeout, 0.0))
-        return super().select(0)
+    def _write_to_self(self) -> None:
+        """Nobody else is there who could wake it."""
+
+    def _run_once(self) -> None:
+        """What is ready, or else what is due next."""
+        ready, timers = self._ready, self._timers
+        while not ready:
+            if not timers:
+                raise Stuck("everybody waits, and nothing will ever happen")
+            when, _, timer = heappop(timers)
+            if not timer.cancelled():
+                self._seconds = max(when, self._seconds)
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()

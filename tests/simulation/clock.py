@@ -1,91 +1,18 @@
-"""Virtual time: an event loop that jumps to the next timer when nothing is ready."""
+"""The time of a schedule, which always begins at the same moment, and how one is run in it."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine
-from contextvars import Context
-from datetime import UTC, datetime, timedelta
-from heapq import heappop, heappush
-from typing import Any, TypeVar, TypeVarTuple
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from tests.memory.clock import PlayedTime
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-_START_MS = int(START.timestamp()) * 1000
 
-_Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
 
-class Stuck(Exception):
-    """Nothing is ready, and nothing is due any more."""
-
-
-class VirtualLoop(asyncio.BaseEventLoop):
-    """Its time is that of the last timer. It has no sockets, no threads and no signals, so that
-    whatever runs on it runs the same again. Of timers due at once the one set first comes first."""
-
-    _ready: deque[asyncio.Handle]  # the base class's own
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seconds = 0.0
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
-        self._set = 0
-
-    def time(self) -> float:
-        """Seconds since the loop was made."""
-        return self._seconds
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self._seconds)
-
-    def milliseconds(self) -> int:
-        """Since the epoch."""
-        return _START_MS + int(self._seconds * 1000)
-
-    def call_later(
-        self,
-        delay: float,
-        callback: Callable[[*_Arguments], object],
-        *args: *_Arguments,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        return self.call_at(self._seconds + delay, callback, *args, context=context)
-
-    def call_at(
-        self,
-        when: float,
-        callback: Callable[[*_Arguments], object],
-        *args: *_Arguments,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        self._set += 1
-        heappush(self._timers, (when, self._set, timer))
-        return timer
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It stays until it is due, and is passed over then."""
-
-    def _write_to_self(self) -> None:
-        """Nobody else is there who could wake it."""
-
-    def _run_once(self) -> None:
-        """What is ready, or else what is due next."""
-        ready, timers = self._ready, self._timers
-        while not ready:
-            if not timers:
-                raise Stuck
-            when, _, timer = heappop(timers)
-            if not timer.cancelled():
-                self._seconds = max(when, self._seconds)
-                ready.append(timer)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()
-
-
-def run(loop: VirtualLoop, main: Coroutine[Any, Any, _Result]) -> _Result:
+def run(loop: PlayedTime, main: Coroutine[Any, Any, _Result]) -> _Result:
     """Runs `main` to its end; what it leaves behind is cancelled."""
     try:
         return loop.run_until_complete(main)

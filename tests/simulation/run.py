@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from random import Random
 
-from tests.simulation.clock import VirtualLoop, run
+from tests.memory.clock import PlayedTime
+from tests.simulation.clock import START, run
 from tests.simulation.schedule import Schedule
 from tests.simulation.world import World
 
@@ -33,7 +34,7 @@ class Played:
 def play(seed: int) -> Played:
     dice = Random(seed)  # noqa: S311 - it is to be the same again
     schedule = Schedule(dice)
-    loop = VirtualLoop()
+    loop = PlayedTime(START)
     world = World(seed, loop, dice, schedule.weather)
     loop.set_exception_handler(lambda _, context: world.witness.failed(context))
     with world.witness.listening():

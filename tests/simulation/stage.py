@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.simulation.clock import VirtualLoop
+from tests.memory.clock import PlayedTime
 
 
 @dataclass(eq=False)
 class Stage:
     seed: int
-    loop: VirtualLoop
+    loop: PlayedTime
     dice: Random
     trace: list[tuple[object, ...]] = field(default_factory=list)
     looks: list[float] = field(default_factory=list)  # when `sweep` has looked for what waits

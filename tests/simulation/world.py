@@ -6,8 +6,8 @@ from random import Random
 from functions.calls.call import CallId
 from functions.clients.connection import Wire
 from functions.ports.store import StoredCall
+from tests.memory.clock import PlayedTime
 from tests.memory.database import Database
-from tests.simulation.clock import VirtualLoop
 from tests.simulation.device import Devices
 from tests.simulation.ends import Ends
 from tests.simulation.functions import Functions, Services
@@ -23,7 +23,7 @@ _LATEST = 13.0  # seconds after which nothing of what was given up is done any m
 
 
 class World:
-    def __init__(self, seed: int, loop: VirtualLoop, dice: Random, weather: Weather) -> None:
+    def __init__(self, seed: int, loop: PlayedTime, dice: Random, weather: Weather) -> None:
         self.stage = Stage(seed, loop, dice)
         self.weather = weather
         self.devices = Devices(self.stage)
