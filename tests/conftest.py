@@ -42,31 +42,11 @@ def pytest_configure() -> None:
 
 
 # What takes longest begins first, or one process would be left with it at the end.
-_LONGEST = ("/e2e/", "/test_cloud", "/local/", "/proof/", "[google")
-
-
-# What takes long for what it adds to the quicker tests. `make thorough` runs it; so does CI.
-_THOROUGH = (
-    "/e2e/test_socketio_reconnects.py",
-    "/e2e/test_catch_up.py::test_who_connects_fifteen_seconds",
-    "/e2e/test_goodbyes.py::test_twenty_callers_are_heard_though_firestore_is_slow",
-    "/e2e/test_goodbyes.py::test_twenty_callers_cancel_and_close_at_once_and_all_of_them_are_heard[google",
-    "/e2e/test_goodbyes.py::test_twenty_callers_cancel_and_close_at_once_and_all_of_them_are_heard[signed",
-    "/proof/races/",
-    "/cloud/test_cloud.py::test_what_the_configuration_says_of_itself_holds",
-    "/cloud/test_cloud.py::test_the_configuration_is_valid",
-    "/cloud/test_dependencies.py::test_nothing_that_is_deployed",
-    "/cloud/test_dependencies.py::test_a_vulnerability_of_any",
-    "/emulators/test_google_emulators.py",
-    "/local/test_cli.py::test_a_person_is_told",
-    "/local/test_cli.py::test_a_signed_stack",
-)
+_LONGEST = ("/e2e/", "/test_cloud", "/simulation/", "/local/", "/proof/", "[google")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(part in item.nodeid for part in _THOROUGH):
-            item.add_marker("thorough")
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _limited(item.obj, _LIMIT * _timeout_of(item))
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -31,11 +31,13 @@ def test_the_configuration_is_formatted(checkout: Checkout) -> None:
     assert formatted.returncode == 0, formatted.stdout + formatted.stderr
 
 
+@pytest.mark.thorough
 def test_the_configuration_is_valid(checkout: Checkout) -> None:
     validated = checkout.run("validate", "-no-color")
     assert validated.returncode == 0, validated.stdout + validated.stderr
 
 
+@pytest.mark.thorough
 def test_what_the_configuration_says_of_itself_holds(report: Report) -> None:
     assert report.summary["status"] == "pass", "\n".join(report.problems)
     assert report.summary["passed"] > 20

@@ -107,6 +107,7 @@ def test_every_package_is_known_by_its_hashes_wherever_it_comes_from(file: Path)
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.thorough
 async def test_nothing_that_is_deployed_has_a_known_vulnerability(tmp_path: Path) -> None:
     """Skipped where no service can be asked, also where nothing else may be: to be offline is not
     to lack a tool, and a build must not depend on others' servers."""
@@ -151,6 +152,7 @@ async def osv(advisories: Mapping[str, str]) -> AsyncIterator[tuple[str, ...]]:
         yield ("-s", "osv", "--osv-url", f"{url}/v1/query")
 
 
+@pytest.mark.thorough
 async def test_a_vulnerability_of_any_deployed_package_is_found(tmp_path: Path) -> None:
     packages = deployed()
     async with osv({"grpcio": "PYSEC-2026-1", "starlette": "PYSEC-2026-2"}) as service:

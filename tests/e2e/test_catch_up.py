@@ -175,6 +175,7 @@ async def test_nobody_is_told_of_what_has_gone_on_or_is_over_or_is_not_his(
         await hears_once(receiver, stack, ids.receiver, again, last)
 
 
+@pytest.mark.thorough
 async def test_who_connects_fifteen_seconds_after_the_cancel_is_told_of_it_once(
     stack: Stack, missed: Missed, kinds: Sequence[str]
 ) -> None:

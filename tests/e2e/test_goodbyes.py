@@ -99,6 +99,7 @@ async def test_twenty_callers_cancel_and_close_at_once_and_all_of_them_are_heard
     await all_are_heard(any_stack, SIGNALS[0], ids.caller, AT_ONCE)
 
 
+@pytest.mark.thorough
 async def test_twenty_callers_are_heard_though_firestore_is_slow_and_all_sockets_close_first(
     stack: Stack, ids: Ids
 ) -> None:

@@ -154,6 +154,7 @@ async def test_a_dead_connection_is_pruned_and_the_living_are_told(
         assert await calls.is_connected(ids.receiver)
 
 
+@pytest.mark.thorough
 async def test_a_connection_is_pruned_once_it_can_no_longer_be_opening(
     stack: Stack, store: Store, calls: Calls, documents: AsyncClient, ids: Ids
 ) -> None:

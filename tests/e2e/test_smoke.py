@@ -145,6 +145,7 @@ async def test_whoever_ends_it_leaves_no_call_that_rings(
     assert not await smoke_calls(documents)
 
 
+@pytest.mark.thorough
 async def test_what_an_earlier_run_left_to_be_caught_up_with_does_not_fail_the_next(
     stack: Stack, ids: Ids, calls: Calls
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from google.cloud.firestore import AsyncClient
 
 from infra.client.phone import phone
@@ -23,6 +24,8 @@ from tests.e2e.socketio_support import (
 from tests.support.pace import BACKOFF
 from tests.support.socketio import SocketIoApp, signed_in
 from tests.support.stacks import Ids
+
+pytestmark = pytest.mark.thorough
 
 IDLE_SECONDS = 2.5
 TIMERS = {

@@ -160,6 +160,7 @@ async def test_an_error_on_demand_is_the_exception_of_the_sdk(
     assert fcm.attempts(token) == requests
 
 
+@pytest.mark.thorough
 async def test_500_and_503_reach_the_caller_after_four_repeats_of_the_sdk(
     fcm: FcmServer, app: firebase_admin.App
 ) -> None:

@@ -20,6 +20,8 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 from infra.emulators import google
 from tests.emulators.firestore.support import Db, make_client
 
+pytestmark = pytest.mark.thorough
+
 needs_google = pytest.mark.skipif(
     (reason := google.unavailable()) is not None, reason=f"Google's emulators: {reason}"
 )

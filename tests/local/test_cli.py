@@ -129,6 +129,7 @@ async def test_one_line_of_json_tells_where_everything_is() -> None:
             assert "call id" in errors
 
 
+@pytest.mark.thorough
 async def test_a_signed_stack_takes_the_token_that_is_printed_for_it() -> None:
     async with running("--json", "--signed", ended_by=signal.SIGHUP) as process:
         found = await addresses(process)
@@ -140,6 +141,7 @@ async def test_a_signed_stack_takes_the_token_that_is_printed_for_it() -> None:
         assert (status, others.strip()[-1]) == (0, ".")
 
 
+@pytest.mark.thorough
 async def test_a_signed_stack_can_not_be_googles() -> None:
     status, _, errors = await run("--port", "0", "--signed", "--google")
     assert status == 1
@@ -153,6 +155,7 @@ async def test_a_stack_that_is_killed_leaves_no_process() -> None:
         await addresses(process)
 
 
+@pytest.mark.thorough
 async def test_a_person_is_told_what_to_type_next_and_an_impatient_ctrl_c_changes_nothing() -> None:
     async with running(ended_by=signal.SIGINT) as process:
         assert process.stdout

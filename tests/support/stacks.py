@@ -35,14 +35,19 @@ async def signed_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         yield stack
 
 
-@pytest.fixture(params=["embedded", "google", "signed"])
+# A stack takes seconds to start, and on the second a test says little more than on the first.
+_ON_GOOGLES = pytest.param("google", marks=pytest.mark.thorough)
+_SIGNED = pytest.param("signed", marks=pytest.mark.thorough)
+
+
+@pytest.fixture(params=["embedded", _ON_GOOGLES, _SIGNED])
 def any_stack(request: pytest.FixtureRequest) -> Stack:
     """A test that uses it runs on each kind of stack."""
     stack: Stack = request.getfixturevalue(f"{request.param}_stack")
     return stack
 
 
-@pytest.fixture(params=["embedded", "google"])
+@pytest.fixture(params=["embedded", _ON_GOOGLES])
 def either_stack(request: pytest.FixtureRequest) -> Stack:
     """A test that uses it runs on the embedded Firestore and Pub/Sub and on Google's."""
     stack: Stack = request.getfixturevalue(f"{request.param}_stack")

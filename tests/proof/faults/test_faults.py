@@ -9,6 +9,8 @@ from tests.proof.faults.matrix import nothing_given_up, rows_of, run_killed, run
 from tests.proof.faults.slices import killed_slice, networked_slice
 from tests.proof.table import Row
 
+_OTHERS = sorted(FUNCTIONS.keys() - {"gateway"})
+
 
 def findings(rows: list[Row]) -> list[str]:
     return [finding for row in rows for finding in row.findings]
@@ -21,7 +23,9 @@ async def test_whatever_fails_and_whatever_people_do_nothing_is_lost_and_nobody_
     assert findings(rows) == []
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    "function", ["gateway", *(pytest.param(name, marks=pytest.mark.thorough) for name in _OTHERS)]
+)
 async def test_when_a_function_is_killed_nothing_is_lost_and_nobody_told_wrong(
     stack: Stack, function: str
 ) -> None:

@@ -29,6 +29,8 @@ from tests.support.makers import event, fields_of
 from tests.support.processes import environment
 from tests.support.stacks import Ids
 
+pytestmark = pytest.mark.thorough
+
 PRIVATE = pytest.mark.parametrize("function", ["deliver", "push", "sweep"])
 
 

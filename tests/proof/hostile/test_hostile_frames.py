@@ -20,6 +20,8 @@ from tests.support.attackers import Attacker, attacker, connection_of
 from tests.support.makers import event, fields_of, now
 from tests.support.stacks import Ids
 
+pytestmark = pytest.mark.thorough
+
 WIRES = pytest.mark.parametrize("wire", Wire)
 CANCEL = "call:cancel"
 

@@ -22,6 +22,8 @@ from tests.support.makers import ids_in
 from tests.support.processes import SECRET, environment
 from tests.support.stacks import Ids
 
+pytestmark = pytest.mark.thorough
+
 WIRES = pytest.mark.parametrize("wire", Wire)
 SOCKET_IO = pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
 

@@ -14,6 +14,7 @@ ACCEPT = Signal("call:accept", "CALL_1", "B", "reason 2")
 STRANGE = Signal("call:accept", "CALL_1", "C", "reason 3")
 
 
+@pytest.mark.thorough
 async def test_whatever_calls_parties_and_devices_do_all_is_as_the_model_says(
     either_stack: Stack,
 ) -> None:

@@ -12,6 +12,7 @@ from tests.proof.races.rounds import run_rounds
 ROUNDS, AT_ONCE = 40, 8
 
 
+@pytest.mark.thorough
 async def test_of_an_accept_and_a_cancel_exactly_one_wins_and_only_the_other_side_is_told(
     either_stack: Stack,
 ) -> None:
