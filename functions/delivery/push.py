@@ -5,11 +5,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from functions.attempt import Attempt, NotDelivered
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device, DeviceId
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
-from functions.ports.push_sender import Outcome, PushResult, PushSender
+from functions.ports.push_sender import PushOutcome, PushResult, PushSender
 from functions.ports.store import Store, StoreUnavailable
 from functions.telemetry import Log
 
@@ -54,7 +54,9 @@ class Pusher:
         if _is_expired(event, now):  # while Firestore took its time
             return
         sent = await self._send(event, [each for each in devices if each.id not in pushed], now)
-        done = [each.device for each in sent if each.outcome in (Outcome.SENT, Outcome.REFUSED)]
+        done = [
+            each.device for each in sent if each.outcome in (PushOutcome.SENT, PushOutcome.REFUSED)
+        ]
         pushed.update(device.id for device in done)
         await self._record(event, sent, done, is_late=is_late)
 
@@ -63,11 +65,20 @@ class Pusher:
     ) -> list[PushResult]:
         return await asyncio.gather(
             *(
-                self._sender.send(event, recipient, device, now)
+                self._send_to(device, event, recipient, now)
                 for device in devices
                 if (recipient := event.recipient(device.user))
             )
         )
+
+    async def _send_to(
+        self, device: Device, event: CallEvent, recipient: Recipient, now: datetime
+    ) -> PushResult:
+        try:
+            return await self._sender.send(event, recipient, device, now)
+        except Exception as error:  # one device's trouble must not keep the event from the others
+            log.exception("push failed", device=device.id)
+            return PushResult(device, PushOutcome.FAILED, repr(error))
 
     async def _record(
         self,
@@ -77,15 +88,17 @@ class Pusher:
         *,
         is_late: bool,
     ) -> None:
-        log.info("pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in Outcome})
-        for failure in _by(Outcome.REFUSED, sent) + _by(Outcome.FAILED, sent):
+        log.info(
+            "pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in PushOutcome}
+        )
+        for failure in _by(PushOutcome.REFUSED, sent) + _by(PushOutcome.FAILED, sent):
             log.error("push failed", device=failure.device.id, error=failure.error)
-        failed = _by(Outcome.FAILED, sent)
+        failed = _by(PushOutcome.FAILED, sent)
         # A late event may come once more: `sweep` republishes it until every socket has been
         # reached.
         if failed or is_late:
             await self._note(event, done, needed=bool(failed))
-        await self._forget([found.device for found in _by(Outcome.DEAD, sent)])
+        await self._forget([found.device for found in _by(PushOutcome.DEAD, sent)])
         if failed:
             raise NotDelivered(f"{len(failed)} devices were not reached")
 
@@ -114,5 +127,5 @@ def _is_expired(event: CallEvent, now: datetime) -> bool:
     return False
 
 
-def _by(outcome: Outcome, sent: Collection[PushResult]) -> list[PushResult]:
+def _by(outcome: PushOutcome, sent: Collection[PushResult]) -> list[PushResult]:
     return [found for found in sent if found.outcome is outcome]

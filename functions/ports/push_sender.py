@@ -9,7 +9,7 @@ from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 
 
-class Outcome(Enum):
+class PushOutcome(Enum):
     """What became of one message to a device."""
 
     SENT = auto()
@@ -23,7 +23,7 @@ class PushResult:
     """What became of the message to `device`."""
 
     device: Device
-    outcome: Outcome
+    outcome: PushOutcome
     error: str | None = None  # the service's name for what went wrong
 
 

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device, FcmToken
-from functions.ports.push_sender import Outcome, PushResult
+from functions.ports.push_sender import PushOutcome, PushResult
 from functions.settings import PushSettings
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
@@ -36,10 +36,10 @@ class FcmPushSender:
                 messages = [message(event, recipient, device.token, now)]
                 batch = await messaging.send_each_async(messages, app=self._app)
         except (TimeoutError, exceptions.FirebaseError, GoogleAuthError) as error:
-            return PushResult(device, Outcome.FAILED, type(error).__name__)
+            return PushResult(device, PushOutcome.FAILED, type(error).__name__)
         (response,) = batch.responses
         if response.success:
-            return PushResult(device, Outcome.SENT)
+            return PushResult(device, PushOutcome.SENT)
         return PushResult(device, _outcome(response.exception), type(response.exception).__name__)
 
     async def warm_up(self) -> None:
@@ -50,7 +50,7 @@ class FcmPushSender:
         nobody = messaging.Message(token="warm-up", data={"type": "warm_up"})  # noqa: S106
         batch = await messaging.send_each_async([nobody], dry_run=True, app=self._app)
         (response,) = batch.responses
-        if not response.success and _outcome(response.exception) is Outcome.FAILED:
+        if not response.success and _outcome(response.exception) is PushOutcome.FAILED:
             raise response.exception
 
 
@@ -105,14 +105,14 @@ def connect(settings: PushSettings) -> FcmPushSender:
     return FcmPushSender(app)
 
 
-def _outcome(error: exceptions.FirebaseError) -> Outcome:
+def _outcome(error: exceptions.FirebaseError) -> PushOutcome:
     match error:
         case messaging.UnregisteredError() | messaging.SenderIdMismatchError():
-            return Outcome.DEAD
+            return PushOutcome.DEAD
         case exceptions.InvalidArgumentError():
-            return Outcome.REFUSED
+            return PushOutcome.REFUSED
         case _:
-            return Outcome.FAILED
+            return PushOutcome.FAILED
 
 
 def _collapse_id(call_id: str) -> str:

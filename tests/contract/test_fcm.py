@@ -18,7 +18,7 @@ from firebase_admin.exceptions import FirebaseError
 from functions.calls.call import CallId, UserId
 from functions.calls.event import CallEvent
 from functions.clients.device import Device, FcmToken, Platform, device_id
-from functions.ports.push_sender import Outcome, PushResult
+from functions.ports.push_sender import PushOutcome, PushResult
 from functions.services import fcm
 from functions.services.fcm import FcmPushSender
 from functions.settings import PushSettings
@@ -65,7 +65,7 @@ async def send(
 
 async def test_a_cancel_arrives_as_data_alone(sender: FcmPushSender, inbox: FcmServer) -> None:
     made = event()
-    assert (await send(sender, made)).outcome is Outcome.SENT
+    assert (await send(sender, made)).outcome is PushOutcome.SENT
     (message,) = inbox.messages
     assert message["token"] == "phone"
     assert message["data"] == {"type": "call_cancelled", "callId": CALL, "callerId": CALLER}
@@ -120,15 +120,15 @@ async def test_a_long_call_id_still_fits_apples_collapse_id(
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (FcmError.UNREGISTERED, Outcome.DEAD),
-        (FcmError.SENDER_ID_MISMATCH, Outcome.DEAD),
-        (FcmError.INVALID_ARGUMENT, Outcome.REFUSED),
-        (FcmError.QUOTA_EXCEEDED, Outcome.FAILED),
-        (FcmError.THIRD_PARTY_AUTH_ERROR, Outcome.FAILED),
+        (FcmError.UNREGISTERED, PushOutcome.DEAD),
+        (FcmError.SENDER_ID_MISMATCH, PushOutcome.DEAD),
+        (FcmError.INVALID_ARGUMENT, PushOutcome.REFUSED),
+        (FcmError.QUOTA_EXCEEDED, PushOutcome.FAILED),
+        (FcmError.THIRD_PARTY_AUTH_ERROR, PushOutcome.FAILED),
     ],
 )
 async def test_what_fcm_answers_says_what_became_of_the_message(
-    sender: FcmPushSender, inbox: FcmServer, error: FcmError, outcome: Outcome
+    sender: FcmPushSender, inbox: FcmServer, error: FcmError, outcome: PushOutcome
 ) -> None:
     inbox.fail("phone", error)
     sent = await send(sender, event())
@@ -149,7 +149,7 @@ async def test_a_passing_failure_of_fcm_is_overcome_at_once(
     sender: FcmPushSender, inbox: FcmServer
 ) -> None:
     inbox.fail("phone", FcmError.UNAVAILABLE, times=1)
-    assert (await send(sender, event())).outcome is Outcome.SENT
+    assert (await send(sender, event())).outcome is PushOutcome.SENT
     assert len(inbox.messages) == 1
 
 
@@ -182,7 +182,7 @@ async def test_a_message_that_fcm_does_not_answer_is_given_up(
     monkeypatch.setattr(fcm, "_TOTAL_SECONDS", 0.2)
     inbox.fail("lost", FcmError.HANG)
     sent = await send(sender, event(), to="lost")
-    assert (sent.outcome, sent.error) == (Outcome.FAILED, "TimeoutError")
+    assert (sent.outcome, sent.error) == (PushOutcome.FAILED, "TimeoutError")
     assert inbox.attempts("lost") == 1
 
 
@@ -257,7 +257,7 @@ async def test_without_an_fcm_of_its_own_a_function_sends_with_its_accounts_acce
 ) -> None:
     sender = fcm.connect(settings_of(PushSettings))
     for _ in range(2):
-        assert (await send(sender, event())).outcome is Outcome.SENT
+        assert (await send(sender, event())).outcome is PushOutcome.SENT
     assert len(inbox.messages) == 2
     assert account.asked == 1
 
@@ -265,6 +265,6 @@ async def test_without_an_fcm_of_its_own_a_function_sends_with_its_accounts_acce
 async def test_without_an_access_token_nothing_is_sent(account: Account, inbox: FcmServer) -> None:
     account.is_known = False
     sent = await send(fcm.connect(settings_of(PushSettings)), event())
-    assert sent.outcome is Outcome.FAILED
+    assert sent.outcome is PushOutcome.FAILED
     assert account.asked > 0
     assert inbox.messages == []

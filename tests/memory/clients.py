@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
-from functions.ports.push_sender import Outcome
+from functions.ports.push_sender import PushOutcome
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Phones:
     """Take every message, but for those of the tokens that are to fail."""
 
     messages: list[Message] = field(default_factory=list)
-    _failing: dict[str, Outcome] = field(default_factory=dict)
+    _failing: dict[str, PushOutcome] = field(default_factory=dict)
     _attempts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -52,16 +52,16 @@ class Phones:
     def attempts(self, token: str) -> int:
         return self._attempts[token]
 
-    def fail(self, token: str, outcome: Outcome) -> None:
+    def fail(self, token: str, outcome: PushOutcome) -> None:
         """All messages to `token` end so."""
         self._failing[token] = outcome
 
     def heal(self) -> None:
         self._failing.clear()
 
-    def take(self, device: Device, event: CallEvent, recipient: Recipient) -> Outcome:
+    def take(self, device: Device, event: CallEvent, recipient: Recipient) -> PushOutcome:
         self._attempts[device.token] += 1
-        outcome = self._failing.get(device.token, Outcome.SENT)
-        if outcome is Outcome.SENT:
+        outcome = self._failing.get(device.token, PushOutcome.SENT)
+        if outcome is PushOutcome.SENT:
             self.messages.append(Message(device.token, event, recipient))
         return outcome

@@ -9,7 +9,7 @@ from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
-from functions.ports.push_sender import Outcome, PushResult
+from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.published import Published
 from tests.memory.network import CallFailed, Network
@@ -78,7 +78,7 @@ class MemoryPushSender:
     """Hands each message to `phone`, which says what becomes of it."""
 
     network: Network
-    phone: Callable[[Device, CallEvent, Recipient], Outcome]
+    phone: Callable[[Device, CallEvent, Recipient], PushOutcome]
 
     async def send(
         self,
@@ -94,8 +94,8 @@ class MemoryPushSender:
                 lambda: self.phone(device, event, recipient),
             )
         except CallFailed:
-            return PushResult(device, Outcome.FAILED, "CallFailed")
-        return PushResult(device, outcome, None if outcome is Outcome.SENT else outcome.name)
+            return PushResult(device, PushOutcome.FAILED, "CallFailed")
+        return PushResult(device, outcome, None if outcome is PushOutcome.SENT else outcome.name)
 
     async def warm_up(self) -> None:
         """There is nothing to open."""

@@ -9,7 +9,7 @@ from random import Random
 from functions.calls.call import Call, CallId, Status, UserId
 from functions.clients.connection import Wire
 from functions.clients.device import Platform
-from functions.ports.push_sender import Outcome
+from functions.ports.push_sender import PushOutcome
 from tests.proof.races.model import RULES
 from tests.simulation.phone import Phone, Said
 from tests.simulation.world import World
@@ -224,7 +224,7 @@ class Deeds:
 
     def _fall_ill(self) -> None:
         if known := list(self._world.devices.claims):
-            outcome = self._dice.choice((Outcome.DEAD, Outcome.REFUSED))
+            outcome = self._dice.choice((PushOutcome.DEAD, PushOutcome.REFUSED))
             self._world.devices.fall_ill(self._dice.choice(known), outcome)
 
     def _kill(self) -> None:

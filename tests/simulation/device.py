@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from functions.ports.push_sender import Outcome
+from functions.ports.push_sender import PushOutcome
 from tests.simulation.phone import Said
 from tests.simulation.stage import Stage
 
@@ -35,7 +35,7 @@ class Claim:
 class Devices:
     stage: Stage
     claims: dict[str, list[Claim]] = field(default_factory=lambda: defaultdict(list))
-    outcomes: dict[str, Outcome] = field(default_factory=dict)  # of those that are not well
+    outcomes: dict[str, PushOutcome] = field(default_factory=dict)  # of those that are not well
     ill_since: dict[str, float] = field(default_factory=dict)
 
     def asked(self, said: Said) -> None:
@@ -46,14 +46,14 @@ class Devices:
             if claim.said is said and ok:
                 claim.done_at = self.stage.now
 
-    def fall_ill(self, token: str, outcome: Outcome) -> None:
+    def fall_ill(self, token: str, outcome: PushOutcome) -> None:
         """From now on FCM says so of it."""
         self.outcomes[token] = outcome
         self.ill_since.setdefault(token, self.stage.now)
         self.stage.say(token, "is", outcome.name, "from now on")
 
-    def outcome(self, token: str) -> Outcome:
-        return self.outcomes.get(token, Outcome.SENT)
+    def outcome(self, token: str) -> PushOutcome:
+        return self.outcomes.get(token, PushOutcome.SENT)
 
     def may_be(self, token: str, user: str, since: float) -> bool:
         """Whether a device may have been `user`'s at some time since then."""

@@ -12,7 +12,7 @@ from functions.calls.call import ConnectionId, SignalId
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.inbound.http import Handler
-from functions.ports.push_sender import Outcome
+from functions.ports.push_sender import PushOutcome
 from functions.published import Published
 from functions.settings import (
     DeliverSettings,
@@ -51,7 +51,7 @@ class Services:
     database: Database
     topic: Callable[[Published], None]
     client: Callable[[ConnectionId, str], int]
-    phone: Callable[[Device, CallEvent, Recipient], Outcome]
+    phone: Callable[[Device, CallEvent, Recipient], PushOutcome]
 
 
 class Instance:

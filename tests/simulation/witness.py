@@ -10,7 +10,7 @@ from typing import Any
 from functions.calls.call import Call, CallId
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
-from functions.ports.push_sender import Outcome
+from functions.ports.push_sender import PushOutcome
 from functions.ports.store import StoredCall
 from tests.simulation.device import Devices
 from tests.simulation.handling import Handling, current
@@ -143,7 +143,7 @@ class Witness:
             for spell in phone.spells
         )
 
-    def pushed(self, device: Device, event: CallEvent, recipient: Recipient) -> Outcome:
+    def pushed(self, device: Device, event: CallEvent, recipient: Recipient) -> PushOutcome:
         """A message has reached FCM."""
         by = current.get()
         outcome = self._devices.outcome(device.token)
@@ -152,7 +152,7 @@ class Witness:
         if said is None or said.commit is None:
             self.find(f"{device.token} was pushed {said} before its commit", event.call_id)
             return outcome
-        if outcome is Outcome.SENT:
+        if outcome is PushOutcome.SENT:
             told = Told(self._stage.now, device.token, by, heard=True)
             self.told_of[event.signal_id].append(told)
         if recipient.push is None or recipient.push.type != said.commit.rule.push:

@@ -1,20 +1,23 @@
 """`push`: which phones get a message, and what is tried again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from functions.attempt import NotDelivered
 from functions.calls.call import CallId, ConnectionId
+from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import Push
+from functions.clients.device import Device
 from functions.delivery.push import Pusher
-from functions.ports.push_sender import Outcome
+from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAccepted
 from functions.push import handler
 from functions.settings import PushSettings
 from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Phones
+from tests.memory.others import MemoryPushSender
 from tests.memory.services import Services
 from tests.support.asgi import call, envelope, get
 from tests.support.makers import AGAIN, CALLER, FIRST, RECEIVER, event, now, register
@@ -101,7 +104,7 @@ async def test_a_dead_token_is_forgotten(
 ) -> None:
     await register(services.store, "dead", RECEIVER)
     await register(services.store, "alive", RECEIVER)
-    phones.fail("dead", Outcome.DEAD)
+    phones.fail("dead", PushOutcome.DEAD)
     await pusher.push(event(), FIRST)
     assert [device.token for device in await services.store.devices.of([RECEIVER], now())] == [
         "alive"
@@ -113,7 +116,7 @@ async def test_a_message_that_fcm_refuses_is_not_tried_again(
     services: Services, pusher: Pusher, phones: Phones
 ) -> None:
     await register(services.store, "odd", RECEIVER)
-    phones.fail("odd", Outcome.REFUSED)
+    phones.fail("odd", PushOutcome.REFUSED)
     await pusher.push(event(), FIRST)
     assert phones.attempts("odd") == 1
     assert len(await services.store.devices.of([RECEIVER], now())) == 1
@@ -124,13 +127,36 @@ async def test_what_failed_is_retried_and_what_was_sent_is_not(
 ) -> None:
     await register(services.store, "good", RECEIVER)
     await register(services.store, "bad", RECEIVER)
-    phones.fail("bad", Outcome.FAILED)
+    phones.fail("bad", PushOutcome.FAILED)
     made = event()
     with pytest.raises(NotDelivered):
         await pusher.push(made, FIRST)
     phones.heal()
     await pusher.push(made, FIRST)
     assert sorted(phones.tokens) == ["bad", "good"]
+
+
+async def test_what_nobody_foresaw_of_one_device_keeps_the_event_from_no_other(
+    services: Services, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for token in ("odd", "phone"):
+        await register(services.store, token, RECEIVER)
+    send = MemoryPushSender.send
+
+    async def broken(
+        sender: MemoryPushSender, event: CallEvent, to: Recipient, device: Device, at: datetime
+    ) -> PushResult:
+        if device.token == "odd":
+            raise RuntimeError("nobody foresaw it")
+        return await send(sender, event, to, device, at)
+
+    made = await committed(services.world, event())
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryPushSender, "send", broken)
+        with pytest.raises(NotDelivered):
+            await pusher_of(services).push(made, FIRST)
+    await pusher_of(services).push(made, AGAIN)
+    assert phones.tokens == ["phone", "odd"]
 
 
 async def test_a_republished_copy_is_pushed_although_deliver_is_done_with_it(
@@ -158,7 +184,7 @@ async def test_of_two_events_in_retry_each_reaches_the_other_devices_once(
 ) -> None:
     for token in ("good", "better", "bad"):
         await register(services.store, token, RECEIVER)
-    phones.fail("bad", Outcome.FAILED)
+    phones.fail("bad", PushOutcome.FAILED)
     calls = [CallId("CALL_1"), CallId("CALL_2")]
     events = [await committed(services.world, event(call=id)) for id in calls]
     services.journal.clear()
@@ -175,8 +201,8 @@ async def test_what_fcm_refuses_for_good_is_not_sent_again_with_what_is_retried(
 ) -> None:
     await register(services.store, "strange", RECEIVER)
     await register(services.store, "bad", RECEIVER)
-    phones.fail("strange", Outcome.REFUSED)
-    phones.fail("bad", Outcome.FAILED)
+    phones.fail("strange", PushOutcome.REFUSED)
+    phones.fail("bad", PushOutcome.FAILED)
     made = await committed(services.world, event())
     for _ in range(3):
         with pytest.raises(NotDelivered):
@@ -200,7 +226,7 @@ async def test_who_was_pushed_is_not_pushed_again_while_firestore_can_not_be_wri
 ) -> None:
     for token in ("good", "bad"):
         await register(services.store, token, RECEIVER)
-    phones.fail("bad", Outcome.FAILED)
+    phones.fail("bad", PushOutcome.FAILED)
     made = await committed(services.world, event())
     services.faults.fail("firestore.Commit", times=None)
     pusher = pusher_of(services)
@@ -225,7 +251,7 @@ async def test_dead_tokens_that_can_not_be_forgotten_make_nobody_get_it_twice(
 ) -> None:
     for token in ("dead", "alive"):
         await register(services.store, token, RECEIVER)
-    phones.fail("dead", Outcome.DEAD)
+    phones.fail("dead", PushOutcome.DEAD)
     services.faults.fail("firestore.Commit")
     await pusher.push(event(), FIRST)
     assert phones.tokens == ["alive"]
