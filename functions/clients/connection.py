@@ -36,6 +36,7 @@ class Connection:
     refusal: str | None = None
     owner: UserId | None = None  # whose its frames are; None until a Socket.IO client is admitted
     former_owner: UserId | None = None  # whose the frames are that came before `admitted_at`
+    former_left_at: datetime | None = None  # when the former owner said goodbye, if he did
     admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it
     closed_at: datetime | None = None  # from then on nobody is told by it
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
@@ -48,11 +49,19 @@ class Connection:
         decide. If a time is not known, the frame is the owner's. So is a frame that is handled
         after `$disconnect`, as it was sent before.
         """
-        if self.admitted_at and received_at and received_at < self.admitted_at:
-            return self.former_owner
-        if self.left_at and received_at and received_at > self.left_at:
-            return None
-        return self.owner
+        if received_at is None:
+            return self.owner
+        if self.admitted_at and received_at <= self.admitted_at:
+            former = self._former_sender(received_at)
+            # In the same millisecond it is the former owner's rather than the new one's: a client
+            # sends nothing more until its CONNECT is answered.
+            if former or received_at < self.admitted_at:
+                return former
+        return None if self.left_at and received_at > self.left_at else self.owner
+
+    def _former_sender(self, received_at: datetime) -> UserId | None:
+        is_after_goodbye = self.former_left_at and received_at > self.former_left_at
+        return None if is_after_goodbye else self.former_owner
 
     def is_dead(self, now: datetime) -> bool:
         """Whether a 410 at `now` means that the socket is closed, rather than not open yet."""

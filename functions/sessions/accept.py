@@ -92,23 +92,20 @@ class Acceptance:
             connected_at=now,
             expires_at=now + self._connection_ttl,
         )
+        shown = replace(
+            connection,
+            is_open=False,
+            shown_user=user,
+            claimed_user=handshake.user,
+            refusal=refusal,
+        )
         match handshake.wire:
             case Wire.JSON:
                 return connection
             case Wire.EIO3:  # it sends no CONNECT, so the handshake admits it
-                return replace(
-                    connection, is_open=False, claimed_user=handshake.user, refusal=refusal
-                )
+                return shown
             case Wire.EIO4:
-                return replace(
-                    connection,
-                    is_open=False,
-                    user=None,
-                    owner=None,
-                    shown_user=user,
-                    claimed_user=handshake.user,
-                    refusal=refusal,
-                )
+                return replace(shown, user=None, owner=None)
 
     async def _ask_to_open(self, connection: Connection) -> None:
         """Has `deliver` open the session. If the publish fails the handshake fails too, and the

@@ -78,9 +78,8 @@ class Admission:
         is_new = user != connection.user or is_later(received_at, connection.admitted_at)
         if is_new and not await self._connections.admit(connection, user, received_at, expires):
             return None
-        # If both times are equal, our own commit was done, though its reply was lost.
-        if is_new or (received_at and connection.admitted_at == received_at):
-            await publish_admitted(self._publisher, connection.id, self._clock())
+        # Also if it is not new: an earlier commit of this very CONNECT may have lost its reply.
+        await publish_admitted(self._publisher, connection.id, self._clock())
         log.info("admission", outcome="connected")
         return socketio.encode_admitted(connection.wire, connection.id)
 

@@ -227,7 +227,7 @@ async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_agai
     assert left == replace(made, user=None, closed_at=at, left_at=at, expires_at=expires)
     assert await store.connections.of([RECEIVER], now()) == []
     assert await store.connections.admit(left, RECEIVER, at, made.expires_at)
-    back = replace(made, former_owner=RECEIVER, admitted_at=at)
+    back = replace(made, former_owner=RECEIVER, former_left_at=at, admitted_at=at)
     assert await store.connections.of([RECEIVER], now()) == [back]
 
 

@@ -161,6 +161,7 @@ class MemoryConnections:
             connection,
             owner=user,
             former_owner=connection.owner,
+            former_left_at=connection.left_at,
             user=user,
             is_open=True,
             admitted_at=received_at,

@@ -103,6 +103,18 @@ async def test_who_comes_back_on_the_same_socket_is_told_again(door: Door) -> No
     assert (back.closed_at, back.left_at, back.expires_at) == (None, None, before.expires_at)
 
 
+@pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
+async def test_who_comes_back_need_not_show_again_the_token_of_the_handshake(
+    door: Door, wire: Wire
+) -> None:
+    await door.open(wire, token_of(CALLER))
+    if wire is Wire.EIO4:
+        await door.let_in()
+    await leave(door)
+    assert await door.let_in() == (LET_IN if wire is Wire.EIO4 else "40")
+    assert await told(door)
+
+
 async def test_a_connect_that_was_sent_before_the_goodbye_admits_nobody_after_it(
     door: Door,
 ) -> None:
@@ -187,6 +199,44 @@ async def test_what_the_former_user_sent_before_another_was_admitted_is_his(door
     fresh = await door.connection()
     assert fresh is not None
     assert fresh.sender(before_all) is None
+
+
+async def test_between_a_goodbye_and_the_next_users_connect_nobody_sends(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(token_of(CALLER))
+    await leave(door)
+    between = door.tick()
+    await door.let_in(token_of(RECEIVER))
+    connection = await door.connection()
+    assert connection is not None
+    assert connection.sender(between) is None
+
+
+async def test_what_came_in_the_millisecond_of_the_next_users_connect_is_the_former_users(
+    door: Door,
+) -> None:
+    # A client that sends a frame and then a CONNECT sends nothing more before it has the reply.
+    await door.open(Wire.EIO4)
+    await door.let_in(token_of(CALLER))
+    same = door.tick()
+    await door.admission.admit(ID, Connect("/", token_of(RECEIVER)), same)
+    connection = await door.connection()
+    assert connection is not None
+    assert connection.sender(same) == CALLER
+    assert connection.sender(door.tick()) == RECEIVER
+
+
+async def test_what_comes_in_the_millisecond_of_ones_own_connect_is_ones_own(door: Door) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(token_of(CALLER))
+    first = await door.connection()
+    assert first is not None
+    assert first.sender(door.time) == CALLER
+    await leave(door)
+    await door.let_in(token_of(CALLER))
+    back = await door.connection()
+    assert back is not None
+    assert back.sender(door.time) == CALLER
 
 
 async def test_a_socket_that_is_closed_is_not_admitted_again_whenever_it_asked(door: Door) -> None:

@@ -65,6 +65,7 @@ class FirestoreConnections:
             {
                 "owner": user,
                 "formerOwner": connection.owner or DELETE_FIELD,
+                "formerLeftAt": connection.left_at or DELETE_FIELD,
                 "userId": user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
                 "admittedAt": received_at or DELETE_FIELD,

@@ -98,6 +98,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         refusal=fields.get("refusal"),
         owner=_user(fields, "owner") or user,
         former_owner=_user(fields, "formerOwner"),
+        former_left_at=_moment_if_any(fields, "formerLeftAt"),
         admitted_at=_moment_if_any(fields, "admittedAt"),
         closed_at=_moment_if_any(fields, "closedAt"),
         left_at=_moment_if_any(fields, "leftAt"),
