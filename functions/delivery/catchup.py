@@ -84,17 +84,22 @@ class CatchUp:
     ) -> None:
         """Posts one event after the other, up to the first failure: the rest would fail too."""
         served: list[CallEvent] = []
+        unreached = len(missed)
         is_dead = False
         for event in missed:
-            report = await notify(self._sockets, [connection], event)
-            if not report.served and not report.refused:
-                is_dead = bool(report.dead(now))
-                break
-            self._memory.of(event.signal_id).add(connection.id)
-            served.append(event)
-        log.info("caught up", served=len(served), missed=len(missed) - len(served))
+            if event.expired(self._clock()):  # while the posts before took their time
+                log.warning("expired", outcome="expired", callId=event.call_id)
+            else:
+                report = await notify(self._sockets, [connection], event)
+                if not report.served and not report.refused:
+                    is_dead = bool(report.dead(now))
+                    break
+                self._memory.of(event.signal_id).add(connection.id)
+                served.append(event)
+            unreached -= 1
+        log.info("caught up", served=len(served), missed=unreached)
         await self._store.outbox.note_caught_up(served, connection.id)
         if is_dead:
             await self._store.connections.close(connection.id, now)
-        elif len(served) < len(missed):
-            raise NotDelivered(f"{len(missed) - len(served)} events did not reach the connection")
+        elif unreached:
+            raise NotDelivered(f"{unreached} events did not reach the connection")

@@ -37,8 +37,7 @@ class Deliverer:
         """
         now = self._clock()
         if event.expired(now):
-            log.warning("expired", outcome="expired")
-            await self._store.outbox.note_served(event, (), now, is_done=True)
+            await self._drop(event, now)
             return
         served = self._memory.of(event.signal_id)
         served.update(event.served or ())
@@ -49,11 +48,19 @@ class Deliverer:
                 return
             served.update(known.entry.served if known.entry else ())
         connections = await self._store.connections.of(event.users, now)
+        now = self._clock()
+        if event.expired(now):  # while the store took its time
+            await self._drop(event, now)
+            return
         unserved = [connection for connection in connections if connection.id not in served]
         report = await notify(self._sockets, unserved, event)
         # A refused post counts as served, as API Gateway would refuse it again.
         served.update(connection.id for connection in report.served + report.refused)
         await self._record(event, served, report, now)
+
+    async def _drop(self, event: CallEvent, now: datetime) -> None:
+        log.warning("expired", outcome="expired")
+        await self._store.outbox.note_served(event, (), now, is_done=True)
 
     async def _is_to_be_told(
         self, event: CallEvent, entry: Entry | None, attempt: Attempt, now: datetime

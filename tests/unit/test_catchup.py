@@ -15,6 +15,7 @@ from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAdmitted
+from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Clients
 from tests.memory.services import Services
 from tests.support.makers import CALL, CALLER, FIRST, RECEIVER, connect, event, now
@@ -129,6 +130,19 @@ async def test_nobody_is_told_what_has_expired(
     await come(services)
     await catch_up.tell(admitted())
     assert clients.posts == []
+
+
+async def test_nobody_is_told_what_expires_while_he_is_told_of_others(
+    services: Services, catch_up: CatchUp, clients: Clients
+) -> None:
+    first = await missed(
+        services, event(call=CallId("CALL_1"), decided=now() - timedelta(seconds=9))
+    )
+    await missed(services, event(call=CallId("CALL_2"), decided=now() - timedelta(seconds=28)))
+    await come(services)
+    services.faults.arm(Fault(Kind.DELAY, "connections.POST", seconds=4))
+    await catch_up.tell(admitted())
+    assert [json.loads(frame)["data"]["callId"] for _, frame in clients.posts] == [first.call_id]
 
 
 async def test_what_was_committed_after_the_admission_is_left_to_its_own_delivery(

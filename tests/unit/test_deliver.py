@@ -13,6 +13,7 @@ from functions.clients.connection import Wire
 from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.ports.store import StoreUnavailable
+from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Clients
 from tests.memory.services import Services
 from tests.memory.world import MemoryWorld
@@ -192,6 +193,17 @@ async def test_an_expired_event_is_dropped_and_done_with(
     await deliverer.deliver(await committed(world, late), FIRST)
     assert clients.posts == []
     assert await world.pending_calls() == set()
+
+
+async def test_an_event_that_expires_while_its_sockets_are_looked_up_is_dropped(
+    deliverer: Deliverer, services: Services, clients: Clients
+) -> None:
+    await connect(services.store, "1=", RECEIVER)
+    made = await committed(services.world, event(decided=now() - timedelta(seconds=29)))
+    services.faults.arm(Fault(Kind.DELAY, "firestore.RunQuery", seconds=2))
+    await deliverer.deliver(made, FIRST)
+    assert clients.posts == []
+    assert await services.world.pending_calls() == set()
 
 
 async def test_an_expired_event_whose_entry_is_gone_is_dropped(
