@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from functions.calls.call import SignalId
 
-_REMEMBERED = 1000  # signals: more than an instance sees in the two minutes an event may live
+_REMEMBERED = 10_000  # signals: 80 a second for the two minutes that an event may live
 
 _Target = TypeVar("_Target")
 

@@ -162,9 +162,10 @@ class Signaling:
             async with asyncio.timeout(self._direct_post_timeout.total_seconds()):
                 return await self._store.connections.of(event.users, event.decided_at)
         except (StoreUnavailable, TimeoutError) as error:
-            # `deliver` looks again, so neither the commit nor the publish may depend on this.
             log.warning("look-up failed", callId=event.call_id, error=repr(error))
-            return []
+        except Exception:
+            log.exception("look-up failed", callId=event.call_id)
+        return []  # `deliver` looks again, so neither the commit nor the publish depends on this
 
     # Notify and publish
 

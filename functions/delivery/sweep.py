@@ -118,6 +118,9 @@ class Sweeper:
             await self._publisher.publish(entry.event.served_to(None))
         except PublishFailed as error:
             return error
+        except Exception as error:  # one entry's trouble must not keep back the others
+            log.exception("publish failed", callId=entry.event.call_id)
+            return PublishFailed(repr(error))
         return None
 
     async def _remove(self, unreadable: Sequence[Unreadable], swept: Swept) -> None:

@@ -16,13 +16,11 @@ def test_whoever_was_served_is_remembered_by_signal() -> None:
     assert memory.of(SignalId("two")) == set()
 
 
-def test_of_more_than_a_thousand_signals_the_one_that_was_not_asked_for_longest_is_forgotten() -> (
-    None
-):
+def test_of_more_than_ten_thousand_signals_the_one_not_asked_for_longest_is_forgotten() -> None:
     memory: Memory[ConnectionId] = Memory()
     for name in ("old", "asked for again"):
         memory.of(SignalId(name)).add(SERVED)
-    for number in range(999):
+    for number in range(9_999):
         memory.of(SignalId("asked for again"))
         memory.of(SignalId(str(number)))
     assert memory.of(SignalId("asked for again")) == {SERVED}

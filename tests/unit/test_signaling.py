@@ -11,12 +11,13 @@ import pytest_asyncio
 from functions.calls.call import Call, ConnectionId, SignalId, Status, UserId
 from functions.calls.decision import UNAVAILABLE, Verdict
 from functions.calls.event import CallEvent
-from functions.clients.connection import Wire
+from functions.clients.connection import Connection, Wire
 from functions.delivery.signaling import Received, Signaling
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
 from infra.emulators.faults import Fault, Kind
 from tests.memory.services import Services
+from tests.memory.store import MemoryConnections
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now, signal
 
 TABLET = ConnectionId("tablet=")
@@ -382,6 +383,18 @@ async def test_a_look_up_that_hangs_holds_nothing_up(system: System) -> None:
     began = now()
     assert (await system.send()).outcome == "cancelled"
     assert now() - began == timedelta(milliseconds=500)
+    (made,) = system.published(CallEvent)
+    assert made.served == ()
+
+
+async def test_a_look_up_of_unforeseen_end_holds_nothing_up(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> list[Connection]:
+        raise RuntimeError("nobody foresaw it")
+
+    monkeypatch.setattr(MemoryConnections, "of", broken)
+    assert (await system.send()).outcome == "cancelled"
     (made,) = system.published(CallEvent)
     assert made.served == ()
 

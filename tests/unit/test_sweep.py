@@ -9,8 +9,10 @@ from functions.calls.event import CallEvent
 from functions.delivery.sweep import Sweeper, Swept
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
+from functions.published import Published
 from functions.settings import SweepSettings
 from functions.sweep import handler
+from tests.memory.others import MemoryPublisher
 from tests.memory.services import Services
 from tests.support.asgi import call, get
 from tests.support.makers import event, now
@@ -131,6 +133,24 @@ async def test_an_entry_that_can_not_be_published_keeps_back_no_other(services: 
         await sweeper_of(services).look(swept)
     assert swept.republished == 60
     assert {made.call_id for made in services.published(CallEvent)} == good
+
+
+async def test_an_entry_of_unforeseen_end_keeps_back_no_other(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CALL_ODD", "CALL_GOOD"):
+        await left(services, name, timedelta(seconds=20))
+    publish = MemoryPublisher.publish
+
+    async def broken(publisher: MemoryPublisher, *events: Published) -> None:
+        if any(isinstance(made, CallEvent) and made.call_id == "CALL_ODD" for made in events):
+            raise RuntimeError("nobody foresaw it")
+        await publish(publisher, *events)
+
+    monkeypatch.setattr(MemoryPublisher, "publish", broken)
+    with pytest.raises(PublishFailed):
+        await sweeper_of(services).look(Swept())
+    assert [made.call_id for made in services.published(CallEvent)] == ["CALL_GOOD"]
 
 
 async def test_what_nobody_can_read_is_removed_though_nothing_can_be_published(
