@@ -69,11 +69,12 @@ def handler(
         """Takes a request that API Gateway forwards; a GET warms the instance up."""
         if request.method == "GET":
             return await warm_up.reply()
-        # Read the body before checking the secret: uvicorn itself would answer a malformed body.
-        body = await body_of(request)
-        if isinstance(body, Response):
-            return body
         with telemetry.request(settings.project, request.headers.get("traceparent")):
+            # Read the body before checking the secret: uvicorn would answer a malformed one itself.
+            body = await body_of(request)
+            if isinstance(body, Response):
+                log.warning("body refused", outcome="invalid", status=body.status_code)
+                return body
             if not is_from_api_gateway(request.headers, secrets):
                 log.warning("wrong gateway secret", outcome="forbidden")
                 return refusal(403, "Forbidden")

@@ -96,10 +96,10 @@ class Frames:
             case Event(request, ack):
                 self._log_verdict(request, UNAVAILABLE, received_at)
                 return codec.encode_reply(UNAVAILABLE, request, ack)
-            case Connect():  # a connect error would keep the client out for good
+            # A connect error would keep the client out for good. And after a goodbye that nobody
+            # could note, the client would be told for hours if its socket stayed open.
+            case Connect() | Goodbye():
                 return socketio.RECONNECT
-            case Goodbye():  # it waits for no reply, and its `$disconnect` soon does the same
-                return socketio.NOOP
             case _:
                 return codec.encode_reply(UNAVAILABLE, None, None)
 

@@ -29,10 +29,10 @@ class Sessions:
         """200 accepts the socket; with another status API Gateway refuses the handshake."""
         try:
             await self.acceptance.accept(id, handshake_in(headers))
-        except NotSupported as error:
+        except (NotSupported, NotMapped) as error:
             log.info("connect", outcome="invalid")
             return refusal(400, str(error))
-        except (NotAuthenticated, NotMapped) as error:
+        except NotAuthenticated as error:
             log.info("connect", outcome="unauthenticated")
             return refusal(401, str(error))
         except ClientGone as error:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import httpx
 from starlette.applications import Starlette
@@ -15,11 +15,11 @@ from functions.published import Published, encode
 async def call(
     handler: Handler,
     body: bytes | AsyncIterator[bytes] = b"",
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
 ) -> httpx.Response:
     """The response to a POST of `body`."""
     async with _client(handler) as http:
-        return await http.post("/", content=body, headers=dict(headers or {}))
+        return await http.post("/", content=body, headers=httpx.Headers(headers))
 
 
 async def get(handler: Handler) -> httpx.Response:

@@ -388,11 +388,14 @@ async def test_without_the_identitys_keys_a_client_with_a_token_is_to_come_again
     assert await api.send("c=", f'40{{"token":"{token}"}}') == RECONNECT
 
 
-async def test_without_firestore_a_goodbye_is_answered_and_a_disconnect_is_not_done(
+async def test_a_goodbye_that_nobody_could_note_makes_the_client_close_its_socket(
     api: Api,
 ) -> None:
     api.services.faults.fail("firestore.BatchGetDocuments")
-    assert await api.send("c=", "41") == "6"
+    assert await api.send("c=", "41") == RECONNECT
+
+
+async def test_without_firestore_a_disconnect_is_not_done(api: Api) -> None:
     api.services.faults.fail("firestore.Commit")
     assert (await api.disconnect("c=")).status_code == 503
 
@@ -430,6 +433,18 @@ async def test_what_nobody_foresaw_is_answered_too(
     assert (await phones.disconnect("c=")).status_code == 503
 
 
+async def test_a_client_that_sends_a_header_of_api_gateways_twice_is_told_so(api: Api) -> None:
+    said = ("secret", SECRET), ("connection-id", "c="), ("event-type", "CONNECT")
+    for name in ("token", "user-id", "authorization", "eio", "transport"):
+        twice = [(f"unring-{header}", value) for header, value in (*said, (name, "1"), (name, "2"))]
+        answer = await call(api.function, headers=twice)
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"message": f"unring-{name} was given more than once"},
+        )
+    assert api.costs == []
+
+
 # What API Gateway would never send
 
 
@@ -440,7 +455,9 @@ async def test_a_body_that_api_gateway_would_never_send_is_not_kept(api: Api, se
     assert api.costs == []
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(api: Api) -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.Event().wait()
@@ -449,6 +466,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(api: Api) -> None:
     answer = await call(api.function, body(), {"unring-secret": SECRET})
     assert (answer.status_code, answer.json()) == (408, {"message": "the request is too slow"})
     assert now() - began == timedelta(seconds=2)
+    assert caplog.messages == ["body refused"]
 
 
 async def test_a_body_that_is_cut_off_is_not_taken_for_a_frame(api: Api) -> None:
