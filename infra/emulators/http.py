@@ -34,7 +34,7 @@ async def serving(
         **config,
     }
     # Bound here, so that a taken port is an OSError of the caller and not the end of the process.
-    listener = socket.create_server((host, port))
+    listener = _listener(host, port)
     server = _Server(uvicorn.Config(app, **settings))
     serve = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -46,6 +46,20 @@ async def serving(
         listener.close()
         # Those cancelled at the end of the grace period have yet to unwind.
         await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket whose connections send at once. asyncio turns Nagle's algorithm off only on sockets
+    that say that they are TCP's, which those of socket.create_server don't: then a body that is
+    written after its head waits for the client's delayed acknowledgement, some 40 ms."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 async def _first(listening: asyncio.Event, serve: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from infra.emulators.http import serving
 
@@ -81,3 +82,19 @@ async def test_an_application_that_does_not_start_is_an_error_and_frees_its_port
             pass
     async with serving(Starlette(routes=[Route("/", hello)]), port=port) as url:
         assert url == f"http://127.0.0.1:{port}"
+
+
+async def test_connections_send_at_once_what_they_have_to_send() -> None:
+    # With Nagle's algorithm, a body that follows its head waits for a delayed acknowledgement.
+    delays: list[int] = []
+
+    class Watched(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            accepted = transport.get_extra_info("socket")
+            delays.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().connection_made(transport)
+
+    app = Starlette(routes=[Route("/", hello)])
+    async with serving(app, http=Watched) as url, httpx.AsyncClient() as http:
+        assert (await http.get(url)).text == "hello"
+    assert delays == [1]
