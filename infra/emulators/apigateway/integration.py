@@ -29,8 +29,6 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# sec-websocket-protocol is the exception: a $connect integration is meant to choose from it.
-_WEBSOCKET = frozenset({"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"})
 # httpx has decoded the body by the time it is passed on.
 _NOT_PASSED_BACK = _HOP_BY_HOP | {"content-encoding", "date", "server"}
 _JSON = "application/json; charset=UTF-8"
@@ -180,7 +178,7 @@ def _client_headers(handshake: Request, source_ip: str) -> Headers:
         for value in handshake.header_values("connection")
         for name in value.split(",")
     }
-    dropped = _HOP_BY_HOP | _WEBSOCKET | named_by_connection | {"x-forwarded-for"}
+    dropped = _HOP_BY_HOP | named_by_connection | {"x-forwarded-for"}
     passed = [(name, value) for name, value in handshake.headers if name.lower() not in dropped]
     hops = [*handshake.header_values("x-forwarded-for"), source_ip]
     return [*passed, ("x-forwarded-for", ", ".join(hops))]
