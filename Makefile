@@ -13,8 +13,8 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
 
-run: $(READY) ## start the local stack and stay; PORT=… for another port than 8080
-	@$(BIN)/python -m infra.local $(if $(PORT),--port $(PORT))
+run: $(READY) ## start the local stack and stay; PORT=… for another port than 8080, HOST=0.0.0.0 for your network's phones
+	@$(BIN)/python -m infra.local $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
 bench: $(READY) ## measure how long a cancel takes on this machine
 	@$(BIN)/python -m infra.local bench

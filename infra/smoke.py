@@ -35,6 +35,7 @@ from infra.client.calls import Calls
 from infra.client.flows import CANCEL, REJECT, Flow, UnexpectedError
 from infra.client.phone import PATIENCE_SECONDS, Phone, json_phone, socketio_phone
 from infra.local.signals import run
+from infra.loopback import spare_loopback
 
 _CALLS = "smoke-"  # how the test's calls begin
 _POLL_SECONDS = 0.1
@@ -240,6 +241,7 @@ def _table(results: list[Result]) -> Table:
 
 def main() -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    spare_loopback(os.environ)
     parser = argparse.ArgumentParser(
         prog="python -m infra.smoke", description="Connects two users, cancels, rejects."
     )

@@ -17,6 +17,7 @@ from infra.client.calls import client_at
 from infra.emulators import google
 from infra.emulators.firestore import FirestoreServer
 from infra.emulators.pubsub import PubSubServer
+from infra.loopback import spare_loopback
 from tests.support import node
 
 pytest_plugins = ["tests.support.stacks"]
@@ -28,6 +29,7 @@ hypothesis.settings.load_profile("unring")
 
 def pytest_configure() -> None:
     """Where all that the tests can use must be there, a run without it would prove too little."""
+    spare_loopback(os.environ)
     if not os.environ.get("UNRING_REQUIRE_ALL"):
         return
     terraform = os.environ.get("TERRAFORM", "terraform")

@@ -9,12 +9,15 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from infra.loopback import spare_loopback
+
 PROJECT = "unring-local"
 
 
 def main() -> int:
     # Read when gRPC is first imported; without it, every channel that closes says so.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    spare_loopback(os.environ)
     arguments = _parser().parse_args()
     try:
         match arguments.command:
@@ -44,7 +47,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Unring on one machine: the deployed functions, and the clouds around them.",
     )
     parser.add_argument(
-        "--port", type=int, default=8080, help="of the WebSocket endpoint; 0 takes a free one"
+        "--port", type=_port, default=8080, help="of the WebSocket endpoint; 0 takes a free one"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="to listen on; 0.0.0.0 lets the phones of your network in, and everybody else in it",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON once all is ready"
@@ -82,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("receiver", metavar="RECEIVER")
     call.set_defaults(command="call")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {port}")
+    return port
 
 
 def _at_least_two(text: str) -> int:
@@ -148,6 +164,7 @@ async def _stay(arguments: argparse.Namespace) -> int:
 
     folder = state.folder()
     options = Options(
+        host=arguments.host,
         port=arguments.port,
         google=arguments.google,
         signed=arguments.signed,
@@ -161,7 +178,7 @@ async def _stay(arguments: argparse.Namespace) -> int:
             else:
                 from infra.local.welcome import welcome
 
-                welcome(stack, options.logs)
+                welcome(stack, options)
             with contextlib.suppress(asyncio.CancelledError):  # which is how it is meant to end
                 await asyncio.Event().wait()
     return 0

@@ -60,12 +60,13 @@ class Function:
                     append=bool(known_port),
                 )
             )
-            if await _answers(self.url, self._process):
+            reason = await _why_silent(self.url, self._process)
+            if reason is None:
                 return
             await self.stop()
             said = self._log.read_text(errors="replace")
             if not (tries_left and "already in use" in said.lower()):
-                raise NotStarted(f"{self._name} did not start:\n{said[-2000:]}")
+                raise NotStarted(f"{self._name} did not start: {reason}.\n{said[-2000:]}".strip())
 
     async def stop(self) -> None:
         """Ends it in good order. Twice is no error."""
@@ -107,17 +108,19 @@ class Function:
         return {**kept, **ours, "PYTHONUNBUFFERED": "1"}
 
 
-async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:
-    """Waits until the function answers; False when its process ended first, or time ran out."""
-    async with httpx.AsyncClient() as http:
+async def _why_silent(url: str, process: asyncio.subprocess.Process) -> str | None:
+    """Waits until the function answers. If it never does, gives the reason."""
+    failure = ""
+    async with httpx.AsyncClient(trust_env=False) as http:
         for _ in range(int(_START_SECONDS / _POLL_SECONDS)):
             if process.returncode is not None:
-                return False
+                return f"its process ended with status {process.returncode}"
             try:
                 # functions-framework answers this path itself, without calling the function.
                 await http.get(f"{url}/robots.txt")
-            except httpx.HTTPError:
+            except httpx.HTTPError as error:
+                failure = repr(error)
                 await asyncio.sleep(_POLL_SECONDS)
             else:
-                return True
-    return False
+                return None
+    return f"it did not answer at {url} within {_START_SECONDS:.0f} seconds ({failure})"

@@ -1,6 +1,7 @@
 """The whole system on one machine: the deployed functions, and the clouds' services around them."""
 
 import asyncio
+import errno
 import os
 import secrets
 import tempfile
@@ -40,6 +41,7 @@ _TRUST = Trust(
 class Options:
     """How the stack differs from its default."""
 
+    host: str = "127.0.0.1"  # of the WebSocket endpoint alone; 0.0.0.0 is every address
     port: int = 8080  # of the WebSocket endpoint; 0 takes a free one, as all others do
     project: str = "unring-local"
     google: bool = False  # Google's emulators for Firestore and Pub/Sub instead of the embedded
@@ -71,6 +73,14 @@ class Stack:
     faults: Faults
     logs: Path  # a folder; a file for each function
     signers: Signers | None  # of a signed stack; the others take what nobody has signed
+
+    @property
+    def sdk_endpoint(self) -> str:
+        """What AWS's SDKs take as the endpoint of `@connections`, whose path they add themselves.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html
+        """
+        return self.connections.removesuffix("/@connections")
 
     @property
     def socketio(self) -> str:
@@ -118,12 +128,9 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             faults=options.faults,
         )
         try:
-            await api.start(port=options.port)
+            await api.start(options.host, options.port)
         except OSError as error:
-            raise NotStarted(
-                f"Can't listen on port {options.port}: {os.strerror(error.errno or 0)}.\n"
-                "Choose another with --port, or PORT=… of make run; 0 takes a free one."
-            ) from error
+            raise NotStarted(_not_listening(options, error)) from error
         parts.push_async_callback(api.stop)
         fcm = await parts.enter_async_context(FcmServer(faults=options.faults))
         signing = await _signing(parts, options)
@@ -166,6 +173,16 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         sweeping = Scheduler(urls["sweep"], options.sweep_every, lambda: stack.headers("sweep"))
         parts.enter_context(sweeping)
         yield stack
+
+
+def _not_listening(options: Options, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Can't listen on port {options.port}: {os.strerror(errno.EADDRINUSE)}.\n"
+            "Choose another with --port, or PORT=… of make run; 0 takes a free one."
+        )
+    reason = error.strerror or str(error)
+    return f"Can't listen on {options.host}, port {options.port}: {reason}."
 
 
 @asynccontextmanager
@@ -274,5 +291,5 @@ async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:
                 log = (logs / f"{name}.log").read_text(errors="replace")
                 raise NotStarted(f"{name} can't reach its services:\n{log[-2000:]}") from error
 
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
         await asyncio.gather(*(get(name, url) for name, url in urls.items()))

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,13 +21,27 @@ COMMAND = (sys.executable, "-m", "infra.local")
 PATIENCE_SECONDS = 100.0  # only a command that hangs takes so long, whatever else the machine does
 
 
+# Nobody listens there, and no library of ours speaks SOCKS.
+PROXIES = {
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "grpc_proxy": "http://127.0.0.1:9",
+    "no_grpc_proxy": "example.com",
+    "NO_PROXY": "example.com",
+}
+
+
 @asynccontextmanager
-async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """The stack as a process of its own, which must have ended by the time this is left."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *arguments,
         cwd=ROOT,
+        env={**os.environ, **(environment or {})},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -39,13 +55,13 @@ async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 @asynccontextmanager
 async def running(
-    *arguments: str, ended_by: signal.Signals
+    *arguments: str, ended_by: signal.Signals, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A stack on a free port, which that signal then ends, and of which it must leave no process.
 
     Each test has its stack ended in another way.
     """
-    async with started("--port", "0", *arguments) as process:
+    async with started("--port", "0", *arguments, environment=environment) as process:
         yield process
         children = descendants(process.pid)
         if sys.platform == "linux":
@@ -64,9 +80,11 @@ async def addresses(process: asyncio.subprocess.Process) -> dict[str, str]:
     return found
 
 
-async def run(*arguments: str) -> tuple[int | None, str, str]:
+async def run(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> tuple[int | None, str, str]:
     """Runs a command to its end: exit status, stdout and stderr."""
-    async with started(*arguments) as process:
+    async with started(*arguments, environment=environment) as process:
         output, errors = await process.communicate()
         return process.returncode, output.decode(), errors.decode()
 
@@ -96,8 +114,8 @@ def _lives(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-async def test_one_line_of_json_tells_where_everything_is() -> None:
-    async with running("--json", ended_by=signal.SIGTERM) as process:
+async def test_one_line_of_json_tells_where_everything_is_whatever_proxy_there_is() -> None:
+    async with running("--json", ended_by=signal.SIGTERM, environment=PROXIES) as process:
         found = await addresses(process)
         assert list(found) == [
             "websocket",
@@ -114,9 +132,9 @@ async def test_one_line_of_json_tells_where_everything_is() -> None:
         )
         assert found["project"] == "unring-local"
 
-        status, token, _ = await run("token", "USR_2")
+        status, token, _ = await run("token", "USR_2", environment=PROXIES)
         assert status == 0
-        status, output, _ = await run("call", "CALL_1", "USR_1", "USR_2")
+        status, output, _ = await run("call", "CALL_1", "USR_1", "USR_2", environment=PROXIES)
         assert (status, output) == (0, "CALL_1 is ringing: USR_1 calls USR_2\n")
         async with connect(f"{found['websocket']}?token={token.strip()}") as socket:
             verdict = await JsonPhone(socket).emit("call:reject", callId="CALL_1")
@@ -150,9 +168,15 @@ async def test_a_signed_stack_can_not_be_googles() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_a_stack_that_is_killed_leaves_no_process() -> None:
-    async with running("--json", ended_by=signal.SIGKILL) as process:
-        await addresses(process)
+async def test_a_stack_for_the_network_is_reached_by_it_and_leaves_no_process_if_killed() -> None:
+    everywhere = ("--host", "0.0.0.0")  # noqa: S104 - which is what is tested
+    async with running("--json", *everywhere, ended_by=signal.SIGKILL) as process:
+        found = await addresses(process)
+        assert found["websocket"].startswith("ws://127.0.0.1:")
+        _, token, _ = await run("token", "USR_1")
+        elsewhere = found["websocket"].replace("127.0.0.1", "127.0.0.2")  # this machine's, too
+        async with connect(f"{elsewhere}?token={token.strip()}"):
+            pass
 
 
 @pytest.mark.thorough
@@ -160,8 +184,15 @@ async def test_a_person_is_told_what_to_type_next_and_an_impatient_ctrl_c_change
     async with running(ended_by=signal.SIGINT) as process:
         assert process.stdout
         async with asyncio.timeout(PATIENCE_SECONDS):
+            said = ""
             while "curl" not in (line := (await process.stdout.readline()).decode()):
                 assert line
+                said += line
+        (websocket,) = re.findall(r"^  websocket +ws://(\S+)$", said, re.MULTILINE)
+        # boto3 and the SDK for JavaScript add the path of @connections themselves.
+        assert re.search(rf"^  AWS SDKs +http://{websocket}$", said, re.MULTILINE)
+        assert re.search(rf"^  connections +http://{websocket}/@connections$", said, re.MULTILINE)
+        assert "no_proxy" not in said
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             await asyncio.sleep(0)
@@ -179,6 +210,19 @@ async def test_ctrl_c_while_starting_leaves_no_process() -> None:
         output, errors = await process.communicate()
         assert (process.returncode, output, errors) == (130, b"", b"")
         await all_gone(children)
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "eighty"])
+async def test_what_is_no_port_is_a_usage_error(port: str) -> None:
+    status, _, errors = await run(f"--port={port}")
+    assert (status, "Traceback" in errors) == (2, False)
+    assert f"'{port}'" in errors or f"not {port}" in errors
+
+
+async def test_an_address_that_is_not_this_machines_is_named() -> None:
+    status, _, errors = await run("--host", "203.0.113.1", "--port", "0")
+    assert (status, "Traceback" in errors) == (1, False)
+    assert "203.0.113.1" in errors
 
 
 async def test_a_port_that_is_taken_is_named() -> None:

@@ -1,6 +1,7 @@
 """Runs the whole proof and prints its table: `python -m tests.proof`, or `make proof`."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from infra.emulators import google
 from infra.local.functions import NotStarted
 from infra.local.signals import run
 from infra.local.stack import Options, Stack, running
+from infra.loopback import spare_loopback
 from tests.proof import table
 from tests.proof.bad_input import run as bad_input
 from tests.proof.faults import ends, matrix, variants
@@ -39,6 +41,7 @@ def main() -> int:
     parser.add_argument("--only", choices=_PARTS, help="one part of it")
     parser.add_argument("--markdown", action="store_true", help="print the table for the docs")
     arguments = parser.parse_args()
+    spare_loopback(os.environ)
     parts = [arguments.only] if arguments.only else _PARTS
     return run(_prove(parts, arguments.seed, markdown=arguments.markdown))
 

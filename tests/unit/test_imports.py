@@ -36,7 +36,8 @@ ALLOWED_TO_INFRA = {
     "emulators": {"infra.emulators"},
     "client": {"infra.client", "infra.emulators.auth.tokens"},
     "local": {"infra", "functions.settings"},
-    "smoke": {"infra.client", "infra.local.signals"},
+    "smoke": {"infra.client", "infra.local.signals", "infra.loopback"},
+    "loopback": set(),
 }
 OURS = {"functions", "infra", "main", "tests"}
 

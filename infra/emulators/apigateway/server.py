@@ -59,9 +59,12 @@ class ApiGateway:
         self._farewells: Tasks = set()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 picks a free one. Raises OSError when the port is taken."""
+        """Listen; port 0 picks a free one, and 0.0.0.0 or :: is every address of this machine.
+
+        Raises OSError when the port is taken, or the address is not this machine's.
+        """
         self._server = await asyncio.start_server(self._accept, host, port)
-        self._address = f"{host}:{self.port}"
+        self._address = f"{_reached_at(host)}:{self.port}"
 
     async def stop(self) -> None:
         """Close every client with 1001, tell the backend, and leave nothing running.
@@ -193,6 +196,17 @@ class ApiGateway:
     def _receive(self, session: Session, message: bytes) -> None:
         """Where every message enters; each is handled on its own, so answers may overtake."""
         _spawn(self._messages, self._routing.message(session, message))
+
+
+def _reached_at(host: str) -> str:
+    """Where this machine reaches what listens on `host`, as URLs write it."""
+    match host:
+        case "0.0.0.0":  # noqa: S104 - every address
+            return "127.0.0.1"
+        case "::":
+            return "[::1]"
+        case _:
+            return f"[{host}]" if ":" in host else host
 
 
 def _client(request: Request, writer: asyncio.StreamWriter) -> Client:
