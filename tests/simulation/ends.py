@@ -111,7 +111,7 @@ class Ends:
         assert said.call
         moments = self.witness.calls.during(said.call, commit.at, until)
         since = [moment for moment in moments if moment.said is said or moment.at > commit.at]
-        return not any(moment.proves_untrue(said) for moment in since)
+        return not any(map(commit.is_disproved, since))
 
     # At most once
 
