@@ -12,6 +12,7 @@ from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.ports.push_sender import PushOutcome
 from functions.ports.store import StoredCall
+from functions.published import ConnectionAccepted
 from tests.simulation.device import Devices
 from tests.simulation.handling import Handling, current
 from tests.simulation.model import Calls, Commit, Moment, senders
@@ -43,6 +44,7 @@ class Witness:
         self.commits: list[Commit] = []
         self.told_of: dict[str, list[Told]] = defaultdict(list)  # by signal id
         self.expired: set[tuple[str, str]] = set()  # function and signal id
+        self.turned_away: set[str] = set()  # connections that nobody could open in time
         self.wrong: list[tuple[str, tuple[str, ...]]] = []
 
     def find(self, sentence: str, *about: object) -> None:
@@ -199,6 +201,8 @@ class Witness:
             self.find(f"{by} logged a traceback: {type(error).__name__}: {error}", by)
         if by and by.signal_id and record.getMessage() == "expired":
             self.expired.add((by.function, by.signal_id))
+        if by and isinstance(by.event, ConnectionAccepted) and record.getMessage() == "too late":
+            self.turned_away.add(by.event.connection_id)
 
 
 class _Listener(logging.Handler):
