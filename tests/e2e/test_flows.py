@@ -121,6 +121,62 @@ async def test_an_accepted_call_is_told_and_can_no_longer_be_cancelled(
     assert await calls.status(ids.call) == "accepted"
 
 
+@pytest.mark.parametrize("who_ends", ["caller", "receiver"])
+async def test_either_party_ends_an_accepted_call_and_the_other_one_is_told_once(
+    stack: Stack, calls: Calls, ids: Ids, phone_of: PhoneOf, who_ends: str
+) -> None:
+    async with phone_of(ids.caller) as caller, phone_of(ids.receiver) as receiver:
+        ends, hears = (caller, receiver) if who_ends == "caller" else (receiver, caller)
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        assert (await receiver.emit("call:accept", callId=ids.call))["outcome"] == "accepted"
+        await caller.told("call:accepted")
+        verdict = await ends.emit("call:end", callId=ids.call)
+        assert verdict == {"ok": True, "outcome": "ended", "callId": ids.call}
+        told = await hears.told("call:ended")
+        assert (told["callId"], told["reason"]) == (ids.call, "Call ended")
+        for phone in (ends, hears):
+            again = await phone.emit("call:end", callId=ids.call, reason="Once more")
+            assert again == {"ok": True, "outcome": "already_ended", "callId": ids.call}
+        await is_delivered(calls, ids.call)
+        assert await has_no_more(ends)
+        assert await has_no_more(hears)
+    call = await fields_of(client_at(stack.firestore, stack.project), "calls", ids.call)
+    assert call is not None
+    assert (call["status"], call["answeredBy"], call["endedBy"], call["reason"]) == (
+        "ended",
+        ids.receiver,
+        ids.caller if who_ends == "caller" else ids.receiver,
+        "Call ended",
+    )
+
+
+async def test_the_end_of_a_call_is_pushed_only_while_it_rings(
+    stack: Stack, calls: Calls, ids: Ids, phone_of: PhoneOf
+) -> None:
+    async with phone_of(ids.caller) as caller, phone_of(ids.receiver) as receiver:
+        tokens = {phone: f"{ids.token}-{n}" for n, phone in enumerate((caller, receiver))}
+        for phone, token in tokens.items():
+            await phone.emit("device:register", token=token, platform="android")
+        for ends, hears in ((caller, receiver), (receiver, caller)):
+            await calls.ring(ids.call, ids.caller, ids.receiver)
+            await receiver.emit("call:accept", callId=ids.call)
+            assert (await ends.emit("call:end", callId=ids.call))["outcome"] == "ended"
+            await hears.told("call:ended")
+            await is_delivered(calls, ids.call)
+        # As its caller ends it, it is cancelled; as its receiver does, rejected.
+        for ends, hears, status in (
+            (caller, receiver, "cancelled"),
+            (receiver, caller, "rejected"),
+        ):
+            await calls.ring(ids.call, ids.caller, ids.receiver)
+            verdict = await ends.emit("call:end", callId=ids.call)
+            assert verdict == {"ok": True, "outcome": status, "callId": ids.call}
+            assert (await hears.told(f"call:{status}"))["callId"] == ids.call
+            assert await calls.status(ids.call) == status
+            (push,) = await pushes_to(stack, tokens[hears])
+            assert push["data"]["type"] == f"call_{status}"
+
+
 async def test_every_socket_of_the_receiver_is_told_once(
     calls: Calls, ids: Ids, phone_of: PhoneOf
 ) -> None:

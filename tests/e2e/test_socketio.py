@@ -111,7 +111,7 @@ async def test_a_cancel_with_or_without_a_callback_stops_the_other_phone(
         assert (caller.count("connected"), receiver.count("connected")) == (1, 1)
 
 
-async def test_the_caller_is_told_of_a_rejection_and_of_an_answer(
+async def test_the_other_party_is_told_of_a_rejection_of_an_answer_and_of_the_end(
     kind: str, stack: Stack, calls: Calls, ids: Ids
 ) -> None:
     async with both_signed_in(kind, stack, ids) as (caller, receiver):
@@ -124,6 +124,10 @@ async def test_the_caller_is_told_of_a_rejection_and_of_an_answer(
             assert verdict == {"ok": True, "outcome": outcome, "callId": ids.call}
             assert (await caller.told(event))["callId"] == ids.call
             await is_delivered(calls, ids.call)
+        verdict = await caller.emit("call:end", callId=ids.call)
+        assert verdict == {"ok": True, "outcome": "ended", "callId": ids.call}
+        assert (await receiver.told("call:ended"))["callId"] == ids.call
+        await is_delivered(calls, ids.call)
         assert await has_no_more(caller)
         assert await has_no_more(receiver)
 

@@ -90,8 +90,8 @@ class MemoryCalls:
                 raise StoreConflict("the call is not as it was read")
             at = self.database.tick()
             call = replace(found.call, status=event.status, signal_id=event.signal_id)
-            self.database.calls[call.id] = StoredCall(call, at)
             self.database.changed_by[call.id] = by
+            self.database.calls[call.id] = StoredCall(call, at)
             self.database.put_entry(
                 Entry(
                     event=event,

@@ -93,9 +93,13 @@ class Deeds:
 
     def _likely(self, call: Call) -> tuple[str, str]:
         """A signal, and who sends it: as a rule one who may."""
-        name = self._dice.choice(list(RULES))
-        sender = call.caller if RULES[name].sender == "caller" else call.receiver
+        name, sender = self._allowed(call)
         return name, sender if self._dice.random() < 0.85 else self._dice.choice(self._users)
+
+    def _allowed(self, call: Call) -> tuple[str, str]:
+        """A signal, and who may send it."""
+        name = self._dice.choice(list(RULES))
+        return name, getattr(call, self._dice.choice(RULES[name]).sender)
 
     def _say(self, call: Call, name: str, sender: str) -> Said | None:
         phones = self._on(sender)
@@ -125,8 +129,7 @@ class Deeds:
         for number in range(1, self._calls + 1):
             call = self._world.database.call(CallId(f"call{number}"))
             if call and call.status is Status.RINGING:
-                name = self._dice.choice(list(RULES))
-                self._say(call, name, getattr(call, RULES[name].sender))
+                self._say(call, *self._allowed(call))
 
     def _signal_and_goodbye(self) -> None:
         call = self._call()

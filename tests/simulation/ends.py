@@ -58,8 +58,8 @@ class Ends:
             if spell.user == commit.tells and spell.admitted_at is not None:
                 gone = min(self._end(phone), spell.left_at or self._end(phone))
                 is_later = spell.admitted_at > commit.at
-                if self._is_dead(phone.socket.id) or (is_later and spell.asking.harms):
-                    continue  # nobody opened it, or was asked to tell what it has missed
+                if self._is_unopened(phone) or (is_later and spell.asking.harms):
+                    continue  # or nobody was asked to tell what it has missed
                 since = spell.admitted_at
                 self._must(commit, str(phone), "deliver", since, gone, harms, is_later=is_later)
 
@@ -111,7 +111,7 @@ class Ends:
         assert said.call
         moments = self.witness.calls.during(said.call, commit.at, until)
         since = [moment for moment in moments if moment.said is said or moment.at > commit.at]
-        return not any(moment.proves_untrue(said) for moment in since)
+        return not any(map(commit.is_disproved, since))
 
     # At most once
 
@@ -160,6 +160,11 @@ class Ends:
         of_topic = (harm for key, harm in self.topic.harms if key in (id, target))
         harms = (*of_handlings, *of_topic)
         return [each for each in harms if target is None or each.target in (None, target)]
+
+    def _is_unopened(self, phone: Phone) -> bool:
+        """Whether that it is open was noted nowhere, though its client may have been told."""
+        id = phone.socket.id
+        return id in self.witness.turned_away or self._is_dead(id)
 
     def _is_dead(self, key: str) -> bool:
         return any(key == dead for _, dead in self.topic.dead_letters)

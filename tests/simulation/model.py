@@ -1,11 +1,12 @@
 """What must be true of a call and its events, told without the product's own decisions."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from functions.calls.call import Call as StoredCall
-from tests.proof.races.model import RULES, Call, Rule, Signal, Verdict, judge
+from functions.calls.call import Status
+from tests.proof.races.model import Call, Rule, Signal, Verdict, judge, rules_for
 from tests.simulation.clock import START
 from tests.simulation.phone import Said
 
@@ -22,16 +23,16 @@ class Moment:
 
     def verdict(self, said: Said, sender: str) -> tuple[Verdict, str | None]:
         """On `said`, if `sender` sent it now; and the call's status from then on."""
-        assert said.call
-        call = Call(self.call.caller, self.call.receiver, self.call.status.value)
-        verdict, after = judge(call, Signal(said.name, said.call, sender, said.what))
+        verdict, after = judge(self._call, _signal(said, sender))
         return verdict, after.status if after else None
 
-    def proves_untrue(self, said: Said) -> bool:
-        """Whether nobody may be told any more of what `said` did, as far as the call tells."""
-        if self.call.status.value != RULES[said.name].to:
-            return True
-        return self.call.signal_id not in (None, said.signal_id)
+    def rules(self, said: Said, sender: str) -> Sequence[Rule]:
+        """Those by which `sender` may send it."""
+        return rules_for(self._call, _signal(said, sender))
+
+    @property
+    def _call(self) -> Call:
+        return Call(self.call.caller, self.call.receiver, self.call.status.value)
 
 
 @dataclass(eq=False, slots=True)
@@ -40,21 +41,24 @@ class Commit:
 
     at: float
     said: Said
+    rule: Rule
     tells: str
     # It lives from when the signal was decided, which was between its handling's begin and now.
     expires_first: float
     expires_last: float
 
     @classmethod
-    def of(cls, said: Said, before: Moment, now: float) -> "Commit":
+    def of(cls, said: Said, rule: Rule, before: Moment, now: float) -> "Commit":
         assert said.handling
-        tells = getattr(before.call, RULES[said.name].tells)
+        tells = getattr(before.call, rule.tells)
         first = _expiry(before.call, said.handling.began)
-        return cls(now, said, tells, first, _expiry(before.call, now))
+        return cls(now, said, rule, tells, first, _expiry(before.call, now))
 
-    @property
-    def rule(self) -> Rule:
-        return RULES[self.said.name]
+    def is_disproved(self, moment: Moment) -> bool:
+        """Whether nobody may be told of it any more, as far as the call tells."""
+        if moment.call.status.value != self.rule.to:
+            return True
+        return moment.call.signal_id not in (None, self.said.signal_id)
 
 
 @dataclass
@@ -90,8 +94,13 @@ def senders(said: Said, now: float) -> set[str | None]:
     return {None} if over is not None and over < said.handling.began else {spell.user, None}
 
 
+def _signal(said: Said, sender: str) -> Signal:
+    assert said.call
+    return Signal(said.name, said.call, sender, said.what)
+
+
 def _expiry(call: StoredCall, decided: float) -> float:
     ends = decided + _LIFE
-    if call.rings_until:
+    if call.rings_until and call.status is Status.RINGING:
         ends = (call.rings_until - START).total_seconds()
     return min(max(ends, decided + _SHORTEST), decided + _LONGEST)

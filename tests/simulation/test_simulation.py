@@ -13,7 +13,7 @@ from tests.simulation.run import play
 _CPU_SECONDS = 20.0
 _SECONDS = 60.0  # where others use the processor as well
 # By these, variants were seen that few others see; all is well with the product itself.
-_TELLING = (900_012, 900_019, 900_023, 900_031, 900_089, 900_204)
+_TELLING = (900_008, 900_023, 900_051, 900_079, 900_432, 900_641)
 
 
 def test_every_promise_holds_on_fresh_seeds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.ports.push_sender import PushOutcome
 from functions.ports.store import StoredCall
+from functions.published import ConnectionAccepted
 from tests.simulation.device import Devices
 from tests.simulation.handling import Handling, current
 from tests.simulation.model import Calls, Commit, Moment, senders
@@ -43,6 +44,7 @@ class Witness:
         self.commits: list[Commit] = []
         self.told_of: dict[str, list[Told]] = defaultdict(list)  # by signal id
         self.expired: set[tuple[str, str]] = set()  # function and signal id
+        self.turned_away: set[str] = set()  # connections that nobody could open in time
         self.wrong: list[tuple[str, tuple[str, ...]]] = []
 
     def find(self, sentence: str, *about: object) -> None:
@@ -55,8 +57,8 @@ class Witness:
 
     # Calls
 
-    def changed(self, id: CallId, stored: StoredCall) -> None:
-        """The call's document was written, by the app's backend or for a signal."""
+    def changed(self, id: CallId, stored: StoredCall, sender: str | None) -> None:
+        """The call's document was written, by the app's backend or for a signal of `sender`."""
         now, by = self._stage.now, current.get(None)
         said: Said | None = by.said if by else None
         before = self.calls.last(id)
@@ -64,23 +66,26 @@ class Witness:
         by_whom = f"for {said}" if said else "by the backend"
         self._stage.say(f"{id} is {stored.call.status} {by_whom}")
         if said:
-            self._committed(said, before, stored.call)
+            assert before
+            assert sender
+            self._committed(said, sender, before, stored.call)
 
-    def _committed(self, said: Said, before: Moment | None, after: Call) -> None:
+    def _committed(self, said: Said, sender: str, before: Moment, after: Call) -> None:
         now = self._stage.now
         if said.commit:
             self.find(f"{said} changed the call twice", said.call)
-        outcomes = [
-            before.verdict(said, sender) for sender in senders(said, now) if sender and before
-        ]
-        if not any(ok and to == after.status.value for (ok, _), to in outcomes if (ok, to)):
-            was = before.call.status if before else "not there"
+        if sender not in senders(said, now):
+            self.find(f"{said} changed the call for {sender}", said.call)
+        (ok, _), to = before.verdict(said, sender)
+        if not (ok and to == after.status.value):
+            was = before.call.status
             self.find(f"{said} made the call {after.status}, which was {was}", said.call)
-        assert before
         if before.call.status is after.status:
             self.find(f"{said} changed what was {after.status} already", said.call)
-        said.commit = Commit.of(said, before, now)
-        self.commits.append(said.commit)
+        rules = [rule for rule in before.rules(said, sender) if rule.to == after.status.value]
+        if rules:
+            said.commit = Commit.of(said, rules[0], before, now)
+            self.commits.append(said.commit)
 
     def answered(self, said: Said, verdict: dict[str, Any] | None) -> None:
         """The reply to a frame was written; None: its sender gets API Gateway's error."""
@@ -172,7 +177,7 @@ class Witness:
             return
         assert said.call
         moments = self.calls.during(said.call, since, self._stage.now)
-        if all(moment.proves_untrue(said) for moment in moments):
+        if all(map(commit.is_disproved, moments)):
             self.find(f"{whom} was told of {said} late, when it was no longer true", said.call)
 
     # Logs
@@ -196,6 +201,8 @@ class Witness:
             self.find(f"{by} logged a traceback: {type(error).__name__}: {error}", by)
         if by and by.signal_id and record.getMessage() == "expired":
             self.expired.add((by.function, by.signal_id))
+        if by and isinstance(by.event, ConnectionAccepted) and record.getMessage() == "too late":
+            self.turned_away.add(by.event.connection_id)
 
 
 class _Listener(logging.Handler):

@@ -28,7 +28,7 @@ class World:
         self.weather = weather
         self.devices = Devices(self.stage)
         self.witness = Witness(self.stage, self.devices)
-        calls = _Watched(self.witness.changed)
+        calls = _Watched(self._changed)
         self.database = Database(loop.now, calls=calls)
         self.topic = Topic(self.stage, weather, lambda: self.functions)
         self.gateway = ApiGateway(self.stage, weather, lambda: self.functions)
@@ -49,6 +49,9 @@ class World:
         if self._redials <= _REDIALS:
             pause = self.stage.dice.uniform(0.2, 2.0)
             self.stage.later(pause, lambda: self.connect(phone.user, phone.wire))
+
+    def _changed(self, id: CallId, stored: StoredCall) -> None:
+        self.witness.changed(id, stored, self.database.changed_by.get(id))
 
     @property
     def is_still(self) -> bool:

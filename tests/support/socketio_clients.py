@@ -15,7 +15,7 @@ from socketio.exceptions import ConnectionError as NotConnected
 
 from tests.support import node
 
-EVENTS = ("call:cancelled", "call:rejected", "call:accepted", "call:error")
+EVENTS = ("call:cancelled", "call:rejected", "call:accepted", "call:ended", "call:error")
 
 _DRIVER = node.PACKAGES.with_name("phone.js")
 _GRACE_SECONDS = 5.0

@@ -9,19 +9,29 @@ Verdict = tuple[bool, str]  # `ok` and `outcome`
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may send a signal, what it makes of the call, and how who is told of it."""
+    """Who may send a signal, what it makes of which call, and how who is told of it."""
 
     sender: str
+    was: str
     to: str
     tells: str
     event: str
     push: str | None
 
 
+_CANCEL = Rule("caller", "ringing", "cancelled", "receiver", "call:cancelled", "call_cancelled")
+_REJECT = Rule("receiver", "ringing", "rejected", "caller", "call:rejected", "call_rejected")
+
 RULES = {
-    "call:cancel": Rule("caller", "cancelled", "receiver", "call:cancelled", "call_cancelled"),
-    "call:reject": Rule("receiver", "rejected", "caller", "call:rejected", "call_rejected"),
-    "call:accept": Rule("receiver", "accepted", "caller", "call:accepted", None),
+    "call:cancel": (_CANCEL,),
+    "call:reject": (_REJECT,),
+    "call:accept": (Rule("receiver", "ringing", "accepted", "caller", "call:accepted", None),),
+    "call:end": (
+        _CANCEL,
+        _REJECT,
+        Rule("caller", "accepted", "ended", "receiver", "call:ended", None),
+        Rule("receiver", "accepted", "ended", "caller", "call:ended", None),
+    ),
 }
 
 
@@ -47,15 +57,23 @@ class Signal:
 
 def judge(call: Call | None, signal: Signal) -> tuple[Verdict, Call | None]:
     """The verdict on a signal, and the call from then on."""
-    rule = RULES[signal.name]
     if call is None or signal.sender not in (call.caller, call.receiver):
         return (False, "not_found"), call
-    if signal.sender != getattr(call, rule.sender):
+    rules = rules_for(call, signal)
+    if not rules:
         return (False, "forbidden"), call
-    if call.status != "ringing":
-        return (call.status == rule.to, f"already_{call.status}"), call
-    by = {"answered_by" if rule.to == "accepted" else "ended_by": signal.sender}
-    return (True, rule.to), replace(call, status=rule.to, reason=signal.reason, **by)
+    for rule in rules:
+        if rule.was == call.status:
+            by = {"answered_by" if rule.to == "accepted" else "ended_by": signal.sender}
+            return (True, rule.to), replace(call, status=rule.to, reason=signal.reason, **by)
+    is_repeat = call.status in [rule.to for rule in rules]
+    return (is_repeat, f"already_{call.status}"), call
+
+
+def rules_for(call: Call, signal: Signal) -> Sequence[Rule]:
+    """Those by which its sender may send it, however the call stands."""
+    rules = RULES[signal.name]
+    return [rule for rule in rules if signal.sender == getattr(call, rule.sender)]
 
 
 def explain(

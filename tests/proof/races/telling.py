@@ -1,4 +1,4 @@
-"""What somebody must be told of an ended ring: on which phones and devices, and how often."""
+"""What somebody must be told of a signal: on which phones and devices, and how often."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from typing import Literal
 from tests.proof.handset import Handset, Told
 from tests.proof.inbox import Push
 from tests.proof.races.excuses import is_excused
-from tests.proof.races.model import RULES, Call, Rule, Signal
+from tests.proof.races.model import Call, Rule, Signal
 
 _FRESH_SECONDS = 10.0  # a third of an event's life: a slow machine catches up within the rest
 
@@ -33,7 +33,7 @@ class Audience:
 
 @dataclass(eq=False, slots=True)
 class Telling:
-    """One signal that ended a ring, and who is to know."""
+    """One signal that changed a call, and who is to know."""
 
     signal: Signal
     rule: Rule
@@ -52,9 +52,14 @@ class Telling:
 
     @classmethod
     def of(
-        cls, signal: Signal, call: Call, before: Audience, after: Audience, sent_at: float
+        cls,
+        signal: Signal,
+        rule: Rule,
+        call: Call,
+        before: Audience,
+        after: Audience,
+        sent_at: float,
     ) -> "Telling":
-        rule = RULES[signal.name]
         tells: str = getattr(call, rule.tells)
         phones = [{phone for phone in at.phones if phone.user == tells} for at in (before, after)]
         tokens = [{token for token, user in at.devices if user == tells} for at in (before, after)]
@@ -73,6 +78,13 @@ class Telling:
     @property
     def told(self) -> Told:
         return Told(self.rule.event, self.signal.call, self.signal.reason)
+
+    def overtake(self) -> None:
+        """The call goes on before all must have been told: who has not been may never be."""
+        self.is_over = True
+        self.maybe_phones |= self.phones
+        self.maybe_tokens |= self.tokens
+        self.phones, self.tokens = set(), set()
 
     def note_device(self, token: str, user: str) -> None:
         """A device registers later: of an event that was repeated, it may get the copy."""

@@ -4,7 +4,7 @@ import pytest
 
 from infra.local.stack import Stack
 from tests.proof.races.machine import run_model
-from tests.proof.races.model import RULES, Call, Signal, Verdict, explain
+from tests.proof.races.model import Call, Signal, Verdict, explain, judge
 
 EXAMPLES, STEPS = 6, 12
 
@@ -12,6 +12,7 @@ CALL = Call("A", "B")
 CANCEL = Signal("call:cancel", "CALL_1", "A", "reason 1")
 ACCEPT = Signal("call:accept", "CALL_1", "B", "reason 2")
 STRANGE = Signal("call:accept", "CALL_1", "C", "reason 3")
+END = Signal("call:end", "CALL_1", "A", "reason 4")
 
 
 @pytest.mark.thorough
@@ -55,11 +56,39 @@ def test_verdicts_that_come_of_no_order_are_not_explained(verdicts: list[Verdict
     assert explain({"CALL_1": CALL}, [CANCEL, ACCEPT], verdicts) is None
 
 
-@pytest.mark.parametrize("name", list(RULES))
-def test_nobody_but_the_one_who_may_ends_a_ring(name: str) -> None:
-    allowed = [
-        sender
-        for sender in ("A", "B", "C")
-        if explain({"CALL_1": CALL}, [Signal(name, "CALL_1", sender, "")], [(True, RULES[name].to)])
-    ]
-    assert allowed == ["A" if name == "call:cancel" else "B"]
+def test_who_ends_a_call_may_have_done_so_before_it_was_accepted_or_after() -> None:
+    for ended, accepted, status in (
+        ((True, "ended"), (True, "accepted"), "ended"),
+        ((True, "cancelled"), (False, "already_cancelled"), "cancelled"),
+    ):
+        after = explain({"CALL_1": CALL}, [END, ACCEPT], [ended, accepted])
+        assert after is not None
+        assert after["CALL_1"].status == status
+    assert (
+        explain({"CALL_1": CALL}, [END, ACCEPT], [(True, "cancelled"), (True, "accepted")]) is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "made"),
+    [
+        ("ringing", "call:cancel", {"A": "cancelled"}),
+        ("ringing", "call:reject", {"B": "rejected"}),
+        ("ringing", "call:accept", {"B": "accepted"}),
+        ("ringing", "call:end", {"A": "cancelled", "B": "rejected"}),
+        ("accepted", "call:cancel", {}),
+        ("accepted", "call:reject", {}),
+        ("accepted", "call:accept", {}),
+        ("accepted", "call:end", {"A": "ended", "B": "ended"}),
+        ("missed", "call:end", {}),
+        ("ended", "call:end", {}),
+    ],
+)
+def test_nobody_but_those_who_may_change_a_call(
+    status: str, name: str, made: dict[str, str]
+) -> None:
+    call = Call("A", "B", status)
+    after = {sender: judge(call, Signal(name, "CALL_1", sender, "new"))[1] for sender in "ABC"}
+    assert {
+        who: became.status for who, became in after.items() if became and became != call
+    } == made

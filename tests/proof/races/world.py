@@ -14,7 +14,7 @@ from tests.proof.handset import Answer, Handset, Told
 from tests.proof.inbox import Inbox
 from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_catching_up_excused
-from tests.proof.races.model import RULES, Call, Signal, Verdict, explain
+from tests.proof.races.model import RULES, Call, Signal, Verdict, explain, rules_for
 from tests.proof.races.population import Change, Population, Register
 from tests.proof.races.telling import (
     Audience,
@@ -31,7 +31,7 @@ _BACKEND = {"ringing": "missed", "accepted": "ended"}
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A signal to be sent; `by` None stands for the user who may."""
+    """A signal to be sent; `by` None stands for a user who may: of two, `phone` says which."""
 
     signal: str
     by: int | None
@@ -85,8 +85,8 @@ class World:
         self, call: str, frames: Sequence[Frame], meanwhile: Change | None = None
     ) -> None:
         """Sends signals at once, each by another phone, and has something change meanwhile."""
-        if meanwhile is not None:
-            await self.settle()
+        if meanwhile is not None or self._goes_on(call, frames):
+            await self.settle()  # or what comes late of the call would be told no more
         phones: list[Handset] = []
         signals: list[Signal] = []
         for frame in frames:
@@ -165,8 +165,15 @@ class World:
     def _sender(self, call: str, frame: Frame) -> str:
         if frame.by is not None or call not in self._calls:
             return self._people.users[frame.by or 0]
-        sender: str = getattr(self._calls[call], RULES[frame.signal].sender)
+        rules = RULES[frame.signal]
+        sender: str = getattr(self._calls[call], rules[frame.phone % len(rules)].sender)
         return sender
+
+    def _goes_on(self, call: str, frames: Sequence[Frame]) -> bool:
+        """Whether one of them changes a call that no longer rings."""
+        known = self._calls.get(call)
+        rules = [rule for frame in frames for rule in RULES[frame.signal]]
+        return bool(known and known.status in [r.was for r in rules if r.was != "ringing"])
 
     async def _phone(self, user: str, number: int, busy: Sequence[Handset]) -> Handset:
         if free := self._people.free_phone(user, number, busy):
@@ -222,18 +229,19 @@ class World:
             raise Finding("wrong", f"no order explains: {self.steps[-1]}")
         verdicts, after = explained
         now = self._people.audience()
-        ends = [
-            (signal, outcome == RULES[signal.name].to)
-            for signal, (ok, outcome) in zip(signals, verdicts, strict=True)
-            if ok
+        done = [
+            (signal, outcome) for signal, (ok, outcome) in zip(signals, verdicts, strict=True) if ok
         ]
-        for signal, is_first in sorted(ends, key=lambda end: not end[1]):
-            if is_first:
-                telling = Telling.of(signal, after[signal.call], before, now, began)
-                self.tellings.append(telling)
-                self._people.expect_pruning(telling.tells, pushed=telling.rule.push is not None)
-            else:
+        for signal, outcome in sorted(done, key=lambda each: each[1].startswith("already_")):
+            if outcome.startswith("already_"):
                 self._note_repeat(signal)
+                continue
+            call = after[signal.call]
+            rule = next(rule for rule in rules_for(call, signal) if rule.to == outcome)
+            telling = Telling.of(signal, rule, call, before, now, began)
+            self.tellings.append(telling)
+            self._people.expect_pruning(telling.tells, pushed=rule.push is not None)
+        self._note_overtaken()
         self._calls = dict(after)
 
     def _explained(
@@ -250,6 +258,12 @@ class World:
         for telling in self.tellings[self._settled :]:
             if telling.signal.call == signal.call:
                 telling.repeats += 1
+
+    def _note_overtaken(self) -> None:
+        """Of signals at once, one may have made the call go on from where another has left it."""
+        for late, early in product(self.tellings[self._settled :], repeat=2):
+            if late.signal.call == early.signal.call and late.rule.was == early.rule.to:
+                early.overtake()
 
     async def _until_pushed(self) -> None:
         def complete(pushes: object) -> bool:
@@ -268,8 +282,11 @@ class World:
 
 
 def _meanings(signal: Signal, answer: Answer) -> list[Verdict]:
-    """What a verdict may say: who had to say it again may have ended the ring the first time."""
+    """What a verdict may say: who had to say it again may have changed the call the first time,
+    and then it may have gone on."""
     fields, again = answer
     verdict = (bool(fields["ok"]), str(fields["outcome"]))
-    to = RULES[signal.name].to
-    return [verdict, (True, to)] if again and verdict == (True, f"already_{to}") else [verdict]
+    status = verdict[1].removeprefix("already_")
+    before = {rule.was for rules in RULES.values() for rule in rules if rule.to == status}
+    done = [rule.to for rule in RULES[signal.name] if rule.to in (status, *before)]
+    return [verdict, *((True, to) for to in done)] if again else [verdict]
