@@ -1,24 +1,28 @@
-"""Firebase Cloud Messaging: sends the data message that stops a phone's ring without a socket."""
+"""Firebase Cloud Messaging: sends a recipient's data message to a device."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
+from email.utils import parsedate_to_datetime
 from uuid import uuid4
 
 import firebase_admin
-from firebase_admin import credentials, exceptions, messaging
+from firebase_admin import _http_client, credentials, exceptions, messaging
 from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 
 from functions.calls.event import CallEvent, Recipient
-from functions.clients.device import Device, FcmToken
+from functions.calls.transitions import Push
+from functions.clients.device import Device, DeviceId, FcmToken
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.settings import PushSettings
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
-_TOTAL_SECONDS = 10.0  # with the SDK's own retries; well within the ack deadline of `push`
-_APNS_COLLAPSE_ID_LIMIT = 64  # bytes
+_TOTAL_SECONDS = 10.0  # with fetching an access token; well within the ack deadline of `push`
+_PAUSES = 10_000  # devices that FCM asked to leave alone for a while; the oldest are forgotten
+# What FCM says of a token that no app can have, with INVALID_ARGUMENT and without naming a field.
+_NO_TOKEN = "registration token is not a valid"  # noqa: S105
 
 
 class FcmPushSender:
@@ -26,11 +30,14 @@ class FcmPushSender:
 
     def __init__(self, app: firebase_admin.App) -> None:
         self._app = app
+        self._paused_until: OrderedDict[DeviceId, datetime] = OrderedDict()
 
     async def send(
         self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
     ) -> PushResult:
-        """1 POST, and more if the SDK retries on 500 and 503."""
+        """1 POST, or none while FCM has asked to leave the device alone (Retry-After)."""
+        if now < self._paused_until.get(device.id, now):
+            return PushResult(device, PushOutcome.FAILED, "RetryAfter")
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
                 messages = [message(event, recipient, device.token, now)]
@@ -40,7 +47,10 @@ class FcmPushSender:
         (response,) = batch.responses
         if response.success:
             return PushResult(device, PushOutcome.SENT)
-        return PushResult(device, _outcome(response.exception), type(response.exception).__name__)
+        error = response.exception
+        if pause := _retry_after(error, now):
+            self._pause(device.id, now + pause)
+        return PushResult(device, _outcome(error), type(error).__name__)
 
     async def warm_up(self) -> None:
         """1 POST, which delivers nothing: gets the access token and opens the connection.
@@ -53,23 +63,33 @@ class FcmPushSender:
         if not response.success and _outcome(response.exception) is PushOutcome.FAILED:
             raise response.exception
 
+    def _pause(self, device: DeviceId, until: datetime) -> None:
+        self._paused_until[device] = until
+        self._paused_until.move_to_end(device)
+        if len(self._paused_until) > _PAUSES:
+            self._paused_until.popitem(last=False)
+
 
 def message(
     event: CallEvent, recipient: Recipient, token: FcmToken, now: datetime
 ) -> messaging.Message:
-    """The message, data only: it wakes an app that is killed, and never shows by itself."""
+    """The message, data only: it wakes an app that is killed, and never shows by itself.
+
+    It has no collapse key: FCM holds messages with one back for minutes after some twenty to an app
+    (https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas).
+    """
     left = event.expires - now
+    push = _push_of(recipient)
     return messaging.Message(
         token=token,
         data=data(event, recipient),
-        android=messaging.AndroidConfig(
-            priority="high", ttl=left, collapse_key=event.call_id, direct_boot_ok=True
-        ),
+        # By it, Firebase's delivery data tells how phones got the messages of this type.
+        fcm_options=messaging.FCMOptions(analytics_label=push.type),
+        android=messaging.AndroidConfig(priority="high", ttl=left, direct_boot_ok=True),
         apns=messaging.APNSConfig(
             headers={
                 "apns-push-type": "background",
                 "apns-priority": "5",  # the highest that Apple allows for a background push
-                "apns-collapse-id": _collapse_id(event.call_id),
                 "apns-expiration": str(int(event.expires.timestamp())),
             },
             payload=messaging.APNSPayload(messaging.Aps(content_available=True)),
@@ -83,14 +103,22 @@ def message(
 def data(event: CallEvent, recipient: Recipient) -> Mapping[str, str]:
     """What the app reads: `type`, `callId`, `callerId` and, where the recipient's push says so,
     `reason`."""
-    push = recipient.push
-    assert push  # noqa: S101 - others are sent no message
+    push = _push_of(recipient)
     fields = {"type": push.type, "callId": event.call_id, "callerId": event.caller_id}
     return {**fields, "reason": event.reason} if push.with_reason else fields
 
 
+def _push_of(recipient: Recipient) -> Push:
+    assert recipient.push  # noqa: S101 - others are sent no message
+    return recipient.push
+
+
 def connect(settings: PushSettings) -> FcmPushSender:
     """The sender of the project's messages, to FCM or to whatever plays FCM at FCM_URL."""
+    # The SDK would repeat by itself what FCM failed to take, up to four times within seven seconds.
+    # Pub/Sub does that better: it waits longer, and the instance is free meanwhile. There is no
+    # public setting.
+    _http_client.DEFAULT_HTTPX_RETRY_CONFIG.retries_left = 0
     credential: credentials.Base = credentials.ApplicationDefault()
     if settings.fcm_url:
         # The SDK offers no other way to set the address of FCM.
@@ -107,19 +135,38 @@ def connect(settings: PushSettings) -> FcmPushSender:
 
 def _outcome(error: exceptions.FirebaseError) -> PushOutcome:
     match error:
-        case messaging.UnregisteredError() | messaging.SenderIdMismatchError():
+        case messaging.UnregisteredError():
             return PushOutcome.DEAD
-        case exceptions.InvalidArgumentError():
+        case messaging.SenderIdMismatchError():  # the fault may be ours: the wrong project
             return PushOutcome.REFUSED
+        case exceptions.InvalidArgumentError():
+            return PushOutcome.DEAD if _is_about_token(error) else PushOutcome.REFUSED
         case _:
             return PushOutcome.FAILED
 
 
-def _collapse_id(call_id: str) -> str:
-    """The call id, or its SHA-256 in hex if APNs would not take an id so long."""
-    if len(call_id.encode()) <= _APNS_COLLAPSE_ID_LIMIT:
-        return call_id
-    return sha256(call_id.encode()).hexdigest()
+def _is_about_token(error: exceptions.InvalidArgumentError) -> bool:
+    """Whether FCM refuses the token, which nobody can mend, rather than what we send to it."""
+    if _NO_TOKEN in str(error):
+        return True
+    try:
+        details = error.http_response.json()["error"]["details"]
+        fields = [each["field"] for detail in details for each in detail.get("fieldViolations", ())]
+    except (AttributeError, KeyError, TypeError, ValueError):  # not as Google writes errors
+        return False
+    return "message.token" in fields
+
+
+def _retry_after(error: exceptions.FirebaseError, now: datetime) -> timedelta | None:
+    """How long FCM asks us to wait, in seconds or until a date; None if it doesn't say."""
+    response = error.http_response
+    header = response.headers.get("retry-after", "") if response is not None else ""
+    try:
+        if header.isdecimal():
+            return timedelta(seconds=int(header))
+        return parsedate_to_datetime(header) - now
+    except (OverflowError, TypeError, ValueError):
+        return None
 
 
 class _LocalToken(Credentials):

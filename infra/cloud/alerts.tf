@@ -75,6 +75,20 @@ locals {
         3. Else somebody else may write: `gcloud projects get-iam-policy ${var.project}` shows who has a role for Firestore. Take it away, or have them write elsewhere.
       EOT
     }
+    refused_pushes = {
+      title    = "FCM refuses our messages"
+      severity = "ERROR"
+      # Ten minutes, as a line may be counted some minutes late.
+      query   = "sum(increase(${local.logged.refused_pushes}_count{${local.on_run}}[10m])) > 0"
+      lasting = "0s"
+      text    = <<-EOT
+        FCM refused a message and will refuse it again, so that a phone without a socket rings on. The device stays registered: the fault may be ours.
+
+        1. In Logs Explorer, look for `jsonPayload.message="push failed"` in push's log: `error` says what FCM's SDK calls it, `device` whose it is.
+        2. `SenderIdMismatchError` means that the device's token belongs to another Firebase project than ${var.project}. If it is so for many devices, the app was built with another project's configuration, or this is the wrong project; if for one, somebody registered a token that is not this app's.
+        3. `InvalidArgumentError` means that FCM does not like what we send: look for what changed with the last deployment, and roll back if it did.
+      EOT
+    }
     sweep = {
       title    = "The outbox is not swept"
       severity = "ERROR"

@@ -37,6 +37,10 @@ locals {
       queries = { "removed by sweep" = "sum(increase(${local.logged.unreadable}{${local.on_run}}[5m]))" }
     },
     {
+      title   = "Messages that FCM refused"
+      queries = { "by push" = "sum(increase(${local.logged.refused_pushes}_sum{${local.on_run}}[5m]))" }
+    },
+    {
       title = "Found dead"
       queries = {
         connections  = "sum(increase(${local.logged.dead_connections}_sum{${local.on_run}}[5m]))"

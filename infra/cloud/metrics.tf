@@ -54,6 +54,15 @@ locals {
       unit        = "1"
       bounds      = local.count_bounds
     }
+    refused_pushes = {
+      description = "Messages that FCM will not take, of which trying again would not help"
+      function    = "push"
+      message     = "pushed"
+      only        = "jsonPayload.refused>0"
+      value       = "refused"
+      unit        = "1"
+      bounds      = local.count_bounds
+    }
     outbox_age = {
       description = "For how long the oldest outbox entry that a call of sweep saw had been pending"
       function    = "sweep"

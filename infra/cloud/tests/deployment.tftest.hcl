@@ -421,15 +421,16 @@ run "deployed" {
       one(one(policy.conditions).condition_prometheus_query_language).duration,
       replace(one(one(policy.conditions).condition_prometheus_query_language).query, "\"", "'"),
       ] } == {
-      latency      = ["WARNING", "300s", "histogram_quantile(0.99, sum by (le) (increase(logging_googleapis_com:user_unring_told_latency_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 100 and sum(increase(logging_googleapis_com:user_unring_told_latency_count{monitored_resource='cloud_run_revision'}[5m])) > 5"]
-      dead_letters = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='call-events-dead'}) > 0"]
-      backlog      = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'deliver|push'}) > 30"]
-      outbox       = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
-      unreadable   = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
-      sweep        = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
-      errors       = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) > 5"]
+      latency        = ["WARNING", "300s", "histogram_quantile(0.99, sum by (le) (increase(logging_googleapis_com:user_unring_told_latency_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 100 and sum(increase(logging_googleapis_com:user_unring_told_latency_count{monitored_resource='cloud_run_revision'}[5m])) > 5"]
+      dead_letters   = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='call-events-dead'}) > 0"]
+      backlog        = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'deliver|push'}) > 30"]
+      outbox         = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
+      unreadable     = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
+      refused_pushes = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
+      sweep          = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
+      errors         = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) > 5"]
     }
-    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, sweep and errors, each with its bounds."
+    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, refused messages, sweep and errors, each with its bounds."
   }
 
   assert {
@@ -446,7 +447,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 12
+    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 13
     error_message = "The dashboard shows every metric."
   }
 
