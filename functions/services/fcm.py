@@ -47,10 +47,10 @@ class FcmPushSender:
         (response,) = batch.responses
         if response.success:
             return PushResult(device, PushOutcome.SENT)
-        error = response.exception
-        if pause := _retry_after(error, now):
+        refusal = response.exception
+        if pause := _retry_after(refusal, now):
             self._pause(device.id, now + pause)
-        return PushResult(device, _outcome(error), type(error).__name__)
+        return PushResult(device, _outcome(refusal), type(refusal).__name__)
 
     async def warm_up(self) -> None:
         """1 POST, which delivers nothing: gets the access token and opens the connection.
