@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +19,11 @@ from functions.calls.call import UserId
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.settings import IdentitySettings
 
-_CLOCK_SKEW_SECONDS = 10  # by which a token may seem to come from the future
+_CLOCK_SKEW_SECONDS = 30  # by which a token may seem to come from the future
 _TIMEOUT_SECONDS = 5.0  # to fetch Google's public keys, which are then kept for hours
+# As many as an instance has requests at once: while keys are fetched, none waits for a thread.
+_THREADS = 100
+_TOO_EARLY = "the token is not valid yet: the clocks differ by more than 30 seconds"
 
 
 class FirebaseIdentity:
@@ -27,6 +32,10 @@ class FirebaseIdentity:
     def __init__(self, app: firebase_admin.App) -> None:
         self._project = app.project_id
         self._client = auth.Client(app)
+        # The SDK has no public setting for how it fetches the keys.
+        self._client._token_verifier.request = OneAtATime(self._client._token_verifier.request)
+        # A key server that hangs must not hold up what else the process does in threads.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="identity")
 
     async def verify(self, token: str) -> UserId:
         """1 GET if Google's public keys must be fetched again, else nothing."""
@@ -47,18 +56,50 @@ class FirebaseIdentity:
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         try:
-            # In a thread, as the SDK blocks while it fetches the keys.
-            claims: Mapping[str, Any] = await asyncio.to_thread(
-                self._client.verify_id_token, token, clock_skew_seconds=_CLOCK_SKEW_SECONDS
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._verify, token
             )
-            return claims
         except auth.CertificateFetchError as error:
             raise IdentityUnavailable(str(error)) from error
         except auth.ExpiredIdTokenError as error:
             raise NotAuthenticated("the token has expired") from error
         except (auth.InvalidIdTokenError, ValueError, RecursionError) as error:
             # The SDK's own message quotes the token, so it is not passed on.
-            raise NotAuthenticated("the token is not valid") from error
+            is_early = "used too early" in str(error)
+            raise NotAuthenticated(_TOO_EARLY if is_early else "the token is not valid") from error
+
+    def _verify(self, token: str) -> Mapping[str, Any]:
+        """Blocks while the SDK fetches the keys."""
+        claims: Mapping[str, Any] = self._client.verify_id_token(
+            token, clock_skew_seconds=_CLOCK_SKEW_SECONDS
+        )
+        return claims
+
+
+class OneAtATime:
+    """Fetches a URL for all threads that ask for it meanwhile. All of them get what came of it, also a
+    failure: one after the other, each would wait for a server that hangs."""
+
+    def __init__(self, fetch: Callable[..., Any]) -> None:
+        self._fetch = fetch
+        self._lock = Lock()
+        self._under_way: dict[str, Future[Any]] = {}
+
+    def __call__(self, url: str, **arguments: Any) -> Any:
+        with self._lock:
+            shared = self._under_way.get(url)
+            if shared is None:
+                mine = self._under_way[url] = Future()
+        if shared is not None:
+            return shared.result()
+        try:
+            mine.set_result(self._fetch(url, **arguments))
+        except BaseException as error:
+            mine.set_exception(error)
+        finally:
+            with self._lock:
+                del self._under_way[url]
+        return mine.result()
 
 
 def connect(settings: IdentitySettings) -> FirebaseIdentity:

@@ -1,11 +1,14 @@
 """Whose token it is, judged with real keys: RS256 against a server that plays Google's."""
 
+import asyncio
 import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Event, Lock
 
 import jwt
 import pytest
@@ -20,7 +23,7 @@ from starlette.routing import Route
 
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.services import identity
-from functions.services.identity import FirebaseIdentity
+from functions.services.identity import FirebaseIdentity, OneAtATime
 from functions.settings import IdentitySettings
 from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.http import serving
@@ -78,14 +81,17 @@ class Keys:
 
     url: str = ""
     fetched: int = 0
+    free: asyncio.Event = field(default_factory=asyncio.Event)  # until then nobody gets them
 
 
 @pytest.fixture
 async def keys(signer: Signer) -> AsyncIterator[Keys]:
     keys = Keys()
+    keys.free.set()
 
     async def answer(_: object) -> JSONResponse:
         keys.fetched += 1
+        await keys.free.wait()
         headers = {"Cache-Control": "public, max-age=3600"}
         return JSONResponse({"key-1": signer.certificate}, headers=headers)
 
@@ -144,6 +150,68 @@ async def test_a_token_that_is_expired_forged_or_for_others_is_refused(
     verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
     for token, reason in refused:
         assert await verdict(verifier, token) == reason
+
+
+async def test_a_clock_that_is_ahead_by_half_a_minute_is_forgiven(
+    signer: Signer, keys: Keys, connect: Connect
+) -> None:
+    now = int(time.time())
+    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
+    assert await verdict(verifier, signer.token(iat=now + 25)) == "USR_1"
+    assert await verdict(verifier, signer.token(iat=now + 90)) == (
+        "the token is not valid yet: the clocks differ by more than 30 seconds"
+    )
+    # Of a clock that is behind nothing is forgiven: who has expired must not go on.
+    expired = signer.token(iat=now - 3600, exp=now - 5)
+    assert await verdict(verifier, expired) == "the token has expired"
+
+
+async def test_keys_that_hang_are_fetched_once_and_hold_up_nothing_else(
+    signer: Signer, keys: Keys, connect: Connect
+) -> None:
+    keys.free.clear()
+    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
+    judged = [asyncio.create_task(verifier.verify(signer.token())) for _ in range(50)]
+    assert await asyncio.to_thread(str, "done meanwhile") == "done meanwhile"
+    assert not any(each.done() for each in judged)
+    keys.free.set()
+    assert set(await asyncio.gather(*judged)) == {"USR_1"}
+    assert keys.fetched == 1
+
+
+async def test_of_keys_that_could_not_be_fetched_all_who_waited_hear_at_once() -> None:
+    asked: list[str] = []
+    one, everybody = OneAtATime(lambda url: fetch(url)), 10
+
+    class Entrance:
+        """The lock, by which it is known that everybody waits."""
+
+        def __init__(self) -> None:
+            self.lock, self.left, self.all_in = Lock(), everybody, Event()
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.left -= 1
+            if self.left == 0:
+                self.all_in.set()
+            self.lock.release()
+
+    def fetch(url: str) -> object:
+        asked.append(url)
+        entrance.all_in.wait()
+        raise OSError("nobody there")
+
+    entrance = Entrance()
+    one._lock = entrance  # type: ignore[assignment]
+    with ThreadPoolExecutor(everybody) as threads:
+        waiting = [threads.submit(one, "keys") for _ in range(everybody)]
+    assert {str(each.exception()) for each in waiting} == {"nobody there"}
+    assert asked == ["keys"]
+    with pytest.raises(OSError, match="nobody there"):
+        one("keys")  # the next one tries anew
+    assert asked == ["keys", "keys"]
 
 
 async def test_without_the_public_keys_no_token_is_judged(signer: Signer, connect: Connect) -> None:
