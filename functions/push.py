@@ -1,4 +1,4 @@
-"""The function `push`: sends the FCM data message to every device of those who are to be told."""
+"""The function `push`: sends the FCM message to every device of the recipients who have a push."""
 
 from starlette.requests import Request
 from starlette.responses import Response

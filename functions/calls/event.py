@@ -61,8 +61,8 @@ class CallEvent(
     reason: str
     timestamp: _Moment  # when the server decided
     expires_at: _Moment  # nobody is told from then on
-    # The connections that have the event already; None if the publisher can't know, as of a copy
-    # that is republished from the outbox.
+    # The connections that have the event already; None on a copy from the outbox, whose publisher
+    # can't know.
     served: tuple[ConnectionId, ...] | None = None
 
     def __post_init__(self) -> None:

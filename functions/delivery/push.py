@@ -1,4 +1,4 @@
-"""Sends an event's FCM message to every device of its recipients."""
+"""Sends an event's FCM message to every device of the recipients who have a push."""
 
 import asyncio
 from collections.abc import Collection, Sequence
