@@ -30,10 +30,10 @@ class Connection:
     connected_at: datetime
     expires_at: datetime
     is_open: bool = True  # False until a Socket.IO client has had its open packet
-    # From a Socket.IO client's handshake: the user of its token, the user it claimed to be, and
+    # From a Socket.IO client's handshake: the user of its token, the user it said it was, and
     # why the token was refused. They count once the client asks to be admitted.
     shown_user: UserId | None = None
-    claimed_user: str | None = None
+    said_user: str | None = None
     refusal: str | None = None
     owner: UserId | None = None  # None until a Socket.IO client is admitted
     former_owner: UserId | None = None  # the user who sent the frames before `admitted_at`

@@ -97,7 +97,7 @@ class Acceptance:
             connection,
             is_open=False,
             shown_user=user,
-            claimed_user=handshake.user,
+            said_user=handshake.user,
             refusal=refusal,
         )
         match handshake.wire:

@@ -11,7 +11,7 @@ from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.admitted import publish_admitted
 from functions.sessions.close import Closing
 from functions.sessions.order import TRIES, is_later, is_outdated, reply_in_order
-from functions.sessions.tokens import check_claims, verified
+from functions.sessions.tokens import check_said, verified
 from functions.telemetry import Log
 from functions.wire import socketio
 from functions.wire.frames import Connect
@@ -86,10 +86,10 @@ class Admission:
     async def _user(self, connection: Connection, request: Connect) -> UserId:
         """The user to admit; a token in the CONNECT wins over one in the query."""
         if request.token is not None:
-            claimed = (request.user, connection.claimed_user)
-            return await verified(self._identity, request.token, *claimed)
+            said = (request.user, connection.said_user)
+            return await verified(self._identity, request.token, *said)
         user = connection.user or connection.shown_user
         if user is None:
             raise NotAuthenticated(connection.refusal or "the token is missing")
-        check_claims(user, request.user)
+        check_said(user, request.user)
         return user

@@ -154,9 +154,9 @@ async def test_a_socketio_connection_is_read_as_it_was_written(
         fields = await fields_of(documents.client, "connections", "1=")
         assert fields is not None
         assert (fields["wire"], fields["isOpen"]) == (wire.value, False)
-        assert ("userId" in fields, "claimedUserId" in fields) == (
+        assert ("userId" in fields, "saidUserId" in fields) == (
             made.user is not None,
-            made.claimed_user is not None,
+            made.said_user is not None,
         )
         assert fields.get("refusal") == made.refusal
 

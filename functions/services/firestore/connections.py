@@ -40,7 +40,7 @@ class FirestoreConnections:
             "expiresAt": connection.expires_at,
             "isOpen": None if connection.is_open else False,
             "shownUserId": connection.shown_user,
-            "claimedUserId": connection.claimed_user,
+            "saidUserId": connection.said_user,
             "refusal": connection.refusal,
         }
         known = {name: value for name, value in fields.items() if value is not None}
