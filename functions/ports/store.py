@@ -126,7 +126,7 @@ class Connections(Protocol):
     async def add(self, connection: Connection) -> bool:
         """Stores a new connection. False if its `$disconnect` was handled before its `$connect`."""
 
-    async def open(self, id: ConnectionId) -> None:
+    async def note_opened(self, id: ConnectionId) -> None:
         """Notes that the connection, if it is still there, has had its open packet."""
 
     async def admit(

@@ -69,7 +69,7 @@ class Opener:
         except Refused as error:
             log.error("post refused", to=connection.id, error=str(error))
             return
-        await self._connections.open(connection.id)
+        await self._connections.note_opened(connection.id)
         latency = latency_ms(event.connected_at, self._clock())
         log.info("opened", outcome="opened", wire=connection.wire.value, latencyMs=latency)
 

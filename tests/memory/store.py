@@ -147,7 +147,7 @@ class MemoryConnections:
         is_closed = id in self.database.unknown_closed or (found and found.closed_at)
         return not is_closed
 
-    async def open(self, id: ConnectionId) -> None:
+    async def note_opened(self, id: ConnectionId) -> None:
         def write() -> None:
             if found := self.database.connections.get(id):
                 self.database.put_connection(replace(found, is_open=True))

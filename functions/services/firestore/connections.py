@@ -52,7 +52,7 @@ class FirestoreConnections:
         (snapshot,) = await self._documents.get(reference)
         return "closedAt" not in (snapshot.to_dict() or {})
 
-    async def open(self, id: ConnectionId) -> None:
+    async def note_opened(self, id: ConnectionId) -> None:
         """1 Commit."""
         await self._documents.update(self._documents.at("connections", id), {"isOpen": True})
 
