@@ -90,16 +90,16 @@ class Deliverer:
     async def _record(
         self, event: CallEvent, served: Collection[ConnectionId], report: Report, now: datetime
     ) -> None:
-        """Notes who has the event. Raises NotDelivered if a socket that may be open was missed."""
+        """Notes who has the event. Raises NotDelivered if one that may be open was not reached."""
         dead = report.dead(now)
-        missed = len(report.failed) + len(report.gone) - len(dead)
+        unreached = len(report.failed) + len(report.gone) - len(dead)
         log.info(
             "delivered",
             served=len(report.served),
-            gone=len(dead),
+            dead=len(dead),
             refused=len(report.refused),
-            missed=missed,
+            unreached=unreached,
         )
-        await self._store.outbox.note_served(event, served, now, is_done=not missed, dead=dead)
-        if missed:
-            raise NotDelivered(f"{missed} connections were not reached")
+        await self._store.outbox.note_served(event, served, now, is_done=not unreached, dead=dead)
+        if unreached:
+            raise NotDelivered(f"{unreached} connections were not reached")

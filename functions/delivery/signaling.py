@@ -103,12 +103,12 @@ class Signaling:
                 received.signal_id,
                 self._clock(),
             )
-            outcome = await self._commit(stored, event, sender, received)
-            match outcome:
+            attempted = await self._commit(stored, event, sender, received)
+            match attempted:
                 case _NotCommitted():
-                    stored = outcome.stored
+                    stored = attempted.stored
                 case _Committed():
-                    await self._tell(outcome, received)
+                    await self._tell(attempted, received)
                     return decision.verdict
         raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
 

@@ -76,7 +76,7 @@ class MemoryCalls:
 
         return await self.remote.get(f"{call} {connection}", read)
 
-    async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:
+    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
         def read() -> Reloaded:
             entry = self.database.entry(event)
             return Reloaded(entry is not None, entry, self.database.calls.get(event.call_id))
