@@ -60,7 +60,7 @@ async def test_a_commit_writes_the_call_and_the_outbox(
     assert (entry.served, entry.pushed, entry.claimed_by) == (frozenset(), frozenset(), None)
     fields = await fields_of(documents.client, "outbox", f"{CALL}:{made.signal_id}")
     assert fields is not None
-    assert (fields["recipients"], fields["expiresAt"]) == ([RECEIVER], made.expires)
+    assert (fields["recipients"], fields["expiresAt"]) == ([RECEIVER], made.expires_at)
 
 
 async def test_who_answered_and_when_is_kept_apart_from_who_ended_the_call(

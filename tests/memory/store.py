@@ -256,9 +256,9 @@ class MemoryOutbox:
             found = [
                 entry
                 for entry in self.database.entries.values()
-                if user in entry.event.users and entry.event.expires > now
+                if user in entry.event.users and entry.event.expires_at > now
             ]
-            last = sorted(found, key=lambda entry: entry.event.expires, reverse=True)
+            last = sorted(found, key=lambda entry: entry.event.expires_at, reverse=True)
             return sorted(last[:_MISSED_LIMIT], key=lambda entry: entry.created)
 
         return await self.remote.query(user, read)

@@ -53,7 +53,7 @@ class FirestoreCalls:
             "event": to_fields(event),
             "recipients": list(event.users),
             "pendingSince": SERVER_TIMESTAMP,
-            "expiresAt": event.expires,
+            "expiresAt": event.expires_at,
         }
         await self._documents.commit_if_unchanged(
             self._documents.at("calls", stored.call.id),
