@@ -48,7 +48,7 @@ class Frames:
     admission: Admission
     closing: Closing
     clock: Clock
-    new_id: Callable[[], SignalId] = new_signal_id
+    new_id: Callable[[], SignalId]
 
     async def reply(self, id: ConnectionId, received_at: datetime | None, text: bytes) -> str:
         """The frame that goes back to the sender. `received_at` is when API Gateway got `text`.

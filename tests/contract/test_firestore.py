@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from google.cloud.firestore import DELETE_FIELD
 
 from functions.calls.call import ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
@@ -119,14 +118,6 @@ async def test_a_connection_that_is_closed_before_it_is_added_is_not_added(
     fields = await fields_of(documents.client, "connections", id)
     assert fields is not None
     assert set(fields) == {"closedAt", "expiresAt"}
-
-
-async def test_a_connection_of_an_earlier_version_is_its_users(
-    store: Store, documents: FirestoreWorld
-) -> None:
-    made = await connect(store, "1=", RECEIVER)
-    await documents.client.collection("connections").document("1=").update({"owner": DELETE_FIELD})
-    assert await store.connections.get(made.id, now()) == made
 
 
 async def test_a_json_connection_is_written_with_five_fields_alone(

@@ -85,10 +85,9 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
 
 
 def read_connection(id: str, fields: Fields, version: datetime | None = None) -> Connection:
-    user = _user(fields, "userId")
     return Connection(
         id=ConnectionId(id),
-        user=user,
+        user=_user(fields, "userId"),
         wire=_member(Wire, fields, "wire"),
         connected_at=_moment(fields, "connectedAt"),
         expires_at=_moment(fields, "expiresAt"),
@@ -96,7 +95,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         shown_user=_user(fields, "shownUserId"),
         said_user=fields.get("saidUserId"),
         refusal=fields.get("refusal"),
-        owner=_user(fields, "owner") or user,
+        owner=_user(fields, "owner"),
         former_owner=_user(fields, "formerOwner"),
         former_left_at=_moment_if_any(fields, "formerLeftAt"),
         admitted_at=_moment_if_any(fields, "admittedAt"),
