@@ -24,6 +24,7 @@ from functions.telemetry import Log
 Fields = Mapping[str, Any]
 _Member = TypeVar("_Member", bound=StrEnum)
 _Read = TypeVar("_Read")
+_Expiring = TypeVar("_Expiring", Connection, Device)
 
 log = Log(__name__)
 
@@ -38,13 +39,13 @@ class MalformedDocument(ValueError):
 def connection_in(snapshot: Snapshot, now: datetime) -> Connection | None:
     version = snapshot.update_time
     found = _readable(snapshot, lambda fields: read_connection(snapshot.id, fields, version))
-    return found if found and now < found.expires_at else None
+    return _unexpired(found, now)
 
 
 def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
     version = snapshot.update_time
     found = _readable(snapshot, lambda fields: read_device(snapshot.id, fields, version))
-    return found if found and now < found.expires_at else None
+    return _unexpired(found, now)
 
 
 def call_in(snapshot: Snapshot) -> StoredCall | None:
@@ -65,6 +66,10 @@ def _readable(snapshot: Snapshot, read: Callable[[Fields], _Read]) -> _Read | No
     except MalformedDocument as error:
         log.error("malformed document", collection=snapshot.reference.parent.id, error=str(error))
         return None
+
+
+def _unexpired(found: _Expiring | None, now: datetime) -> _Expiring | None:
+    return found if found and now < found.expires_at else None
 
 
 # The readers raise MalformedDocument.
