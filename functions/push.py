@@ -34,10 +34,9 @@ def handler(
         if isinstance(event, CallEvent):
             await pusher.push(event, attempt)
 
+    @warm_up.on_get
     async def push(request: Request) -> Response:
-        """Takes one delivery of the subscription for phones; a GET warms the instance up."""
-        if request.method == "GET":
-            return await warm_up.reply()
+        """Takes one delivery of the subscription for phones."""
         return await receive(request, settings.project, handle)
 
     return push
