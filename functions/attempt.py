@@ -8,7 +8,8 @@ from functions.calls.event import CallEvent
 
 MessageId = NewType("MessageId", str)  # Pub/Sub's, the same however often it delivers the message
 
-# The first delivery of an event younger than this finds the call as its signal left it.
+# Within this time, a first delivery takes the call to be as its signal left it, and does not read
+# it.
 _PROMPT = timedelta(seconds=2)
 
 

@@ -46,10 +46,9 @@ def handler(
             case ConnectionAdmitted():
                 await catch_up.tell(event)
 
+    @warm_up.on_get
     async def deliver(request: Request) -> Response:
-        """Takes one delivery of the subscription to all events; a GET warms the instance up."""
-        if request.method == "GET":
-            return await warm_up.reply()
+        """Takes one delivery of the subscription to all events."""
         return await receive(request, settings.project, handle)
 
     return deliver

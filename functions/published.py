@@ -1,4 +1,4 @@
-"""What is published on the topic: that a call changed, that a connection opened or was admitted."""
+"""What is published on the topic: a call has changed, or a connection was accepted or admitted."""
 
 from datetime import datetime
 from typing import Annotated
@@ -49,7 +49,7 @@ Published = CallEvent | ConnectionAccepted | ConnectionAdmitted
 
 
 def attributes(event: Published) -> dict[str, str]:
-    """What subscriptions filter by: `push` is "true" if phones are to get the event."""
+    """What subscriptions filter by: `push` is "true" if a recipient has a push."""
     is_pushed = isinstance(event, CallEvent) and bool(event.push_recipients)
     return {"push": "true"} if is_pushed else {}
 

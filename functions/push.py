@@ -1,4 +1,4 @@
-"""The function `push`: sends the FCM data message to every device of those who are to be told."""
+"""The function `push`: sends the FCM message to every device of the recipients who have a push."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,10 +34,9 @@ def handler(
         if isinstance(event, CallEvent):
             await pusher.push(event, attempt)
 
+    @warm_up.on_get
     async def push(request: Request) -> Response:
-        """Takes one delivery of the subscription for phones; a GET warms the instance up."""
-        if request.method == "GET":
-            return await warm_up.reply()
+        """Takes one delivery of the subscription for phones."""
         return await receive(request, settings.project, handle)
 
     return push

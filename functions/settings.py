@@ -56,6 +56,7 @@ class FunctionSettings:
         yield from ()
 
     project: str = _always("GOOGLE_CLOUD_PROJECT", text)
+    # Only checked here and passed to nobody: Firestore's library reads the variable itself.
     firestore_emulator: str | None = _local("FIRESTORE_EMULATOR_HOST", host)
 
 
@@ -89,6 +90,7 @@ class SocketsSettings(FunctionSettings):
 class IdentitySettings(FunctionSettings):
     """What a function needs that judges ID tokens."""
 
+    # Only checked here and passed to nobody: Firebase's library reads the variable itself.
     auth_emulator: str | None = _local("FIREBASE_AUTH_EMULATOR_HOST", host)
     id_token_keys_url: str | None = _local("ID_TOKEN_KEYS_URL", url)
 

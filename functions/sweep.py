@@ -35,11 +35,10 @@ def handler(
     )
     warm_up = WarmUp(store.calls.warm_up, publisher.warm_up)
 
+    @warm_up.on_get
     async def sweep(request: Request) -> Response:
         """Takes a call of Cloud Scheduler, and replies with what was done in all looks: 200, or 503
-        if one of them failed. A GET warms the instance up."""
-        if request.method == "GET":
-            return await warm_up.reply()
+        if one of them failed."""
         with telemetry.request(settings.project, request.headers.get("traceparent")):
             swept = await sweeper.sweep()
             log.info("swept", **swept.fields())

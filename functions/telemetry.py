@@ -1,6 +1,6 @@
 """Structured logs for Cloud Logging: one JSON line per event, tied to the request's trace.
 
-No field ever holds what a client wrote freely: no token, no reason, no frame.
+Of what a client wrote, only its call id is logged: no token, no reason, no frame.
 """
 
 import logging

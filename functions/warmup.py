@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import wraps
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from functions.inbound.http import Handler
 from functions.telemetry import Log
 
 _LIMIT_SECONDS = 10.0
@@ -24,6 +27,17 @@ class WarmUp:
         self._steps = steps
         self._is_warm = False
         self._attempt: asyncio.Task[None] | None = None
+
+    def on_get(self, handler: Handler) -> Handler:
+        """The same handler, but a GET warms the instance up."""
+
+        @wraps(handler)
+        async def warming(request: Request) -> Response:
+            if request.method == "GET":
+                return await self.reply()
+            return await handler(request)
+
+        return warming
 
     async def reply(self) -> Response:
         """Replies 200 once all steps are done; 503 if one failed, and the next GET tries again."""

@@ -3,7 +3,7 @@
 from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NewType
 
 CallId = NewType("CallId", str)
@@ -29,11 +29,11 @@ class Status(StrEnum):
     ENDED = "ended"
 
 
-class Party(StrEnum):
+class Party(Enum):
     """One of the two sides of a call."""
 
-    CALLER = "caller"
-    RECEIVER = "receiver"
+    CALLER = auto()
+    RECEIVER = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _SHORTEST_LIFE = timedelta(seconds=20)  # a phone that is just waking up must st
 LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a document says
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # Unix ms, up to the year 9999
+_UnixMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # up to the year 9999
 
 
 class MalformedEvent(ValueError):
@@ -51,7 +51,7 @@ class Recipient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 class CallEvent(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="name", tag="call.changed"
 ):
-    """A call's status has changed, and `recipients` are to be told. Times are Unix ms."""
+    """A call's status has changed, and `recipients` are to be told."""
 
     signal_id: SignalId
     call_id: CallId
@@ -59,10 +59,10 @@ class CallEvent(
     caller_id: UserId
     recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # no user twice
     reason: str
-    timestamp: _Moment  # when the server decided
-    expires_at: _Moment  # nobody is told from then on
-    # The connections that have the event already; None if the publisher can't know, as of a copy
-    # that is republished from the outbox.
+    timestamp: _UnixMs  # when the server decided
+    expires_at_ms: _UnixMs = msgspec.field(name="expiresAt")  # nobody is told from then on
+    # The connections that have the event already; None on a copy from the outbox, whose publisher
+    # can't know.
     served: tuple[ConnectionId, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class CallEvent(
             recipients=_recipients(call, transition, sender),
             reason=signal.reason or transition.default_reason,
             timestamp=_milliseconds(now),
-            expires_at=_milliseconds(_expiry(call, now)),
+            expires_at_ms=_milliseconds(_expiry(call, now)),
         )
 
     def served_to(self, connections: Iterable[ConnectionId] | None) -> Self:
@@ -123,12 +123,12 @@ class CallEvent(
         return datetime.fromtimestamp(self.timestamp / 1000, UTC)
 
     @property
-    def expires(self) -> datetime:
-        """`expires_at` in UTC."""
-        return datetime.fromtimestamp(self.expires_at / 1000, UTC)
+    def expires_at(self) -> datetime:
+        """`expires_at_ms` in UTC."""
+        return datetime.fromtimestamp(self.expires_at_ms / 1000, UTC)
 
     def expired(self, now: datetime) -> bool:
-        return self.expires <= now
+        return self.expires_at <= now
 
     def still_true(self, call: Call | None) -> tuple[Recipient, ...]:
         """The recipients for whom the event still holds, as `call` stands now.

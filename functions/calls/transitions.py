@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum, auto
 
 import msgspec
 
@@ -15,12 +15,12 @@ _RECEIVER = frozenset({Party.RECEIVER})
 _EITHER = _CALLER | _RECEIVER
 
 
-class Whom(StrEnum):
+class Whom(Enum):
     """Who is told of a transition: a party of the call, or the one that did not send the signal."""
 
-    OTHER_PARTY = "other party"
-    CALLER = "caller"
-    RECEIVER = "receiver"
+    OTHER_PARTY = auto()
+    CALLER = auto()
+    RECEIVER = auto()
 
 
 class Push(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -20,25 +20,26 @@ class Wire(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One client's connection. `owner` is whose its frames are, and `user` who is told by it: a
-    client that has said goodbye is told nothing more, but what it sent before still counts."""
+    """One client's connection. `owner` is the user who sends its frames, and `user` is the user who
+    is told by it. A goodbye removes `user` and keeps `owner`, so that what was sent before still
+    counts."""
 
     id: ConnectionId
-    user: UserId | None  # who is told; None until a Socket.IO client is admitted, and after its end
+    user: UserId | None  # None until a Socket.IO client is admitted, and after a goodbye
     wire: Wire
     connected_at: datetime
     expires_at: datetime
     is_open: bool = True  # False until a Socket.IO client has had its open packet
-    # From a Socket.IO client's handshake: the user of its token, the user it claimed to be, and
+    # From a Socket.IO client's handshake: the user of its token, the user it said it was, and
     # why the token was refused. They count once the client asks to be admitted.
     shown_user: UserId | None = None
-    claimed_user: str | None = None
+    said_user: str | None = None
     refusal: str | None = None
-    owner: UserId | None = None  # whose its frames are; None until a Socket.IO client is admitted
-    former_owner: UserId | None = None  # whose the frames are that came before `admitted_at`
+    owner: UserId | None = None  # None until a Socket.IO client is admitted
+    former_owner: UserId | None = None  # the user who sent the frames before `admitted_at`
     former_left_at: datetime | None = None  # when the former owner said goodbye, if he did
     admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it
-    closed_at: datetime | None = None  # from then on nobody is told by it
+    closed_at: datetime | None = None  # when the goodbye or `$disconnect` was handled
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
 

@@ -97,7 +97,7 @@ class CatchUp:
                 self._memory.of(event.signal_id).add(connection.id)
                 served.append(event)
             unreached -= 1
-        log.info("caught up", served=len(served), missed=unreached)
+        log.info("caught up", served=len(served), unreached=unreached)
         await self._store.outbox.note_caught_up(served, connection.id)
         if is_dead:
             await self._store.connections.close(connection.id, now)

@@ -8,7 +8,8 @@ from functions.ports.store import Entry, Outbox
 # A frame's handler posts and publishes within this time of its commit. A copy that is delivered
 # before would only tell everybody twice.
 HANDLER_AT_WORK = timedelta(seconds=4)
-# Pub/Sub waits as long for a delivery. After that a claim is void: its copy may have been given up.
+# The ack deadline of the subscriptions (infra/cloud/pubsub.tf): after it Pub/Sub may have given the
+# copy up, so its claim is void.
 _CLAIM = timedelta(seconds=20)
 
 

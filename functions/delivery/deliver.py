@@ -7,6 +7,7 @@ from functions.attempt import Attempt, NotDelivered
 from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent
 from functions.delivery.copies import claim
+from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.delivery.notify import Report, notify
 from functions.ports.clock import Clock
@@ -36,20 +37,19 @@ class Deliverer:
         was not reached.
         """
         now = self._clock()
-        if event.expired(now):
+        if is_expired(event, now):
             await self._drop(event, now)
             return
         served = self._memory.of(event.signal_id)
         served.update(event.served or ())
         if attempt.is_late(event, now):
-            known = await self._store.outbox.known(event)
-            event = event.only_for(event.still_true(known.call))
-            if not await self._is_to_be_told(event, known.entry, attempt, now):
+            event, entry = await as_it_stands(self._store.outbox, event)
+            if not await self._is_to_be_told(event, entry, attempt, now):
                 return
-            served.update(known.entry.served if known.entry else ())
+            served.update(entry.served if entry else ())
         connections = await self._store.connections.of(event.users, now)
         now = self._clock()
-        if event.expired(now):  # while the store took its time
+        if is_expired(event, now):  # while the store took its time
             await self._drop(event, now)
             return
         unserved = [connection for connection in connections if connection.id not in served]
@@ -59,7 +59,7 @@ class Deliverer:
         await self._record(event, served, report, now)
 
     async def _drop(self, event: CallEvent, now: datetime) -> None:
-        log.warning("expired", outcome="expired")
+        """Notes that nobody is to be told any more."""
         await self._store.outbox.note_served(event, (), now, is_done=True)
 
     async def _is_to_be_told(
@@ -68,7 +68,7 @@ class Deliverer:
         """Whether a late event is to be told: not if it no longer holds, nor if it is not due."""
         if not event.recipients:
             log.info("no longer true", outcome="untrue")
-            await self._store.outbox.note_served(event, (), now, is_done=True)
+            await self._drop(event, now)
             return False
         if not await self._is_due(event, entry, attempt, now):
             log.info("superseded", outcome="superseded")
@@ -90,16 +90,16 @@ class Deliverer:
     async def _record(
         self, event: CallEvent, served: Collection[ConnectionId], report: Report, now: datetime
     ) -> None:
-        """Notes who has the event. Raises NotDelivered if a socket that may be open was missed."""
+        """Notes who has the event. Raises NotDelivered if one that may be open was not reached."""
         dead = report.dead(now)
-        missed = len(report.failed) + len(report.gone) - len(dead)
+        unreached = len(report.failed) + len(report.gone) - len(dead)
         log.info(
             "delivered",
             served=len(report.served),
-            gone=len(dead),
+            dead=len(dead),
             refused=len(report.refused),
-            missed=missed,
+            unreached=unreached,
         )
-        await self._store.outbox.note_served(event, served, now, is_done=not missed, dead=dead)
-        if missed:
-            raise NotDelivered(f"{missed} connections were not reached")
+        await self._store.outbox.note_served(event, served, now, is_done=not unreached, dead=dead)
+        if unreached:
+            raise NotDelivered(f"{unreached} connections were not reached")

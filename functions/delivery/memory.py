@@ -17,12 +17,12 @@ class Memory(Generic[_Target]):
     """For each signal, the connections or devices that have its event."""
 
     def __init__(self) -> None:
-        self._served: OrderedDict[SignalId, set[_Target]] = OrderedDict()
+        self._holders: OrderedDict[SignalId, set[_Target]] = OrderedDict()
 
     def of(self, signal: SignalId) -> set[_Target]:
         """Who has the event of `signal`. Whoever is added to the set is remembered."""
-        served = self._served.setdefault(signal, set())
-        self._served.move_to_end(signal)
-        if len(self._served) > _REMEMBERED:
-            self._served.popitem(last=False)
-        return served
+        holders = self._holders.setdefault(signal, set())
+        self._holders.move_to_end(signal)
+        if len(self._holders) > _REMEMBERED:
+            self._holders.popitem(last=False)
+        return holders

@@ -1,4 +1,4 @@
-"""Sends an event's FCM message to every device of its recipients."""
+"""Sends an event's FCM message to every device of the recipients who have a push."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -7,6 +7,7 @@ from datetime import datetime
 from functions.attempt import Attempt, NotDelivered
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device, DeviceId
+from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
 from functions.ports.push_sender import PushOutcome, PushResult, PushSender
@@ -36,22 +37,21 @@ class Pusher:
         if not event.push_recipients:
             return
         now = self._clock()
-        if _is_expired(event, now):
+        if is_expired(event, now):
             return
         pushed = self._memory.of(event.signal_id)
         is_late = attempt.is_late(event, now)
         if is_late:
-            known = await self._store.outbox.known(event)
-            event = event.only_for(event.still_true(known.call))
+            event, entry = await as_it_stands(self._store.outbox, event)
             if not event.push_recipients:
                 log.info("no longer true", outcome="untrue")
                 return
             # `pending_since` does not count here: it says only whether sockets are to be told.
-            pushed |= known.entry.pushed if known.entry else frozenset()
+            pushed |= entry.pushed if entry else frozenset()
         users = [recipient.user_id for recipient in event.push_recipients]
         devices = await self._store.devices.of(users, now)
         now = self._clock()  # FCM's TTL counts from here
-        if _is_expired(event, now):  # while Firestore took its time
+        if is_expired(event, now):  # while Firestore took its time
             return
         sent = await self._send(event, [each for each in devices if each.id not in pushed], now)
         done = [
@@ -118,13 +118,6 @@ class Pusher:
         except StoreUnavailable as error:
             # No retry: the next event meets the token again, and nobody must get this one twice.
             log.warning("dead tokens stay", error=str(error))
-
-
-def _is_expired(event: CallEvent, now: datetime) -> bool:
-    if event.expired(now):
-        log.warning("expired", outcome="expired")
-        return True
-    return False
 
 
 def _by(outcome: PushOutcome, sent: Collection[PushResult]) -> list[PushResult]:

@@ -73,8 +73,12 @@ class Signaling:
         """Carries out `signal`, and gives the verdict on it.
 
         Costs 1 BatchGetDocuments. If the call changes, it costs 1 Commit and 1 RunQuery, 1 POST for
-        each connection and 1 Publish more. Raises StoreUnavailable and PublishFailed: then the call
-        and its outbox entry are both written, or neither. Repeating the signal is safe.
+        each connection and 1 Publish more. A commit that fails or is not answered costs 1
+        BatchGetDocuments more, and then 1 RunQuery if it was done, or what another try costs. A
+        repeat costs 1 BatchGetDocuments more, and 1 Publish if the call's event is still pending.
+
+        Raises StoreUnavailable and PublishFailed: then the call and its outbox entry are both
+        written, or neither. Repeating the signal is safe.
         """
         loaded = await self._store.calls.load(
             signal.call_id, received.connection, received.began_at
@@ -99,12 +103,12 @@ class Signaling:
                 received.signal_id,
                 self._clock(),
             )
-            outcome = await self._commit(stored, event, sender, received)
-            match outcome:
+            attempted = await self._commit(stored, event, sender, received)
+            match attempted:
                 case _NotCommitted():
-                    stored = outcome.stored
+                    stored = attempted.stored
                 case _Committed():
-                    await self._tell(outcome, received)
+                    await self._tell(attempted, received)
                     return decision.verdict
         raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
 

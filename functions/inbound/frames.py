@@ -21,7 +21,6 @@ from functions.wire import socketio
 from functions.wire.codecs import Codec, codec_of
 from functions.wire.frames import (
     Connect,
-    Event,
     Frame,
     Goodbye,
     Ignored,
@@ -29,6 +28,7 @@ from functions.wire.frames import (
     Ping,
     RegisterDevice,
     Request,
+    RequestFrame,
     UnregisterDevice,
 )
 
@@ -48,7 +48,7 @@ class Frames:
     admission: Admission
     closing: Closing
     clock: Clock
-    new_id: Callable[[], SignalId] = new_signal_id
+    new_id: Callable[[], SignalId]
 
     async def reply(self, id: ConnectionId, received_at: datetime | None, text: bytes) -> str:
         """The frame that goes back to the sender. `received_at` is when API Gateway got `text`.
@@ -71,7 +71,7 @@ class Frames:
         self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None
     ) -> str:
         match frame:
-            case Event(request, ack):
+            case RequestFrame(request, ack):
                 verdict = await self._verdict(request, id, received_at)
                 self._log_verdict(request, verdict, received_at)
                 return codec.encode_reply(verdict, request, ack)
@@ -93,7 +93,7 @@ class Frames:
     def _unavailable(self, codec: Codec, frame: Frame | None, received_at: datetime | None) -> str:
         """The reply to a frame that we could not carry out."""
         match frame:
-            case Event(request, ack):
+            case RequestFrame(request, ack):
                 self._log_verdict(request, UNAVAILABLE, received_at)
                 return codec.encode_reply(UNAVAILABLE, request, ack)
             # A connect error would keep the client out for good. And after a goodbye that nobody
@@ -122,7 +122,7 @@ class Frames:
 
 def _names_in(frame: Frame | None) -> dict[str, object]:
     """The parts of a frame that may be logged."""
-    names = _names(frame.request) if isinstance(frame, Event) else {}
+    names = _names(frame.request) if isinstance(frame, RequestFrame) else {}
     return {"frame": type(frame).__name__, **names}
 
 

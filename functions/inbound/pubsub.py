@@ -57,7 +57,7 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
     attempt = Attempt(envelope.message.message_id, envelope.delivery_attempt)
     fields = {**_names(event), "deliveryAttempt": attempt.number}
     with telemetry.request(project, trace, **fields):
-        return Response(status_code=await _outcome(handle, event, attempt))
+        return Response(status_code=await _status_of(handle, event, attempt))
 
 
 def _names(event: Published) -> dict[str, object]:
@@ -69,7 +69,7 @@ def _names(event: Published) -> dict[str, object]:
             return {"event": event.name, "connectionId": id}
 
 
-async def _outcome(handle: Handle, event: Published, attempt: Attempt) -> int:
+async def _status_of(handle: Handle, event: Published, attempt: Attempt) -> int:
     try:
         await handle(event, attempt)
     except (NotDelivered, StoreUnavailable) as error:

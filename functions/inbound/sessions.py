@@ -1,5 +1,6 @@
 """`$connect` and `$disconnect` as API Gateway forwards them: the replies, and what is logged."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -27,6 +28,14 @@ class Sessions:
 
     async def connect(self, id: ConnectionId, headers: Headers) -> Response:
         """200 accepts the socket; with another status API Gateway refuses the handshake."""
+        return await _or_unavailable("connect", self._connect(id, headers))
+
+    async def disconnect(self, id: ConnectionId) -> Response:
+        """Notes that the socket is closed. API Gateway does not try again if this fails: then the
+        connection stays until it expires, or until a POST to it gets a 410."""
+        return await _or_unavailable("disconnect", self._disconnect(id))
+
+    async def _connect(self, id: ConnectionId, headers: Headers) -> Response:
         try:
             await self.acceptance.accept(id, handshake_in(headers))
         except (NotSupported, NotMapped) as error:
@@ -38,25 +47,21 @@ class Sessions:
         except ClientGone as error:
             log.info("connect", outcome="gone")
             return refusal(410, str(error))
-        except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
-            log.error("connect", outcome="unavailable", error=str(error))
-            return refusal(503, "unavailable")
-        except Exception:  # whatever failed, the client may try again
-            log.exception("connect", outcome="unavailable")
-            return refusal(503, "unavailable")
         log.info("connect", outcome="connected")
         return JSONResponse({"message": "connected"})
 
-    async def disconnect(self, id: ConnectionId) -> Response:
-        """Notes that the socket is closed. API Gateway does not try again if this fails: then the
-        connection stays until it expires, or until a POST to it gets a 410."""
-        try:
-            await self.closing.close(id)
-        except StoreUnavailable as error:
-            log.error("disconnect", outcome="unavailable", error=str(error))
-            return refusal(503, "unavailable")
-        except Exception:
-            log.exception("disconnect", outcome="unavailable")
-            return refusal(503, "unavailable")
+    async def _disconnect(self, id: ConnectionId) -> Response:
+        await self.closing.close(id)
         log.info("disconnect", outcome="disconnected")
         return JSONResponse({"message": "disconnected"})
+
+
+async def _or_unavailable(name: str, reply: Awaitable[Response]) -> Response:
+    """The `reply`, or 503 if it fails, which is logged under `name`."""
+    try:
+        return await reply
+    except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
+        log.error(name, outcome="unavailable", error=str(error))
+    except Exception:  # whatever failed, the client may try again
+        log.exception(name, outcome="unavailable")
+    return refusal(503, "unavailable")

@@ -97,10 +97,11 @@ class Calls(Protocol):
         is None to all others.
         """
 
-    async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:
+    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
         """Finds out what became of a commit of `event` that failed or was not answered.
 
-        If it was not done, a call that can't be read is treated as in `load`, for `reader`.
+        If it was not done, a call that can't be read is treated as in `load`, with `sender` for the
+        owner.
         """
 
     async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
@@ -126,7 +127,7 @@ class Connections(Protocol):
     async def add(self, connection: Connection) -> bool:
         """Stores a new connection. False if its `$disconnect` was handled before its `$connect`."""
 
-    async def open(self, id: ConnectionId) -> None:
+    async def note_opened(self, id: ConnectionId) -> None:
         """Notes that the connection, if it is still there, has had its open packet."""
 
     async def admit(

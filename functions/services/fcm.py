@@ -78,7 +78,7 @@ def message(
     It has no collapse key: FCM holds messages with one back for minutes after some twenty to an app
     (https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas).
     """
-    left = event.expires - now
+    left = event.expires_at - now
     push = _push_of(recipient)
     return messaging.Message(
         token=token,
@@ -90,7 +90,7 @@ def message(
             headers={
                 "apns-push-type": "background",
                 "apns-priority": "5",  # the highest that Apple allows for a background push
-                "apns-expiration": str(int(event.expires.timestamp())),
+                "apns-expiration": str(int(event.expires_at.timestamp())),
             },
             payload=messaging.APNSPayload(messaging.Aps(content_available=True)),
         ),

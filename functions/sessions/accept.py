@@ -57,7 +57,8 @@ class Acceptance:
         for a Socket.IO client only, as nobody would open its session. Raises ClientGone,
         IdentityUnavailable and StoreUnavailable.
         """
-        now = self._clock()  # before the token is verified: the client waits already
+        # Taken before the token is verified: the client's 20 s have begun.
+        now = self._clock()
         user, refusal = await self._shown_by(handshake)
         connection = self._connection(id, handshake, user, refusal, now)
         if not await self._connections.add(connection):
@@ -96,7 +97,7 @@ class Acceptance:
             connection,
             is_open=False,
             shown_user=user,
-            claimed_user=handshake.user,
+            said_user=handshake.user,
             refusal=refusal,
         )
         match handshake.wire:

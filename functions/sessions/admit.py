@@ -10,8 +10,8 @@ from functions.ports.publisher import Publisher
 from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.admitted import publish_admitted
 from functions.sessions.close import Closing
-from functions.sessions.order import TRIES, is_later, is_outdated, reply_in_order
-from functions.sessions.tokens import check_claims, verified
+from functions.sessions.order import TRIES, connect_is_outdated, is_later, reply_in_order
+from functions.sessions.tokens import check_said, verified
 from functions.telemetry import Log
 from functions.wire import socketio
 from functions.wire.frames import Connect
@@ -55,7 +55,7 @@ class Admission:
                 log.info("admission", outcome="invalid")
                 message = "Invalid namespace"
                 return socketio.encode_refusal(connection.wire, message, request.namespace)
-            if is_outdated(connection, received_at):
+            if connect_is_outdated(connection, received_at):
                 log.info("admission", outcome="outdated")
                 return reply_in_order(received_at, connection.left_at)
             reply = await self._reply(connection, request, received_at)
@@ -70,7 +70,8 @@ class Admission:
         try:
             user = await self._user(connection, request)
         except NotAuthenticated as error:
-            if not await self._closing.end(connection, received_at, self._clock()):
+            now = self._clock()
+            if not await self._closing.leave_unless_outdated(connection, received_at, now):
                 return None
             log.info("admission", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error))
@@ -86,10 +87,10 @@ class Admission:
     async def _user(self, connection: Connection, request: Connect) -> UserId:
         """The user to admit; a token in the CONNECT wins over one in the query."""
         if request.token is not None:
-            claimed = (request.user, connection.claimed_user)
-            return await verified(self._identity, request.token, *claimed)
+            said = (request.user, connection.said_user)
+            return await verified(self._identity, request.token, *said)
         user = connection.user or connection.shown_user
         if user is None:
             raise NotAuthenticated(connection.refusal or "the token is missing")
-        check_claims(user, request.user)
+        check_said(user, request.user)
         return user

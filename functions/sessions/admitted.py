@@ -1,4 +1,4 @@
-"""Has `deliver` tell a connection that has become a user's what the user has missed."""
+"""Asks `deliver` to tell a newly admitted connection what its user has missed."""
 
 import asyncio
 from datetime import datetime

@@ -6,7 +6,7 @@ from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
 from functions.ports.clock import Clock
 from functions.ports.store import Connections, StoreUnavailable
-from functions.sessions.order import TRIES, is_over, reply_in_order
+from functions.sessions.order import TRIES, goodbye_is_outdated, reply_in_order
 from functions.wire import socketio
 
 
@@ -30,16 +30,16 @@ class Closing:
             # On the JSON wire a text that looks like a packet is no packet.
             if connection is None or connection.wire is Wire.JSON:
                 return socketio.NOOP
-            if await self.end(connection, received_at, now):
+            if await self.leave_unless_outdated(connection, received_at, now):
                 return reply_in_order(received_at, connection.admitted_at)
         raise StoreUnavailable("the connection keeps changing")
 
-    async def end(
+    async def leave_unless_outdated(
         self, connection: Connection, received_at: datetime | None, now: datetime
     ) -> bool:
-        """Ends the session, unless it is over. Costs 1 Commit if it does. False if the connection
-        changed since it was read."""
-        return is_over(connection, received_at) or await self._connections.leave(
+        """Ends the session, unless the goodbye is outdated. Costs 1 Commit if it does. False if the
+        connection changed since it was read."""
+        return goodbye_is_outdated(connection, received_at) or await self._connections.leave(
             connection, received_at, now
         )
 

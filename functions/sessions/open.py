@@ -57,7 +57,7 @@ class Opener:
         now = self._clock()
         connection = await self._connections.get(event.connection_id, now)
         is_late = event.expired(now)
-        if connection is None or _is_over(connection, is_late=is_late):
+        if connection is None or _nobody_waits(connection, is_late=is_late):
             log.info("superseded", outcome="superseded")
             return
         try:
@@ -69,7 +69,7 @@ class Opener:
         except Refused as error:
             log.error("post refused", to=connection.id, error=str(error))
             return
-        await self._connections.open(connection.id)
+        await self._connections.note_opened(connection.id)
         latency = latency_ms(event.connected_at, self._clock())
         log.info("opened", outcome="opened", wire=connection.wire.value, latencyMs=latency)
 
@@ -107,7 +107,7 @@ class Opener:
             raise NotDelivered(f"{type(error).__name__}: {error}") from error
 
 
-def _is_over(connection: Connection, *, is_late: bool) -> bool:
+def _nobody_waits(connection: Connection, *, is_late: bool) -> bool:
     """Whether no client waits for anything.
 
     A connection that was closed because it did not open in time may have a client that got the

@@ -12,7 +12,7 @@ from functions.wire import socketio
 TRIES = 4  # a connection changes a few times as it begins, and at its end
 
 
-def is_outdated(connection: Connection, received_at: datetime | None) -> bool:
+def connect_is_outdated(connection: Connection, received_at: datetime | None) -> bool:
     """Whether a CONNECT, got at `received_at`, is outdated: the client left or sent another since.
     A client that has left may come back on the same socket, by a later CONNECT."""
     if connection.closed_at and connection.left_at is None:
@@ -24,8 +24,8 @@ def is_outdated(connection: Connection, received_at: datetime | None) -> bool:
     return is_later(connection.admitted_at, received_at)
 
 
-def is_over(connection: Connection, received_at: datetime | None) -> bool:
-    """Whether a goodbye, got at `received_at`, ends nothing: the client came back, or had left."""
+def goodbye_is_outdated(connection: Connection, received_at: datetime | None) -> bool:
+    """Whether a goodbye, got at `received_at`, is outdated: the client came back, or had left."""
     if is_later(connection.admitted_at, received_at):
         return True
     return connection.left_at is not None and not is_later(connection.left_at, received_at)

@@ -4,16 +4,16 @@ from functions.calls.call import UserId
 from functions.ports.identity import Identity, NotAuthenticated
 
 
-async def verified(identity: Identity, token: str | None, *claimed: str | None) -> UserId:
+async def verified(identity: Identity, token: str | None, *said: str | None) -> UserId:
     """The user whose `token` this is. Raises NotAuthenticated and IdentityUnavailable."""
     if token is None:
         raise NotAuthenticated("the token is missing")
     user = await identity.verify(token)
-    check_claims(user, *claimed)
+    check_said(user, *said)
     return user
 
 
-def check_claims(user: UserId, *claimed: str | None) -> None:
-    """Raises NotAuthenticated if the client claimed to be somebody else than `user`."""
-    if any(name not in (None, user) for name in claimed):
+def check_said(user: UserId, *said: str | None) -> None:
+    """Raises NotAuthenticated if the client said that it was somebody else than `user`."""
+    if any(name not in (None, user) for name in said):
         raise NotAuthenticated("userId is not the token's")

@@ -29,7 +29,7 @@ Request = Signal | RegisterDevice | UnregisterDevice
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RequestFrame:
     """A well-formed request; `ack` comes back in the reply, so that the client can pair them."""
 
     request: Request
@@ -71,7 +71,7 @@ class Ignored:
     """A Socket.IO packet that asks for nothing, or that makes no sense."""
 
 
-Frame = Event | Malformed | Connect | Goodbye | Ping | Ignored
+Frame = RequestFrame | Malformed | Connect | Goodbye | Ping | Ignored
 
 
 def reply_data(verdict: Verdict, request: Request | None) -> dict[str, object]:

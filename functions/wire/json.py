@@ -6,10 +6,10 @@ from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
 from functions.wire.frames import (
     AckId,
-    Event,
     Frame,
     Malformed,
     Request,
+    RequestFrame,
     event_data,
     reply_data,
 )
@@ -33,7 +33,7 @@ def decode(text: bytes) -> Frame:
     if not _is_ack_id(ack):
         return Malformed("id", "id must be an integer or a short string")
     try:
-        return Event(parse(frame.get("event"), frame.get("data")), ack)
+        return RequestFrame(parse(frame.get("event"), frame.get("data")), ack)
     except InvalidRequest as error:
         return Malformed(error.field, error.message, ack)
 

@@ -16,13 +16,13 @@ from functions.clients.connection import Wire
 from functions.wire.frames import (
     AckId,
     Connect,
-    Event,
     Frame,
     Goodbye,
     Ignored,
     Malformed,
     Ping,
     Request,
+    RequestFrame,
     event_data,
     reply_data,
 )
@@ -128,7 +128,7 @@ def _event(name: str, arguments: list[Any], ack: int | None) -> Frame:
     # Only the first argument counts: a client may add `null` for a callback that was not given.
     data = arguments[0] if arguments else None
     try:
-        return Event(parse(name, data), ack)
+        return RequestFrame(parse(name, data), ack)
     except InvalidRequest as error:
         return Malformed(error.field, error.message, ack)
 

@@ -40,8 +40,8 @@ locals {
       description = "Connections found closed when an event was delivered"
       function    = "deliver"
       message     = "delivered"
-      only        = "jsonPayload.gone>0"
-      value       = "gone"
+      only        = "jsonPayload.dead>0"
+      value       = "dead"
       unit        = "1"
       bounds      = local.count_bounds
     }

@@ -114,9 +114,9 @@ async def add_what_was_closed(scene: Scene) -> Step:
     return lambda: connect(scene.store, GONE, RECEIVER)
 
 
-async def open_connection(scene: Scene) -> Step:
+async def note_opened(scene: Scene) -> Step:
     connection = await scene.connection()
-    return lambda: scene.store.connections.open(connection.id)
+    return lambda: scene.store.connections.note_opened(connection.id)
 
 
 async def admit(scene: Scene) -> Step:
@@ -131,7 +131,7 @@ async def leave(scene: Scene) -> Step:
 
 async def leave_what_changed(scene: Scene) -> Step:
     connection = await scene.connection()
-    await scene.store.connections.open(connection.id)
+    await scene.store.connections.note_opened(connection.id)
     return lambda: scene.store.connections.leave(connection, now(), now())
 
 
@@ -250,7 +250,7 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("connections.of", connections_of, ["RunQuery"]),
     ("connections.add", add, ["Commit"]),
     ("connections.add", add_what_was_closed, ["Commit", "BatchGetDocuments"]),
-    ("connections.open", open_connection, ["Commit"]),
+    ("connections.note_opened", note_opened, ["Commit"]),
     ("connections.admit", admit, ["Commit"]),
     ("connections.leave", leave, ["Commit"]),
     ("connections.leave", leave_what_changed, ["Commit"]),

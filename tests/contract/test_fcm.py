@@ -81,7 +81,7 @@ async def test_a_cancel_arrives_as_data_alone(sender: FcmPushSender, inbox: FcmS
     assert message["apns"]["headers"] == {
         "apns-push-type": "background",
         "apns-priority": "5",
-        "apns-expiration": str(int(made.expires.timestamp())),
+        "apns-expiration": str(int(made.expires_at.timestamp())),
     }
     assert message["webpush"]["headers"]["Urgency"] == "high"
     assert 25 <= int(message["webpush"]["headers"]["TTL"]) <= 30
@@ -105,11 +105,11 @@ async def test_a_message_lives_as_long_as_its_event_has_left(
     sender: FcmPushSender, inbox: FcmServer
 ) -> None:
     made = event()
-    await send(sender, made, at=made.expires - timedelta(seconds=10))
+    await send(sender, made, at=made.expires_at - timedelta(seconds=10))
     (message,) = inbox.messages
     assert message["android"]["ttl"] == "10s"
     assert message["webpush"]["headers"]["TTL"] == "10"
-    assert message["apns"]["headers"]["apns-expiration"] == str(int(made.expires.timestamp()))
+    assert message["apns"]["headers"]["apns-expiration"] == str(int(made.expires_at.timestamp()))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from functions.calls.decision import UNKNOWN_CONNECTION, Verdict
 from functions.calls.transitions import SIGNALS, Signal
 from functions.clients.connection import Wire
 from functions.wire import socketio
-from functions.wire.frames import Event, Ignored, Ping, event_data, reply_data
+from functions.wire.frames import Ignored, Ping, RequestFrame, event_data, reply_data
 from tests.support.examples import examples
 from tests.support.makers import event
 from tests.support.packets import (
@@ -30,7 +30,7 @@ from tests.support.packets import (
 
 pytestmark = pytest.mark.examples
 
-CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
+CANCEL = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"))
 
 
 @given(packets)
@@ -48,7 +48,7 @@ def test_an_emit_to_the_root_is_a_request_with_its_ack_id_and_one_elsewhere_is_n
     read = socketio.decode(sent(packet))
     if namespace in (None, "/"):
         signal = Signal(name, CallId(call), None)
-        assert read == Event(signal, ack)
+        assert read == RequestFrame(signal, ack)
     else:
         assert read == Ignored()
 

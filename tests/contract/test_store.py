@@ -234,7 +234,7 @@ async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_agai
 async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
     made = await connect(store, "1=", RECEIVER, wire=Wire.EIO3, is_open=False)
     for _ in range(2):
-        await store.connections.open(made.id)
+        await store.connections.note_opened(made.id)
         assert await store.connections.get(made.id, now()) == replace(made, is_open=True)
 
 
@@ -246,7 +246,7 @@ async def test_a_connection_that_is_not_there_does_not_come_back(
     await world.delete_connection("1=")
     assert not await store.connections.admit(read, RECEIVER, now(), made.expires_at)
     assert not await store.connections.leave(read, now(), now())
-    await store.connections.open(made.id)
+    await store.connections.note_opened(made.id)
     assert await world.ids_in("connections") == set()
 
 

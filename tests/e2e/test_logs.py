@@ -94,7 +94,7 @@ def test_who_is_caught_up_is_logged_with_his_connection(
 ) -> None:
     *others, caught_up = lines(logs, "deliver", "caught up")
     assert [other["served"] for other in others] == [0, 0]  # who were there before the cancel
-    assert (caught_up["event"], caught_up["served"], caught_up["missed"]) == (
+    assert (caught_up["event"], caught_up["served"], caught_up["unreached"]) == (
         "connection.admitted",
         1,
         0,

@@ -76,7 +76,7 @@ class MemoryCalls:
 
         return await self.remote.get(f"{call} {connection}", read)
 
-    async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:
+    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
         def read() -> Reloaded:
             entry = self.database.entry(event)
             return Reloaded(entry is not None, entry, self.database.calls.get(event.call_id))
@@ -147,7 +147,7 @@ class MemoryConnections:
         is_closed = id in self.database.unknown_closed or (found and found.closed_at)
         return not is_closed
 
-    async def open(self, id: ConnectionId) -> None:
+    async def note_opened(self, id: ConnectionId) -> None:
         def write() -> None:
             if found := self.database.connections.get(id):
                 self.database.put_connection(replace(found, is_open=True))
@@ -256,9 +256,9 @@ class MemoryOutbox:
             found = [
                 entry
                 for entry in self.database.entries.values()
-                if user in entry.event.users and entry.event.expires > now
+                if user in entry.event.users and entry.event.expires_at > now
             ]
-            last = sorted(found, key=lambda entry: entry.event.expires, reverse=True)
+            last = sorted(found, key=lambda entry: entry.event.expires_at, reverse=True)
             return sorted(last[:_MISSED_LIMIT], key=lambda entry: entry.created)
 
         return await self.remote.query(user, read)

@@ -92,10 +92,10 @@ def socketio_connections(wire: Wire) -> list[Connection]:
             connected_at=connected,
             expires_at=connected + timedelta(hours=2),
             is_open=False,
-            claimed_user=claimed,
+            said_user=said,
             refusal=refusal,
         )
-        for user, claimed, refusal in (
+        for user, said, refusal in (
             (None, None, "the token is missing"),
             (None, "USR_9", "userId is not the token's"),
             (RECEIVER, RECEIVER, None),

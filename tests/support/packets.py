@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from functions.calls.transitions import SIGNALS
 from functions.clients.device import Platform
-from functions.wire.frames import Connect, Event, Frame, Goodbye, Ignored, Malformed, Ping
+from functions.wire.frames import Connect, Frame, Goodbye, Ignored, Malformed, Ping, RequestFrame
 from functions.wire.requests import InvalidRequest, parse
 
 
@@ -58,10 +58,10 @@ def judged(frame: bytes) -> Frame:
     return meaning(packet) if packet.attachment_count == 0 else Ignored()
 
 
-def request_of(name: str, data: object, ack: int | None) -> Event | Malformed:
+def request_of(name: str, data: object, ack: int | None) -> RequestFrame | Malformed:
     """What an event that a client emits is to us."""
     try:
-        return Event(parse(name, data), ack)
+        return RequestFrame(parse(name, data), ack)
     except InvalidRequest as error:
         return Malformed(error.field, error.message, ack)
 

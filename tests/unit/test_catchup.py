@@ -180,7 +180,7 @@ async def test_a_session_that_is_not_open_yet_is_told_once_it_is(
     with pytest.raises(NotDelivered):
         await catch_up.tell(admitted())
     assert clients.posts == []
-    await services.store.connections.open(ID)
+    await services.store.connections.note_opened(ID)
     await catch_up.tell(admitted())
     assert len(clients.posts) == 1
 

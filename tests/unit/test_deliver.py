@@ -89,7 +89,7 @@ async def test_a_session_that_is_not_open_yet_is_told_once_it_is(
             await deliverer.deliver(made, FIRST)
     assert [id for id, _ in clients.posts] == ["1="]
     assert await world.pending_calls() == {CALL}
-    await world.store.connections.open(young.id)
+    await world.store.connections.note_opened(young.id)
     await deliverer.deliver(made, FIRST)
     assert [id for id, _ in clients.posts] == ["1=", "young="]
     assert clients.posts[1][1].startswith('42["call:cancelled",')

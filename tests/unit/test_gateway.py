@@ -103,7 +103,7 @@ async def phones(api: Api) -> Api:
     assert (await api.connect("json=", token=token_of(RECEIVER))).status_code == 200
     assert (await api.connect("sio=", **EIO3, token=token_of(RECEIVER))).status_code == 200
     assert await api.send("caller=", "40") == '40{"sid":"caller="}'
-    await api.services.store.connections.open(ConnectionId("sio="))
+    await api.services.store.connections.note_opened(ConnectionId("sio="))
     await api.services.world.ring()
     api.services.topic.clear()
     return api

@@ -22,7 +22,7 @@ ALLOWED = {
     "variables": set(),
     "settings": {"variables"},
     "telemetry": set(),
-    "warmup": {"telemetry"},
+    "warmup": {"inbound", "telemetry"},
     "ports": {*_PURE, "ports"},
     "wire": {"calls", "clients", "wire"},
     "services": {*_PURE, "ports", "services", "settings", "telemetry"},

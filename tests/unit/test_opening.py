@@ -242,7 +242,7 @@ async def test_a_late_copy_of_an_opening_disturbs_no_session_that_is_open(
     services: Services, opener: Opener, clients: Clients
 ) -> None:
     made = await shaken_too_long_ago(services)
-    await services.store.connections.open(ID)
+    await services.store.connections.note_opened(ID)
     await opener.open(made)
     assert clients.posts == []
 

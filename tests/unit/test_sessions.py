@@ -438,7 +438,7 @@ async def test_a_connection_that_is_opened_while_it_is_let_in_is_let_in_all_the_
     commit = door.services.faults.hold("firestore.Commit")
     letting_in = asyncio.create_task(door.let_in(token_of(CALLER)))
     await commit.reached.wait()
-    await door.services.store.connections.open(ID)
+    await door.services.store.connections.note_opened(ID)
     commit.release()
     assert await letting_in == LET_IN
     opening = ["Commit"]

@@ -321,7 +321,7 @@ async def test_a_ring_whose_end_is_known_is_told_until_then(system: System) -> N
     await system.world.ring(rings_until=ends)
     await system.send()
     (made,) = system.published(CallEvent)
-    assert abs(made.expires - ends) < timedelta(milliseconds=1)
+    assert abs(made.expires_at - ends) < timedelta(milliseconds=1)
 
 
 async def test_a_call_that_keeps_changing_is_given_up_after_three_tries(system: System) -> None:

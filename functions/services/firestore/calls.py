@@ -35,7 +35,7 @@ class FirestoreCalls:
         found = connection_in(came_by, now)
         return Loaded(found, _readable_to(stored, found.owner if found else None))
 
-    async def reload(self, event: CallEvent, reader: UserId) -> Reloaded:
+    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
         """1 BatchGetDocuments. An outbox entry proves that the commit was done, as no other signal
         can have made it."""
         entry, stored = await self._documents.get(
@@ -43,7 +43,7 @@ class FirestoreCalls:
             self._documents.at("calls", event.call_id),
         )
         if not entry.exists:
-            return Reloaded(is_ours=False, entry=None, call=_readable_to(stored, reader))
+            return Reloaded(is_ours=False, entry=None, call=_readable_to(stored, sender))
         return Reloaded(is_ours=True, entry=entry_in(entry), call=call_in(stored))
 
     async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
@@ -53,7 +53,7 @@ class FirestoreCalls:
             "event": to_fields(event),
             "recipients": list(event.users),
             "pendingSince": SERVER_TIMESTAMP,
-            "expiresAt": event.expires,
+            "expiresAt": event.expires_at,
         }
         await self._documents.commit_if_unchanged(
             self._documents.at("calls", stored.call.id),

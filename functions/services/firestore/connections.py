@@ -40,7 +40,7 @@ class FirestoreConnections:
             "expiresAt": connection.expires_at,
             "isOpen": None if connection.is_open else False,
             "shownUserId": connection.shown_user,
-            "claimedUserId": connection.claimed_user,
+            "saidUserId": connection.said_user,
             "refusal": connection.refusal,
         }
         known = {name: value for name, value in fields.items() if value is not None}
@@ -52,7 +52,7 @@ class FirestoreConnections:
         (snapshot,) = await self._documents.get(reference)
         return "closedAt" not in (snapshot.to_dict() or {})
 
-    async def open(self, id: ConnectionId) -> None:
+    async def note_opened(self, id: ConnectionId) -> None:
         """1 Commit."""
         await self._documents.update(self._documents.at("connections", id), {"isOpen": True})
 

@@ -24,6 +24,7 @@ from functions.telemetry import Log
 Fields = Mapping[str, Any]
 _Member = TypeVar("_Member", bound=StrEnum)
 _Read = TypeVar("_Read")
+_Expiring = TypeVar("_Expiring", Connection, Device)
 
 log = Log(__name__)
 
@@ -38,13 +39,13 @@ class MalformedDocument(ValueError):
 def connection_in(snapshot: Snapshot, now: datetime) -> Connection | None:
     version = snapshot.update_time
     found = _readable(snapshot, lambda fields: read_connection(snapshot.id, fields, version))
-    return found if found and now < found.expires_at else None
+    return _unexpired(found, now)
 
 
 def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
     version = snapshot.update_time
     found = _readable(snapshot, lambda fields: read_device(snapshot.id, fields, version))
-    return found if found and now < found.expires_at else None
+    return _unexpired(found, now)
 
 
 def call_in(snapshot: Snapshot) -> StoredCall | None:
@@ -67,6 +68,10 @@ def _readable(snapshot: Snapshot, read: Callable[[Fields], _Read]) -> _Read | No
         return None
 
 
+def _unexpired(found: _Expiring | None, now: datetime) -> _Expiring | None:
+    return found if found and now < found.expires_at else None
+
+
 # The readers raise MalformedDocument.
 
 
@@ -85,18 +90,17 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
 
 
 def read_connection(id: str, fields: Fields, version: datetime | None = None) -> Connection:
-    user = _user(fields, "userId")
     return Connection(
         id=ConnectionId(id),
-        user=user,
+        user=_user(fields, "userId"),
         wire=_member(Wire, fields, "wire"),
         connected_at=_moment(fields, "connectedAt"),
         expires_at=_moment(fields, "expiresAt"),
         is_open=fields.get("isOpen") is not False,
         shown_user=_user(fields, "shownUserId"),
-        claimed_user=fields.get("claimedUserId"),
+        said_user=fields.get("saidUserId"),
         refusal=fields.get("refusal"),
-        owner=_user(fields, "owner") or user,
+        owner=_user(fields, "owner"),
         former_owner=_user(fields, "formerOwner"),
         former_left_at=_moment_if_any(fields, "formerLeftAt"),
         admitted_at=_moment_if_any(fields, "admittedAt"),

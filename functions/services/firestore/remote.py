@@ -1,6 +1,6 @@
 """Firestore's remote calls: limited in time, with the errors that the core knows."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property
@@ -23,6 +23,13 @@ from functions.ports.store import StoreConflict, StoreUnavailable
 from functions.services.rpc import LIMITS
 
 Snapshot = DocumentSnapshot[Any]
+
+# What a write ends in whose precondition on the document is not met; nothing is written then.
+_CHANGED = (
+    exceptions.FailedPrecondition,
+    exceptions.NotFound,
+    exceptions.Conflict,  # AlreadyExists, or Aborted: another transaction holds the document
+)
 
 
 class Documents:
@@ -86,43 +93,23 @@ class Documents:
 
     async def create(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> bool:
         """Makes the document. False if it was there already."""
-        try:
-            async with remote_call(exceptions.AlreadyExists):
-                await reference.create(dict(fields), **LIMITS)
-        except exceptions.AlreadyExists:
-            return False
-        return True
+        return await _is_done(reference.create(dict(fields), **LIMITS), exceptions.AlreadyExists)
 
     async def update(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> bool:
         """Writes these fields. False if the document is gone: it must not come back with them."""
-        try:
-            async with remote_call(exceptions.NotFound):
-                await reference.update(dict(fields), **LIMITS)
-        except exceptions.NotFound:
-            return False
-        return True
+        return await _is_done(reference.update(dict(fields), **LIMITS), exceptions.NotFound)
 
     async def update_unchanged(
         self, reference: AsyncDocumentReference, version: datetime, fields: Mapping[str, object]
     ) -> bool:
         """Writes these fields. False if the document is not of `version` any more."""
         option = self._client.write_option(last_update_time=version)
-        try:
-            async with conditional_write():
-                await reference.update(dict(fields), option, **LIMITS)
-        except StoreConflict:
-            return False
-        return True
+        return await _is_done(reference.update(dict(fields), option, **LIMITS), *_CHANGED)
 
     async def delete_unchanged(self, reference: AsyncDocumentReference, version: datetime) -> bool:
         """Deletes the document. False if it is not of `version` any more."""
         option = self._client.write_option(last_update_time=version)
-        try:
-            async with conditional_write():
-                await reference.delete(option, **LIMITS)
-        except StoreConflict:
-            return False
-        return True
+        return await _is_done(reference.delete(option, **LIMITS), *_CHANGED)
 
     async def commit_if_unchanged(
         self,
@@ -136,8 +123,11 @@ class Documents:
         batch = self.batch()
         batch.update(reference, dict(fields), self._client.write_option(last_update_time=version))
         batch.create(created[0], dict(created[1]))
-        async with conditional_write():
-            await batch.commit(**LIMITS)
+        try:
+            async with remote_call(*_CHANGED):
+                await batch.commit(**LIMITS)
+        except _CHANGED as error:
+            raise StoreConflict(str(error)) from error
 
 
 def entry_name(call: CallId, signal: SignalId) -> str:
@@ -156,16 +146,11 @@ async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
-@asynccontextmanager
-async def conditional_write() -> AsyncIterator[None]:
-    """A remote call with a precondition on the document. Raises StoreConflict if it fails."""
-    async with remote_call():
-        try:
-            yield
-        # Aborted means that another transaction holds the document, and nothing is written either.
-        except (
-            exceptions.FailedPrecondition,
-            exceptions.NotFound,
-            exceptions.Conflict,  # Aborted, or AlreadyExists: what we would create is there
-        ) as error:
-            raise StoreConflict(str(error)) from error
+async def _is_done(write: Awaitable[object], *refusals: type[Exception]) -> bool:
+    """Whether `write` was done; False if it ended in one of `refusals`."""
+    try:
+        async with remote_call(*refusals):
+            await write
+    except refusals:
+        return False
+    return True

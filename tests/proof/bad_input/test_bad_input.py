@@ -160,7 +160,7 @@ EXPIRED = CallEvent(
     ),
     reason="",
     timestamp=0,
-    expires_at=0,
+    expires_at_ms=0,
 )
 ACCEPTED = msgspec.structs.replace(
     EXPIRED, recipients=(Recipient(UserId("USR_4"), "call:accepted", (Status.ACCEPTED,)),)

@@ -34,18 +34,18 @@ def test_an_event_lives_as_long_as_the_ring_would_have(
 ) -> None:
     ends = None if rings_for is None else NOW + timedelta(seconds=rings_for)
     event = event_of(CANCEL, replace(RINGING, rings_until=ends))
-    assert event.expires == NOW + timedelta(seconds=seconds)
+    assert event.expires_at == NOW + timedelta(seconds=seconds)
 
 
 def test_of_a_call_that_rings_no_more_the_ring_says_nothing() -> None:
     answered = replace(RINGING, status=Status.ACCEPTED, rings_until=NOW - timedelta(seconds=9))
-    assert event_of(CANCEL, answered).expires == NOW + timedelta(seconds=30)
+    assert event_of(CANCEL, answered).expires_at == NOW + timedelta(seconds=30)
 
 
 def test_an_event_expires_when_its_time_is_up() -> None:
     event = event_of(CANCEL)
-    assert not event.expired(event.expires - timedelta(milliseconds=1))
-    assert event.expired(event.expires)
+    assert not event.expired(event.expires_at - timedelta(milliseconds=1))
+    assert event.expired(event.expires_at)
 
 
 @every_transition

@@ -13,7 +13,7 @@ from functions.calls.transitions import Signal
 from functions.clients.connection import Wire
 from functions.wire import json, socketio
 from functions.wire.codecs import codec_for, codec_of
-from functions.wire.frames import Event, Malformed
+from functions.wire.frames import Malformed, RequestFrame
 from tests.support.makers import event
 
 _JSON = st.recursive(
@@ -65,14 +65,14 @@ def test_the_same_request_means_the_same_on_both_wires(reason: str) -> None:
     data = f'{{"callId":"CALL_1","reason":"{reason}"}}'
     frames = (f'{{"event":"call:cancel","data":{data},"id":7}}', f'427["call:cancel",{data}]')
     one, other = (codec_of(frame.encode()).decode(frame.encode()) for frame in frames)
-    assert isinstance(one, Event)
+    assert isinstance(one, RequestFrame)
     assert one == other
 
 
 def test_a_reason_that_was_cut_within_a_character_still_cancels() -> None:
     frame = b'42["call:cancel",{"callId":"CALL_1","reason":"bye \\ud83d"}]'
     read = codec_of(frame).decode(frame)
-    assert isinstance(read, Event)
+    assert isinstance(read, RequestFrame)
     assert isinstance(read.request, Signal)
     assert read.request.reason == "bye"
 

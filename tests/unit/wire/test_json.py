@@ -13,7 +13,7 @@ from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
 from functions.clients.device import FcmToken, Platform
 from functions.wire import json
-from functions.wire.frames import Event, Malformed, RegisterDevice, UnregisterDevice
+from functions.wire.frames import Malformed, RegisterDevice, RequestFrame, UnregisterDevice
 
 
 def frame(event: object = "call:cancel", **data: object) -> bytes:
@@ -22,7 +22,7 @@ def frame(event: object = "call:cancel", **data: object) -> bytes:
 
 def signal_in(text: bytes) -> Signal:
     decoded = json.decode(text)
-    assert isinstance(decoded, Event)
+    assert isinstance(decoded, RequestFrame)
     assert isinstance(decoded.request, Signal)
     return decoded.request
 
@@ -33,7 +33,7 @@ def test_the_frame_of_the_request_is_read() -> None:
         b'"reason":"Caller ended call"},"id":7}'
     )
     call_id = CallId("CALL_17637599232099")
-    assert read == Event(Signal("call:cancel", call_id, "Caller ended call"), ack=7)
+    assert read == RequestFrame(Signal("call:cancel", call_id, "Caller ended call"), ack=7)
 
 
 @pytest.mark.parametrize("event", ["call:cancel", "call:reject", "call:accept"])
@@ -49,8 +49,8 @@ def test_a_reason_loses_its_control_characters_and_what_is_too_long() -> None:
 
 def test_devices_are_registered_and_unregistered() -> None:
     registered = json.decode(frame("device:register", token="T", platform="android"))
-    assert registered == Event(RegisterDevice(FcmToken("T"), Platform.ANDROID))
-    assert json.decode(frame("device:unregister", token="T")) == Event(
+    assert registered == RequestFrame(RegisterDevice(FcmToken("T"), Platform.ANDROID))
+    assert json.decode(frame("device:unregister", token="T")) == RequestFrame(
         UnregisterDevice(FcmToken("T"))
     )
 
@@ -123,7 +123,7 @@ def test_a_malformed_frame_gets_its_id_back() -> None:
     st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode(errors="replace"))
 )
 def test_no_bytes_make_the_decoder_raise(garbage: bytes) -> None:
-    assert isinstance(json.decode(garbage), Event | Malformed)
+    assert isinstance(json.decode(garbage), RequestFrame | Malformed)
 
 
 _JSON = st.recursive(
@@ -145,8 +145,8 @@ _JSON = st.recursive(
 )
 def test_every_json_object_is_answered_with_a_frame(content: dict[str, object]) -> None:
     decoded = json.decode(plain.dumps(content).encode())
-    assert isinstance(decoded, Event | Malformed)
-    request = decoded.request if isinstance(decoded, Event) else None
+    assert isinstance(decoded, RequestFrame | Malformed)
+    request = decoded.request if isinstance(decoded, RequestFrame) else None
     answer = plain.loads(json.encode_reply(NOT_FOUND, request, decoded.ack))
     assert answer["event"] == "ack"
     assert answer.get("id") == decoded.ack

@@ -14,13 +14,13 @@ from functions.clients.device import FcmToken, Platform
 from functions.wire import socketio
 from functions.wire.frames import (
     Connect,
-    Event,
     Frame,
     Goodbye,
     Ignored,
     Malformed,
     Ping,
     RegisterDevice,
+    RequestFrame,
 )
 from tests.support.examples import examples
 from tests.support.frames import SENSELESS
@@ -30,7 +30,7 @@ from tests.support.packets import (
 
 pytestmark = pytest.mark.examples
 
-CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
+CANCEL = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"))
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ CANCEL = Event(Signal("call:cancel", CallId("CALL_1"), "because"))
         ('42["call:cancel",\n\t{"callId":"CALL_1","reason":"because"}]', CANCEL),
         (
             '420["call:cancel",{"callId":"CALL_1","reason":"because"}]',
-            Event(CANCEL.request, ack=0),
+            RequestFrame(CANCEL.request, ack=0),
         ),
         (
             '42/,17["call:cancel",{"callId":"CALL_1","reason":"because"}]',
-            Event(CANCEL.request, ack=17),
+            RequestFrame(CANCEL.request, ack=17),
         ),
         (
             '421["device:register",{"token":"T","platform":"web"}]',
-            Event(RegisterDevice(FcmToken("T"), Platform.WEB), ack=1),
+            RequestFrame(RegisterDevice(FcmToken("T"), Platform.WEB), ack=1),
         ),
         ('42["call:explode",{}]', request_of("call:explode", {}, None)),
         ('425["call:cancel"]', Malformed("data", "data must be an object", ack=5)),
