@@ -77,8 +77,8 @@ class FirebaseIdentity:
 
 
 class OneAtATime:
-    """Fetches a URL for all threads that ask for it meanwhile. All get what came of it, also a failure:
-    one after the other, each would wait for a server that hangs."""
+    """Fetches a URL for all threads that ask for it meanwhile, and gives all of them what comes of
+    it, be it a failure: one after the other, each would wait for a server that hangs."""
 
     def __init__(self, fetch: Callable[..., Any]) -> None:
         self._fetch = fetch
