@@ -1,6 +1,6 @@
 """Structured logs for Cloud Logging: one JSON line per event, tied to the request's trace.
 
-Of what a client wrote, only its call id is logged: no token, no reason, no frame.
+Of what a client wrote, nothing is logged but the id of a call that exists.
 """
 
 import logging

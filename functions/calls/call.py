@@ -51,3 +51,11 @@ class Call:
         """Which parties `user` is in this call: none, one, or both if he calls himself."""
         parties = {Party.CALLER: self.caller, Party.RECEIVER: self.receiver}
         return {party for party, who in parties.items() if who == user}
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableCall:
+    """A call whose document makes no sense, which only the app's backend can mend."""
+
+    id: CallId
+    users: frozenset[object]  # whatever the document has as its caller and its receiver

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from functions.calls.call import Call, UserId
+from functions.calls.call import Call, UnreadableCall, UserId
 from functions.calls.transitions import Signal, Transition, transitions_of
 
 
@@ -27,6 +27,7 @@ class Decision:
 
 NOT_FOUND = Verdict(ok=False, outcome="not_found")
 FORBIDDEN = Verdict(ok=False, outcome="forbidden")
+UNREADABLE = Verdict(ok=False, outcome="unreadable")
 UNAVAILABLE = Verdict(ok=False, outcome="unavailable")
 
 
@@ -45,8 +46,10 @@ NOT_AUTHENTICATED = Verdict(
 )
 
 
-def decide(call: Call | None, signal: Signal, sender: UserId) -> Decision:
+def decide(call: Call | UnreadableCall | None, signal: Signal, sender: UserId) -> Decision:
     """Decides what `signal` of `sender` does to `call`, which is None if there is no such call."""
+    if isinstance(call, UnreadableCall):
+        return Decision(UNREADABLE if sender in call.users else NOT_FOUND)
     # One answer for both, so that nobody can find out which call ids exist.
     if call is None or not (parties := call.parties(sender)):
         return Decision(NOT_FOUND)

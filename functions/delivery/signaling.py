@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from functions.calls.call import Call, ConnectionId, SignalId, UserId
+from functions.calls.call import Call, ConnectionId, SignalId, UnreadableCall, UserId
 from functions.calls.decision import Verdict, decide
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
@@ -48,7 +48,7 @@ class _Committed:
 class _NotCommitted:
     """Nothing was written; `stored` is the call as it stands now."""
 
-    stored: StoredCall | None
+    stored: StoredCall | UnreadableCall | None
 
 
 class Signaling:
@@ -89,10 +89,11 @@ class Signaling:
             return sender
         stored = loaded.call
         for _ in range(_COMMITS):
-            decision = decide(stored.call if stored else None, signal, sender)
-            if stored is None or decision.transition is None:
-                if stored and decision.is_repeat:
-                    await self._republish(stored.call)
+            call = stored.call if isinstance(stored, StoredCall) else stored
+            decision = decide(call, signal, sender)
+            if not isinstance(stored, StoredCall) or decision.transition is None:
+                if isinstance(call, Call) and decision.is_repeat:
+                    await self._republish(call)
                 return decision.verdict
             # Each try makes the event anew, so that its times count from the commit that succeeds.
             event = CallEvent.of(
@@ -131,17 +132,17 @@ class Signaling:
             await self._store.calls.commit(stored, event, by=sender)
         except (StoreConflict, StoreUnavailable) as error:
             look_up.cancel()
-            return await self._after_failure(error, event, sender, received)
+            return await self._after_failure(error, event, received)
         except BaseException:
             look_up.cancel()
             raise
         return _Committed(event, await look_up)
 
     async def _after_failure(
-        self, error: Exception, event: CallEvent, sender: UserId, received: Received
+        self, error: Exception, event: CallEvent, received: Received
     ) -> _Committed | _NotCommitted:
         """Finds out what became of a commit that failed or was not answered."""
-        reloaded = await self._store.calls.reload(event, sender)
+        reloaded = await self._store.calls.reload(event)
         if reloaded.is_ours:
             return _Committed(event, await self._unserved_late(event, reloaded))
         if self._clock() - received.began_at > _TRIED_FOR:
@@ -154,7 +155,7 @@ class Signaling:
         """The connections to be told of a commit that was done some seconds ago: those that have
         not been told meanwhile. None if the event has been delivered, or does not hold any more."""
         entry = reloaded.entry
-        call = reloaded.call.call if reloaded.call else None
+        call = reloaded.call.call if isinstance(reloaded.call, StoredCall) else None
         if (entry and entry.pending_since is None) or not event.still_true(call):
             return None
         served = entry.served if entry else frozenset()

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from functions.calls.call import ConnectionId, SignalId
 from functions.calls.decision import UNAVAILABLE, Verdict, invalid
@@ -85,8 +86,8 @@ class Frames:
                 reply = await self.closing.leave(id, received_at)
                 log.info("goodbye", outcome="left")
                 return reply
-            case Ping(payload):
-                return socketio.encode_pong(payload)
+            case Ping():
+                return codec.encode_pong(frame)
             case Ignored():
                 return socketio.NOOP
 
@@ -117,20 +118,25 @@ class Frames:
         self, request: Request, verdict: Verdict, received_at: datetime | None
     ) -> None:
         latency = latency_ms(received_at, self.clock())
-        log.info("verdict", **_names(request), outcome=verdict.outcome, latencyMs=latency)
+        # Of these alone it is known that the call is the app's, and its id no words of a stranger.
+        is_known = verdict.field is None and verdict.outcome not in ("not_found", "unavailable")
+        names = _names(request, is_known=is_known)
+        log.info("verdict", **names, outcome=verdict.outcome, latencyMs=latency)
 
 
 def _names_in(frame: Frame | None) -> dict[str, object]:
     """The parts of a frame that may be logged."""
-    names = _names(frame.request) if isinstance(frame, RequestFrame) else {}
+    names = _names(frame.request, is_known=False) if isinstance(frame, RequestFrame) else {}
     return {"frame": type(frame).__name__, **names}
 
 
-def _names(request: Request) -> dict[str, object]:
-    """The parts of a request that may be logged."""
+def _names(request: Request, *, is_known: bool) -> dict[str, object]:
+    """The parts of a request that may be logged. Of an id that may be anything, it is a hash."""
     match request:
-        case Signal(name, call_id):
+        case Signal(name, call_id) if is_known:
             return {"request": name, "callId": call_id}
+        case Signal(name, call_id):
+            return {"request": name, "callHash": sha256(call_id.encode()).hexdigest()[:16]}
         case RegisterDevice():
             return {"request": "device:register"}
         case UnregisterDevice():

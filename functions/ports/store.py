@@ -6,7 +6,14 @@ from datetime import datetime
 from typing import Protocol
 
 from functions.attempt import MessageId
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
+from functions.calls.call import (
+    Call,
+    CallId,
+    ConnectionId,
+    SignalId,
+    UnreadableCall,
+    UserId,
+)
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmToken, Platform
@@ -47,7 +54,7 @@ class Loaded:
     """The connection and the call of a signal, as `Calls.load` finds them; None if not there."""
 
     connection: Connection | None
-    call: StoredCall | None
+    call: StoredCall | UnreadableCall | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class Reloaded:
 
     is_ours: bool  # the commit was done, whatever became of the call since
     entry: Entry | None  # of our commit; None also if it can't be read
-    call: StoredCall | None  # as it stands now; with `is_ours`, None also if it can't be read
+    call: StoredCall | UnreadableCall | None  # as it stands now
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +98,10 @@ class Calls(Protocol):
     """
 
     async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
-        """Reads a call, and the connection that its signal came by.
+        """Reads a call, and the connection that its signal came by."""
 
-        A call that can't be read raises StoreUnavailable if the owner is one of its parties, and
-        is None to all others.
-        """
-
-    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
-        """Finds out what became of a commit of `event` that failed or was not answered.
-
-        If it was not done, a call that can't be read is treated as in `load`, with `sender` for the
-        owner.
-        """
+    async def reload(self, event: CallEvent) -> Reloaded:
+        """Finds out what became of a commit of `event` that failed or was not answered."""
 
     async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
         """Writes both the call's new status, set `by` a user, and its outbox entry, or neither.

@@ -8,7 +8,9 @@ async def verified(identity: Identity, token: str | None, *said: str | None) -> 
     """The user whose `token` this is. Raises NotAuthenticated and IdentityUnavailable."""
     if token is None:
         raise NotAuthenticated("the token is missing")
-    user = await identity.verify(token)
+    # Some clients write it as they would in a header, wherever it stands.
+    scheme, _, rest = token.partition(" ")
+    user = await identity.verify(rest.strip() if scheme.lower() == "bearer" else token)
     check_said(user, *said)
     return user
 

@@ -6,7 +6,7 @@ from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.connection import Wire
 from functions.wire import json, socketio
-from functions.wire.frames import AckId, Frame, Request
+from functions.wire.frames import AckId, Frame, Ping, Request
 
 
 class Codec(Protocol):
@@ -17,6 +17,8 @@ class Codec(Protocol):
     def encode_reply(
         self, verdict: Verdict, request: Request | None, ack: AckId | None, /
     ) -> str: ...
+
+    def encode_pong(self, ping: Ping, /) -> str: ...
 
     def encode_event(self, event: CallEvent, recipient: Recipient, /) -> str: ...
 

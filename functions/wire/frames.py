@@ -61,9 +61,10 @@ class Goodbye:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A heartbeat, whose payload goes back to the client."""
+    """A heartbeat. What came with it goes back: a packet's payload, or the JSON wire's `id`."""
 
-    payload: str
+    payload: str = ""
+    ack: AckId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The JSON wire: `{"event": …, "data": {…}, "id": …}` in, acks and events out."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from functions.calls.decision import Verdict
@@ -8,6 +10,7 @@ from functions.wire.frames import (
     AckId,
     Frame,
     Malformed,
+    Ping,
     Request,
     RequestFrame,
     event_data,
@@ -32,6 +35,8 @@ def decode(text: bytes) -> Frame:
     ack = frame.get("id")
     if not _is_ack_id(ack):
         return Malformed("id", "id must be an integer or a short string")
+    if frame.get("event") == "ping":
+        return Ping(ack=ack)
     try:
         return RequestFrame(parse(frame.get("event"), frame.get("data")), ack)
     except InvalidRequest as error:
@@ -40,15 +45,21 @@ def decode(text: bytes) -> Frame:
 
 def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
     """The reply to a frame; it has an `id` if the frame had one."""
-    reply: dict[str, object] = {"event": "ack", "data": reply_data(verdict, request)}
-    if ack is not None:
-        reply["id"] = ack
-    return msgspec.json.encode(reply).decode()
+    return _encode({"event": "ack", "data": reply_data(verdict, request)}, ack)
+
+
+def encode_pong(ping: Ping) -> str:
+    """The frame that replies to a heartbeat; it has an `id` if the heartbeat had one."""
+    return _encode({"event": "pong"}, ping.ack)
 
 
 def encode_event(event: CallEvent, recipient: Recipient) -> str:
     """The frame that tells `recipient` of `event`."""
     return msgspec.json.encode({"event": recipient.event, "data": event_data(event)}).decode()
+
+
+def _encode(frame: Mapping[str, object], ack: AckId | None) -> str:
+    return msgspec.json.encode(frame if ack is None else {**frame, "id": ack}).decode()
 
 
 def _is_ack_id(ack: object) -> bool:

@@ -94,15 +94,19 @@ def _text(data: _Data, field: str, limit: int) -> str:
 
 
 def _reason(data: _Data) -> str | None:
+    """The reason as the other party may read it. No request is refused for its reason."""
     reason = data.get("reason")
-    if reason is None:
-        return None
     if not isinstance(reason, str):
-        raise InvalidRequest("reason", "reason must be a string")
-    printable = "".join(character for character in reason if not _is_control(character))
-    return printable.strip()[:REASON_LIMIT] or None
+        return None
+    readable = "".join(character for character in reason if not _is_unreadable(character))
+    return readable.strip()[:REASON_LIMIT] or None
 
 
 def _is_control(character: str) -> bool:
     # Cc: control characters; Cs: halves of surrogate pairs, which no wire can carry on.
     return unicodedata.category(character) in {"Cc", "Cs"}
+
+
+def _is_unreadable(character: str) -> bool:
+    # Cf: formats, some of no width and some that turn the text around; Zl and Zp: ends of lines.
+    return _is_control(character) or unicodedata.category(character) in {"Cf", "Zl", "Zp"}

@@ -37,6 +37,7 @@ ERROR_EVENT = "call:error"
 
 _CLOSE = "1"  # Engine.IO's; Swift's and Python's clients send it before they close the socket
 _NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id
+_NOT_JSON = object()  # for the data of a packet that can't be read
 
 _MESSAGE = re.compile(
     r"4(?P<type>\d)"
@@ -61,18 +62,20 @@ def decode(text: bytes) -> Frame:
             return Ping(packet[1:])
         if packet == _CLOSE:
             return Goodbye()
-        message = _MESSAGE.fullmatch(packet)
-        if message is None:
-            return Ignored()
-        data = loads(message["data"]) if message["data"] else None
-    except (UnicodeDecodeError, NotJson):
+    except UnicodeDecodeError:
         return Ignored()
+    message = _MESSAGE.fullmatch(packet)
+    if message is None:
+        return Ignored()
+    data = _data(message["data"])
     namespace = message["namespace"] or ROOT
     match message["type"], data:
         case "0", None:
             return Connect(namespace)
         case "0", dict():
             return Connect(namespace, _text(data.get("token")), _text(data.get("userId")))
+        case "0", _:  # it waits for an answer, whatever it has sent
+            return Connect(namespace, _NOT_TEXT)
         case "1", None if namespace == ROOT and not message["ack"]:
             return Goodbye()
         case "2", [str(name), *arguments] if namespace == ROOT:
@@ -119,9 +122,9 @@ def encode_refusal(wire: Wire, message: str, namespace: str = ROOT) -> str:
     return prefix + _json(message if wire is Wire.EIO3 else {"message": message})
 
 
-def encode_pong(payload: str) -> str:
+def encode_pong(ping: Ping) -> str:
     """The packet that replies to a heartbeat."""
-    return f"3{payload}"
+    return f"3{ping.payload}"
 
 
 def _event(name: str, arguments: list[Any], ack: int | None) -> Frame:
@@ -131,6 +134,14 @@ def _event(name: str, arguments: list[Any], ack: int | None) -> Frame:
         return RequestFrame(parse(name, data), ack)
     except InvalidRequest as error:
         return Malformed(error.field, error.message, ack)
+
+
+def _data(text: str) -> object:
+    """The JSON of a packet, or None if it has none."""
+    try:
+        return loads(text) if text else None
+    except NotJson:
+        return _NOT_JSON
 
 
 def _text(value: object) -> str | None:

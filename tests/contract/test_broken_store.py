@@ -14,7 +14,7 @@ from google.cloud.firestore import AsyncClient
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken
-from functions.ports.store import Store, StoreConflict, StoreUnavailable
+from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
 from functions.services.firestore import store_of
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
 from infra.emulators.firestore import FirestoreServer
@@ -97,14 +97,14 @@ async def test_a_calls_commit_that_lost_its_reply_meets_itself_and_is_known_agai
 ) -> None:
     await broken.world.ring()
     stored = (await broken.store.calls.load(CALL, SOCKET, now())).call
-    assert stored is not None
+    assert isinstance(stored, StoredCall)
     made = event()
     broken.faults.lose_reply("firestore.Commit")
     broken.journal.clear()
     with pytest.raises(StoreConflict):
         await broken.store.calls.commit(stored, made, by=CALLER)
     assert broken.journal.started == ["Commit", "Commit"]
-    assert (await broken.store.calls.reload(made, CALLER)).is_ours
+    assert (await broken.store.calls.reload(made)).is_ours
 
 
 @pytest.mark.parametrize(("kind", "is_ours"), [(Kind.HOLD, False), (Kind.HOLD_REPLY, True)])
@@ -113,7 +113,7 @@ async def test_a_commit_that_is_not_answered_is_given_up(
 ) -> None:
     await broken.world.ring()
     stored = (await broken.store.calls.load(CALL, SOCKET, now())).call
-    assert stored is not None
+    assert isinstance(stored, StoredCall)
     made = event()
     unanswered = Fault(kind, "firestore.Commit")
     broken.journal.clear()
@@ -121,7 +121,7 @@ async def test_a_commit_that_is_not_answered_is_given_up(
         with pytest.raises(StoreUnavailable):
             await broken.store.calls.commit(stored, made, by=CALLER)
         assert broken.journal.started == ["Commit"]  # what hangs is not tried again
-        assert (await broken.store.calls.reload(made, CALLER)).is_ours == is_ours
+        assert (await broken.store.calls.reload(made)).is_ours == is_ours
         unanswered.drop()
 
 
@@ -130,12 +130,12 @@ async def test_a_commit_that_meets_a_transaction_of_somebody_elses_writes_nothin
 ) -> None:
     await broken.world.ring()
     stored = (await broken.store.calls.load(CALL, SOCKET, now())).call
-    assert stored is not None
+    assert isinstance(stored, StoredCall)
     made = event()
     broken.faults.fail("firestore.Commit", code=grpc.StatusCode.ABORTED)
     with pytest.raises(StoreConflict):
         await broken.store.calls.commit(stored, made, by=CALLER)
-    assert not (await broken.store.calls.reload(made, CALLER)).is_ours
+    assert not (await broken.store.calls.reload(made)).is_ours
 
 
 @pytest.mark.parametrize(

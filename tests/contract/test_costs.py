@@ -56,7 +56,7 @@ class Scene:
     async def call(self) -> StoredCall:
         await self.world.ring()
         loaded = await self.store.calls.load(CALL, GONE, now())
-        assert loaded.call is not None
+        assert isinstance(loaded.call, StoredCall)
         return loaded.call
 
     async def entry(self) -> Entry:
@@ -81,7 +81,7 @@ async def load(scene: Scene) -> Step:
 
 async def reload(scene: Scene) -> Step:
     entry = await scene.entry()
-    return lambda: scene.store.calls.reload(entry.event, CALLER)
+    return lambda: scene.store.calls.reload(entry.event)
 
 
 async def commit(scene: Scene) -> Step:

@@ -7,7 +7,7 @@ from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status
 from functions.calls.event import CallEvent
-from functions.ports.store import Store
+from functions.ports.store import Store, StoredCall
 from functions.services.firestore import store_of
 from infra.client.calls import client_at
 from tests.support.makers import CALL, CALLER, RECEIVER, ids_in, now, pend
@@ -39,7 +39,7 @@ class FirestoreWorld:
 
     async def call(self, call: CallId = CALL) -> Call | None:
         loaded = await self.store.calls.load(call, ConnectionId("nobody="), now())
-        return loaded.call.call if loaded.call else None
+        return loaded.call.call if isinstance(loaded.call, StoredCall) else None
 
     async def delete_call(self, call: CallId = CALL) -> None:
         await self.client.collection("calls").document(call).delete()

@@ -14,7 +14,7 @@ from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import ConnectionId
 from functions.clients.device import device_id
-from functions.ports.store import Store
+from functions.ports.store import Store, StoredCall
 from functions.services.firestore import store_of
 from infra.client.calls import Calls
 from infra.client.phone import phone
@@ -41,7 +41,7 @@ def crashed(store: Store, documents: AsyncClient, calls: Calls, ids: Ids) -> Cra
         call, caller, receiver = ids.call, ids.caller, ids.receiver
         await calls.ring(call, caller, receiver)
         loaded = await store.calls.load(call, ConnectionId("none="), now())
-        assert loaded.call
+        assert isinstance(loaded.call, StoredCall)
         theirs = event(call=call, decided=now() - ago, caller=caller, receiver=receiver)
         await store.calls.commit(loaded.call, theirs, by=caller)
         await pend(documents, theirs, theirs.decided_at)

@@ -4,7 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
+from functions.calls.call import (
+    Call,
+    CallId,
+    ConnectionId,
+    SignalId,
+    UnreadableCall,
+    UserId,
+)
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId
@@ -23,6 +30,7 @@ class Database:
 
     clock: Clock
     calls: dict[CallId, StoredCall] = field(default_factory=dict)
+    unreadable_calls: dict[CallId, UnreadableCall] = field(default_factory=dict)
     changed_by: dict[CallId, UserId] = field(default_factory=dict)  # who gave a call its status
     connections: dict[ConnectionId, Connection] = field(default_factory=dict)
     # Sockets that were closed before their handshake was handled.
@@ -64,6 +72,9 @@ class Database:
     def call(self, id: CallId) -> Call | None:
         stored = self.calls.get(id)
         return stored.call if stored else None
+
+    def stored_call(self, id: CallId) -> StoredCall | UnreadableCall | None:
+        return self.calls.get(id) or self.unreadable_calls.get(id)
 
     # How it is changed
 

@@ -72,14 +72,14 @@ class MemoryCalls:
     async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
         def read() -> Loaded:
             found = self.database.connection(connection, now)
-            return Loaded(found, self.database.calls.get(call))
+            return Loaded(found, self.database.stored_call(call))
 
         return await self.remote.get(f"{call} {connection}", read)
 
-    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
+    async def reload(self, event: CallEvent) -> Reloaded:
         def read() -> Reloaded:
             entry = self.database.entry(event)
-            return Reloaded(entry is not None, entry, self.database.calls.get(event.call_id))
+            return Reloaded(entry is not None, entry, self.database.stored_call(event.call_id))
 
         return await self.remote.get(f"{event.call_id}:{event.signal_id}", read)
 

@@ -66,8 +66,8 @@ def no_precondition(patch: Patch) -> None:
 def no_signal_id(patch: Patch) -> None:
     reload = MemoryCalls.reload
 
-    async def blind(self: MemoryCalls, event: CallEvent, sender: UserId) -> Reloaded:
-        return replace(await reload(self, event, sender), is_ours=False, entry=None)
+    async def blind(self: MemoryCalls, event: CallEvent) -> Reloaded:
+        return replace(await reload(self, event), is_ours=False, entry=None)
 
     patch.setattr(MemoryCalls, "reload", blind)
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status
 from functions.calls.event import CallEvent
-from functions.ports.store import Store
+from functions.ports.store import Store, StoredCall
 from tests.support.makers import CALL, CALLER, RECEIVER, now
 
 
@@ -48,7 +48,7 @@ async def committed(world: World, made: CallEvent) -> CallEvent:
     """Puts the event into the outbox, as the commit of the signal that causes it does."""
     await world.ring(made.call_id)
     loaded = await world.store.calls.load(made.call_id, ConnectionId("nobody="), now())
-    assert loaded.call
+    assert isinstance(loaded.call, StoredCall)
     by = CALLER if made.status is Status.CANCELLED else RECEIVER
     await world.store.calls.commit(loaded.call, made, by=by)
     return made

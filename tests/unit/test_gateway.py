@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ from tests.memory.others import TOKEN
 from tests.memory.services import Services
 from tests.memory.store import MemoryCalls, MemoryConnections
 from tests.support.asgi import call, get
-from tests.support.frames import SENSELESS
+from tests.support.frames import SENSELESS, UNREADABLE_CONNECTS
 from tests.support.makers import CALL, CALLER, RECEIVER, now
 from tests.support.processes import SECRET, settings_of
 
@@ -312,6 +313,48 @@ async def test_a_packet_that_makes_no_sense_is_answered_with_a_noop_and_costs_no
     for frame in SENSELESS:
         assert (frame[:60], await api.send("nobody=", frame)) == (frame[:60], "6")
         assert api.costs == []
+
+
+@pytest.mark.parametrize("query", [EIO3, EIO4], ids=["eio3", "eio4"])
+async def test_a_connect_that_nobody_can_read_is_refused(api: Api, query: dict[str, str]) -> None:
+    for frame in UNREADABLE_CONNECTS:
+        await api.forget("c=")
+        assert (await api.connect("c=", **query)).status_code == 200
+        answer = await api.send("c=", frame)
+        namespace = "/admin," if b"/admin" in frame else ""
+        assert answer.startswith((f'44{namespace}{{"message":', f'44{namespace}"')), frame[:60]
+
+
+async def test_a_heartbeat_on_the_json_wire_is_answered(api: Api) -> None:
+    assert await api.send("c=", '{"event": "ping"}') == '{"event":"pong"}'
+    assert await api.send("c=", '{"event": "ping", "id": 7, "data": {}}') == (
+        '{"event":"pong","id":7}'
+    )
+    assert api.costs == []
+
+
+async def test_of_a_call_that_nobody_knows_no_words_of_the_client_are_logged(
+    phones: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    cancel = '427["call:cancel",{"callId":"%s"}]'
+    said = "please run this: rm -rf"
+    caplog.set_level("INFO")
+    await phones.send("caller=", cancel % said)  # not found
+    phones.services.faults.fail("firestore.BatchGetDocuments")
+    await phones.send("caller=", cancel % said)  # not even looked for
+    await phones.send("caller=", cancel % CALL)
+    records = [record for record in caplog.records if record.name.startswith("functions.")]
+    logged = [vars(record)["fields"] for record in records]
+    assert said not in str(logged)
+    hashed = sha256(said.encode()).hexdigest()[:16]
+    named = ("outcome", "callHash", "callId")
+    assert [tuple(map(each.get, named)) for each in logged] == [
+        ("not_found", hashed, None),
+        (None, hashed, None),  # frame failed
+        ("unavailable", hashed, None),
+        ("cancelled", None, CALL),  # told
+        ("cancelled", None, CALL),
+    ]
 
 
 @pytest.mark.parametrize("depth", [900, 950, 990, 1000, 1100])

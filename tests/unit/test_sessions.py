@@ -329,6 +329,20 @@ async def test_a_socketio_client_with_a_bad_token_is_told_when_it_is_connected(d
         assert refused.user is None
 
 
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer  ", "BEARER "])
+async def test_a_token_may_be_written_as_in_a_header_wherever_it_stands(
+    door: Door, scheme: str
+) -> None:
+    token = scheme + token_of(CALLER)
+    await door.open(Wire.JSON, token)
+    accepted = await door.connection()
+    assert accepted is not None
+    assert accepted.owner == CALLER
+    await door.forget()
+    await door.open(Wire.EIO4)
+    assert await door.let_in(token) == LET_IN
+
+
 async def test_the_connects_token_wins_over_a_bad_one_in_the_query(door: Door) -> None:
     await door.open(Wire.EIO4, "garbage")
     assert await door.let_in(token_of(CALLER)) == LET_IN

@@ -3,12 +3,19 @@
 import asyncio
 import json
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
-from functions.calls.call import Call, ConnectionId, SignalId, Status, UserId
+from functions.calls.call import (
+    Call,
+    ConnectionId,
+    SignalId,
+    Status,
+    UnreadableCall,
+    UserId,
+)
 from functions.calls.decision import UNAVAILABLE, Verdict
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection, Wire
@@ -36,11 +43,14 @@ class System(Services):
             direct_post_timeout=timedelta(milliseconds=500),
         )
 
-    async def send(self, name: str = "call:cancel", by: UserId = CALLER) -> Verdict:
+    async def send(
+        self,
+        name: str = "call:cancel",
+        by: UserId = CALLER,
+        received_at: datetime | None = None,
+    ) -> Verdict:
         self.journal.clear()
-        received = Received(
-            ConnectionId(f"{by}="), SignalId(uuid.uuid4().hex), now(), received_at=None
-        )
+        received = Received(ConnectionId(f"{by}="), SignalId(uuid.uuid4().hex), now(), received_at)
         try:
             return await self.signaling.handle(signal(name), received)
         except (StoreUnavailable, PublishFailed):
@@ -420,3 +430,25 @@ async def test_of_two_equal_frames_at_once_one_cancels_and_one_repeats(
     verdicts = await asyncio.gather(system.send(), system.send())
     assert sorted(verdict.outcome for verdict in verdicts) == ["already_cancelled", "cancelled"]
     assert len(system.clients.posts) == 1
+
+
+async def test_a_call_that_can_not_be_read_costs_one_call_and_changes_nothing(
+    system: System,
+) -> None:
+    await system.world.delete_call()
+    system.database.unreadable_calls[CALL] = UnreadableCall(CALL, frozenset({CALLER}))
+    verdict = await system.send()
+    assert (verdict.ok, verdict.outcome) == (False, "unreadable")
+    assert system.journal.started == ["BatchGetDocuments"]
+
+
+async def test_who_has_sent_a_signal_also_decides_whether_he_may_know_of_the_call(
+    system: System,
+) -> None:
+    """Somebody else may have come on the same socket since."""
+    await system.world.delete_call()
+    system.database.unreadable_calls[CALL] = UnreadableCall(CALL, frozenset({RECEIVER}))
+    (connection,) = await system.store.connections.of([CALLER], now())
+    later = now() + timedelta(seconds=1)
+    assert await system.store.connections.admit(connection, RECEIVER, later, connection.expires_at)
+    assert (await system.send(received_at=now())).outcome == "not_found"

@@ -5,20 +5,11 @@ from datetime import datetime
 
 from google.cloud.firestore import SERVER_TIMESTAMP
 
-from functions.calls.call import Call, CallId, ConnectionId, Status, UserId
+from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
 from functions.calls.event import CallEvent, to_fields
-from functions.ports.store import Loaded, Reloaded, StoredCall, StoreUnavailable
-from functions.services.firestore.documents import (
-    MalformedDocument,
-    call_in,
-    connection_in,
-    entry_in,
-    read_call,
-)
+from functions.ports.store import Loaded, Reloaded, StoredCall
+from functions.services.firestore.documents import call_in, connection_in, entry_in
 from functions.services.firestore.remote import Documents, Snapshot
-from functions.telemetry import Log
-
-log = Log(__name__)
 
 
 class FirestoreCalls:
@@ -32,19 +23,16 @@ class FirestoreCalls:
         came_by, stored = await self._documents.get(
             self._documents.at("connections", connection), self._documents.at("calls", call)
         )
-        found = connection_in(came_by, now)
-        return Loaded(found, _readable_to(stored, found.owner if found else None))
+        return Loaded(connection_in(came_by, now), _call_in(stored))
 
-    async def reload(self, event: CallEvent, sender: UserId) -> Reloaded:
+    async def reload(self, event: CallEvent) -> Reloaded:
         """1 BatchGetDocuments. An outbox entry proves that the commit was done, as no other signal
         can have made it."""
         entry, stored = await self._documents.get(
             self._documents.entry(event.call_id, event.signal_id),
             self._documents.at("calls", event.call_id),
         )
-        if not entry.exists:
-            return Reloaded(is_ours=False, entry=None, call=_readable_to(stored, sender))
-        return Reloaded(is_ours=True, entry=entry_in(entry), call=call_in(stored))
+        return Reloaded(is_ours=entry.exists, entry=entry_in(entry), call=_call_in(stored))
 
     async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
         """1 Commit. The library repeats a commit whose reply was lost, so a conflict may be with
@@ -85,17 +73,16 @@ def _changed(status: Status, at: datetime, by: UserId) -> dict[str, object]:
     return {"endedAt": at, "endedBy": by}
 
 
-def _readable_to(snapshot: Snapshot, reader: UserId | None) -> StoredCall | None:
-    """The call, or None if it is not there. One that can't be read raises StoreUnavailable if
-    `reader` is one of its parties. To all others it is None: they must not learn that it exists."""
+def _call_in(snapshot: Snapshot) -> StoredCall | UnreadableCall | None:
+    """The call, or None if it is not there."""
     if not snapshot.exists:
         return None
+    if stored := call_in(snapshot):
+        return stored
     fields = snapshot.to_dict() or {}
-    try:
-        return read_call(snapshot.id, fields, snapshot.update_time)
-    except MalformedDocument as error:
-        if reader is None or reader not in (fields.get("callerId"), fields.get("receiverId")):
-            log.error("malformed document", collection="calls", error=str(error))
-            return None
-        # Only its writer can mend the call, and until then no verdict on it would be true.
-        raise StoreUnavailable(f"{snapshot.reference.path} is malformed: {error}") from error
+    users = (fields.get(name) for name in ("callerId", "receiverId"))
+    return UnreadableCall(CallId(snapshot.id), frozenset(filter(_is_text, users)))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

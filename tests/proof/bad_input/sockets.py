@@ -217,7 +217,6 @@ def _malformed(random: Random, world: World) -> Iterator[bytes]:
                 {**whole, "event": random.choice((wrong, "call:cancelled", "CALL:CANCEL"))},
                 {**whole, "data": random.choice((wrong, world.call, [data]))},
                 {**whole, "data": {"callId": wrong, "call_id": world.call}},
-                {**whole, "data": {"callId": world.call, "reason": random.choice((7, [], {}))}},
                 {**whole, "id": random.choice(([], {}, True, 1.5, "i" * 129, 2**200))},
                 [whole],
                 {"data": whole},

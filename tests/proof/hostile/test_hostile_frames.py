@@ -12,6 +12,7 @@ from functions.calls.call import CallId, ConnectionId, Status
 from functions.calls.transitions import SIGNALS, transitions_of
 from functions.clients.connection import Wire
 from functions.clients.device import device_id
+from functions.ports.store import StoredCall
 from functions.services.firestore import store_of
 from infra.client.calls import Calls
 from infra.client.phone import json_phone
@@ -94,7 +95,7 @@ async def undelivered(documents: AsyncClient, ids: Ids, signal: str) -> str:
     call = CallId(await put(documents, ids, "undelivered", status="ringing"))
     store = store_of(lambda: documents)
     loaded = await store.calls.load(call, ConnectionId("none="), now())
-    assert loaded.call
+    assert isinstance(loaded.call, StoredCall)
     caller, receiver = ids.caller, ids.receiver
     in_an_hour = now() + timedelta(hours=1)
     theirs = event(signal, call=call, decided=in_an_hour, caller=caller, receiver=receiver)
@@ -267,7 +268,7 @@ async def test_a_device_is_registered_for_the_sender_whoever_the_frame_names(
     beside = await stranger.verdict("device:register", device, **claims)
     assert inside["outcome"] == beside["outcome"] == "registered"
     stored = await fields_of(documents, "devices", device_id(ids.token))
-    assert stored is not None
+    assert isinstance(stored, StoredCall)
     assert stored["userId"] == f"{ids.caller}_STRANGER"
 
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from functions.calls.call import Call, CallId, Status, UserId
-from functions.calls.decision import FORBIDDEN, NOT_FOUND, Decision, decide
+from functions.calls.call import Call, CallId, Status, UnreadableCall, UserId
+from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Decision, decide
 from functions.calls.transitions import SIGNALS, TRANSITIONS, Signal
 
 CALLER, RECEIVER, STRANGER = UserId("USR_1"), UserId("USR_2"), UserId("USR_3")
@@ -90,3 +90,11 @@ def test_an_event_is_true_of_the_call_as_its_transition_leaves_it() -> None:
         ((row, notice) for notice in row.notices) for row in TRANSITIONS
     ):
         assert row.to_status in notice.true_while
+
+
+def test_a_call_that_can_not_be_read_is_so_to_its_parties_and_unknown_to_others() -> None:
+    call = UnreadableCall(CallId("CALL_1"), frozenset({CALLER, RECEIVER}))
+    for name in SIGNALS:
+        for party in (CALLER, RECEIVER):
+            assert decide(call, signal(name), party) == Decision(UNREADABLE)
+        assert decide(call, signal(name), STRANGER) == Decision(NOT_FOUND)

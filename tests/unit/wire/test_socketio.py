@@ -23,7 +23,7 @@ from functions.wire.frames import (
     RequestFrame,
 )
 from tests.support.examples import examples
-from tests.support.frames import SENSELESS
+from tests.support.frames import SENSELESS, UNREADABLE_CONNECTS
 from tests.support.packets import (
     request_of,
 )
@@ -101,6 +101,13 @@ def test_a_frame_begins_as_clients_know_it(frame: str, answer: str) -> None:
 
 
 # What makes no sense
+
+
+@pytest.mark.parametrize("frame", UNREADABLE_CONNECTS, ids=lambda frame: repr(frame[:40]))
+def test_a_connect_that_nobody_can_read_shows_a_token_that_is_none(frame: bytes) -> None:
+    connect = socketio.decode(frame)
+    assert isinstance(connect, Connect)
+    assert connect.token == "\0"
 
 
 @pytest.mark.parametrize("frame", SENSELESS, ids=lambda frame: repr(frame[:40]))
