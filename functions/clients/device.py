@@ -8,8 +8,22 @@ from typing import NewType
 
 from functions.calls.call import UserId
 
-FcmToken = NewType("FcmToken", str)
-DeviceId = NewType("DeviceId", str)  # SHA-256 of the token, hex: a token is too long for an id
+DeviceId = NewType("DeviceId", str)  # SHA-256 of the address, hex: a token is too long for an id
+
+
+class FcmToken(str):
+    """An FCM registration token."""
+
+    __slots__ = ()
+
+
+class InstallationId(str):
+    """A Firebase installation id, by which newer apps are reached."""
+
+    __slots__ = ()
+
+
+FcmAddress = FcmToken | InstallationId
 
 
 class Platform(StrEnum):
@@ -24,11 +38,11 @@ class Device:
 
     id: DeviceId
     user: UserId
-    token: FcmToken
+    address: FcmAddress
     platform: Platform
     expires_at: datetime
     version: datetime
 
 
-def device_id(token: FcmToken) -> DeviceId:
-    return DeviceId(sha256(token.encode()).hexdigest())
+def device_id(address: FcmAddress) -> DeviceId:
+    return DeviceId(sha256(address.encode()).hexdigest())

@@ -16,7 +16,7 @@ from functions.calls.call import (
 )
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
-from functions.clients.device import Device, DeviceId, FcmToken, Platform
+from functions.clients.device import Device, DeviceId, FcmAddress, Platform
 
 
 class StoreUnavailable(Exception):
@@ -152,12 +152,17 @@ class Devices(Protocol):
         """The devices of these users, at most 30."""
 
     async def register(
-        self, user: UserId, token: FcmToken, platform: Platform, now: datetime, expires: datetime
+        self,
+        user: UserId,
+        address: FcmAddress,
+        platform: Platform,
+        now: datetime,
+        expires: datetime,
     ) -> None:
-        """Makes the device with this token `user`'s, also if it was another user's."""
+        """Makes the device with this address `user`'s, also if it was another user's."""
 
-    async def unregister(self, user: UserId, token: FcmToken) -> None:
-        """Deletes the device with this token, unless it is another user's."""
+    async def unregister(self, user: UserId, address: FcmAddress) -> None:
+        """Deletes the device with this address, unless it is another user's."""
 
     async def forget(self, device: Device) -> None:
         """Deletes the device, unless it has registered again since it was read."""

@@ -14,7 +14,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import Push
-from functions.clients.device import Device, DeviceId, FcmToken
+from functions.clients.device import Device, DeviceId, FcmAddress, InstallationId
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.settings import PushSettings
 
@@ -40,7 +40,7 @@ class FcmPushSender:
             return PushResult(device, PushOutcome.FAILED, "RetryAfter")
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
-                messages = [message(event, recipient, device.token, now)]
+                messages = [message(event, recipient, device.address, now)]
                 batch = await messaging.send_each_async(messages, app=self._app)
         except (TimeoutError, exceptions.FirebaseError, GoogleAuthError) as error:
             return PushResult(device, PushOutcome.FAILED, type(error).__name__)
@@ -71,7 +71,7 @@ class FcmPushSender:
 
 
 def message(
-    event: CallEvent, recipient: Recipient, token: FcmToken, now: datetime
+    event: CallEvent, recipient: Recipient, to: FcmAddress, now: datetime
 ) -> messaging.Message:
     """The message, data only: it wakes an app that is killed, and never shows by itself.
 
@@ -81,7 +81,7 @@ def message(
     left = event.expires_at - now
     push = _push_of(recipient)
     return messaging.Message(
-        token=token,
+        **{"fid" if isinstance(to, InstallationId) else "token": str(to)},
         data=data(event, recipient),
         # By it, Firebase's delivery data tells how phones got the messages of this type.
         fcm_options=messaging.FCMOptions(analytics_label=push.type),
@@ -154,7 +154,7 @@ def _is_about_token(error: exceptions.InvalidArgumentError) -> bool:
         fields = [each["field"] for detail in details for each in detail.get("fieldViolations", ())]
     except (AttributeError, KeyError, TypeError, ValueError):  # not as Google writes errors
         return False
-    return "message.token" in fields
+    return not {"message.token", "message.fid"}.isdisjoint(fields)
 
 
 def _retry_after(error: exceptions.FirebaseError, now: datetime) -> timedelta | None:

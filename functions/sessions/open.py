@@ -85,7 +85,8 @@ class Opener:
 
     def _packets(self, connection: Connection) -> Iterator[str]:
         timers = self._timers[connection.wire]
-        yield socketio.encode_open(connection.id, timers.ping_interval, timers.ping_timeout)
+        wire, interval, timeout = connection.wire, timers.ping_interval, timers.ping_timeout
+        yield socketio.encode_open(wire, connection.id, interval, timeout)
         if connection.wire is Wire.EIO4:
             return  # the client asks to be admitted, by its CONNECT
         if connection.user is not None:

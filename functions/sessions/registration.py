@@ -33,10 +33,10 @@ class Registration:
         if isinstance(sender, Verdict):
             return sender
         match request:
-            case RegisterDevice(token, platform):
+            case RegisterDevice(address, platform):
                 expires = now + self._device_ttl
-                await self._devices.register(sender, token, platform, now, expires)
+                await self._devices.register(sender, address, platform, now, expires)
                 return Verdict(ok=True, outcome="registered")
-            case UnregisterDevice(token):
-                await self._devices.unregister(sender, token)
+            case UnregisterDevice(address):
+                await self._devices.unregister(sender, address)
                 return Verdict(ok=True, outcome="unregistered")

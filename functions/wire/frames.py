@@ -5,24 +5,24 @@ from dataclasses import dataclass
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
-from functions.clients.device import FcmToken, Platform
+from functions.clients.device import FcmAddress, Platform
 
 AckId = int | str
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterDevice:
-    """The phone with this FCM token is the sender's from now on."""
+    """The phone that FCM reaches at this address is the sender's from now on."""
 
-    token: FcmToken
+    address: FcmAddress
     platform: Platform
 
 
 @dataclass(frozen=True, slots=True)
 class UnregisterDevice:
-    """The phone with this FCM token is to be forgotten, if it is the sender's."""
+    """The phone that FCM reaches at this address is to be forgotten, if it is the sender's."""
 
-    token: FcmToken
+    address: FcmAddress
 
 
 Request = Signal | RegisterDevice | UnregisterDevice

@@ -7,7 +7,7 @@ from typing import Any
 
 from functions.calls.call import CallId, names_document
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
-from functions.clients.device import FcmToken, Platform
+from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 
 CALL_ID_LIMIT = 128  # characters
@@ -47,14 +47,14 @@ def _signal(name: str) -> Callable[[_Data], Signal]:
 
 
 def _register(data: _Data) -> RegisterDevice:
-    token, platform = _token(data), data.get("platform")
+    address, platform = _address(data), data.get("platform")
     if not isinstance(platform, str) or platform not in set(Platform):
         raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
-    return RegisterDevice(token, Platform(platform))
+    return RegisterDevice(address, Platform(platform))
 
 
 def _unregister(data: _Data) -> UnregisterDevice:
-    return UnregisterDevice(_token(data))
+    return UnregisterDevice(_address(data))
 
 
 _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
@@ -74,8 +74,12 @@ def _call_id(data: _Data) -> CallId:
     return CallId(call_id)
 
 
-def _token(data: _Data) -> FcmToken:
-    return FcmToken(_text(data, "token", TOKEN_LIMIT))
+def _address(data: _Data) -> FcmAddress:
+    if data.get("fid") is None:
+        return FcmToken(_text(data, "token", TOKEN_LIMIT))
+    if data.get("token") is not None:
+        raise InvalidRequest("fid", "a device has a token or a fid, not both")
+    return InstallationId(_text(data, "fid", TOKEN_LIMIT))
 
 
 def _text(data: _Data, field: str, limit: int) -> str:

@@ -36,6 +36,7 @@ RECONNECT = '{"message":"reconnect"}'
 ERROR_EVENT = "call:error"
 
 _CLOSE = "1"  # Engine.IO's; Swift's and Python's clients send it before they close the socket
+_MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
 _NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id
 _NOT_JSON = object()  # for the data of a packet that can't be read
 
@@ -100,14 +101,16 @@ def encode_event(event: CallEvent, recipient: Recipient) -> str:
     return f"42{_json([recipient.event, event_data(event)])}"
 
 
-def encode_open(sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> str:
+def encode_open(wire: Wire, sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> str:
     """The open packet, for which a client waits once its WebSocket is connected."""
-    handshake = {
+    handshake: dict[str, object] = {
         "sid": sid,
         "upgrades": [],
         "pingInterval": ping_interval // timedelta(milliseconds=1),
         "pingTimeout": ping_timeout // timedelta(milliseconds=1),
     }
+    if wire is Wire.EIO4:
+        handshake["maxPayload"] = _MAX_FRAME_BYTES
     return f"0{_json(handshake)}"
 
 

@@ -151,12 +151,12 @@ async def register_device(scene: Scene) -> Step:
 
 async def unregister(scene: Scene) -> Step:
     device = await scene.device()
-    return lambda: scene.store.devices.unregister(RECEIVER, device.token)
+    return lambda: scene.store.devices.unregister(RECEIVER, device.address)
 
 
 async def unregister_anothers(scene: Scene) -> Step:
     device = await scene.device()
-    return lambda: scene.store.devices.unregister(CALLER, device.token)
+    return lambda: scene.store.devices.unregister(CALLER, device.address)
 
 
 async def forget(scene: Scene) -> Step:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,7 +19,7 @@ from firebase_admin.messaging import QuotaExceededError
 
 from functions.calls.call import UserId
 from functions.calls.event import CallEvent
-from functions.clients.device import Device, FcmToken, Platform, device_id
+from functions.clients.device import Device, FcmToken, InstallationId, Platform, device_id
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.services import fcm
 from functions.services.fcm import FcmPushSender
@@ -88,6 +88,18 @@ async def test_a_cancel_arrives_as_data_alone(sender: FcmPushSender, inbox: FcmS
     assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
 
 
+async def test_a_device_that_has_an_installation_id_is_reached_by_it(
+    sender: FcmPushSender, inbox: FcmServer
+) -> None:
+    made, to = event(), device("fid", RECEIVER)
+    recipient = made.recipient(RECEIVER)
+    assert recipient is not None
+    await sender.send(made, recipient, replace(to, address=InstallationId("fid")), now())
+    (message,) = inbox.messages
+    assert message["fid"] == "fid"
+    assert "token" not in message
+
+
 async def test_a_rejection_carries_its_reason_to_the_caller(
     sender: FcmPushSender, inbox: FcmServer
 ) -> None:
@@ -143,6 +155,7 @@ async def test_a_message_that_fcm_refuses_is_sent_once(
 async def test_a_token_that_fcm_names_as_the_wrong_field_is_dead() -> None:
     for field, outcome in (
         ("message.token", PushOutcome.DEAD),
+        ("message.fid", PushOutcome.DEAD),
         ("message.data", PushOutcome.REFUSED),
     ):
         violation = {"field": field, "description": "Invalid"}

@@ -167,7 +167,7 @@ async def test_a_device_document_that_nobody_can_read_is_passed_over(
     for name in ("token", "platform", "expiresAt"):
         await devices.document(f"no {name}").set({**whole, name: 7})
     await register(store, "U", RECEIVER)
-    assert [found.token for found in await store.devices.of([RECEIVER], now())] == ["U"]
+    assert [found.address for found in await store.devices.of([RECEIVER], now())] == ["U"]
 
 
 async def test_a_function_keeps_its_documents_in_the_project_of_its_settings(

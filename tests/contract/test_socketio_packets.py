@@ -99,18 +99,23 @@ def test_an_event_is_read_by_python_socketio_as_the_app_gets_it(
     assert read.data == [told.event, event_data(made)]
 
 
-@given(texts, st.timedeltas(timedelta(seconds=1), timedelta(days=24)))
+@given(
+    st.sampled_from([Wire.EIO3, Wire.EIO4]),
+    texts,
+    st.timedeltas(timedelta(seconds=1), timedelta(days=24)),
+)
 def test_the_open_packet_is_read_by_python_engineio_with_its_timers_in_milliseconds(
-    sid: str, interval: timedelta
+    wire: Wire, sid: str, interval: timedelta
 ) -> None:
-    frame = socketio.encode_open(sid, interval, timedelta(seconds=30))
+    frame = socketio.encode_open(wire, sid, interval, timedelta(seconds=30))
     read = engineio.Packet(encoded_packet=frame)
     assert read.packet_type == engineio.OPEN
     milliseconds = read.data.pop("pingInterval")
     assert (
         timedelta() <= interval - timedelta(milliseconds=milliseconds) < timedelta(milliseconds=1)
     )
-    assert read.data == {"sid": sid, "upgrades": [], "pingTimeout": 30_000}
+    limit = {"maxPayload": 32 * 1024} if wire is Wire.EIO4 else {}
+    assert read.data == {"sid": sid, "upgrades": [], "pingTimeout": 30_000, **limit}
 
 
 @given(texts)

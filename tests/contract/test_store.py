@@ -7,7 +7,7 @@ import pytest
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
 from functions.clients.connection import Connection, Wire
-from functions.clients.device import FcmToken, device_id
+from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform, device_id
 from functions.ports.store import Store, StoreConflict, StoredCall
 from tests.support.makers import (
     CALL,
@@ -86,7 +86,7 @@ async def test_the_connections_and_devices_of_several_users_are_found_at_once(
     for user in (CALLER, RECEIVER, UserId("USR_3")):
         await register(store, f"token of {user}", user)
     devices = await store.devices.of([CALLER, RECEIVER], now())
-    assert {device.user: device.token for device in devices} == {
+    assert {device.user: device.address for device in devices} == {
         CALLER: f"token of {CALLER}",
         RECEIVER: f"token of {RECEIVER}",
     }
@@ -215,6 +215,19 @@ async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
     assert await store.connections.of([RECEIVER], now()) == []
 
 
+async def test_a_device_is_reached_by_its_token_or_by_its_installation_id(store: Store) -> None:
+    addresses: list[FcmAddress] = [FcmToken("T"), InstallationId("F")]
+    for address in addresses:
+        expires = now() + timedelta(days=1)
+        await store.devices.register(RECEIVER, address, Platform.WEB, now(), expires)
+    found = {device.address for device in await store.devices.of([RECEIVER], now())}
+    assert found == set(addresses)
+    assert {type(address) for address in found} == {FcmToken, InstallationId}
+    await store.devices.unregister(RECEIVER, InstallationId("F"))
+    (left,) = await store.devices.of([RECEIVER], now())
+    assert left.address == "T"
+
+
 async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_again(
     store: Store,
 ) -> None:
@@ -255,7 +268,7 @@ async def test_a_device_belongs_to_who_registered_it_last(store: Store) -> None:
     await register(store, "T", RECEIVER)
     assert await store.devices.of([CALLER], now()) == []
     (device,) = await store.devices.of([RECEIVER], now())
-    assert (device.id, device.token) == (device_id(FcmToken("T")), "T")
+    assert (device.id, device.address) == (device_id(FcmToken("T")), "T")
     assert await store.devices.of([RECEIVER], now() + timedelta(days=2)) == []
 
 

@@ -60,8 +60,8 @@ class Phones:
         self._failing.clear()
 
     def take(self, device: Device, event: CallEvent, recipient: Recipient) -> PushOutcome:
-        self._attempts[device.token] += 1
-        outcome = self._failing.get(device.token, PushOutcome.SENT)
+        self._attempts[device.address] += 1
+        outcome = self._failing.get(device.address, PushOutcome.SENT)
         if outcome is PushOutcome.SENT:
-            self.messages.append(Message(device.token, event, recipient))
+            self.messages.append(Message(device.address, event, recipient))
         return outcome

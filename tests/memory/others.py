@@ -90,7 +90,7 @@ class MemoryPushSender:
         try:
             outcome = await self.network.call(
                 "fcm.send",
-                f"{device.token} {event.call_id}:{event.signal_id}",
+                f"{device.address} {event.call_id}:{event.signal_id}",
                 lambda: self.phone(device, event, recipient),
             )
         except CallFailed:

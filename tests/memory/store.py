@@ -9,7 +9,7 @@ from functions.attempt import MessageId
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
-from functions.clients.device import Device, DeviceId, FcmToken, Platform, device_id
+from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
 from functions.ports.store import (
     Entry,
     Known,
@@ -203,17 +203,22 @@ class MemoryDevices:
         return await self.remote.query(about, lambda: self.database.devices_of(users, now))
 
     async def register(
-        self, user: UserId, token: FcmToken, platform: Platform, now: datetime, expires: datetime
+        self,
+        user: UserId,
+        address: FcmAddress,
+        platform: Platform,
+        now: datetime,
+        expires: datetime,
     ) -> None:
         def write() -> None:
             version = self.database.tick()
-            device = Device(device_id(token), user, token, platform, expires, version)
+            device = Device(device_id(address), user, address, platform, expires, version)
             self.database.devices[device.id] = device
 
-        await self.remote.commit(device_id(token), write)
+        await self.remote.commit(device_id(address), write)
 
-    async def unregister(self, user: UserId, token: FcmToken) -> None:
-        id = device_id(token)
+    async def unregister(self, user: UserId, address: FcmAddress) -> None:
+        id = device_id(address)
         for _ in range(_UNREGISTER_TRIES):
             found = await self.remote.get(id, lambda: self.database.devices.get(id))
             if found is None or found.user != user or await self._is_forgotten(found):

@@ -151,20 +151,20 @@ class Witness:
     def pushed(self, device: Device, event: CallEvent, recipient: Recipient) -> PushOutcome:
         """A message has reached FCM."""
         by = current.get()
-        outcome = self._devices.outcome(device.token)
-        self._stage.say(f"{device.token} is pushed {event.reason} by {by}: {outcome.name}")
+        outcome = self._devices.outcome(device.address)
+        self._stage.say(f"{device.address} is pushed {event.reason} by {by}: {outcome.name}")
         said = self.said.get(event.reason)
         if said is None or said.commit is None:
-            self.find(f"{device.token} was pushed {said} before its commit", event.call_id)
+            self.find(f"{device.address} was pushed {said} before its commit", event.call_id)
             return outcome
         if outcome is PushOutcome.SENT:
-            told = Told(self._stage.now, device.token, by, heard=True)
+            told = Told(self._stage.now, device.address, by, heard=True)
             self.told_of[event.signal_id].append(told)
         if recipient.push is None or recipient.push.type != said.commit.rule.push:
-            self.find(f"{device.token} was pushed {recipient.push} of {said}", said.call)
-        if not self._devices.may_be(device.token, said.commit.tells, by.began):
-            self.find(f"{device.token} was pushed {said}, not for its user", said.call)
-        self._check(said.commit, by, device.token)
+            self.find(f"{device.address} was pushed {recipient.push} of {said}", said.call)
+        if not self._devices.may_be(device.address, said.commit.tells, by.began):
+            self.find(f"{device.address} was pushed {said}, not for its user", said.call)
+        self._check(said.commit, by, device.address)
         return outcome
 
     def _check(self, commit: Commit, by: Handling, whom: str) -> None:

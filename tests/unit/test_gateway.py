@@ -297,7 +297,7 @@ async def test_a_device_registers_by_a_frame_that_is_handled_after_its_socket_cl
     register = '{"event":"device:register","data":{"token":"T","platform":"ios"}}'
     assert '"outcome":"registered"' in await phones.send("json=", register)
     (device,) = await phones.services.store.devices.of([RECEIVER], now())
-    assert device.token == "T"
+    assert device.address == "T"
     unregister = '{"event":"device:unregister","data":{"token":"T"}}'
     assert '"outcome":"unregistered"' in await phones.send("json=", unregister)
 

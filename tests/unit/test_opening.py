@@ -26,7 +26,8 @@ TIMERS = {
 }
 OPEN = {
     Wire.EIO3: '0{"sid":"c=","upgrades":[],"pingInterval":240000,"pingTimeout":60000}',
-    Wire.EIO4: '0{"sid":"c=","upgrades":[],"pingInterval":540000,"pingTimeout":30000}',
+    Wire.EIO4: '0{"sid":"c=","upgrades":[],"pingInterval":540000,"pingTimeout":30000,'
+    '"maxPayload":32768}',
 }
 SOCKET_IO = pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
 

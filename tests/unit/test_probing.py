@@ -84,7 +84,7 @@ async def test_unregistering_costs_the_same_whether_another_has_the_token_or_nob
         assert (verdict.ok, verdict.outcome) == (True, "unregistered")
         assert services.journal.started == ["BatchGetDocuments", "BatchGetDocuments"]
     (device,) = await services.store.devices.of([RECEIVER], now())
-    assert device.token == "theirs"
+    assert device.address == "theirs"
 
 
 async def test_registering_costs_the_same_whether_another_has_the_token_or_nobody(

@@ -106,7 +106,7 @@ async def test_a_dead_token_is_forgotten(
     await register(services.store, "alive", RECEIVER)
     phones.fail("dead", PushOutcome.DEAD)
     await pusher.push(event(), FIRST)
-    assert [device.token for device in await services.store.devices.of([RECEIVER], now())] == [
+    assert [device.address for device in await services.store.devices.of([RECEIVER], now())] == [
         "alive"
     ]
     assert phones.tokens == ["alive"]
@@ -146,7 +146,7 @@ async def test_what_nobody_foresaw_of_one_device_keeps_the_event_from_no_other(
     async def broken(
         sender: MemoryPushSender, event: CallEvent, to: Recipient, device: Device, at: datetime
     ) -> PushResult:
-        if device.token == "odd":
+        if device.address == "odd":
             raise RuntimeError("nobody foresaw it")
         return await send(sender, event, to, device, at)
 

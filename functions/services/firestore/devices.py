@@ -1,10 +1,10 @@
-"""Devices in Firestore: one document for each FCM token, under the token's hash."""
+"""Devices in Firestore: one document for each address that FCM knows, under its hash."""
 
 from collections.abc import Collection
 from datetime import datetime
 
 from functions.calls.call import UserId
-from functions.clients.device import Device, FcmToken, Platform, device_id
+from functions.clients.device import Device, FcmAddress, InstallationId, Platform, device_id
 from functions.ports.store import StoreUnavailable
 from functions.services.firestore.documents import device_in
 from functions.services.firestore.remote import Documents
@@ -27,24 +27,31 @@ class FirestoreDevices:
         return [found for snapshot in snapshots if (found := device_in(snapshot, now))]
 
     async def register(
-        self, user: UserId, token: FcmToken, platform: Platform, now: datetime, expires: datetime
+        self,
+        user: UserId,
+        address: FcmAddress,
+        platform: Platform,
+        now: datetime,
+        expires: datetime,
     ) -> None:
         """1 Commit."""
         await self._documents.replace(
-            self._documents.at("devices", device_id(token)),
+            self._documents.at("devices", device_id(address)),
             {
                 "userId": user,
-                "token": token,
+                "fid" if isinstance(address, InstallationId) else "token": str(address),
                 "platform": platform.value,
                 "registeredAt": now,
                 "expiresAt": expires,
             },
         )
 
-    async def unregister(self, user: UserId, token: FcmToken) -> None:
-        """1 BatchGetDocuments and, if the token is this user's, 1 Commit; again on a conflict."""
+    async def unregister(self, user: UserId, address: FcmAddress) -> None:
+        """1 BatchGetDocuments and, if the device is this user's, 1 Commit; again on a conflict."""
         for _ in range(_UNREGISTER_TRIES):
-            (snapshot,) = await self._documents.get(self._documents.at("devices", device_id(token)))
+            (snapshot,) = await self._documents.get(
+                self._documents.at("devices", device_id(address))
+            )
             if (snapshot.to_dict() or {}).get("userId") != user:
                 return
             if await self._documents.delete_unchanged(snapshot.reference, snapshot.update_time):

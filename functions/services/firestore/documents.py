@@ -16,7 +16,14 @@ from functions.calls.call import (
 )
 from functions.calls.event import MalformedEvent, from_fields
 from functions.clients.connection import Connection, Wire
-from functions.clients.device import Device, DeviceId, FcmToken, Platform
+from functions.clients.device import (
+    Device,
+    DeviceId,
+    FcmAddress,
+    FcmToken,
+    InstallationId,
+    Platform,
+)
 from functions.ports.store import Entry, StoredCall
 from functions.services.firestore.remote import Snapshot
 from functions.telemetry import Log
@@ -114,7 +121,7 @@ def read_device(id: str, fields: Fields, version: datetime) -> Device:
     return Device(
         id=DeviceId(id),
         user=UserId(_text(fields, "userId")),
-        token=FcmToken(_text(fields, "token")),
+        address=_address(fields),
         platform=_member(Platform, fields, "platform"),
         expires_at=_moment(fields, "expiresAt"),
         version=version,
@@ -143,6 +150,14 @@ def _text(fields: Fields, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedDocument(f"{name} is no text")
     return value
+
+
+def _address(fields: Fields) -> FcmAddress:
+    return (
+        InstallationId(_text(fields, "fid"))
+        if "fid" in fields
+        else FcmToken(_text(fields, "token"))
+    )
 
 
 def _user(fields: Fields, name: str) -> UserId | None:

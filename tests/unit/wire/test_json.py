@@ -11,7 +11,7 @@ from functions.calls.call import Call, CallId, SignalId, Status, UserId
 from functions.calls.decision import NOT_FOUND, Verdict, invalid
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
-from functions.clients.device import FcmToken, Platform
+from functions.clients.device import FcmToken, InstallationId, Platform
 from functions.wire import json
 from functions.wire.frames import Malformed, RegisterDevice, RequestFrame, UnregisterDevice
 
@@ -110,7 +110,10 @@ def test_devices_are_registered_and_unregistered() -> None:
         (frame("device:register", token="T"), "platform"),
         (frame("device:register", token="T", platform="fridge"), "platform"),
         (frame("device:register", token="T", platform=1), "platform"),
+        (frame("device:register", token="T", fid="F", platform="ios"), "fid"),
+        (frame("device:register", fid=7, platform="ios"), "fid"),
         (frame("device:unregister"), "token"),
+        (frame("device:unregister", fid=""), "fid"),
         (b'{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": true}', "id"),
         (b'{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": 1.5}', "id"),
         (b'{"event": "call:cancel", "data": {"callId": "CALL_1"}, "id": [1]}', "id"),
@@ -122,7 +125,18 @@ def test_a_malformed_frame_is_told_which_field_is_wrong(text: bytes, field: str)
     decoded = json.decode(text)
     assert isinstance(decoded, Malformed)
     assert decoded.field == field
-    assert decoded.message.startswith(field)
+    assert field in decoded.message
+
+
+def test_a_device_is_named_by_its_token_or_by_its_installation_id() -> None:
+    for data, address in (({"token": "T"}, FcmToken("T")), ({"fid": "F"}, InstallationId("F"))):
+        registered = json.decode(frame("device:register", platform="web", **data))
+        assert registered == RequestFrame(RegisterDevice(address, Platform.WEB))
+        unregistered = json.decode(frame("device:unregister", **data))
+        assert unregistered == RequestFrame(UnregisterDevice(address))
+        for read in (registered, unregistered):
+            assert isinstance(read, RequestFrame)
+            assert type(read.request.address) is type(address)  # type: ignore[union-attr]
 
 
 def test_a_malformed_frame_gets_its_id_back() -> None:

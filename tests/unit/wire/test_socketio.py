@@ -93,7 +93,10 @@ def test_a_packet_is_read_as_what_it_says(frame: str, read: Frame) -> None:
         (socketio.encode_refusal(Wire.EIO3, "no", "/admin"), '44/admin,"no"'),
         (socketio.encode_refusal(Wire.EIO4, "no", "/admin"), '44/admin,{"message":"no"}'),
         (socketio.encode_admitted(Wire.EIO4, "c="), '40{"sid":"c="}'),
-        (socketio.encode_open("c=", timedelta(minutes=9), timedelta(seconds=30)), '0{"sid":"c=",'),
+        (
+            socketio.encode_open(Wire.EIO4, "c=", timedelta(minutes=9), timedelta(seconds=30)),
+            '0{"sid":"c=",',
+        ),
     ],
 )
 def test_a_frame_begins_as_clients_know_it(frame: str, answer: str) -> None:
