@@ -1,14 +1,17 @@
 """The rules of a call: every status, every signal and every sender, and what comes of each."""
 
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 
-from functions.calls.call import Call, CallId, Status, UnreadableCall, UserId
+from functions.calls.call import Call, CallId, Party, SignalId, Status, UnreadableCall, UserId
 from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Decision, decide
+from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import SIGNALS, TRANSITIONS, Signal
 
 CALLER, RECEIVER, STRANGER = UserId("USR_1"), UserId("USR_2"), UserId("USR_3")
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 # What each signal makes of a call, by who sends it and how the call stands: `+` it is committed,
 # `=` it is a repeat, `-` it comes too late. Nobody else may send it.
@@ -20,6 +23,31 @@ EXPECTED = {
     ("call:end", CALLER): "+cancelled +ended -rejected =cancelled -missed =ended",
     ("call:end", RECEIVER): "+rejected +ended =rejected -cancelled -missed =ended",
 }
+
+# Whom a committed signal tells, by who sent it and how the call stood: the event for the sockets,
+# the message for the devices, and the statuses of the call in which both are still true.
+TOLD = {
+    ("call:cancel", CALLER, "ringing"): (
+        RECEIVER,
+        "call:cancelled, pushed as call_cancelled, while cancelled",
+    ),
+    ("call:reject", RECEIVER, "ringing"): (
+        CALLER,
+        "call:rejected, pushed as call_rejected with its reason, while rejected",
+    ),
+    ("call:accept", RECEIVER, "ringing"): (CALLER, "call:accepted, not pushed, while accepted"),
+    ("call:end", CALLER, "ringing"): (
+        RECEIVER,
+        "call:cancelled, pushed as call_cancelled, while cancelled",
+    ),
+    ("call:end", RECEIVER, "ringing"): (
+        CALLER,
+        "call:rejected, pushed as call_rejected with its reason, while rejected",
+    ),
+    ("call:end", CALLER, "accepted"): (RECEIVER, "call:ended, not pushed, while ended"),
+    ("call:end", RECEIVER, "accepted"): (CALLER, "call:ended, not pushed, while ended"),
+}
+PARTIES = {Party.CALLER: CALLER, Party.RECEIVER: RECEIVER}
 
 
 def call(status: Status) -> Call:
@@ -39,6 +67,34 @@ def said(decision: Decision) -> str:
         return f"+{verdict.outcome}"
     assert verdict.ok == decision.is_repeat
     return f"{'=' if decision.is_repeat else '-'}{verdict.outcome.removeprefix('already_')}"
+
+
+def told(recipient: Recipient) -> tuple[str, str]:
+    """A recipient as `TOLD` writes it."""
+    pushed = "not pushed"
+    if push := recipient.push:
+        pushed = f"pushed as {push.type}{' with its reason' if push.with_reason else ''}"
+    return recipient.user_id, ", ".join(
+        (recipient.event, pushed, f"while {' or '.join(recipient.true_while)}")
+    )
+
+
+def test_the_expectations_are_of_every_row_and_of_each_who_may_send_it() -> None:
+    rows = {
+        (row.signal, PARTIES[sender], row.from_status.value)
+        for row in TRANSITIONS
+        for sender in row.senders
+    }
+    assert set(TOLD) == rows
+
+
+@pytest.mark.parametrize(("name", "sender", "status"), list(TOLD))
+def test_a_signal_tells_whom_the_table_says(name: str, sender: UserId, status: str) -> None:
+    before = call(Status(status))
+    transition = decide(before, signal(name), sender).transition
+    assert transition
+    made = CallEvent.of(before, transition, signal(name), sender, SignalId("S1"), NOW)
+    assert [told(recipient) for recipient in made.recipients] == [TOLD[name, sender, status]]
 
 
 def test_the_expectations_are_of_every_signal() -> None:
