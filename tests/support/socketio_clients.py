@@ -13,9 +13,15 @@ import aiohttp
 import socketio
 from socketio.exceptions import ConnectionError as NotConnected
 
+from functions.calls.transitions import TRANSITIONS
+from functions.wire.socketio import ERROR_EVENT
 from tests.support import node
 
-EVENTS = ("call:cancelled", "call:rejected", "call:accepted", "call:ended", "call:error")
+# All that a client may be told: the events of the transitions, and that a frame was malformed.
+EVENTS = (
+    *sorted({notice.event for row in TRANSITIONS for notice in row.notices}),
+    ERROR_EVENT,
+)
 
 _DRIVER = node.PACKAGES.with_name("phone.js")
 _GRACE_SECONDS = 5.0

@@ -1,9 +1,10 @@
 """Bad frames of both wires, and what is wrong with the frames that answer them.
 
-Nothing here asks the product how a frame is to be read. A frame that by chance is valid comes from
-a connection that nobody opened, or from a stranger to every call, so that it may do nothing either;
-what such a sender is answered is known beforehand. What else is demanded of an answer (the id that
-comes back, the wire it is on) is found with the standard library alone, by docs/protocol.md.
+Nothing here asks the product more than which signals there are. A frame that by chance is valid
+comes from a connection that nobody opened, or from a stranger to every call, so that it may do
+nothing either; what such a sender is answered is known beforehand. What else is demanded of an
+answer (the id that comes back, the wire it is on) is found with the standard library alone, by
+docs/protocol.md.
 """
 
 import json
@@ -14,12 +15,12 @@ from enum import Enum
 from random import Random
 from typing import Any
 
+from functions.calls.transitions import SIGNALS
 from tests.proof.bad_input.case import Answer, Case, Header, World, request
 from tests.proof.bad_input.damage import altered, damaged, odd_text, odd_value, text_of
 from tests.support.frames import SENSELESS
 
 RECONNECT = b'{"message":"reconnect"}'
-SIGNALS = ("call:cancel", "call:reject", "call:accept")
 
 _JSON_CASES = (
     *(b"", b" ", b"\0", b"\x00\x01\x02", b"not json", b"\xff\xfe{\0", b"\xef\xbb\xbf{}", b"null"),

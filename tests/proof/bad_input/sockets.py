@@ -17,6 +17,7 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from functions.calls.transitions import SIGNALS
 from infra.emulators.auth.tokens import unsigned_token
 from infra.local.stack import Stack
 from tests.proof.bad_input.case import (
@@ -33,7 +34,6 @@ from tests.proof.bad_input.case import (
 from tests.proof.bad_input.damage import odd_text
 from tests.proof.bad_input.frames import (
     RECONNECT,
-    SIGNALS,
     Sender,
     json_frames,
     may_end_session,
