@@ -78,7 +78,7 @@ def _limited(
 
 
 class _ByService(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Of tests that several processes share, those that use the same slow service share one."""
+    """Gives all tests of one slow service to one xdist process."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]

@@ -26,7 +26,7 @@ class Signers:
 
     @asynccontextmanager
     async def fronts(self, functions: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
-        """The URLs by which functions are called that run at these, as long as the block lasts."""
+        """Puts a `Front` before each function but `gateway`; yields the URLs to call."""
         urls = dict(functions)
         async with AsyncExitStack() as parts:
             for name in functions.keys() - {_OPEN}:

@@ -23,7 +23,7 @@ READ = "firestore.BatchGetDocuments"  # the first of what a frame asks of Firest
 
 
 @dataclass(frozen=True)
-class PushResult:
+class SentSignal:
     """A signal, who is told of it, and how."""
 
     signal: str
@@ -33,10 +33,10 @@ class PushResult:
     push: str | None
 
 
-SIGNALS = (
-    PushResult("call:cancel", True, "call:cancelled", "cancelled", "call_cancelled"),
-    PushResult("call:reject", False, "call:rejected", "rejected", "call_rejected"),
-    PushResult("call:accept", False, "call:accepted", "accepted", None),
+SENT = (
+    SentSignal("call:cancel", True, "call:cancelled", "cancelled", "call_cancelled"),
+    SentSignal("call:reject", False, "call:rejected", "rejected", "call_rejected"),
+    SentSignal("call:accept", False, "call:accepted", "accepted", None),
 )
 
 
@@ -63,7 +63,7 @@ async def are_pushed(stack: Stack, type: str, calls: dict[str, str]) -> None:
         assert (pushed["type"], pushed["callId"]) == (type, calls[message["token"]])
 
 
-async def all_are_heard(stack: Stack, sent: PushResult, unique: str, count: int) -> None:
+async def all_are_heard(stack: Stack, sent: SentSignal, unique: str, count: int) -> None:
     """Sees `count` users send a signal and close at once, and every other party told of it.
 
     As a rule once; but so much at once may take a busy machine longer than one post may take.
@@ -96,7 +96,7 @@ async def all_are_heard(stack: Stack, sent: PushResult, unique: str, count: int)
 async def test_twenty_callers_cancel_and_close_at_once_and_all_of_them_are_heard(
     any_stack: Stack, ids: Ids
 ) -> None:
-    await all_are_heard(any_stack, SIGNALS[0], ids.caller, AT_ONCE)
+    await all_are_heard(any_stack, SENT[0], ids.caller, AT_ONCE)
 
 
 @pytest.mark.thorough
@@ -105,13 +105,13 @@ async def test_twenty_callers_are_heard_though_firestore_is_slow_and_all_sockets
 ) -> None:
     slow = Fault(Kind.DELAY, READ, times=None, seconds=0.3)
     with stack.faults.during(slow):
-        await all_are_heard(stack, SIGNALS[0], ids.caller, AT_ONCE)
+        await all_are_heard(stack, SENT[0], ids.caller, AT_ONCE)
     assert slow.met >= AT_ONCE
 
 
-@pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.signal)
+@pytest.mark.parametrize("sent", SENT, ids=lambda sent: sent.signal)
 async def test_a_signal_that_is_read_after_its_connection_is_forgotten_counts(
-    stack: Stack, calls: Calls, ids: Ids, sent: PushResult
+    stack: Stack, calls: Calls, ids: Ids, sent: SentSignal
 ) -> None:
     sender, told = (ids.caller, ids.receiver) if sent.is_callers else (ids.receiver, ids.caller)
     held = Fault(Kind.HOLD, READ, (ids.call,))

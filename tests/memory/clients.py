@@ -46,7 +46,7 @@ class Phones:
 
     @property
     def tokens(self) -> list[str]:
-        """Whose phones got the messages, in order."""
+        """The tokens of the messages, oldest first."""
         return [message.token for message in self.messages]
 
     def attempts(self, token: str) -> int:

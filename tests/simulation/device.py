@@ -1,4 +1,4 @@
-"""Devices: whose they may be, as their owners have asked for it, and how their tokens fare."""
+"""Which user each device may belong to, and what FCM says of its token."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field

@@ -77,7 +77,7 @@ class Handling:
         return self.began - decided > _PROMPT
 
     def is_harmed(self, target: str) -> bool:
-        """Whether something went wrong, but with somebody else than `target`."""
+        """Whether something went wrong with `target` or at large."""
         return any(harm.target in (None, target) for harm in self.harms)
 
 
