@@ -33,7 +33,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from infra.client.calls import Calls
 from infra.client.flows import CANCEL, REJECT, Flow, UnexpectedError
-from infra.client.phone import PATIENCE_SECONDS, Phone, json_phone, socketio_phone
+from infra.client.phone import COLD_START_SECONDS, Phone, json_phone, socketio_phone
 from infra.local.signals import run
 from infra.loopback import spare_loopback
 
@@ -86,7 +86,7 @@ class Smoke:
         calls: Calls,
         *,
         socketio_path: str | None = None,
-        patience: float = PATIENCE_SECONDS,
+        patience: float = COLD_START_SECONDS,
     ) -> None:
         """`url` is where an app connects, ws:// or wss://; `socketio_path`, unless it is given,
         the URL's own, which is the stage. `patience` is in seconds, of one step."""

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from infra.emulators.auth.tokens import unsigned_token
 
-PATIENCE_SECONDS = 15.0  # deployed functions may start cold
+COLD_START_SECONDS = 15.0  # by then a deployed function answers, even one that starts cold
 
 
 class Phone(ABC):
@@ -34,7 +34,7 @@ class Phone(ABC):
         """Waits for `event`; gives its data, and under `at` when it came (perf_counter, s)."""
         others: list[str] = []
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(COLD_START_SECONDS):
                 while True:
                     at, name, data = await self.next_event()
                     if name == event:
@@ -74,7 +74,7 @@ class JsonPhone(Phone):
         answer = self._answers[id] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps({"event": event, "data": data, "id": id}))
         try:
-            return await asyncio.wait_for(answer, PATIENCE_SECONDS)
+            return await asyncio.wait_for(answer, COLD_START_SECONDS)
         finally:
             del self._answers[id]
 
@@ -116,7 +116,7 @@ class SocketIoPhone(Phone):
         client.on("*", self._told)
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
-        verdict: dict[str, Any] = await self._client.call(event, data, timeout=PATIENCE_SECONDS)
+        verdict: dict[str, Any] = await self._client.call(event, data, timeout=COLD_START_SECONDS)
         return verdict
 
     async def _told(self, event: str, data: dict[str, Any]) -> None:
@@ -153,7 +153,7 @@ async def socketio_phone(
             transports=["websocket"],
             auth={"token": token},
             socketio_path=path,
-            wait_timeout=PATIENCE_SECONDS,
+            wait_timeout=COLD_START_SECONDS,
         )
         try:
             yield made

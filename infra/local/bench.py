@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from functions.settings import FUNCTIONS
+from infra import ROOT
 from infra.client.calls import Calls
 from infra.client.phone import phone
-from infra.local.functions import ROOT
 from infra.local.stack import Stack, passing_stack
 
 _WARM_UP = 20  # calls that are not counted

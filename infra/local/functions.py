@@ -11,9 +11,9 @@ from typing import Self
 import httpx
 
 from functions.settings import FUNCTIONS, variables_of
+from infra import ROOT
 from infra.emulators.processes import child, free_port, kill
 
-ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0  # eight cold Python processes on two busy cores
 _POLL_SECONDS = 0.05
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")  # of the environment that we were started with

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from infra.local.functions import ROOT
+from infra import ROOT
 
 _STACKS = ROOT / ".unring"
 _ADDRESSES = "stack.json"

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.cloud.support import ROOT, Checkout, Report
+from infra import ROOT
+from tests.cloud.support import Checkout, Report
 
 REGISTRY_OUT_OF_REACH = "could not connect to registry"
 

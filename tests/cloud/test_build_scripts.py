@@ -14,12 +14,12 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from infra import ROOT
 from infra.emulators.apigateway import AccessKeys
 from infra.emulators.aws import AwsCredentials, Trust
 from infra.emulators.http import serving
 from tests.cloud.cloudbuild_schema import expand, read, values_of
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = read(ROOT / "cloudbuild.yaml")
 STEPS = {step.id: step for step in BUILD.steps}
 TRUST = Trust(role_arn="arn:aws:iam::123456789012:role/unring-deploy", audience="unring-deploy")

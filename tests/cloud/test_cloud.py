@@ -15,8 +15,9 @@ from starlette.datastructures import Headers
 from functions.inbound.apigateway import Forwarded, handshake_in, is_from_api_gateway
 from functions.settings import FUNCTIONS, load, variables_of
 from functions.variables import Need, Variable
+from infra import ROOT
 from infra.local import topology
-from tests.cloud.support import ROOT, Checkout, Report, values_of
+from tests.cloud.support import Checkout, Report, values_of
 
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from tests.cloud.support import ROOT, Report
+from infra import ROOT
+from tests.cloud.support import Report
 
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
 

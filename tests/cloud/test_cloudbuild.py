@@ -12,9 +12,9 @@ import msgspec
 import pytest
 import yaml
 
+from infra import ROOT
 from tests.cloud.cloudbuild_schema import BuildStep, expand, parse, problems, values_of
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "cloudbuild.yaml").read_text()
 DOCUMENT = yaml.safe_load(TEXT)
 BUILD = parse(DOCUMENT)

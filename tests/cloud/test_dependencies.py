@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import request_response
 
+from infra import ROOT
 from infra.emulators.http import serving
 
-ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements.txt"
 DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 # By PyPI's own service, and where that says nothing (a mirror has the packages alone), by OSV's.

@@ -3,11 +3,10 @@
 import re
 import subprocess
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from infra import ROOT
 
 
 def read(name: str) -> str:

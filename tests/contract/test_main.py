@@ -11,10 +11,9 @@ import httpx
 import pytest
 
 from functions.settings import FUNCTIONS
+from infra import ROOT
 from infra.local.functions import Function
 from tests.support.processes import SECRET, environment
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(function: str, **environment: str) -> subprocess.CompletedProcess[str]:

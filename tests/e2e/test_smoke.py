@@ -8,13 +8,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from google.cloud.firestore import AsyncClient
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.asyncio.server import serve as server
 
+from infra import ROOT
 from infra.client.calls import Calls
 from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.faults import Fault, Kind
@@ -25,8 +25,6 @@ from infra.smoke import smoke as infra_smoke
 from tests.support.makers import ids_in
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.stacks import Ids
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

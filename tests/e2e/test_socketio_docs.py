@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from infra import ROOT
 from infra.client.calls import Calls
 from infra.client.phone import phone
 from infra.emulators.auth.tokens import unsigned_token
@@ -22,7 +23,7 @@ from tests.support.pace import PATIENCE_SECONDS
 from tests.support.relay import relay
 from tests.support.stacks import Ids
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "socketio.md").read_text()
+PAGE = (ROOT / "docs" / "socketio.md").read_text()
 URL = "https://ws.example.com"
 
 # What a snippet takes for granted of the app around it.

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+from infra import ROOT
 from infra.client.phone import JsonPhone
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "infra.local")
-PATIENCE_SECONDS = 100.0  # only a command that hangs takes so long, whatever else the machine does
+_COMMAND_SECONDS = 100.0  # only a command that hangs takes so long, whatever else the machine does
 
 
 # Nobody listens there, and no library of ours speaks SOCKS.
@@ -74,7 +74,7 @@ async def running(
 
 async def addresses(process: asyncio.subprocess.Process) -> dict[str, str]:
     assert process.stdout
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(_COMMAND_SECONDS):
         line = await process.stdout.readline()
     found: dict[str, str] = json.loads(line)
     return found
@@ -105,7 +105,7 @@ def descendants(of: int) -> set[int]:
 
 
 async def all_gone(processes: set[int]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(_COMMAND_SECONDS):
         while any(map(_lives, processes)):  # noqa: ASYNC110 - they are not ours to wait for
             await asyncio.sleep(0.05)
 
@@ -183,7 +183,7 @@ async def test_a_stack_for_the_network_is_reached_by_it_and_leaves_no_process_if
 async def test_a_person_is_told_what_to_type_next_and_an_impatient_ctrl_c_changes_nothing() -> None:
     async with running(ended_by=signal.SIGINT) as process:
         assert process.stdout
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(_COMMAND_SECONDS):
             said = ""
             while "curl" not in (line := (await process.stdout.readline()).decode()):
                 assert line
@@ -203,7 +203,7 @@ async def test_a_person_is_told_what_to_type_next_and_an_impatient_ctrl_c_change
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_ctrl_c_while_starting_leaves_no_process() -> None:
     async with started("--json", "--port", "0") as process:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(_COMMAND_SECONDS):
             while len(children := descendants(process.pid)) < 4:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGINT)

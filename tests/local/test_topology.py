@@ -1,18 +1,17 @@
 """What stands between the functions fits what they send and read, and is as in the cloud."""
 
 import re
-from pathlib import Path
 
 from functions.calls.call import ConnectionId
 from functions.calls.transitions import SIGNALS
 from functions.published import ConnectionAdmitted, attributes
 from functions.settings import GatewaySettings, load
+from infra import ROOT
 from infra.emulators.pubsub import compile_filter
 from infra.local import topology
 from tests.support.makers import event, now
 from tests.support.processes import environment
 
-ROOT = Path(__file__).resolve().parents[2]
 ADMITTED = ConnectionAdmitted(connection_id=ConnectionId("c="), expires_at=now())
 
 

@@ -14,7 +14,7 @@ from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.published import Published
 from tests.memory.network import CallFailed, Network
 
-TOKEN = "token of "
+TOKEN_PREFIX = "token of "
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class MemoryIdentity:
         self.verified.append(token)
         if token in self.refused:
             raise NotAuthenticated(self.refused[token])
-        if not token.startswith(TOKEN):
+        if not token.startswith(TOKEN_PREFIX):
             raise NotAuthenticated("the token is not valid")
-        return UserId(token.removeprefix(TOKEN))
+        return UserId(token.removeprefix(TOKEN_PREFIX))
 
     async def warm_up(self) -> None:
         """There is nothing to fetch."""

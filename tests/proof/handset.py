@@ -11,7 +11,7 @@ from socketio.exceptions import TimeoutError as NoAnswer
 from websockets.exceptions import InvalidStatus
 
 from infra.client.phone import (
-    PATIENCE_SECONDS,
+    COLD_START_SECONDS,
     JsonPhone,
     Phone,
     SocketIoPhone,
@@ -114,7 +114,7 @@ class Handset:
     async def hears(self, told: Told) -> None:
         """Waits until it was told so. Raises TimeoutError."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(COLD_START_SECONDS):
                 while not self._told[told]:
                     self._note(await self._phone.next_event())
         except TimeoutError as error:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
-from infra.client.phone import PATIENCE_SECONDS
+from infra.client.phone import COLD_START_SECONDS
 from infra.local.stack import Stack
 
 
@@ -44,6 +44,6 @@ class Inbox:
 
     async def until(self, complete: Callable[[Counter[Push]], bool]) -> None:
         """Waits until the messages so far are `complete`. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(COLD_START_SECONDS):
             while not complete(self.pushes()):
-                await self._fcm.wait_for(self._seen + 1, PATIENCE_SECONDS)
+                await self._fcm.wait_for(self._seen + 1, COLD_START_SECONDS)

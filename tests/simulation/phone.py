@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from functions.clients.connection import Wire
-from tests.memory.others import TOKEN
+from tests.memory.others import TOKEN_PREFIX
 from tests.simulation.gateway import ApiGateway, Forwarded, State
 from tests.simulation.handling import Handling
 from tests.simulation.stage import Stage
@@ -90,7 +90,7 @@ class Phone:
         self.spells: list[Spell] = []
         self._is_opened = wire is Wire.JSON  # has had its open packet
         self.gone_at: float | None = None  # since when nobody reads what comes
-        headers = {"unring-token": TOKEN + user}
+        headers = {"unring-token": TOKEN_PREFIX + user}
         if wire is not Wire.JSON:
             headers |= {"unring-eio": _EIO[wire], "unring-transport": "websocket"}
             stage.later(_PATIENCE, self._give_up)
@@ -182,7 +182,7 @@ class Phone:
     # Between the two
 
     def _connect(self) -> None:
-        packet = f"40{json.dumps({'token': TOKEN + self.user})}"
+        packet = f"40{json.dumps({'token': TOKEN_PREFIX + self.user})}"
         self._begin(self.user, self._gateway.send(self.socket, packet))
 
     def _begin(self, user: str, asked: Forwarded) -> None:

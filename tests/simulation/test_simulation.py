@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from infra.local.functions import ROOT
+from infra import ROOT
 from tests.simulation.run import play
 
 _CPU_SECONDS = 20.0

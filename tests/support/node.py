@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from infra import ROOT
+
 PACKAGES = ROOT / "tests" / "e2e" / "socketio" / "package.json"
 MODULES = ROOT / ".node"  # package.json, node_modules, and a mark that they belong together
 

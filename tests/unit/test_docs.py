@@ -9,9 +9,9 @@ import pytest
 from functions.calls.transitions import TRANSITIONS, Transition
 from functions.settings import every_variable
 from functions.variables import Variable
+from infra import ROOT
 
 UNITS = {"_SECONDS": "seconds", "_MS": "milliseconds", "_DAYS": "days"}
-ROOT = Path(__file__).resolve().parents[2]
 LINES = re.MULTILINE | re.DOTALL
 
 

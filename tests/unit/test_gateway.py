@@ -20,7 +20,7 @@ from functions.published import ConnectionAccepted, ConnectionAdmitted
 from functions.settings import GatewaySettings
 from functions.wire import socketio as packets
 from tests.memory.clients import Clients
-from tests.memory.others import TOKEN
+from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
 from tests.memory.store import MemoryCalls, MemoryConnections
 from tests.support.asgi import call, get
@@ -36,7 +36,7 @@ RECONNECT = '{"message":"reconnect"}'
 
 
 def token_of(user: str) -> str:
-    return f"{TOKEN}{user}"
+    return f"{TOKEN_PREFIX}{user}"
 
 
 @dataclass

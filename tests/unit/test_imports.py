@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from infra import ROOT
+
 FUNCTIONS, INFRA = ROOT / "functions", ROOT / "infra"
 
 ENTRIES = {"gateway", "deliver", "push", "sweep"}

@@ -17,7 +17,7 @@ from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
 from functions.wire.frames import Connect
 from infra.emulators.faults import Fault, Kind
-from tests.memory.others import TOKEN
+from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
 from tests.support.makers import CALLER, RECEIVER, now
 
@@ -36,7 +36,7 @@ FOREIGN = '44{"message":"userId is not the token\'s"}'
 
 
 def token_of(user: str) -> str:
-    return f"{TOKEN}{user}"
+    return f"{TOKEN_PREFIX}{user}"
 
 
 def repeated_commit() -> Fault:

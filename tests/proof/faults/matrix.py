@@ -12,7 +12,7 @@ from tests.proof.faults import people
 from tests.proof.faults.case import Case, killed, networked
 from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.judge import judge
-from tests.proof.faults.play import PATIENCE_SECONDS, Play
+from tests.proof.faults.play import RETRIES_SECONDS, Play
 from tests.proof.faults.played import Played
 from tests.proof.faults.staging import Stage
 from tests.proof.table import Row
@@ -40,7 +40,7 @@ def options(logs: Path) -> Options:
 
 
 async def run_networked(
-    stack: Stack, cases: Sequence[Case], patience: float = PATIENCE_SECONDS
+    stack: Stack, cases: Sequence[Case], patience: float = RETRIES_SECONDS
 ) -> list[Played]:
     """Plays cases in which no process dies, many at a time."""
     played: dict[Case, Played] = {}
@@ -71,7 +71,7 @@ async def run_killed(
     stack: Stack,
     function: str,
     groups: Sequence[Sequence[Case]],
-    patience: float = PATIENCE_SECONDS,
+    patience: float = RETRIES_SECONDS,
     tries: int = _TRIES,
 ) -> list[Played]:
     """Plays each group up to where its cases are harmed, and kills the function there; again those

@@ -23,7 +23,7 @@ _OUT_SECONDS = 5.0
 _TRIES = 5  # of an app whose user wants the call to end
 _REACHED_SECONDS = 30.0
 _ANSWERED_SECONDS = 0.5  # after a function died: an answer may be on its way
-PATIENCE_SECONDS = 60.0  # for ten deliveries and the sweeps between them; as a rule it takes six
+RETRIES_SECONDS = 60.0  # for ten deliveries and the sweeps between them; as a rule it takes six
 
 
 class Play:

@@ -7,7 +7,7 @@ from infra.client.calls import client_at
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case
 from tests.proof.faults.people import play_of
-from tests.proof.faults.play import PATIENCE_SECONDS, Play
+from tests.proof.faults.play import RETRIES_SECONDS, Play
 from tests.proof.faults.tidying import tidy
 
 _AT_ONCE = 8  # plays that hang up: a goodbye that waits too long is lost
@@ -17,7 +17,7 @@ class Stage:
     """Plays on one stack; an async context, at whose end everybody hangs up, and nothing
     is left of them."""
 
-    def __init__(self, stack: Stack, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, stack: Stack, patience: float = RETRIES_SECONDS) -> None:
         self._stack = stack
         self._patience = patience
         self._plays: list[Play] = []

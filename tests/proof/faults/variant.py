@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.functions import ROOT
+from infra import ROOT
 from infra.local.stack import Stack
 from tests.proof.table import Row
 from tests.proof.variants import patched

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient, AsyncDocumentReference
 
-from infra.client.phone import PATIENCE_SECONDS
+from infra.client.phone import COLD_START_SECONDS
 
 _POLL_SECONDS = 0.02
 
@@ -16,7 +16,7 @@ _Seen = TypeVar("_Seen")
 async def until(look: Callable[[], Awaitable[_Seen]], expected: _Seen) -> _Seen:
     """What `look` sees, as soon as that is `expected`; or what it sees when patience runs out."""
     now = asyncio.get_running_loop().time
-    deadline = now() + PATIENCE_SECONDS
+    deadline = now() + COLD_START_SECONDS
     while (seen := await look()) != expected and now() < deadline:  # noqa: ASYNC110 - as said above
         await asyncio.sleep(_POLL_SECONDS)
     return seen

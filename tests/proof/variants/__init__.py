@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from infra.local.functions import ROOT
+from infra import ROOT
 
 _PATCHES = Path(__file__).parent
 

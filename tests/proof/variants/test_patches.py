@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.functions import ROOT
+from infra import ROOT
 from tests.proof.faults.variants import VARIANTS
 from tests.proof.variants import NAMES, NotApplied, apply, patched, text_of
 
