@@ -32,6 +32,12 @@ def _asyncio_loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return PlayedTime
 
 
+@pytest.fixture(scope="session")
+def _session_scoped_runner() -> None:
+    """pytest-asyncio's: a loop that plays time would be left to all other tests of the process."""
+    pytest.fail('an async fixture of a unit test needs loop_scope="function"')
+
+
 _forbidden: set[str] = set()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+import pytest_asyncio
 
 from functions.calls.call import CallId, ConnectionId, SignalId, Status, UserId
 from functions.calls.decision import FORBIDDEN, NOT_FOUND, Verdict
@@ -39,7 +40,7 @@ class Requests:
         return await self.registration.handle(request, socket, None)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="function")
 async def requests(services: Services, signaling: Signaling) -> Requests:
     await connect(services.store, SOCKET, STRANGER)
     store = services.store
