@@ -5,13 +5,15 @@ S, "connections.POST", "fcm.send", "keys.GET") and passes each of them through o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, TypeVar
 
 import grpc
+
+from infra.emulators.rpcs import AroundRpcs, Rpc
 
 _T = TypeVar("_T")
 
@@ -196,44 +198,16 @@ class Faults:
                 fault.release()
 
 
-class FaultyRpcs(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class FaultyRpcs(AroundRpcs):
     """Passes every RPC of a gRPC server through `faults`, named "{service}.{method}"."""
 
     def __init__(self, faults: Faults, service: str) -> None:
         self._faults = faults
         self._service = service
 
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], details: Any
-    ) -> Any:
-        handler = await continuation(details)
-        if handler is None:
-            return None
-        call = f"{self._service}.{details.method.rpartition('/')[2]}"
-        if handler.response_streaming:
-            return handler._replace(unary_stream=self._stream(call, handler.unary_stream))
-        return handler._replace(unary_unary=self._unary(call, handler.unary_unary))
-
-    def _unary(self, call: str, serve: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
-        async def unary(request: Any, context: Any) -> Any:
-            return await self._serve(call, request, context, lambda: serve(request, context))
-
-        return unary
-
-    def _stream(self, call: str, serve: Callable[..., AsyncIterator[Any]]) -> Callable[..., Any]:
-        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
-            async def all_of_it() -> Sequence[Any]:
-                return [response async for response in serve(request, context)]
-
-            for response in await self._serve(call, request, context, all_of_it):
-                yield response
-
-        return stream
-
-    async def _serve(
-        self, call: str, request: Any, context: Any, serve: Callable[[], Awaitable[Any]]
-    ) -> Any:
+    async def around(self, rpc: Rpc) -> Any:
+        call = f"{self._service}.{rpc.method}"
         try:
-            return await self._faults.around(call, lambda: str(request), serve)
+            return await self._faults.around(call, lambda: str(rpc.request), rpc.serve)
         except Broken as broken:
-            return await context.abort(broken.code, str(broken))
+            return await rpc.context.abort(broken.code, str(broken))

@@ -1,6 +1,5 @@
 """What lies between the core and the ports in memory: it takes time, fails and loses replies."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -20,11 +19,3 @@ class Network(Protocol):
         `name` is what the adapter would call, as "firestore.Commit"; `about` names whatever it is
         about.
         """
-
-
-class Reliable:
-    """Nothing goes wrong here, and everything yields once, as a network does."""
-
-    async def call(self, name: str, about: str, serve: Callable[[], _Reply]) -> _Reply:
-        await asyncio.sleep(0)
-        return serve()

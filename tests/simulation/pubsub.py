@@ -1,20 +1,19 @@
 """Pub/Sub and Cloud Scheduler: they deliver at least once, in any order, and call every minute."""
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import msgspec
 from starlette.responses import Response
 
 from functions.calls.event import CallEvent
-from functions.published import Published, attributes, encode
+from functions.published import Published, attributes
 from tests.simulation.functions import Functions
 from tests.simulation.handling import Handling, Harm
 from tests.simulation.stage import Stage
 from tests.simulation.weather import Weather
+from tests.support.asgi import envelope
 
 _ATTEMPTS = 10
 _BACK_OFF = (1.0, 10.0)  # seconds, at least and at most
@@ -26,7 +25,6 @@ _MINUTE = 60.0
 class Message:
     id: str
     event: Published
-    data: bytes
 
     @property
     def about(self) -> str:
@@ -49,7 +47,7 @@ class Topic:
         self.dead_letters: set[tuple[str, str]] = set()  # function, and signal or connection
 
     def publish(self, event: Published) -> None:
-        message = Message(f"message{self._stage.number()}", event, encode(event))
+        message = Message(f"message{self._stage.number()}", event)
         self.published[_key(event)] += 1
         self._accept("deliver", message)
         if attributes(event).get("push") == "true":
@@ -83,7 +81,7 @@ class Topic:
             attempt=delivery.attempt,
         )
         self._stage.say(f"{handling}: attempt {delivery.attempt} of {message.id},", message.about)
-        body = _envelope(message, delivery.attempt)
+        body = envelope(message.event, id=message.id, attempt=delivery.attempt)
         deadline = self._stage.later(_DEADLINE, partial(self._end, delivery, None))
 
         def answer(response: Response | None) -> None:
@@ -142,13 +140,6 @@ class _Delivery:
 
 def _key(event: Published) -> str:
     return event.signal_id if isinstance(event, CallEvent) else event.connection_id
-
-
-def _envelope(message: Message, attempt: int) -> bytes:
-    data = b64encode(message.data).decode()
-    return msgspec.json.encode(
-        {"message": {"messageId": message.id, "data": data}, "deliveryAttempt": attempt}
-    )
 
 
 def _ignore(_: Response | None) -> None:

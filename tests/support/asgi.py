@@ -28,10 +28,11 @@ async def get(handler: Handler) -> httpx.Response:
         return await http.get("/")
 
 
-def envelope(published: Published) -> bytes:
-    """What Pub/Sub posts of it."""
+def envelope(published: Published, *, id: str = "1", attempt: int = 1) -> bytes:
+    """What Pub/Sub posts of it: an attempt at the message `id`."""
     data = base64.b64encode(encode(published)).decode()
-    return json.dumps({"message": {"messageId": "1", "data": data}}).encode()
+    message = {"messageId": id, "data": data}
+    return json.dumps({"message": message, "deliveryAttempt": attempt}).encode()
 
 
 def _client(handler: Handler) -> httpx.AsyncClient:

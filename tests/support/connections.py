@@ -10,34 +10,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from functions.calls.call import ConnectionId
 from infra.emulators.http import serving
+from tests.memory.clients import Clients
 
 
 @dataclass
-class ConnectionsServer:
-    """`answers` has, for each connection id, the statuses of its next posts; then it is 200.
-
-    Status 0 stands for no answer at all.
-    """
+class ConnectionsServer(Clients):
+    """Clients behind a URL; status 0 stands for no answer at all."""
 
     url: str = ""
-    posts: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    answers: dict[str, list[int]] = field(default_factory=dict)
-
-    def posted_to(self, connection: str) -> list[str]:
-        return [text for id, text in self.posts if id == connection]
 
     async def post(self, request: Request) -> Response:
-        connection = request.path_params["id"]
         text = (await request.body()).decode()
         self.headers.append(dict(request.headers))
-        left = self.answers.get(connection)
-        status = left.pop(0) if left else 200
+        status = self.take(ConnectionId(request.path_params["id"]), text)
         if status == 0:
             await asyncio.Event().wait()
-        if status == 200:
-            self.posts.append((connection, text))
         return Response(status_code=status)
 
 

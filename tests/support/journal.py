@@ -1,12 +1,11 @@
 """A journal of remote calls: which came, which ended, in one order over all services."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import grpc
+from infra.emulators.rpcs import AroundRpcs, Rpc
 
 
-class Journal(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no types
+class Journal(AroundRpcs):
     """Notes the start and the end of every RPC of the servers it intercepts, and what else it is
     told."""
 
@@ -31,34 +30,9 @@ class Journal(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no t
     def clear(self) -> None:
         self.entries.clear()
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[Any], Awaitable[Any]],
-        details: Any,
-    ) -> Any:
-        handler = await continuation(details)
-        name = details.method.rpartition("/")[2]
-        if handler is None:
-            return None
-        if handler.response_streaming:
-            return handler._replace(unary_stream=self._stream(name, handler.unary_stream))
-        return handler._replace(unary_unary=self._unary(name, handler.unary_unary))
-
-    def _unary(self, name: str, serve: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
-        async def noted(request: Any, context: Any) -> Any:
-            self.start(name)
-            try:
-                return await serve(request, context)
-            finally:
-                self.end(name)
-
-        return noted
-
-    def _stream(self, name: str, serve: Callable[..., AsyncIterator[Any]]) -> Callable[..., Any]:
-        async def noted(request: Any, context: Any) -> AsyncIterator[Any]:
-            self.start(name)
-            async for response in serve(request, context):
-                yield response
-            self.end(name)
-
-        return noted
+    async def around(self, rpc: Rpc) -> Any:
+        self.start(rpc.method)
+        try:
+            return await rpc.serve()
+        finally:
+            self.end(rpc.method)

@@ -1,7 +1,6 @@
 """One delivery of Pub/Sub's: what is acknowledged, what comes again."""
 
 import base64
-import json
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,8 @@ from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.call import ConnectionId
 from functions.inbound.pubsub import receive
 from functions.ports.store import StoreUnavailable
-from functions.published import ConnectionAccepted, Published, encode
+from functions.published import ConnectionAccepted, Published
+from tests.support.asgi import envelope
 from tests.support.makers import event, now
 
 OPENED = ConnectionAccepted(connection_id=ConnectionId("1="), connected_at=now(), expires_at=now())
@@ -22,11 +22,6 @@ def request(body: bytes) -> Request:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return Request({"type": "http", "method": "POST", "headers": []}, body_of)
-
-
-def envelope(made: Published) -> bytes:
-    data = base64.b64encode(encode(made)).decode()
-    return json.dumps({"message": {"messageId": "1", "data": data}, "deliveryAttempt": 2}).encode()
 
 
 async def status(body: bytes, *raised: Exception) -> tuple[int, list[Published]]:
@@ -43,7 +38,7 @@ async def status(body: bytes, *raised: Exception) -> tuple[int, list[Published]]
 
 @pytest.mark.parametrize("made", [event(served=("1=",)), OPENED], ids=["call", "connection"])
 async def test_what_was_handled_is_acknowledged(made: Published) -> None:
-    assert await status(envelope(made)) == (204, [made])
+    assert await status(envelope(made, attempt=2)) == (204, [made])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +46,7 @@ async def test_what_was_handled_is_acknowledged(made: Published) -> None:
 )
 @pytest.mark.parametrize("made", [event(), OPENED], ids=["call", "connection"])
 async def test_what_failed_comes_again(error: Exception, made: Published) -> None:
-    assert (await status(envelope(made), error))[0] == 503
+    assert (await status(envelope(made, attempt=2), error))[0] == 503
 
 
 async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> None:
