@@ -19,6 +19,7 @@ from infra.emulators.firestore import FirestoreServer
 from infra.emulators.pubsub import PubSubServer
 from infra.loopback import spare_loopback
 from tests.support import node
+from tests.support.chosen import chosen
 
 pytest_plugins = ["tests.support.stacks"]
 
@@ -131,14 +132,14 @@ async def google_pubsub() -> AsyncIterator[str]:
 @pytest.fixture(params=["embedded", "google"])
 def firestore(request: pytest.FixtureRequest) -> str:
     """The address of a Firestore: a test that uses it runs on both."""
-    address: str = request.getfixturevalue(f"{request.param}_firestore")
+    address: str = chosen(request, "firestore")
     return address
 
 
 @pytest.fixture(params=["embedded", "google"])
 def pubsub(request: pytest.FixtureRequest) -> str:
     """The address of a Pub/Sub: a test that uses it runs on both."""
-    address: str = request.getfixturevalue(f"{request.param}_pubsub")
+    address: str = chosen(request, "pubsub")
     return address
 
 

@@ -121,17 +121,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         secret = secrets.token_urlsafe(32)
         ready: dict[str, str] = {}  # the functions' URLs, once clients may come
         keys = AccessKeys() if options.signed else None
-        api = ApiGateway(
-            routes(lambda: ready["gateway"], secret),
-            options.gateway,
-            credentials=keys,
-            faults=options.faults,
-        )
-        try:
-            await api.start(options.host, options.port)
-        except OSError as error:
-            raise NotStarted(_not_listening(options, error)) from error
-        parts.push_async_callback(api.stop)
+        api = await _api_gateway(parts, options, keys, routes(lambda: ready["gateway"], secret))
         fcm = await parts.enter_async_context(FcmServer(faults=options.faults))
         signing = await _signing(parts, options)
         google_services = await _google_services(parts, options, signing)
@@ -140,18 +130,14 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             "EVENTS_TOPIC": TOPIC,
             "GATEWAY_SECRET": secret,
             "CONNECTIONS_URL": api.connections_url,
-            "FIRESTORE_EMULATOR_HOST": google_services.functions_firestore,
-            "PUBSUB_EMULATOR_HOST": google_services.pubsub,
-            **_identity_settings(signing),
             "FCM_URL": fcm.url,
+            **google_services.settings(),
+            **_identity_settings(signing),
             **(await _aws_settings(parts, keys, options) if keys is not None else {}),
             **options.settings,
         }
         processes = await _start_functions(parts, values, options.logs)
-        urls = {name: process.url for name, process in processes.items()}
-        await _warm_up(urls, options.logs)
-        if signing:
-            urls = await parts.enter_async_context(signing.fronts(urls))
+        urls = await _ready_urls(parts, processes, signing, options.logs)
         await create_subscriptions(google_services.pubsub, options.project, urls, options.backoff)
         ready.update(urls)
         stack = Stack(
@@ -175,6 +161,29 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         yield stack
 
 
+@asynccontextmanager
+async def passing_stack(google: bool = False) -> AsyncIterator[Stack]:
+    """A stack on free ports that leaves nothing behind, its logs neither. Raises NotStarted."""
+    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
+        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
+            yield stack
+
+
+async def _api_gateway(
+    parts: AsyncExitStack,
+    options: Options,
+    keys: AccessKeys | None,
+    routed: Mapping[str, apigateway.Route],
+) -> ApiGateway:
+    api = ApiGateway(routed, options.gateway, credentials=keys, faults=options.faults)
+    try:
+        await api.start(options.host, options.port)
+    except OSError as error:
+        raise NotStarted(_not_listening(options, error)) from error
+    parts.push_async_callback(api.stop)
+    return api
+
+
 def _not_listening(options: Options, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
@@ -183,14 +192,6 @@ def _not_listening(options: Options, error: OSError) -> str:
         )
     reason = error.strerror or str(error)
     return f"Can't listen on {options.host}, port {options.port}: {reason}."
-
-
-@asynccontextmanager
-async def passing_stack(google: bool = False) -> AsyncIterator[Stack]:
-    """A stack on free ports that leaves nothing behind, its logs neither. Raises NotStarted."""
-    with tempfile.TemporaryDirectory(prefix="unring-") as folder:
-        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
-            yield stack
 
 
 async def _signing(parts: AsyncExitStack, options: Options) -> Signers | None:
@@ -218,6 +219,12 @@ class _GoogleServices:
     functions_firestore: str  # where faults befall the functions alone
     pubsub: str
     queue: PubSubServer | None = None  # the embedded one
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "FIRESTORE_EMULATOR_HOST": self.functions_firestore,
+            "PUBSUB_EMULATOR_HOST": self.pubsub,
+        }
 
 
 async def _google_services(
@@ -275,6 +282,15 @@ async def _start_functions(
         if result is not None:
             raise result
     return functions
+
+
+async def _ready_urls(
+    parts: AsyncExitStack, processes: Mapping[str, Function], signing: Signers | None, logs: Path
+) -> dict[str, str]:
+    """Warms the functions up; gives the URLs by which others call them."""
+    urls = {name: process.url for name, process in processes.items()}
+    await _warm_up(urls, logs)
+    return await parts.enter_async_context(signing.fronts(urls)) if signing else urls
 
 
 async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from functions.ports.store import Store
 from tests.contract.world import FirestoreWorld, firestore_world_at
 from tests.memory.services import Services
+from tests.support.chosen import chosen
 from tests.support.connections import ConnectionsServer, connections_server
 from tests.support.world import World
 
@@ -16,7 +17,7 @@ def address(request: pytest.FixtureRequest) -> str | None:
     """Of a Firestore; None: there is none."""
     if request.param == "memory":
         return None
-    address: str = request.getfixturevalue(f"{request.param}_firestore")
+    address: str = chosen(request, "firestore")
     return address
 
 

@@ -12,6 +12,7 @@ from functions.clients.device import FcmToken
 from infra.client.calls import Calls, client_at
 from infra.emulators import google
 from infra.local.stack import Options, Stack, running
+from tests.support.chosen import chosen
 from tests.support.pace import BACKOFF, ONE_LOOK
 
 
@@ -43,14 +44,14 @@ _SIGNED = pytest.param("signed", marks=pytest.mark.thorough)
 @pytest.fixture(params=["embedded", _ON_GOOGLES, _SIGNED])
 def any_stack(request: pytest.FixtureRequest) -> Stack:
     """A test that uses it runs on each kind of stack."""
-    stack: Stack = request.getfixturevalue(f"{request.param}_stack")
+    stack: Stack = chosen(request, "stack")
     return stack
 
 
 @pytest.fixture(params=["embedded", _ON_GOOGLES])
 def either_stack(request: pytest.FixtureRequest) -> Stack:
     """A test that uses it runs on the embedded Firestore and Pub/Sub and on Google's."""
-    stack: Stack = request.getfixturevalue(f"{request.param}_stack")
+    stack: Stack = chosen(request, "stack")
     return stack
 
 

@@ -14,6 +14,7 @@ from google.cloud.firestore_v1.base_query import And, FieldFilter, Or
 from google.cloud.firestore_v1.vector import Vector
 
 from tests.emulators.firestore.support import Db, make_client
+from tests.support.chosen import chosen
 
 # In Firestore's order; equal ones by the document's id.
 IN_ORDER: dict[str, Any] = {
@@ -68,7 +69,7 @@ def where(field: str, operator: str, value: Any) -> FieldFilter:
 
 @pytest.fixture(scope="module", params=["embedded", "google"])
 def address(request: pytest.FixtureRequest) -> str:
-    address: str = request.getfixturevalue(f"{request.param}_firestore")
+    address: str = chosen(request, "firestore")
     return address
 
 

@@ -24,6 +24,7 @@ from infra.local.functions import Function
 from infra.local.stack import Options, Stack, running
 from infra.local.topology import API, caller
 from tests.support.attackers import attacker, connection_of
+from tests.support.chosen import chosen
 from tests.support.forgery import forgeries
 from tests.support.makers import event, fields_of
 from tests.support.processes import environment
@@ -133,7 +134,7 @@ OURS = ["Unring-Connection-Id", "Unring-Event-Type", "Unring-Request-Time", "Unr
 
 @pytest.fixture(params=["signed", "joining"])
 def either_stack(request: pytest.FixtureRequest) -> Stack:
-    stack: Stack = request.getfixturevalue(f"{request.param}_stack")
+    stack: Stack = chosen(request, "stack")
     return stack
 
 

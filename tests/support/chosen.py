@@ -1,0 +1,10 @@
+"""A fixture that stands for several, one for each of its parameters."""
+
+from typing import Any
+
+import pytest
+
+
+def chosen(request: pytest.FixtureRequest, what: str) -> Any:
+    """The fixture `{param}_{what}`, by the parameter with which it is asked for."""
+    return request.getfixturevalue(f"{request.param}_{what}")
