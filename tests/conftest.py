@@ -1,27 +1,22 @@
-"""The services that tests run on: the embedded ones, and Google's emulators where they are."""
+"""How tests are run: what must be there, for how long they may take, and which share a process."""
 
 import asyncio
 import functools
 import inspect
 import os
 import shutil
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from infra.client.calls import client_at
 from infra.emulators import google
-from infra.emulators.firestore import FirestoreServer
-from infra.emulators.pubsub import PubSubServer
 from infra.loopback import spare_loopback
 from tests.support import node
-from tests.support.chosen import chosen
 
-pytest_plugins = ["tests.support.stacks"]
+pytest_plugins = ["tests.support.services", "tests.support.stacks"]
 
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 hypothesis.settings.register_profile("unring", deadline=None)
@@ -97,53 +92,3 @@ class _ByService(LoadScopeScheduling):  # type: ignore[misc] # xdist has no type
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByService:
     return _ByService(config, log)
-
-
-@pytest.fixture(scope="session")
-async def embedded_firestore() -> AsyncIterator[str]:
-    async with FirestoreServer() as server:
-        yield server.address
-
-
-@pytest.fixture(scope="session")
-async def google_firestore() -> AsyncIterator[str]:
-    if reason := google.unavailable():
-        pytest.skip(f"Google's Firestore emulator can't run: {reason}")
-    async with google.firestore_emulator() as address:
-        # The first request to it takes longer than a function would wait.
-        await client_at(address, "unring-test").collection("calls").document("warm-up").get()
-        yield address
-
-
-@pytest.fixture(scope="session")
-async def embedded_pubsub() -> AsyncIterator[str]:
-    async with PubSubServer() as server:
-        yield server.address
-
-
-@pytest.fixture(scope="session")
-async def google_pubsub() -> AsyncIterator[str]:
-    if reason := google.unavailable():
-        pytest.skip(f"Google's Pub/Sub emulator can't run: {reason}")
-    async with google.pubsub_emulator("unring-test") as address:
-        yield address
-
-
-@pytest.fixture(params=["embedded", "google"])
-def firestore(request: pytest.FixtureRequest) -> str:
-    """The address of a Firestore: a test that uses it runs on both."""
-    address: str = chosen(request, "firestore")
-    return address
-
-
-@pytest.fixture(params=["embedded", "google"])
-def pubsub(request: pytest.FixtureRequest) -> str:
-    """The address of a Pub/Sub: a test that uses it runs on both."""
-    address: str = chosen(request, "pubsub")
-    return address
-
-
-@pytest.fixture
-def project() -> str:
-    """A project of the test's own, in which nobody else leaves documents or topics."""
-    return f"unring-{uuid.uuid4().hex[:12]}"

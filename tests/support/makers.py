@@ -3,8 +3,7 @@
 import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
-
-from google.cloud.firestore import AsyncClient
+from typing import TYPE_CHECKING
 
 from functions.attempt import Attempt, MessageId
 from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, UserId
@@ -14,6 +13,9 @@ from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, Platform
 from functions.ports.store import Store
 from tests.memory.clock import PlayedTime
+
+if TYPE_CHECKING:  # which takes long to import
+    from google.cloud.firestore import AsyncClient
 
 CALLER, RECEIVER = UserId("USR_1"), UserId("USR_2")
 CALL = CallId("CALL_1")
@@ -108,17 +110,17 @@ async def register(store: Store, token: str, user: UserId) -> None:
     await store.devices.register(user, FcmToken(token), Platform.ANDROID, now(), expires)
 
 
-async def pend(client: AsyncClient, made: CallEvent, since: datetime) -> None:
+async def pend(client: "AsyncClient", made: CallEvent, since: datetime) -> None:
     """Makes the event's entry older than it is."""
     entry = client.collection("outbox").document(f"{made.call_id}:{made.signal_id}")
     await entry.update({"pendingSince": since})
 
 
-async def fields_of(client: AsyncClient, collection: str, id: str) -> dict[str, object] | None:
+async def fields_of(client: "AsyncClient", collection: str, id: str) -> dict[str, object] | None:
     snapshot = await client.collection(collection).document(id).get()
     fields: dict[str, object] | None = snapshot.to_dict()
     return fields
 
 
-async def ids_in(client: AsyncClient, collection: str) -> set[str]:
+async def ids_in(client: "AsyncClient", collection: str) -> set[str]:
     return {snapshot.id async for snapshot in client.collection(collection).stream()}

@@ -1,38 +1,46 @@
-"""The local stack for tests, as a user starts it: real processes on real sockets, one a session."""
+"""The local stack for tests, as a user starts it: real processes on real sockets, one a session.
+
+What a fixture starts is imported when it starts, as the unit tests alone need nothing of it.
+"""
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, UserId
 from functions.clients.device import FcmToken
-from infra.client.calls import Calls, client_at
 from infra.emulators import google
-from infra.local.stack import Options, Stack, running
 from tests.support.chosen import chosen
 from tests.support.pace import BACKOFF, ONE_LOOK
 
+if TYPE_CHECKING:
+    from google.cloud.firestore import AsyncClient
+
+    from infra.client.calls import Calls
+    from infra.local.stack import Stack
+
 
 @pytest.fixture(scope="session")
-async def embedded_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running(options(tmp_path_factory)) as stack:
+async def embedded_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Stack"]:
+    async with _running(tmp_path_factory) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
-async def google_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def google_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Stack"]:
     if reason := google.unavailable():
         pytest.skip(f"Google's emulators can't run: {reason}")
-    async with running(options(tmp_path_factory, google=True)) as stack:
+    async with _running(tmp_path_factory, google=True) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
-async def signed_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running(options(tmp_path_factory, signed=True)) as stack:
+async def signed_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Stack"]:
+    async with _running(tmp_path_factory, signed=True) as stack:
         yield stack
 
 
@@ -42,21 +50,21 @@ _SIGNED = pytest.param("signed", marks=pytest.mark.thorough)
 
 
 @pytest.fixture(params=["embedded", _ON_GOOGLES, _SIGNED])
-def any_stack(request: pytest.FixtureRequest) -> Stack:
+def any_stack(request: pytest.FixtureRequest) -> "Stack":
     """A test that uses it runs on each kind of stack."""
     stack: Stack = chosen(request, "stack")
     return stack
 
 
 @pytest.fixture(params=["embedded", _ON_GOOGLES])
-def either_stack(request: pytest.FixtureRequest) -> Stack:
+def either_stack(request: pytest.FixtureRequest) -> "Stack":
     """A test that uses it runs on the embedded Firestore and Pub/Sub and on Google's."""
     stack: Stack = chosen(request, "stack")
     return stack
 
 
 @pytest.fixture
-def stack(embedded_stack: Stack) -> Stack:
+def stack(embedded_stack: "Stack") -> "Stack":
     return embedded_stack
 
 
@@ -66,12 +74,16 @@ def ids() -> "Ids":
 
 
 @pytest.fixture
-def calls(stack: Stack) -> Calls:
+def calls(stack: "Stack") -> "Calls":
+    from infra.client.calls import Calls
+
     return Calls(stack.firestore, stack.project)
 
 
 @pytest.fixture
-def documents(stack: Stack) -> AsyncClient:
+def documents(stack: "Stack") -> "AsyncClient":
+    from infra.client.calls import client_at
+
     return client_at(stack.firestore, stack.project)
 
 
@@ -85,15 +97,15 @@ class Ids:
         self.token = FcmToken(f"fcm-token-{unique}")
 
 
-def options(
+@asynccontextmanager
+async def _running(
     paths: pytest.TempPathFactory, *, google: bool = False, signed: bool = False
-) -> Options:
+) -> AsyncIterator["Stack"]:
+    from infra.local.stack import Options, running
+
     logs: Path = paths.mktemp("logs")
-    return Options(
-        port=0,
-        google=google,
-        signed=signed,
-        backoff=BACKOFF,
-        settings=ONE_LOOK,
-        logs=logs,
+    options = Options(
+        port=0, google=google, signed=signed, backoff=BACKOFF, settings=ONE_LOOK, logs=logs
     )
+    async with running(options) as stack:
+        yield stack

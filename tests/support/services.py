@@ -1,0 +1,68 @@
+"""Firestore and Pub/Sub for tests: the embedded ones, and Google's emulators where they are.
+
+What a fixture starts is imported when it starts, as the unit tests alone need nothing of it.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from infra.emulators import google
+from tests.support.chosen import chosen
+
+
+@pytest.fixture(scope="session")
+async def embedded_firestore() -> AsyncIterator[str]:
+    from infra.emulators.firestore import FirestoreServer
+
+    async with FirestoreServer() as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+async def google_firestore() -> AsyncIterator[str]:
+    from infra.client.calls import client_at
+
+    if reason := google.unavailable():
+        pytest.skip(f"Google's Firestore emulator can't run: {reason}")
+    async with google.firestore_emulator() as address:
+        # The first request to it takes longer than a function would wait.
+        await client_at(address, "unring-test").collection("calls").document("warm-up").get()
+        yield address
+
+
+@pytest.fixture(scope="session")
+async def embedded_pubsub() -> AsyncIterator[str]:
+    from infra.emulators.pubsub import PubSubServer
+
+    async with PubSubServer() as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+async def google_pubsub() -> AsyncIterator[str]:
+    if reason := google.unavailable():
+        pytest.skip(f"Google's Pub/Sub emulator can't run: {reason}")
+    async with google.pubsub_emulator("unring-test") as address:
+        yield address
+
+
+@pytest.fixture(params=["embedded", "google"])
+def firestore(request: pytest.FixtureRequest) -> str:
+    """The address of a Firestore: a test that uses it runs on both."""
+    address: str = chosen(request, "firestore")
+    return address
+
+
+@pytest.fixture(params=["embedded", "google"])
+def pubsub(request: pytest.FixtureRequest) -> str:
+    """The address of a Pub/Sub: a test that uses it runs on both."""
+    address: str = chosen(request, "pubsub")
+    return address
+
+
+@pytest.fixture
+def project() -> str:
+    """A project of the test's own, in which nobody else leaves documents or topics."""
+    return f"unring-{uuid.uuid4().hex[:12]}"
