@@ -10,36 +10,9 @@ from functions.calls.transitions import TRANSITIONS, Transition
 from functions.settings import every_variable
 from functions.variables import Variable
 from infra import ROOT
+from tests.support.pages import glossary, read
 
 UNITS = {"_SECONDS": "seconds", "_MS": "milliseconds", "_DAYS": "days"}
-LINES = re.MULTILINE | re.DOTALL
-
-
-def read(name: str) -> str:
-    return (ROOT / name).read_text()
-
-
-def glossary() -> dict[str, str]:
-    """What each word means."""
-    _, *entries = read("docs/glossary.md").split("\n## ")
-    return {
-        word: meaning.strip() for word, _, meaning in (each.partition("\n") for each in entries)
-    }
-
-
-def layout() -> list[str]:
-    """Every path in the list of docs/architecture.md, which is indented as the folders are."""
-    (listed,) = re.findall(
-        r"^## Where things are\n\n```\n(.*?)```", read("docs/architecture.md"), LINES
-    )
-    paths: list[str] = []
-    folders: list[str] = []
-    for indent, name in re.findall(r"^( *)(\S+)", listed, re.MULTILINE):
-        del folders[len(indent) // 2 :]
-        paths.append("".join(folders) + name)
-        if name.endswith("/"):
-            folders.append(name)
-    return paths
 
 
 @pytest.mark.parametrize("variable", [variable.name for variable in every_variable()])
@@ -101,20 +74,6 @@ def test_the_glossary_explains_only_words_that_are_used() -> None:
     used = set(re.findall(r"\w+", " ".join(texts).lower()))
     for word in glossary():
         assert set(re.findall(r"\w+", word.lower())) <= used, word
-
-
-def test_every_file_of_the_functions_is_in_the_layout() -> None:
-    files = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "functions").rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    assert files <= set(layout())
-
-
-@pytest.mark.parametrize("path", layout())
-def test_what_is_in_the_layout_is_there(path: str) -> None:
-    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
 
 
 def test_every_decision_is_in_the_index_newest_first() -> None:

@@ -10,7 +10,7 @@ from functions.clients.connection import Wire
 from functions.ports.store import StoreUnavailable
 from functions.wire.frames import Connect
 from tests.support.makers import CALLER, RECEIVER, now
-from tests.unit.test_sessions import (
+from tests.unit.sessions.door import (
     ADMISSION,
     ID,
     INVALID,
@@ -18,11 +18,8 @@ from tests.unit.test_sessions import (
     NOOP,
     RECONNECT,
     Door,
-    door,
     token_of,
 )
-
-__all__ = ["door"]  # a fixture
 
 
 async def told(door: Door, user: UserId = CALLER) -> bool:

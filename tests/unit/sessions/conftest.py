@@ -1,0 +1,27 @@
+"""The door of each test."""
+
+import pytest
+
+from functions.sessions.accept import Acceptance
+from functions.sessions.admit import Admission
+from functions.sessions.close import Closing
+from tests.memory.services import Services
+from tests.support.makers import now
+from tests.unit.sessions.door import TTL, Door
+
+
+@pytest.fixture
+def door(services: Services) -> Door:
+    connections, publisher, identity = (
+        services.store.connections,
+        services.publisher,
+        services.identity,
+    )
+    identity.refused["expired"] = "the token has expired"
+    closing = Closing(connections, now)
+    return Door(
+        services,
+        Acceptance(connections, publisher, identity, now, TTL),
+        Admission(connections, publisher, identity, closing, now, TTL),
+        closing,
+    )
