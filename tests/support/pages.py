@@ -18,8 +18,8 @@ def section(name: str, title: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of every row of every table in `text`, those of the headings too."""
-    lines = (line for line in text.splitlines() if line.startswith("|"))
+    """The cells of every row of every table in `text`, those of its headings too."""
+    lines = re.findall(r"^\|(?!---).*", text, re.MULTILINE)
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from functions.calls.transitions import TRANSITIONS, Transition
 from functions.settings import every_variable
 from functions.variables import Variable
 from infra import ROOT
@@ -32,15 +31,6 @@ def test_every_default_is_the_documented_one(variable: Variable) -> None:
             assert timedelta(**{unit: float(documented)}) == default
         case default:
             assert documented == default
-
-
-@pytest.mark.parametrize("row", TRANSITIONS, ids=lambda row: row.signal)
-def test_every_signal_and_its_events_are_documented(row: Transition) -> None:
-    text = read("docs/protocol.md")
-    pushes = [notice.push.type for notice in row.notices if notice.push]
-    events = [notice.event for notice in row.notices]
-    for name in [row.signal, row.default_reason, *events, *pushes]:
-        assert f"`{name}`" in text
 
 
 @pytest.mark.parametrize(
@@ -83,15 +73,6 @@ def test_every_decision_is_in_the_index_newest_first() -> None:
     assert set(indexed) == decisions
     dates = [name[: len("2026-11-22")] for name in indexed]
     assert dates == sorted(dates, reverse=True)
-
-
-def test_the_diagram_of_a_call_is_the_table_of_transitions() -> None:
-    arrows = re.findall(
-        r"^  (\w+) --> (\w+): (call:\w+)$", read("docs/architecture.md"), re.MULTILINE
-    )
-    assert sorted(arrows) == sorted(
-        (row.from_status.value, row.to_status.value, row.signal) for row in TRANSITIONS
-    )
 
 
 def test_the_readme_is_short() -> None:
