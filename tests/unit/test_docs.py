@@ -9,8 +9,10 @@ import pytest
 from functions.settings import every_variable
 from functions.variables import Variable
 from infra import ROOT
-from tests.support.pages import glossary, read
+from infra.emulators.faults import Kind
+from tests.support.pages import glossary, read, rows, section
 
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 UNITS = {"_SECONDS": "seconds", "_MS": "milliseconds", "_DAYS": "days"}
 
 
@@ -33,11 +35,7 @@ def test_every_default_is_the_documented_one(variable: Variable) -> None:
             assert documented == default
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))],
-    ids=lambda page: page.name,
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
@@ -74,6 +72,18 @@ def test_every_decision_is_in_the_index_newest_first() -> None:
     assert set(indexed) == decisions
     dates = [name[: len("2026-11-22")] for name in indexed]
     assert dates == sorted(dates, reverse=True)
+
+
+def test_every_kind_of_fault_is_in_the_table_of_kinds() -> None:
+    table = [kinds for kinds, *_ in rows(section("docs/local.md", "Breaking it"))]
+    listed = set(re.findall(r"`(\w+)`", " ".join(table)))
+    assert listed == {kind.name for kind in Kind}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_whatever_is_python_can_be_pasted_into_a_file(page: Path) -> None:
+    for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        compile(snippet, page, "exec")
 
 
 def test_the_readme_is_short() -> None:
