@@ -1,6 +1,8 @@
 """What the documentation must not forget."""
 
+import ast
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -84,6 +86,24 @@ def test_every_kind_of_fault_is_in_the_table_of_kinds() -> None:
 def test_whatever_is_python_can_be_pasted_into_a_file(page: Path) -> None:
     for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         compile(snippet, page, "exec")
+
+
+def test_the_tables_of_logs_have_every_message_and_no_other() -> None:
+    logged = {message for path in (ROOT / "functions").rglob("*.py") for message in logged_by(path)}
+    assert len(logged) > 20
+    table = [messages for _, messages, _ in rows(section("docs/architecture.md", "Logs"))]
+    assert logged == set(re.findall(r"`([^`]+)`", " ".join(table))) - {"message"}
+
+
+def logged_by(path: Path) -> Iterator[str]:
+    """The messages that a module logs, as far as it says them where it logs them."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="log")),
+                args=[ast.Constant(value=str(message))],
+            ):
+                yield message
 
 
 def test_the_readme_is_short() -> None:
