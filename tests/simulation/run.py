@@ -27,8 +27,7 @@ class Played:
         """Why it failed: the first rule that was broken, and what happened around it."""
         sentence, about = self.wrong[0]
         lines = self.world.stage.lines(*about, "*** ")
-        again = f"python -m tests.simulation --seed {self.seed}"
-        return "\n".join([*lines, "", sentence, f"seed {self.seed}; all of it: {again}"])
+        return "\n".join([*lines, "", sentence, f"all of it: make simulate SEED={self.seed}"])
 
 
 def play(seed: int) -> Played:
