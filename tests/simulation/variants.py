@@ -1,4 +1,8 @@
-"""The product with one safeguard taken out each, by a small part put in its place."""
+"""The product with one safeguard taken out each, by a small part put in its place.
+
+Where the safeguard lives in an adapter, its double in memory is broken the same way:
+docs/decisions/2026-11-26-variants-of-the-simulation.md says why.
+"""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,11 +21,13 @@ from functions.calls.call import Call, ConnectionId, UserId
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.connection import Connection
 from functions.clients.device import Device
+from functions.delivery.catchup import CatchUp
 from functions.delivery.notify import notify
 from functions.delivery.signaling import Received, Signaling
 from functions.inbound.pubsub import Handle, receive
 from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnavailable
-from functions.published import Published
+from functions.published import ConnectionAdmitted, Published
+from functions.sessions.close import Closing
 from tests.memory.database import Database
 from tests.memory.store import MemoryCalls, MemoryConnections, MemoryOutbox
 
@@ -157,11 +163,11 @@ def expired_events_are_told(patch: Patch) -> None:
 
 def goodbyes_are_not_honoured(patch: Patch) -> None:
     async def stay(
-        self: MemoryConnections, connection: Connection, received_at: datetime | None, now: datetime
+        self: Closing, connection: Connection, received_at: datetime | None, now: datetime
     ) -> bool:
         return True
 
-    patch.setattr(MemoryConnections, "leave", stay)
+    patch.setattr(Closing, "leave_unless_outdated", stay)
 
 
 def who_has_left_acts_on(patch: Patch) -> None:
@@ -172,10 +178,10 @@ def who_has_left_acts_on(patch: Patch) -> None:
 
 
 def nobody_is_caught_up(patch: Patch) -> None:
-    async def missed(self: MemoryOutbox, user: UserId, now: datetime) -> list[Entry]:
-        return []
+    async def nothing(self: CatchUp, event: ConnectionAdmitted) -> None:
+        return
 
-    patch.setattr(MemoryOutbox, "missed", missed)
+    patch.setattr(CatchUp, "tell", nothing)
 
 
 # What the simulation must say of each, and the seed from which it looks: for those that only one

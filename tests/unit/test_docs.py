@@ -12,6 +12,8 @@ from functions.settings import every_variable
 from functions.variables import Variable
 from infra import ROOT
 from infra.emulators.faults import Kind
+from tests.proof.variants import NAMES
+from tests.simulation.variants import VARIANTS
 from tests.support.pages import glossary, read, rows, section
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -86,6 +88,15 @@ def test_every_kind_of_fault_is_in_the_table_of_kinds() -> None:
 def test_whatever_is_python_can_be_pasted_into_a_file(page: Path) -> None:
     for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         compile(snippet, page, "exec")
+
+
+def test_every_broken_variant_is_listed_with_what_sees_it() -> None:
+    table = rows(section("docs/reliability.md", "How it was broken"))
+    listed = {row[0]: row[2].split(", ") for row in table if "simulation" in row[-1]}
+    simulated = {variant.__name__.replace("_", " ") for variant in VARIANTS}
+    proven = {name.replace("-", " ") for name in NAMES}
+    assert set(listed) == simulated
+    assert {name for name, seen_by in listed.items() if "proof" in seen_by} == proven
 
 
 def test_the_tables_of_logs_have_every_message_and_no_other() -> None:
