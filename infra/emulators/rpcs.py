@@ -19,7 +19,7 @@ class Rpc:
 
 
 class AroundRpcs(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no types
-    """Has `around` serve each RPC."""
+    """Has `around` serve each RPC. Those to which the client streams are left alone."""
 
     @abstractmethod
     async def around(self, rpc: Rpc) -> Any:
@@ -29,8 +29,8 @@ class AroundRpcs(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has n
         self, continuation: Callable[[Any], Awaitable[Any]], details: Any
     ) -> Any:
         handler = await continuation(details)
-        if handler is None:
-            return None
+        if handler is None or handler.request_streaming:
+            return handler
         method = details.method.rpartition("/")[2]
         if handler.response_streaming:
             return handler._replace(unary_stream=self._stream(method, handler.unary_stream))

@@ -18,6 +18,7 @@ from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavail
 from functions.services.firestore import store_of
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
 from infra.emulators.firestore import FirestoreServer
+from infra.emulators.rpcs import AroundRpcs, Rpc
 from tests.contract.world import FirestoreWorld, firestore_world_at
 from tests.support.journal import Journal
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, register
@@ -25,21 +26,15 @@ from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, re
 SOCKET = ConnectionId("1=")
 
 
-class Recorder(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Keeps every request for documents, as text."""
+class Recorder(AroundRpcs):
+    """Keeps every request, as text."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        handler = await continuation(details)
-
-        async def stream(request: Any, context: Any) -> Any:
-            self.seen.append(f"{details.method} {request}")
-            async for response in handler.unary_stream(request, context):
-                yield response
-
-        return handler._replace(unary_stream=stream) if handler.response_streaming else handler
+    async def around(self, rpc: Rpc) -> Any:
+        self.seen.append(f"{rpc.method} {rpc.request}")
+        return await rpc.serve()
 
 
 @dataclass
