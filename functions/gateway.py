@@ -52,7 +52,9 @@ def handler(
     closing = Closing(connections, clock)
     frames = Frames(
         Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout),
-        Registration(connections, store.devices, clock, settings.device_ttl),
+        Registration(
+            connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
+        ),
         Admission(connections, publisher, identity, closing, clock, ttl),
         closing,
         clock,

@@ -26,7 +26,7 @@ def handler(
     settings: PushSettings, store: Store, sender: PushSender, clock: Clock = system_clock
 ) -> Handler:
     """Builds the function on the given ports."""
-    pusher = Pusher(store, sender, clock)
+    pusher = Pusher(store, sender, clock, settings.devices_per_user)
     warm_up = WarmUp(store.calls.warm_up, sender.warm_up)
 
     async def handle(event: Published, attempt: Attempt) -> None:

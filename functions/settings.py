@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from functions.variables import (
     Need,
     Variable,
+    cap,
     connections_url,
     days,
     host,
@@ -96,7 +97,14 @@ class IdentitySettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings):
+class DevicesSettings(FunctionSettings):
+    """What a function needs that registers devices, or pushes to them."""
+
+    devices_per_user: int = _default("DEVICES_PER_USER", cap, 20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings, DevicesSettings):
     function = "gateway"
 
     gateway_secret: str = _always("GATEWAY_SECRET", secret)
@@ -133,7 +141,7 @@ class DeliverSettings(SocketsSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushSettings(FunctionSettings):
+class PushSettings(DevicesSettings):
     function = "push"
 
     fcm_url: str | None = _local("FCM_URL", url)

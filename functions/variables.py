@@ -73,6 +73,13 @@ def _number(value: str) -> float:
     return number
 
 
+def cap(value: str) -> int:
+    number = _number(value)
+    if number != int(number) or not 1 <= number <= 1000:
+        raise ValueError("must be a whole number from 1 to 1000")
+    return int(number)
+
+
 def post_timeout(value: str) -> timedelta:
     milliseconds = _number(value)
     if milliseconds > 1000:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from functions.attempt import Attempt, NotDelivered
 from functions.calls.event import CallEvent, Recipient
+from functions.clients.caps import capped
 from functions.clients.device import Device, DeviceId
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
@@ -20,10 +21,13 @@ log = Log(__name__)
 class Pusher:
     """Sends an event to the devices that do not have it yet."""
 
-    def __init__(self, store: Store, sender: PushSender, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, sender: PushSender, clock: Clock, devices_per_user: int
+    ) -> None:
         self._store = store
         self._sender = sender
         self._clock = clock
+        self._devices_per_user = devices_per_user
         self._memory: Memory[DeviceId] = Memory()
 
     async def push(self, event: CallEvent, attempt: Attempt) -> None:
@@ -49,7 +53,8 @@ class Pusher:
             # `pending_since` does not count here: it says only whether sockets are to be told.
             pushed |= entry.pushed if entry else frozenset()
         users = [recipient.user_id for recipient in event.push_recipients]
-        devices = await self._store.devices.of(users, now)
+        found = await self._store.devices.of(users, now)
+        devices, _ = capped(found, self._devices_per_user, lambda each: each.version)
         now = self._clock()  # FCM's TTL counts from here
         if is_expired(event, now):  # while Firestore took its time
             return

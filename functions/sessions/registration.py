@@ -1,25 +1,36 @@
 """Registers and unregisters devices, as clients ask over their connections."""
 
+import asyncio
 from datetime import datetime, timedelta
 
-from functions.calls.call import ConnectionId
+from functions.calls.call import ConnectionId, UserId
 from functions.calls.decision import Verdict
+from functions.clients.caps import capped
 from functions.clients.sender import sender_of
 from functions.ports.clock import Clock
-from functions.ports.store import Connections, Devices
+from functions.ports.store import Connections, Devices, StoreUnavailable
+from functions.telemetry import Log
 from functions.wire.frames import RegisterDevice, UnregisterDevice
+
+log = Log(__name__)
 
 
 class Registration:
     """Registers and unregisters devices."""
 
     def __init__(
-        self, connections: Connections, devices: Devices, clock: Clock, device_ttl: timedelta
+        self,
+        connections: Connections,
+        devices: Devices,
+        clock: Clock,
+        device_ttl: timedelta,
+        devices_per_user: int,
     ) -> None:
         self._connections = connections
         self._devices = devices
         self._clock = clock
         self._device_ttl = device_ttl
+        self._devices_per_user = devices_per_user
 
     async def handle(
         self,
@@ -27,7 +38,9 @@ class Registration:
         id: ConnectionId,
         received_at: datetime | None,
     ) -> Verdict:
-        """1 BatchGetDocuments, and what the call to `Devices` costs. Raises StoreUnavailable."""
+        """1 BatchGetDocuments, and what the call to `Devices` costs. To register costs 1 RunQuery
+        more, and 1 Commit for each device that is too many. Raises StoreUnavailable.
+        """
         now = self._clock()
         sender = sender_of(await self._connections.get(id, now), received_at)
         if isinstance(sender, Verdict):
@@ -36,7 +49,18 @@ class Registration:
             case RegisterDevice(address, platform):
                 expires = now + self._device_ttl
                 await self._devices.register(sender, address, platform, now, expires)
+                await self._forget_too_many(sender, now)
                 return Verdict(ok=True, outcome="registered")
             case UnregisterDevice(address):
                 await self._devices.unregister(sender, address)
                 return Verdict(ok=True, outcome="unregistered")
+
+    async def _forget_too_many(self, user: UserId, now: datetime) -> None:
+        """Forgets the devices that registered longest ago. Two that register at once may both stay;
+        the next to come finds them. A failure is only logged: the device itself is registered."""
+        try:
+            devices = await self._devices.of([user], now)
+            _, too_many = capped(devices, self._devices_per_user, lambda each: each.version)
+            await asyncio.gather(*map(self._devices.forget, too_many))
+        except StoreUnavailable as error:
+            log.warning("too many devices stay", error=str(error))

@@ -144,8 +144,9 @@ variable "functions" {
 locals {
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
-    gateway = ["CONNECTION_TTL_SECONDS", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS"]
+    gateway = ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS"]
     deliver = ["EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
+    push    = ["DEVICES_PER_USER"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
   }
 }
@@ -161,7 +162,7 @@ variable "settings" {
       for function, values in var.settings :
       contains(keys(local.optional_settings), function) && length(setsubtract(keys(values), try(local.optional_settings[function], []))) == 0
     ])
-    error_message = "Only gateway, deliver and sweep have optional settings: ${jsonencode(local.optional_settings)}."
+    error_message = "These are the optional settings of each function: ${jsonencode(local.optional_settings)}."
   }
 }
 

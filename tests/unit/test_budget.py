@@ -34,6 +34,6 @@ async def test_a_cancel_costs_every_function_as_little_as_it_can(
     assert journal.started == ["RunQuery", "Commit"]
 
     journal.clear()
-    await Pusher(store, services.sender, now).push(made, FIRST)
+    await Pusher(store, services.sender, now, devices_per_user=20).push(made, FIRST)
     assert journal.started == ["RunQuery", "send", "send"]
     assert len(services.phones.messages) == 2

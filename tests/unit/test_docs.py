@@ -36,7 +36,7 @@ def test_every_default_is_the_documented_one(variable: Variable) -> None:
             unit = next(name for end, name in UNITS.items() if variable.name.endswith(end))
             assert timedelta(**{unit: float(documented)}) == default
         case default:
-            assert documented == default
+            assert documented == str(default)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -221,7 +221,7 @@ async def test_a_device_is_registered_by_an_emit(phones: Api) -> None:
     assert (
         await phones.send("caller=", f"421{REGISTER}") == '431[{"ok":true,"outcome":"registered"}]'
     )
-    assert phones.costs == ["BatchGetDocuments", "Commit"]
+    assert phones.costs == ["BatchGetDocuments", "Commit", "RunQuery"]
     gone = '["device:unregister",{"token":"T"}]'
     assert await phones.send("caller=", f"42{gone}") == "6"
     assert await phones.services.world.ids_in("devices") == set()

@@ -44,7 +44,7 @@ class Requests:
 async def requests(services: Services, signaling: Signaling) -> Requests:
     await connect(services.store, SOCKET, STRANGER)
     store = services.store
-    registration = Registration(store.connections, store.devices, now, timedelta(days=1))
+    registration = Registration(store.connections, store.devices, now, timedelta(days=1), 20)
     return Requests(signaling, registration)
 
 
@@ -97,4 +97,4 @@ async def test_registering_costs_the_same_whether_another_has_the_token_or_nobod
         request = RegisterDevice(FcmToken(token), Platform.IOS)
         verdict = await requests.verdict(request)
         assert (verdict.ok, verdict.outcome) == (True, "registered")
-        assert services.journal.started == ["BatchGetDocuments", "Commit"]
+        assert services.journal.started == ["BatchGetDocuments", "Commit", "RunQuery"]

@@ -268,7 +268,7 @@ run "an_emulator_is_refused" {
   expect_failures = [var.settings]
 }
 
-run "settings_of_a_function_without_any_are_refused" {
+run "settings_of_a_function_that_there_is_not_are_refused" {
   command = plan
 
   module {
@@ -276,7 +276,7 @@ run "settings_of_a_function_without_any_are_refused" {
   }
 
   variables {
-    settings = { push = {} }
+    settings = { relay = {} }
   }
 
   expect_failures = [var.settings]

@@ -24,10 +24,12 @@ from tests.support.makers import AGAIN, CALLER, FIRST, RECEIVER, event, now, reg
 from tests.support.processes import settings_of
 from tests.support.world import committed
 
+CAP = 3  # devices of one user
+
 
 def pusher_of(services: Services) -> Pusher:
     """An instance that remembers nothing."""
-    return Pusher(services.store, services.sender, now)
+    return Pusher(services.store, services.sender, now, devices_per_user=CAP)
 
 
 @pytest.fixture
@@ -92,6 +94,16 @@ async def test_an_expired_event_is_not_pushed(
     await register(services.store, "phone", RECEIVER)
     await pusher.push(event(decided=now() - timedelta(seconds=31)), FIRST)
     assert phones.messages == []
+
+
+async def test_of_more_devices_than_a_user_may_have_the_newest_are_pushed(
+    services: Services, phones: Phones
+) -> None:
+    for number in range(CAP + 2):
+        await register(services.store, f"phone {number}", RECEIVER)
+    await register(services.store, "phone 0", RECEIVER)  # again, so that it is the newest
+    await pusher_of(services).push(event(), FIRST)
+    assert sorted(phones.tokens) == ["phone 0", "phone 3", "phone 4"]
 
 
 async def test_a_user_without_devices_is_done_with(pusher: Pusher, phones: Phones) -> None:
