@@ -11,6 +11,7 @@ from functions.calls.call import ConnectionId, names_document
 from functions.clients.connection import Wire
 from functions.sessions.accept import Handshake
 
+_BEARER = "bearer."
 _ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}
 
 
@@ -48,9 +49,18 @@ def handshake_in(headers: Headers) -> Handshake:
     bearer = _bearer(_single(headers, "unring-authorization"))
     return Handshake(
         wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
-        token=bearer or _single(headers, "unring-token"),
+        token=bearer or _single(headers, "unring-token") or _offered_token(headers),
         user=_text(_single(headers, "unring-user-id")),
     )
+
+
+def subprotocol_for(headers: Headers) -> str | None:
+    """Which of the subprotocols that a client offers is chosen. A browser that offers some gives up
+    if none is. Raises NotMapped if the header came twice.
+    """
+    offered = _offered(headers)
+    named = [name for name in offered if not name.startswith(_BEARER)]
+    return next(iter(named or offered), None)
 
 
 def is_from_api_gateway(headers: Headers, secrets: Collection[str]) -> bool:
@@ -62,6 +72,17 @@ def is_from_api_gateway(headers: Headers, secrets: Collection[str]) -> bool:
         for value in given
     ]
     return len(given) == 1 and any(matches)
+
+
+def _offered(headers: Headers) -> list[str]:
+    value = _single(headers, "unring-subprotocol") or ""
+    return [name for each in value.split(",") if (name := each.strip())]
+
+
+def _offered_token(headers: Headers) -> str | None:
+    """The token among the subprotocols: a browser can set no other header of a WebSocket."""
+    tokens = (name.removeprefix(_BEARER) for name in _offered(headers) if name.startswith(_BEARER))
+    return next(tokens, None)
 
 
 def _wire(protocol: str | None, transport: str | None) -> Wire:

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from functions.calls.call import ConnectionId
-from functions.inbound.apigateway import NotMapped, NotSupported, handshake_in
+from functions.inbound.apigateway import NotMapped, NotSupported, handshake_in, subprotocol_for
 from functions.inbound.http import refusal
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
@@ -37,6 +37,7 @@ class Sessions:
 
     async def _connect(self, id: ConnectionId, headers: Headers) -> Response:
         try:
+            subprotocol = subprotocol_for(headers)
             await self.acceptance.accept(id, handshake_in(headers))
         except (NotSupported, NotMapped) as error:
             log.info("connect", outcome="invalid")
@@ -48,7 +49,8 @@ class Sessions:
             log.info("connect", outcome="gone")
             return refusal(410, str(error))
         log.info("connect", outcome="connected")
-        return JSONResponse({"message": "connected"})
+        chosen = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
+        return JSONResponse({"message": "connected"}, headers=chosen)
 
     async def _disconnect(self, id: ConnectionId) -> Response:
         await self.closing.close(id)

@@ -9,9 +9,10 @@ import pytest
 from google.cloud.firestore import AsyncClient
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 from infra.client.calls import Calls
-from infra.client.phone import phone
+from infra.client.phone import JsonPhone, phone
 from infra.emulators.auth.tokens import unsigned_token
 from infra.local.functions import Function
 from infra.local.stack import Stack
@@ -51,6 +52,18 @@ async def test_a_handshake_without_a_good_token_is_refused(stack: Stack, ids: Id
     assert await handshake(f"{url}?token={good}&userId={ids.receiver}") == 401
     assert await handshake(f"{url}?token={good}&userId={ids.caller}") == 101
     assert await handshake(url, Authorization=f"bearer {good}") == 101
+
+
+async def test_a_browser_shows_its_token_among_the_subprotocols(
+    stack: Stack, calls: Calls, ids: Ids
+) -> None:
+    token = unsigned_token(ids.caller, stack.project)
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    offered = [Subprotocol("unring"), Subprotocol(f"bearer.{token}")]
+    async with connect(stack.websocket, subprotocols=offered) as socket:
+        assert socket.subprotocol == "unring"
+        verdict = await JsonPhone(socket).emit("call:cancel", callId=ids.call)
+        assert verdict["outcome"] == "cancelled"
 
 
 async def test_a_refused_handshake_leaves_no_connection(

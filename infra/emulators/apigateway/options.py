@@ -78,6 +78,9 @@ class Options:
     # Idle is said to mean "no messages"; whether pings and pongs are any is not said.
     pings_keep_alive: bool = False
     client_sent_mapped_header: Literal["replace", "join"] = "replace"
+    # Whether the Sec-WebSocket-Protocol of the reply to $connect reaches the client; it is known of
+    # Lambda functions only.
+    subprotocol_of_reply: Literal["passed on", "left out"] = "passed on"
     empty_reply: Literal["frame", "nothing"] = "frame"
     # Lambda proxies were seen to ignore the status of a reply, HTTP ones to turn 5xx into an error.
     error_frame_from_status: int = 500

@@ -166,7 +166,8 @@ class ApiGateway:
             await http.respond(Response(reply.status, reply.headers, reply.body), close=True)
             return False
         for name, value in reply.headers:
-            if name == "sec-websocket-protocol":
+            passes_on = self._options.subprotocol_of_reply == "passed on"
+            if name == "sec-websocket-protocol" and passes_on:
                 handshake.headers[name] = value
         session = Session(client, streams, self._options, self._receive)
         # Known to @connections before the client can know that it is connected.

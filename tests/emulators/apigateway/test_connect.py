@@ -157,6 +157,18 @@ async def test_the_connect_integration_chooses_the_subprotocol(backend: Backend)
         assert (await backend.next()).headers["sec-websocket-protocol"] == "first, second"
 
 
+async def test_whether_the_client_hears_of_the_chosen_subprotocol_is_a_switch(
+    backend: Backend,
+) -> None:
+    backend.answer = answering(200, sec_websocket_protocol="second")
+    options = Options(subprotocol_of_reply="left out")
+    async with (
+        running_gateway(backend, options) as gateway,
+        phone(gateway.websocket_url, subprotocols=["first", "second"]) as client,
+    ):
+        assert client.subprotocol is None
+
+
 async def test_only_the_base_paths_are_served_with_and_without_a_slash(backend: Backend) -> None:
     options = Options(base_paths=("/dev", "/socket.io"))
     async with running_gateway(backend, options) as gateway:

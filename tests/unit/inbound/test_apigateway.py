@@ -12,6 +12,7 @@ from functions.inbound.apigateway import (
     NotSupported,
     handshake_in,
     is_from_api_gateway,
+    subprotocol_for,
 )
 from functions.sessions.accept import Handshake
 
@@ -108,13 +109,41 @@ def test_another_transport_of_socket_ios_is_not_supported(protocol: str, transpo
 
 @pytest.mark.parametrize(
     "name",
-    ["authorization", "token", "user-id", "eio", "transport"],
+    ["authorization", "token", "user-id", "eio", "transport", "subprotocol"],
 )
 def test_what_a_client_says_twice_is_refused(name: str) -> None:
     said = (f"unring-{name}", "websocket" if name == "transport" else "4")
     twice = headers(("unring-eio", "4"), ("unring-transport", "websocket"), said, said)
     with pytest.raises(NotMapped, match=f"unring-{name}"):
         handshake_in(twice)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "token"),
+    [
+        ("", None, None),
+        (" , ", None, None),
+        ("unring", "unring", None),
+        ("v2.unring, unring", "v2.unring", None),
+        ("unring, bearer.a.b-c_d", "unring", "a.b-c_d"),
+        ("bearer.a.b.c,unring", "unring", "a.b.c"),
+        ("bearer.a.b.c", "bearer.a.b.c", "a.b.c"),  # a browser wants one of them back
+        ("bearer.first, bearer.second", "bearer.first", "first"),
+    ],
+)
+def test_of_subprotocols_the_first_that_is_no_token_is_chosen_and_the_token_is_taken(
+    offered: str, chosen: str | None, token: str | None
+) -> None:
+    said = headers(unring_subprotocol=offered)
+    assert subprotocol_for(said) == chosen
+    assert handshake_in(said).token == token
+
+
+def test_a_token_in_a_header_or_the_query_wins_over_one_among_the_subprotocols() -> None:
+    offered = {"unring_subprotocol": "bearer.offered"}
+    assert handshake_in(headers(unring_token="query", **offered)).token == "query"
+    header = {"unring_authorization": "Bearer header"}
+    assert handshake_in(headers(**header, **offered)).token == "header"
 
 
 @pytest.mark.parametrize(
