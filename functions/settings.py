@@ -148,7 +148,7 @@ class PushSettings(DevicesSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepSettings(TopicSettings):
+class SweepSettings(TopicSettings, SocketsSettings):
     function = "sweep"
 
     sweep_after: timedelta = _default("SWEEP_AFTER_SECONDS", seconds, timedelta(seconds=6))

@@ -1,4 +1,5 @@
-"""The function `sweep`: every minute it republishes what a crash left in the outbox."""
+"""The function `sweep`: every minute it sees to what a crash left in the outbox, and to who was not
+admitted in time."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,8 +9,10 @@ from functions.delivery.sweep import Sweeper
 from functions.inbound.http import Handler
 from functions.ports.clock import Clock, system_clock
 from functions.ports.publisher import Publisher
+from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.services import firestore, pubsub
+from functions.services import apigateway, firestore, pubsub
+from functions.sessions.deadline import AdmissionDeadline
 from functions.settings import SweepSettings
 from functions.telemetry import Log
 from functions.warmup import WarmUp
@@ -19,16 +22,26 @@ log = Log(__name__)
 
 def build(settings: SweepSettings) -> Handler:
     """Builds the function on the real services, as it is deployed."""
-    return handler(settings, firestore.connect(settings), pubsub.connect(settings))
+    return handler(
+        settings,
+        firestore.connect(settings),
+        apigateway.connect(settings),
+        pubsub.connect(settings),
+    )
 
 
 def handler(
-    settings: SweepSettings, store: Store, publisher: Publisher, clock: Clock = system_clock
+    settings: SweepSettings,
+    store: Store,
+    sockets: Sockets,
+    publisher: Publisher,
+    clock: Clock = system_clock,
 ) -> Handler:
     """Builds the function on the given ports."""
     sweeper = Sweeper(
         store.outbox,
         publisher,
+        AdmissionDeadline(store.connections, sockets, clock).enforce,
         clock,
         after=settings.sweep_after,
         every=settings.sweep_every,

@@ -41,6 +41,7 @@ class Connection:
     admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it
     closed_at: datetime | None = None  # when the goodbye or `$disconnect` was handled
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
+    admit_by: datetime | None = None  # until then it must be admitted; None if it has been
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
 
     def sender(self, received_at: datetime | None) -> UserId | None:

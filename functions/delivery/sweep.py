@@ -1,7 +1,7 @@
-"""Republishes what a crash left in the outbox."""
+"""Looks regularly for what nobody else will see to: above all, what a crash left in the outbox."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ class Swept:
     """What one call of `sweep` found and did."""
 
     republished: int = 0
+    closed: int = 0  # sockets of those who were not admitted
     unreadable: int = 0  # entries that were no events of ours, and were removed
     failed: int = 0  # looks that an error ended
     oldest: timedelta = timedelta(0)  # age of the oldest entry that was seen
@@ -29,6 +30,7 @@ class Swept:
         """What is logged, and what the caller of `sweep` reads."""
         return {
             "republished": self.republished,
+            "closed": self.closed,
             "unreadable": self.unreadable,
             "failed": self.failed,
             "oldestMs": self.oldest // timedelta(milliseconds=1),
@@ -36,7 +38,8 @@ class Swept:
 
 
 class Sweeper:
-    """Republishes outbox entries that have been pending for longer than `after`.
+    """Republishes outbox entries that have been pending for longer than `after`, and has sockets
+    closed whose clients were not admitted in time.
 
     Within one call it looks once in every period of `every`, `until` the next call is due.
     """
@@ -45,6 +48,7 @@ class Sweeper:
         self,
         outbox: Outbox,
         publisher: Publisher,
+        close_unadmitted: Callable[[], Awaitable[int]],
         clock: Clock,
         *,
         after: timedelta,
@@ -53,6 +57,7 @@ class Sweeper:
     ) -> None:
         self._outbox = outbox
         self._publisher = publisher
+        self._close_unadmitted = close_unadmitted
         self._clock = clock
         self._after = after
         self._every = every
@@ -69,15 +74,20 @@ class Sweeper:
         began = clock()
         for number in range(self._looks):
             await asyncio.sleep(began + number * self._every.total_seconds() - clock())
-            try:
-                await self.look(swept)
-            except (StoreUnavailable, PublishFailed) as error:
-                log.error("look failed", error=str(error))
-                swept.failed += 1
-            except Exception:  # whatever failed, the next look may succeed
-                log.exception("look failed")
-                swept.failed += 1
+            for look in (self.look, self.look_for_unadmitted):
+                try:
+                    await look(swept)
+                except (StoreUnavailable, PublishFailed) as error:
+                    log.error("look failed", error=str(error))
+                    swept.failed += 1
+                except Exception:  # whatever failed, the next look may succeed
+                    log.exception("look failed")
+                    swept.failed += 1
         return swept
+
+    async def look_for_unadmitted(self, swept: Swept) -> None:
+        """Costs 1 RunQuery, and what it costs to close the sockets that are due."""
+        swept.closed += await self._close_unadmitted()
 
     async def look(self, swept: Swept) -> None:
         """Costs 1 RunQuery for each page, 1 Publish for each entry, and 1 Commit for each entry

@@ -30,4 +30,7 @@ class Sockets(Protocol):
     async def post(self, to: ConnectionId, text: str) -> None:
         """Sends one text frame of at most 128 KB. Raises Gone, Refused and PostFailed."""
 
+    async def close(self, to: ConnectionId) -> None:
+        """Closes the socket. Raises Gone and PostFailed."""
+
     async def warm_up(self) -> None: ...

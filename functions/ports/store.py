@@ -136,13 +136,26 @@ class Connections(Protocol):
         if the connection has changed since it was read."""
 
     async def leave(
-        self, connection: Connection, received_at: datetime | None, now: datetime
+        self,
+        connection: Connection,
+        received_at: datetime | None,
+        now: datetime,
+        admit_by: datetime | None = None,
     ) -> bool:
         """Ends the session, by a goodbye that API Gateway got at `received_at` (None: about `now`):
-        nobody is told any more. False if the connection has changed since it was read."""
+        nobody is told any more. Who was refused must be admitted until `admit_by`. False if the
+        connection has changed since it was read."""
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
         """Notes that the socket is closed. For a minute more the connection says who owns it."""
+
+    async def unadmitted(self, now: datetime) -> list[Connection]:
+        """Those that had to be admitted until `now` and have not been, at most 300, the ones that
+        are due longest first."""
+
+    async def turn_away(self, connection: Connection, now: datetime, admit_by: datetime) -> bool:
+        """Admits nobody by this connection any more. If its socket is not known to be closed by
+        `admit_by`, it is due again. False if the connection has changed since it was read."""
 
 
 class Devices(Protocol):

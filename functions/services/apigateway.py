@@ -57,6 +57,11 @@ class ApiGatewaySockets:
             case status:
                 raise PostFailed(f"HTTP {status}", status)
 
+    async def close(self, to: ConnectionId) -> None:
+        response = await self._http.delete(f"{self._url}/{quote(to, safe='')}")
+        if response.status_code == 410:
+            raise Gone(to)
+
     async def warm_up(self) -> None:
         """1 POST to an id that no connection has: fetches credentials, opens an HTTP connection.
 

@@ -12,6 +12,7 @@ from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.store import Connections, StoreUnavailable
 from functions.published import ConnectionAccepted
 from functions.sessions.admitted import admitted, publish_admitted
+from functions.sessions.deadline import ADMIT_WITHIN
 from functions.sessions.tokens import verified
 
 _CLIENTS_WAIT = timedelta(seconds=20)  # for the open packet: socket.io-client's default
@@ -104,9 +105,9 @@ class Acceptance:
             case Wire.JSON:
                 return connection
             case Wire.EIO3:  # it sends no CONNECT, so the handshake admits it
-                return shown
+                return shown if user else replace(shown, admit_by=now + ADMIT_WITHIN)
             case Wire.EIO4:
-                return replace(shown, user=None, owner=None)
+                return replace(shown, user=None, owner=None, admit_by=now + ADMIT_WITHIN)
 
     async def _ask_to_open(self, connection: Connection) -> None:
         """Has `deliver` open the session. If the publish fails the handshake fails too, and the

@@ -10,6 +10,7 @@ from functions.ports.publisher import Publisher
 from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.admitted import publish_admitted
 from functions.sessions.close import Closing
+from functions.sessions.deadline import ADMIT_WITHIN
 from functions.sessions.order import TRIES, connect_is_outdated, is_later, reply_in_order
 from functions.sessions.tokens import check_said, verified
 from functions.telemetry import Log
@@ -71,7 +72,9 @@ class Admission:
             user = await self._user(connection, request)
         except NotAuthenticated as error:
             now = self._clock()
-            if not await self._closing.leave_unless_outdated(connection, received_at, now):
+            if not await self._closing.leave_unless_outdated(
+                connection, received_at, now, admit_by=now + ADMIT_WITHIN
+            ):
                 return None
             log.info("admission", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error))

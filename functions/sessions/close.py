@@ -35,12 +35,17 @@ class Closing:
         raise StoreUnavailable("the connection keeps changing")
 
     async def leave_unless_outdated(
-        self, connection: Connection, received_at: datetime | None, now: datetime
+        self,
+        connection: Connection,
+        received_at: datetime | None,
+        now: datetime,
+        admit_by: datetime | None = None,
     ) -> bool:
-        """Ends the session, unless the goodbye is outdated. Costs 1 Commit if it does. False if the
-        connection changed since it was read."""
+        """Ends the session, unless the goodbye is outdated. Costs 1 Commit if it does. Of a client
+        that was refused, `admit_by` is when its socket is closed unless it is admitted. False if
+        the connection changed since it was read."""
         return goodbye_is_outdated(connection, received_at) or await self._connections.leave(
-            connection, received_at, now
+            connection, received_at, now, admit_by
         )
 
     async def close(self, id: ConnectionId) -> None:

@@ -34,6 +34,8 @@ NOOP = "6"  # every client ignores it, while an empty frame would end the sessio
 # This is no packet in any version, so the client closes its socket and connects again by itself.
 RECONNECT = '{"message":"reconnect"}'
 ERROR_EVENT = "call:error"
+# Says goodbye to a client, which then closes its socket and does not connect again by itself.
+DISCONNECT = "41"
 
 _CLOSE = "1"  # Engine.IO's; Swift's and Python's clients send it before they close the socket
 _MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame

@@ -1,8 +1,9 @@
-# What lets gateway and deliver post to sockets: Google vouches for them, AWS believes it, and no
+# What lets gateway, deliver and sweep post to sockets and close them: Google vouches for them, AWS believes it, and no
 # key is stored. AWS knows accounts.google.com by itself, so there is no provider to create.
 
 locals {
   token_audience = "unring"
+  posters        = ["gateway", "deliver", "sweep"]
 }
 
 resource "aws_iam_role" "poster" {
@@ -13,7 +14,7 @@ resource "aws_iam_role" "poster" {
     Version = "2012-10-17"
     # A statement for each account. With lists in a single one, AWS would compare each condition by
     # itself, and take the azp of one account with the subject of the other.
-    Statement = [for function in ["gateway", "deliver"] : {
+    Statement = [for function in local.posters : {
       Sid       = title(function)
       Effect    = "Allow"
       Principal = { Federated = "accounts.google.com" }

@@ -38,7 +38,7 @@ locals {
       caller      = local.caller
     }
     sweep = {
-      environment = local.publishing
+      environment = merge(local.publishing, local.posting)
       secrets     = {}
       timeout     = 150 # it works for a minute: six looks, each with its retries
       ingress     = "ALLOW_INTERNAL_ONLY"

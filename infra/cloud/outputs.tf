@@ -38,7 +38,7 @@ output "dead_letters" {
 }
 
 output "connections_url" {
-  description = "What gateway and deliver post to."
+  description = "What gateway, deliver and sweep post to."
   value       = local.connections_url
 }
 

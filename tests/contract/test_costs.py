@@ -139,6 +139,16 @@ async def close(scene: Scene) -> Step:
     return lambda: scene.store.connections.close(GONE, now())
 
 
+async def unadmitted(scene: Scene) -> Step:
+    await scene.connection()
+    return lambda: scene.store.connections.unadmitted(now())
+
+
+async def turn_away(scene: Scene) -> Step:
+    connection = await scene.connection()
+    return lambda: scene.store.connections.turn_away(connection, now(), now())
+
+
 async def devices_of(scene: Scene) -> Step:
     return lambda: scene.store.devices.of([CALLER, RECEIVER], now())
 
@@ -255,6 +265,8 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("connections.leave", leave, ["Commit"]),
     ("connections.leave", leave_what_changed, ["Commit"]),
     ("connections.close", close, ["Commit"]),
+    ("connections.unadmitted", unadmitted, ["RunQuery"]),
+    ("connections.turn_away", turn_away, ["Commit"]),
     ("devices.of", devices_of, ["RunQuery"]),
     ("devices.register", register_device, ["Commit"]),
     ("devices.unregister", unregister, ["BatchGetDocuments", "Commit"]),

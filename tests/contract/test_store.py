@@ -244,6 +244,37 @@ async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_agai
     assert await store.connections.of([RECEIVER], now()) == [back]
 
 
+async def test_who_was_not_admitted_in_time_is_found_until_he_is_or_his_socket_is_closed(
+    store: Store,
+) -> None:
+    at = now()
+    for number, seconds in enumerate((-10, -20, -30, 60)):
+        admit_by = at + timedelta(seconds=seconds)
+        expires = at - timedelta(seconds=1)  # which does not matter here
+        made = Connection(
+            ConnectionId(f"{number}="), None, Wire.EIO4, at, expires, admit_by=admit_by
+        )
+        assert await store.connections.add(made)
+    third, second, first = await store.connections.unadmitted(at)
+    assert [each.id for each in (first, second, third)] == ["0=", "1=", "2="]
+    assert await store.connections.admit(first, CALLER, at, at + timedelta(hours=1))
+    assert not await store.connections.turn_away(first, at, at)
+    await store.connections.close(second.id, at)
+    later = at + timedelta(seconds=45)
+    assert await store.connections.turn_away(third, at, later)
+    assert await store.connections.unadmitted(at) == []
+    (due,) = await store.connections.unadmitted(later)
+    assert (due.id, due.admit_by, due.closed_at) == ("2=", later, at)
+
+
+async def test_who_is_refused_is_given_until_then(store: Store) -> None:
+    made = await connect(store, "1=", None, wire=Wire.EIO4)
+    read, at = await read_again(store, made), now()
+    assert await store.connections.leave(read, at, at, admit_by=at)
+    (due,) = await store.connections.unadmitted(at)
+    assert due.id == "1="
+
+
 async def test_a_session_that_opened_keeps_all_else(store: Store) -> None:
     made = await connect(store, "1=", RECEIVER, wire=Wire.EIO3, is_open=False)
     for _ in range(2):

@@ -59,6 +59,14 @@ class Database:
             if found.user in users and now < found.expires_at
         ]
 
+    def unadmitted(self, now: datetime) -> list[Connection]:
+        due = [
+            (found.admit_by, found)
+            for found in self.connections.values()
+            if found.admit_by and found.admit_by <= now
+        ]
+        return [found for _, found in sorted(due, key=lambda pair: pair[0])][:300]
+
     def devices_of(self, users: Collection[UserId], now: datetime) -> list[Device]:
         return [
             found
@@ -85,16 +93,23 @@ class Database:
     def put_connection(self, connection: Connection) -> None:
         self.connections[connection.id] = replace(connection, version=self.tick())
 
-    def close(self, id: ConnectionId, now: datetime) -> None:
+    def close(self, id: ConnectionId, now: datetime, admit_by: datetime | None = None) -> None:
         found = self.connections.get(id)
         if found is None:
             self.unknown_closed.add(id)
             return
         ends = now + _CLOSED_IS_KEPT
-        self.put_connection(replace(found, user=None, closed_at=now, expires_at=ends))
+        closed = replace(found, user=None, closed_at=now, expires_at=ends, admit_by=admit_by)
+        self.put_connection(closed)
 
-    def leave(self, connection: Connection, left_at: datetime, now: datetime) -> None:
-        self.close(connection.id, now)
+    def leave(
+        self,
+        connection: Connection,
+        left_at: datetime,
+        now: datetime,
+        admit_by: datetime | None,
+    ) -> None:
+        self.close(connection.id, now, admit_by or connection.admit_by)
         self.put_connection(replace(self.connections[connection.id], left_at=left_at))
 
     def put_entry(self, entry: Entry) -> None:

@@ -51,6 +51,7 @@ class MemorySockets:
 
     network: Network
     client: Callable[[ConnectionId, str], int]
+    closed: Callable[[ConnectionId], int]
 
     async def post(self, to: ConnectionId, text: str) -> None:
         try:
@@ -68,6 +69,16 @@ class MemorySockets:
                 raise Refused(f"HTTP {status}")
             case _:
                 raise PostFailed(f"HTTP {status}", status)
+
+    async def close(self, to: ConnectionId) -> None:
+        try:
+            status = await self.network.call("connections.DELETE", to, lambda: self.closed(to))
+        except CallFailed as error:
+            raise PostFailed(str(error)) from error
+        if status == 410:
+            raise Gone(to)
+        if status != 204:
+            raise PostFailed(f"HTTP {status}", status)
 
     async def warm_up(self) -> None:
         """There is nothing to open."""

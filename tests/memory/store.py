@@ -167,16 +167,29 @@ class MemoryConnections:
             admitted_at=received_at,
             closed_at=None,
             left_at=None,
+            admit_by=None,
             expires_at=expires,
         )
         return await self._if_unchanged(connection, lambda: self.database.put_connection(admitted))
 
     async def leave(
-        self, connection: Connection, received_at: datetime | None, now: datetime
+        self,
+        connection: Connection,
+        received_at: datetime | None,
+        now: datetime,
+        admit_by: datetime | None = None,
     ) -> bool:
         left_at = received_at or now
         return await self._if_unchanged(
-            connection, lambda: self.database.leave(connection, left_at, now)
+            connection, lambda: self.database.leave(connection, left_at, now, admit_by)
+        )
+
+    async def unadmitted(self, now: datetime) -> list[Connection]:
+        return await self.remote.query("admitBy", lambda: self.database.unadmitted(now))
+
+    async def turn_away(self, connection: Connection, now: datetime, admit_by: datetime) -> bool:
+        return await self._if_unchanged(
+            connection, lambda: self.database.close(connection.id, now, admit_by)
         )
 
     async def close(self, id: ConnectionId, now: datetime) -> None:

@@ -51,6 +51,7 @@ class Services:
     database: Database
     topic: Callable[[Published], None]
     client: Callable[[ConnectionId, str], int]
+    closed: Callable[[ConnectionId], int]
     phone: Callable[[Device, CallEvent, Recipient], PushOutcome]
 
 
@@ -151,7 +152,7 @@ def _request(headers: Mapping[str, str], body: bytes) -> Request:
 def _handler(function: str, line: Line, services: Services, stage: Stage) -> Handler:
     """As its entry puts it together."""
     store = memory_store(services.database, line)
-    sockets = MemorySockets(line, services.client)
+    sockets = MemorySockets(line, services.client, services.closed)
     publisher = MemoryPublisher(line, services.topic)
     clock = stage.loop.now
     match function:
@@ -165,7 +166,7 @@ def _handler(function: str, line: Line, services: Services, stage: Stage) -> Han
             phones = MemoryPushSender(line, services.phone)
             return push.handler(_PUSH, store, phones, clock)
         case _:
-            return sweep.handler(_SWEEP, store, publisher, clock)
+            return sweep.handler(_SWEEP, store, sockets, publisher, clock)
 
 
 def _id(stage: Stage) -> SignalId:

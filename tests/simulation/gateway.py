@@ -23,6 +23,7 @@ class Client(Protocol):
 
     def opened(self) -> None: ...
     def refused(self, status: int) -> None: ...
+    def ended(self) -> None: ...
     def receive(self, text: str, told_by: Handling | None) -> None:
         """A frame: a reply, or posted to the socket while that request was handled."""
 
@@ -104,6 +105,14 @@ class ApiGateway:
         if not socket.is_half_open:
             socket.client.receive(text, current.get())
         return 200
+
+    def delete(self, connection: ConnectionId) -> int:
+        """The status of a DELETE to @connections, which closes the socket."""
+        socket = self._sockets.get(connection)
+        if socket is None or socket.state is not State.OPEN:
+            return 410
+        socket.client.ended()
+        return 204
 
     # On the way
 

@@ -157,6 +157,10 @@ class Phone:
         if status >= 500:
             self._lost(self)
 
+    def ended(self) -> None:
+        """API Gateway has closed the socket."""
+        self.hang_up()
+
     def receive(self, text: str, told_by: Handling | None) -> None:
         if self.wire is Wire.JSON:
             frame = json.loads(text)
@@ -171,6 +175,8 @@ class Phone:
         elif text.startswith("42"):
             event, data = json.loads(text[2:])
             self._told(event, data, told_by, heard=self._is_opened)
+        elif text == "41":  # it does not connect again by itself
+            self.hang_up()
         elif text.startswith("44") or text[0] not in "436":
             self.hang_up()
             self._lost(self)

@@ -197,7 +197,7 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     entry_removed_when_nobody_was_connected: ("was never told", 900_000),
     late_events_do_not_look_at_the_call: ("no longer true", 900_000),
     late_commits_do_not_look_at_the_call: ("no longer true|times of", 900_600),
-    expired_events_are_told: ("when it had expired", 900_000),
+    expired_events_are_told: ("when it had expired|nobody said that it had expired", 900_000),
     goodbyes_are_not_honoured: ("not for it|was answered", 900_000),
     who_has_left_acts_on: ("was answered|changed the call for", 900_000),
     nobody_is_caught_up: ("was never told", 900_000),

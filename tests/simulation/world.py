@@ -33,7 +33,11 @@ class World:
         self.topic = Topic(self.stage, weather, lambda: self.functions)
         self.gateway = ApiGateway(self.stage, weather, lambda: self.functions)
         services = Services(
-            self.database, self.topic.publish, self.gateway.post, self.witness.pushed
+            self.database,
+            self.topic.publish,
+            self.gateway.post,
+            self.gateway.delete,
+            self.witness.pushed,
         )
         self.functions = Functions(self.stage, weather, services)
         Scheduler(self.stage, self.functions, first=dice.uniform(0.0, 60.0))

@@ -1,9 +1,9 @@
 """Connections in Firestore: created by a handshake, changed as the session begins and ends."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from google.cloud.firestore import DELETE_FIELD
+from google.cloud.firestore import DELETE_FIELD, FieldFilter
 
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import Connection
@@ -12,6 +12,8 @@ from functions.services.firestore.remote import Documents
 
 # Frames that were sent before the close may still be on their way, but come within seconds.
 _CLOSED_IS_KEPT = timedelta(seconds=60)
+_DUE_LIMIT = 300  # connections that a look at who was not admitted finds
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class FirestoreConnections:
@@ -42,6 +44,7 @@ class FirestoreConnections:
             "shownUserId": connection.shown_user,
             "saidUserId": connection.said_user,
             "refusal": connection.refusal,
+            "admitBy": connection.admit_by,
         }
         known = {name: value for name, value in fields.items() if value is not None}
         reference = self._documents.at("connections", connection.id)
@@ -71,19 +74,41 @@ class FirestoreConnections:
                 "admittedAt": received_at or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
+                "admitBy": DELETE_FIELD,
                 "expiresAt": expires,
             },
         )
 
     async def leave(
-        self, connection: Connection, received_at: datetime | None, now: datetime
+        self,
+        connection: Connection,
+        received_at: datetime | None,
+        now: datetime,
+        admit_by: datetime | None = None,
     ) -> bool:
         """1 Commit."""
-        return await self._change(connection, {**closed(now), "leftAt": received_at or now})
+        due = {"admitBy": admit_by} if admit_by else {}
+        return await self._change(connection, {**closed(now), "leftAt": received_at or now, **due})
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
         """1 Commit."""
-        await self._documents.merge(self._documents.at("connections", id), closed(now))
+        fields = {**closed(now), "admitBy": DELETE_FIELD}
+        await self._documents.merge(self._documents.at("connections", id), fields)
+
+    async def unadmitted(self, now: datetime) -> list[Connection]:
+        """1 RunQuery. It finds also connections that have expired."""
+        query = (
+            self._documents.collection("connections")
+            .where(filter=FieldFilter("admitBy", "<=", now))
+            .order_by("admitBy")
+            .limit(_DUE_LIMIT)
+        )
+        snapshots = await self._documents.run(query)
+        return [due for snapshot in snapshots if (due := connection_in(snapshot, _LONG_AGO))]
+
+    async def turn_away(self, connection: Connection, now: datetime, admit_by: datetime) -> bool:
+        """1 Commit."""
+        return await self._change(connection, {**closed(now), "admitBy": admit_by})
 
     async def _change(self, connection: Connection, fields: Mapping[str, object]) -> bool:
         assert connection.version is not None  # noqa: S101 - `connection` was read, not made

@@ -113,6 +113,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         admitted_at=_moment_if_any(fields, "admittedAt"),
         closed_at=_moment_if_any(fields, "closedAt"),
         left_at=_moment_if_any(fields, "leftAt"),
+        admit_by=_moment_if_any(fields, "admitBy"),
         version=version,
     )
 

@@ -383,19 +383,19 @@ run "deployed" {
   # The role that posts to sockets
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : [statement.Effect, statement.Action, statement.Principal]] == [for function in ["gateway", "deliver"] : ["Allow", "sts:AssumeRoleWithWebIdentity", { Federated = "accounts.google.com" }]]
+    condition     = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : [statement.Effect, statement.Action, statement.Principal]] == [for function in ["gateway", "deliver", "sweep"] : ["Allow", "sts:AssumeRoleWithWebIdentity", { Federated = "accounts.google.com" }]]
     error_message = "Only Google vouches for who takes the role."
   }
 
   assert {
-    condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "deliver"] : {
+    condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "deliver", "sweep"] : {
       StringEquals = {
         "accounts.google.com:aud"  = google_service_account.function[function].unique_id
         "accounts.google.com:oaud" = "unring"
         "accounts.google.com:sub"  = google_service_account.function[function].unique_id
       }
     }]
-    error_message = "gateway and deliver take the role, each by its own aud, oaud and sub."
+    error_message = "gateway, deliver and sweep take the role, each by its own aud, oaud and sub."
   }
 
   assert {
@@ -459,7 +459,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for key in ["gateway", "deliver"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
+    condition     = alltrue([for key in ["gateway", "deliver", "sweep"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
     error_message = "Who posts knows where."
   }
 }

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from functions.calls.call import CallId
+from functions.calls.call import CallId, ConnectionId
 from functions.calls.event import CallEvent
+from functions.clients.connection import Connection, Wire
 from functions.delivery.sweep import Sweeper, Swept
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
@@ -32,7 +33,11 @@ async def left(services: Services, call: str, ago: timedelta) -> CallEvent:
 
 def sweeper_of(services: Services, every: timedelta = EVERY, **more: timedelta) -> Sweeper:
     outbox, publisher = services.store.outbox, services.publisher
-    return Sweeper(outbox, publisher, now, after=AFTER, every=every, **more)
+    return Sweeper(outbox, publisher, nobody_to_close, now, after=AFTER, every=every, **more)
+
+
+async def nobody_to_close() -> int:
+    return 0
 
 
 async def test_what_is_old_enough_is_republished_expired_or_not(services: Services) -> None:
@@ -177,20 +182,26 @@ async def test_a_pubsub_that_takes_nothing_is_not_asked_for_every_entry(services
 
 async def test_sweep_says_what_it_did_and_whether_it_could(services: Services) -> None:
     await left(services, "CALL_OLD", timedelta(seconds=15))
+    expires = now() + timedelta(hours=2)
+    nobodys = Connection(ConnectionId("c="), None, Wire.EIO4, now(), expires, admit_by=now())
+    await services.store.connections.add(nobodys)
     settings = settings_of(SweepSettings, SWEEP_EVERY_SECONDS="60")
-    sweep = handler(settings, services.store, services.publisher, now)
+    sweep = handler(settings, services.store, services.sockets, services.publisher, now)
     answer = await call(sweep)
     assert (answer.status_code, answer.json()) == (
         200,
-        {"republished": 1, "unreadable": 0, "failed": 0, "oldestMs": 15_000},
+        {"republished": 1, "closed": 1, "unreadable": 0, "failed": 0, "oldestMs": 15_000},
     )
-    services.faults.fail("firestore.RunQuery")
+    assert services.clients.closed == ["c="]
+    services.faults.fail("firestore.RunQuery", times=2)
     answer = await call(sweep)
-    assert (answer.status_code, answer.json()["failed"]) == (503, 1)
+    assert (answer.status_code, answer.json()["failed"]) == (503, 2)
     assert [made.call_id for made in services.published(CallEvent)] == ["CALL_OLD"]
 
 
 async def test_a_get_warms_sweep_up(services: Services) -> None:
-    sweep = handler(settings_of(SweepSettings), services.store, services.publisher, now)
+    sweep = handler(
+        settings_of(SweepSettings), services.store, services.sockets, services.publisher, now
+    )
     assert (await get(sweep)).status_code == 200
     assert services.journal.started == ["BatchGetDocuments"]
