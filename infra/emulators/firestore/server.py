@@ -11,6 +11,7 @@ from infra.emulators.firestore import messages
 from infra.emulators.firestore.errors import RpcError, invalid
 from infra.emulators.firestore.messages import Message
 from infra.emulators.firestore.service import FirestoreService
+from infra.emulators.unplayed import UnplayedRpcs
 
 SERVICE_NAME = "google.firestore.v1.Firestore"
 MAX_REQUEST_BYTES = 11_534_336  # the "10 MiB" of the documentation, with Google's overhead
@@ -33,7 +34,7 @@ class FirestoreServer:
     """Firestore for an unmodified client whose FIRESTORE_EMULATOR_HOST is `address`.
 
     Use it as `async with FirestoreServer() as server`, or call `start` and `stop`. RPCs it does not
-    know (Listen, Write, PartitionQuery, ExecutePipeline) answer UNIMPLEMENTED.
+    play (Listen, Write, PartitionQuery, ExecutePipeline) answer UNIMPLEMENTED.
     """
 
     def __init__(
@@ -69,7 +70,10 @@ class FirestoreServer:
         )
         handlers = {name: self._method(name, rpc) for name, rpc in _rpcs(self._service).items()}
         server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),)
+            (
+                grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),
+                UnplayedRpcs("The embedded Firestore"),
+            )
         )
         try:
             self._port = server.add_insecure_port(self.address)

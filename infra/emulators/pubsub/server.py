@@ -14,6 +14,7 @@ from infra.emulators.pubsub.broker import Broker
 from infra.emulators.pubsub.push import Pusher, Sign
 from infra.emulators.pubsub.rules import Refused
 from infra.emulators.pubsub.subscription import Delivery, Post
+from infra.emulators.unplayed import UnplayedRpcs
 
 # Room above Pub/Sub's own 10 MB, so that a request just over it is answered as Pub/Sub would.
 _MAX_GRPC_BYTES = 64_000_000
@@ -89,7 +90,8 @@ class PubSubServer:
             broker = Broker(_faulty(pusher.post, self._faults), self._now, self._second)
             stack.push_async_callback(broker.close)
             server = grpc.aio.server(options=_OPTIONS, interceptors=self._interceptors)
-            server.add_generic_rpc_handlers(_handlers(broker))
+            unplayed = UnplayedRpcs("The embedded Pub/Sub")
+            server.add_generic_rpc_handlers((*_handlers(broker), unplayed))
             # Requests end before the deliveries that they could still add to.
             stack.push_async_callback(server.stop, None)
             bound = server.add_insecure_port(f"{self._host}:{self._port}")
