@@ -10,7 +10,7 @@ import pytest
 from tests.support.pace import PATIENCE_SECONDS
 
 UNPLAYED = {
-    "google.firestore.v1.Firestore": {"Listen", "Write", "PartitionQuery", "ExecutePipeline"},
+    "google.firestore.v1.Firestore": {"PartitionQuery", "ExecutePipeline"},
     "google.pubsub.v1.Publisher": {
         *("UpdateTopic", "DetachSubscription", "ListTopicSubscriptions", "ListTopicSnapshots"),
     },
