@@ -15,7 +15,7 @@ UNPLAYED = {
         *("UpdateTopic", "DetachSubscription", "ListTopicSubscriptions", "ListTopicSnapshots"),
     },
     "google.pubsub.v1.Subscriber": {
-        *("StreamingPull", "Seek", "CreateSnapshot", "GetSnapshot", "UpdateSnapshot"),
+        *("Seek", "CreateSnapshot", "GetSnapshot", "UpdateSnapshot"),
         *("ListSnapshots", "DeleteSnapshot"),
     },
     "google.pubsub.v1.SchemaService": {
