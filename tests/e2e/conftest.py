@@ -1,24 +1,8 @@
 """The kinds of Socket.IO clients there are."""
 
-import asyncio
-import os
-
 import pytest
 
-from tests.support import node
 from tests.support.socketio import KINDS, NODE_KINDS
-
-
-@pytest.fixture(scope="session")
-async def node_missing() -> str | None:
-    """Why Node's clients can't run; None once they are installed."""
-    try:
-        await asyncio.to_thread(node.install)
-    except node.NodeUnavailable as reason:
-        if os.environ.get("UNRING_REQUIRE_ALL"):
-            pytest.fail(f"Node's Socket.IO clients are required, and can't run: {reason}")
-        return str(reason)
-    return None
 
 
 @pytest.fixture(params=KINDS)

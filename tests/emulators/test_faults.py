@@ -9,6 +9,7 @@ import httpx
 import pytest
 from google.api_core import exceptions
 from google.cloud.firestore import AsyncClient
+from google.cloud.firestore_v1.types import WriteRequest
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
@@ -187,6 +188,15 @@ async def test_firestore_breaks_the_rpc_that_it_is_told_to(
     assert not asked.done()
     fault.release()
     assert [found.id for found in await asked] == ["CALL_1"]
+
+
+async def test_a_stream_of_requests_is_left_alone(faults: Faults, firestore: AsyncClient) -> None:
+    async def handshake() -> AsyncIterator[WriteRequest]:
+        yield WriteRequest(database=firestore._database_string)
+
+    faults.fail("firestore.Write")
+    stream = await firestore._firestore_api.write(requests=handshake())
+    assert [bool(response.stream_token) async for response in stream] == [True]
 
 
 async def test_a_server_beside_firestore_has_its_documents_and_none_of_its_faults(

@@ -1,4 +1,4 @@
-"""Node and the Socket.IO clients of npm, installed once into a folder that git ignores."""
+"""Node and the clients of npm, installed once into a folder that git ignores."""
 
 import fcntl
 import shutil

@@ -1,14 +1,18 @@
-"""Firestore and Pub/Sub for tests: the embedded ones, and Google's emulators where they are.
+"""Firestore and Pub/Sub for tests: the embedded ones, and Google's emulators where they are; and
+Node, whose clients speak to them.
 
 What a fixture starts is imported when it starts, as the unit tests alone need nothing of it.
 """
 
+import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 
 from infra.emulators import google
+from tests.support import node
 from tests.support.chosen import chosen
 
 
@@ -60,6 +64,18 @@ def pubsub(request: pytest.FixtureRequest) -> str:
     """The address of a Pub/Sub: a test that uses it runs on both."""
     address: str = chosen(request, "pubsub")
     return address
+
+
+@pytest.fixture(scope="session")
+async def node_missing() -> str | None:
+    """Why Node's clients can't run; None once they are installed."""
+    try:
+        await asyncio.to_thread(node.install)
+    except node.NodeUnavailable as reason:
+        if os.environ.get("UNRING_REQUIRE_ALL"):
+            pytest.fail(f"Node's clients are required, and can't run: {reason}")
+        return str(reason)
+    return None
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ _TICK = timedelta(microseconds=1)
 TransactionId = bytes
 Staged = dict[Path, Document | None]  # None: deleted
 Results = tuple[Value, ...]
+Watcher = Callable[[datetime], None]  # called after each commit, with its time
 
 
 class Clock:
@@ -51,12 +52,23 @@ class Database:
         self.documents = Documents()
         self._clock = clock or Clock()
         self._committed = datetime.min.replace(tzinfo=UTC)
-        self._open: dict[TransactionId, Transaction] = {}
-        self._mark = secrets.token_bytes(8)  # what ids of this database's transactions begin with
-        self._begun = 0
+        self._watchers: list[Watcher] = []
+        self._forget_transactions()
 
     def read_time(self) -> datetime:
         return self._clock.now()
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        self._watchers.remove(watcher)
+
+    def clear(self) -> None:
+        """Delete every document and forget every transaction."""
+        self.documents = Documents()
+        self._forget_transactions()
+        self._tell(self._clock.tick())
 
     def check_read_time(self, at: datetime) -> None:
         """Refuse a read of the past, unless nothing has changed since: no old versions are kept."""
@@ -91,7 +103,7 @@ class Database:
         staged, results = self._stage(changes, now)
         for path, document in staged.items():
             self._store(path, document)
-        self._committed = now
+        self._tell(now)
         written = zip(changes, results, strict=True)
         return Commit(now, tuple(Outcome(staged[write.path], done) for write, done in written))
 
@@ -135,6 +147,16 @@ class Database:
             self.documents.remove(path)
         else:
             self.documents.put(document)
+
+    def _tell(self, committed: datetime) -> None:
+        self._committed = committed
+        for watcher in self._watchers:
+            watcher(committed)
+
+    def _forget_transactions(self) -> None:
+        self._open: dict[TransactionId, Transaction] = {}
+        self._mark = secrets.token_bytes(8)  # what ids of this database's transactions begin with
+        self._begun = 0
 
     def _check_commit(self, transaction: TransactionId, changes: Sequence[Write]) -> None:
         opened = self._transaction(transaction)

@@ -2,6 +2,8 @@
 
 import grpc
 
+from infra.emulators.unplayed import INSTEAD
+
 
 class RpcError(Exception):
     """What a handler raises to end its RPC with `code`, a grpc.StatusCode, and a message."""
@@ -37,4 +39,4 @@ def aborted(message: str) -> RpcError:
 
 def unimplemented(message: str) -> RpcError:
     """Real Firestore can do this, the embedded one can't."""
-    return RpcError(grpc.StatusCode.UNIMPLEMENTED, message)
+    return RpcError(grpc.StatusCode.UNIMPLEMENTED, f"{message} {INSTEAD}")

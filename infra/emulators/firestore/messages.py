@@ -1,5 +1,7 @@
 """The protobuf messages this server reads and answers, and how documents get into them."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from google.cloud.firestore_v1.types import aggregation_result, document, firestore, write
@@ -33,6 +35,8 @@ ListCollectionIdsRequest = firestore.ListCollectionIdsRequest.pb()
 ListCollectionIdsResponse = firestore.ListCollectionIdsResponse.pb()
 ListDocumentsRequest = firestore.ListDocumentsRequest.pb()
 ListDocumentsResponse = firestore.ListDocumentsResponse.pb()
+ListenRequest = firestore.ListenRequest.pb()
+ListenResponse = firestore.ListenResponse.pb()
 RollbackRequest = firestore.RollbackRequest.pb()
 RunAggregationQueryRequest = firestore.RunAggregationQueryRequest.pb()
 RunAggregationQueryResponse = firestore.RunAggregationQueryResponse.pb()
@@ -40,6 +44,8 @@ RunQueryRequest = firestore.RunQueryRequest.pb()
 RunQueryResponse = firestore.RunQueryResponse.pb()
 UpdateDocumentRequest = firestore.UpdateDocumentRequest.pb()
 WriteMessage = write.Write.pb()
+WriteRequest = firestore.WriteRequest.pb()
+WriteResponse = firestore.WriteResponse.pb()
 _AggregationResult = aggregation_result.AggregationResult.pb()
 _DocumentMessage = document.Document.pb()
 _WriteResult = write.WriteResult.pb()
@@ -76,6 +82,12 @@ def write_result(outcome: Outcome) -> Message:
     )
 
 
+def committed(at: datetime, outcomes: Iterable[Outcome]) -> dict[str, Message]:
+    """Write what is the same in the answers to a Commit and to a request of a Write stream."""
+    results = [write_result(outcome) for outcome in outcomes]
+    return {"write_results": results, "commit_time": encode_time(at)}
+
+
 def aggregation_message(results: dict[str, Value]) -> Message:
     return _AggregationResult(aggregate_fields=encode_fields(results))
 
@@ -86,11 +98,16 @@ def batch_write_response(outcomes: list[Outcome | RpcError]) -> Message:
     for outcome in outcomes:
         if isinstance(outcome, RpcError):
             response.write_results.add()
-            response.status.append(Status(code=outcome.code.value[0], message=outcome.message))
+            response.status.append(status(outcome))
         else:
             response.write_results.append(write_result(outcome))
             response.status.append(Status())
     return response
+
+
+def status(error: RpcError) -> Message:
+    """Write an error that ends no RPC."""
+    return Status(code=error.code.value[0], message=error.message)
 
 
 def empty() -> Message:

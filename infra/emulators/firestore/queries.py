@@ -15,6 +15,7 @@ from infra.emulators.firestore.transactions import Found, View
 from infra.emulators.firestore.values import Reference, Value, order_key
 
 _DESCENDING = 2
+_AFTER_THE_KEY = "order by clause cannot contain more fields after the key"
 
 Key = tuple[Any, ...]
 
@@ -157,20 +158,26 @@ def _parse_orders(messages: Sequence[Any]) -> tuple[Order, ...]:
         if path in {order.path for order in orders}:
             raise invalid(f"order by clause cannot contain duplicate fields {'.'.join(path)}")
         if orders and orders[-1].path == DOCUMENT_ID:
-            raise invalid("order by clause cannot contain more fields after the key")
+            raise invalid(_AFTER_THE_KEY)
         orders.append(Order(path, message.direction == _DESCENDING))
     return tuple(orders)
 
 
 def _implicit_orders(where: Filter, explicit: tuple[Order, ...]) -> tuple[Order, ...]:
-    """Return what Firestore adds: fields of inequalities by name, then the document's name."""
+    """Return what Firestore adds: fields of inequalities by name, then the document's name.
+
+    Nothing can be added after the document's name. So a query that is sorted by it must be sorted
+    by the fields of all its inequalities too, before it.
+    """
     given = {order.path for order in explicit}
-    if DOCUMENT_ID in given:
-        return ()
     compared = {test.path for test in filters.conditions(where) if test.is_inequality}
+    added = sorted(compared - given - {DOCUMENT_ID})
+    if DOCUMENT_ID in given:
+        if added:
+            raise invalid(_AFTER_THE_KEY)
+        return ()
     descending = explicit[-1].descending if explicit else False
-    paths = [*sorted(compared - given - {DOCUMENT_ID}), DOCUMENT_ID]
-    return tuple(Order(path, descending) for path in paths)
+    return tuple(Order(path, descending) for path in (*added, DOCUMENT_ID))
 
 
 def _tests_fields(where: Filter) -> bool:

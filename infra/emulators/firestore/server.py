@@ -1,7 +1,8 @@
 """The gRPC server of the embedded Firestore, on a loopback socket."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from infra.emulators.firestore import messages
 from infra.emulators.firestore.errors import RpcError, invalid
 from infra.emulators.firestore.messages import Message
 from infra.emulators.firestore.service import FirestoreService
+from infra.emulators.unplayed import UnplayedRpcs
 
 SERVICE_NAME = "google.firestore.v1.Firestore"
 MAX_REQUEST_BYTES = 11_534_336  # the "10 MiB" of the documentation, with Google's overhead
@@ -22,18 +24,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rpc:
-    """How one RPC is served; the handler of a streaming one returns a list of responses."""
+    """How one RPC is served: `handle` takes the request and returns the response.
 
-    handle: Callable[[Message], Any]
+    The handler of one that `streams` returns a list of responses, that of a `duplex` one takes an
+    iterator of requests and yields responses.
+    """
+
+    handle: Callable[[Any], Any]
     request_class: Message
     streams: bool = False
+    duplex: bool = False
 
 
 class FirestoreServer:
     """Firestore for an unmodified client whose FIRESTORE_EMULATOR_HOST is `address`.
 
     Use it as `async with FirestoreServer() as server`, or call `start` and `stop`. RPCs it does not
-    know (Listen, Write, PartitionQuery, ExecutePipeline) answer UNIMPLEMENTED.
+    play (PartitionQuery, ExecutePipeline) answer UNIMPLEMENTED.
     """
 
     def __init__(
@@ -69,7 +76,10 @@ class FirestoreServer:
         )
         handlers = {name: self._method(name, rpc) for name, rpc in _rpcs(self._service).items()}
         server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),)
+            (
+                grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),
+                UnplayedRpcs("The embedded Firestore"),
+            )
         )
         try:
             self._port = server.add_insecure_port(self.address)
@@ -98,11 +108,10 @@ class FirestoreServer:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def _enter(self, name: str, rpc: Rpc, request: Message, context: Any) -> Any:
-        """Answer one request. Every RPC enters here, and every error leaves as a gRPC status."""
+    async def _enter(self, name: str, serving: Awaitable[Any], context: Any) -> Any:
+        """Serve one RPC. All of them enter here, and every error leaves as a gRPC status."""
         try:
-            _check_size(request)
-            return rpc.handle(request)
+            return await serving
         except RpcError as error:
             code, message = error.code, error.message
         except Exception:
@@ -113,19 +122,41 @@ class FirestoreServer:
 
     def _method(self, name: str, rpc: Rpc) -> Any:
         async def unary(request: Message, context: Any) -> Message:
-            return await self._enter(name, rpc, request, context)
+            return await self._enter(name, _answer(rpc, request), context)
 
         async def stream(request: Message, context: Any) -> AsyncIterator[Message]:
-            for response in await self._enter(name, rpc, request, context):
+            for response in await self._enter(name, _answer(rpc, request), context):
                 yield response
 
-        make = grpc.unary_stream_rpc_method_handler if rpc.streams else None
-        make = make or grpc.unary_unary_rpc_method_handler
-        return make(
-            stream if rpc.streams else unary,
-            request_deserializer=rpc.request_class.FromString,
-            response_serializer=_serialize,
-        )
+        async def duplex(requests: AsyncIterator[Message], context: Any) -> None:
+            await self._enter(name, _converse(rpc, requests, context), context)
+
+        as_bytes = {
+            "request_deserializer": rpc.request_class.FromString,
+            "response_serializer": _serialize,
+        }
+        if rpc.duplex:
+            return grpc.stream_stream_rpc_method_handler(duplex, **as_bytes)
+        if rpc.streams:
+            return grpc.unary_stream_rpc_method_handler(stream, **as_bytes)
+        return grpc.unary_unary_rpc_method_handler(unary, **as_bytes)
+
+
+async def _answer(rpc: Rpc, request: Message) -> Any:
+    _check_size(request)
+    return rpc.handle(request)
+
+
+async def _converse(rpc: Rpc, requests: AsyncIterator[Message], context: Any) -> None:
+    async def checked() -> AsyncIterator[Message]:
+        async for request in requests:
+            _check_size(request)
+            yield request
+
+    # Closed with the RPC, however it ends: nobody listens any more.
+    async with aclosing(rpc.handle(checked())) as responses:
+        async for response in responses:
+            await context.write(response)
 
 
 def _check_size(request: Message) -> None:
@@ -151,10 +182,12 @@ def _rpcs(service: FirestoreService) -> dict[str, Rpc]:
         "GetDocument": Rpc(service.get_document, messages.GetDocumentRequest),
         "ListCollectionIds": Rpc(service.list_collection_ids, messages.ListCollectionIdsRequest),
         "ListDocuments": Rpc(service.list_documents, messages.ListDocumentsRequest),
+        "Listen": Rpc(service.listen, messages.ListenRequest, duplex=True),
         "Rollback": Rpc(service.rollback, messages.RollbackRequest),
         "RunAggregationQuery": Rpc(
             service.run_aggregation_query, messages.RunAggregationQueryRequest, streams=True
         ),
         "RunQuery": Rpc(service.run_query, messages.RunQueryRequest, streams=True),
         "UpdateDocument": Rpc(service.update_document, messages.UpdateDocumentRequest),
+        "Write": Rpc(service.write, messages.WriteRequest, duplex=True),
     }

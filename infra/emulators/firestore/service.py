@@ -2,9 +2,18 @@
 
 import secrets
 import string
+from collections.abc import AsyncIterator
 from typing import cast
 
-from infra.emulators.firestore import aggregations, listing, messages, names, queries, values
+from infra.emulators.firestore import (
+    aggregations,
+    listening,
+    listing,
+    messages,
+    names,
+    queries,
+    values,
+)
 from infra.emulators.firestore.database import Clock, Database, TransactionId
 from infra.emulators.firestore.documents import Document
 from infra.emulators.firestore.errors import RpcError, invalid, not_found, unimplemented
@@ -27,7 +36,8 @@ _AUTO_ID_CHARACTERS = string.ascii_letters + string.digits
 class FirestoreService:
     """All databases of all projects, each made when it is first named, as Google's emulator does.
 
-    A handler of a streaming RPC returns the list of its responses; any may raise RpcError.
+    A handler of a streaming RPC returns the list of its responses; where the client streams too, it
+    takes an iterator of requests and yields responses. Any may raise RpcError.
     """
 
     def __init__(self) -> None:
@@ -36,7 +46,8 @@ class FirestoreService:
 
     def reset(self) -> None:
         """Forget every document and every transaction."""
-        self._databases.clear()
+        for database in self._databases.values():
+            database.clear()
 
     def database(self, name: DatabaseName) -> Database:
         return self._databases.setdefault(name, Database(self._clock))
@@ -144,10 +155,7 @@ class FirestoreService:
         name = names.parse_database(request.database)
         changes = [parse_write(name, change) for change in request.writes]
         commit = self.database(name).commit(changes, request.transaction)
-        return messages.CommitResponse(
-            write_results=[messages.write_result(outcome) for outcome in commit.outcomes],
-            commit_time=encode_time(commit.time),
-        )
+        return messages.CommitResponse(**messages.committed(commit.time, commit.outcomes))
 
     def batch_write(self, request: Message) -> Message:
         """Apply each write alone: some may fail, each with its own status."""
@@ -156,6 +164,29 @@ class FirestoreService:
         if len({change.path for change in changes}) < len(changes):
             raise invalid("the same document cannot be written more than once in a single request")
         return messages.batch_write_response([self._write_alone(name, c) for c in changes])
+
+    async def write(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        """Commit what each request holds; the first only opens the stream.
+
+        Whatever can't be committed ends the stream. A stream can't be resumed: the client opens
+        another.
+        """
+        name = None
+        async for request in requests:
+            token = secrets.token_bytes(8)
+            if name is None:
+                name = names.parse_database(request.database)
+                _check_handshake(request)
+                yield messages.WriteResponse(stream_id=token.hex(), stream_token=token)
+            else:
+                changes = [parse_write(name, change) for change in request.writes]
+                commit = self.database(name).commit(changes)
+                yield messages.WriteResponse(
+                    stream_token=token, **messages.committed(commit.time, commit.outcomes)
+                )
+
+    def listen(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        return listening.listen(requests, self.database)
 
     def create_document(self, request: Message) -> Message:
         name, parent = names.parse_parent(request.parent)
@@ -201,6 +232,13 @@ def _query(request: Message, wanted: Message) -> Query:
         raise invalid("only structured queries are supported")
     name, parent = names.parse_parent(request.parent)
     return queries.parse_query(name, parent, wanted.structured_query)
+
+
+def _check_handshake(request: Message) -> None:
+    if request.writes:
+        raise invalid("The first request of a stream cannot have writes.")
+    if request.stream_id:
+        raise unimplemented("The embedded Firestore resumes no stream of writes.")
 
 
 def _reading(database: Database, request: Message) -> tuple[TransactionId, TransactionId]:

@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 import grpc
@@ -17,6 +18,7 @@ from infra.emulators.pubsub.rules import (
     complete,
     invalid,
 )
+from infra.emulators.pubsub.streaming import deliveries
 from infra.emulators.pubsub.subscription import (
     Delivery,
     Message,
@@ -133,6 +135,19 @@ class Broker:
         leased = await subscription.pull(request.max_messages, at_once=request.return_immediately)
         counted = "dead_letter_policy" in subscription.config
         return types.PullResponse(received_messages=[_received(each, counted) for each in leased])
+
+    async def streaming_pull(
+        self, requests: AsyncIterator[types.StreamingPullRequest]
+    ) -> AsyncGenerator[types.StreamingPullResponse, None]:
+        """One message in each response, so that no response is too large."""
+        first = await anext(requests, None)
+        if first is None:
+            return
+        subscription = self._subscription(first.subscription)
+        async with aclosing(deliveries(subscription, first, requests)) as leased:
+            async for each in leased:
+                received = _received(each, "dead_letter_policy" in subscription.config)
+                yield types.StreamingPullResponse(received_messages=[received])
 
     async def acknowledge(self, request: types.AcknowledgeRequest) -> None:
         self._subscription(request.subscription).acknowledge(request.ack_ids)

@@ -13,6 +13,7 @@ import grpc
 from google.pubsub_v1 import types
 
 from infra.emulators.pubsub.filters import FilterError, compile_filter
+from infra.emulators.unplayed import INSTEAD
 
 MAX_REQUEST_BYTES = 10_000_000
 _MAX_MESSAGES = 1000
@@ -65,13 +66,18 @@ def invalid(reason: str) -> Refused:
     return Refused(grpc.StatusCode.INVALID_ARGUMENT, reason)
 
 
+def unplayed(what: str) -> Refused:
+    message = f"The embedded Pub/Sub does not play {what}: {INSTEAD}"
+    return Refused(grpc.StatusCode.UNIMPLEMENTED, message)
+
+
 def check_topic(topic: types.Topic) -> None:
     """Raises Refused unless `topic` can be created."""
     if not _TOPIC.fullmatch(topic.name):
         raise invalid(f"Invalid topic name: {topic.name!r}")
     for field in _UNPLAYED_TOPIC:
         if getattr(topic, field):
-            raise Refused(grpc.StatusCode.UNIMPLEMENTED, f"{field} is not played here")
+            raise unplayed(field)
 
 
 def check_publish(request: types.PublishRequest) -> None:
@@ -113,7 +119,7 @@ def complete(asked: types.Subscription) -> types.Subscription:
         raise invalid(f"Invalid subscription name: {asked.name!r}")
     for field in _UNPLAYED:
         if getattr(asked, field):
-            raise Refused(grpc.StatusCode.UNIMPLEMENTED, f"{field} is not played here")
+            raise unplayed(field)
     try:
         compile_filter(asked.filter)
     except FilterError as error:
@@ -150,7 +156,7 @@ def change(
 def _complete_push(config: types.Subscription) -> None:
     push = config.push_config
     if "no_wrapper" in push:
-        raise Refused(grpc.StatusCode.UNIMPLEMENTED, "no_wrapper is not played here")
+        raise unplayed("no_wrapper")
     if not push.push_endpoint:
         if "oidc_token" in push:
             raise invalid("An oidc_token needs a push_endpoint")

@@ -1,7 +1,7 @@
 """The gRPC endpoint of the embedded Pub/Sub, which clients find through PUBSUB_EMULATOR_HOST."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from infra.emulators.pubsub.broker import Broker
 from infra.emulators.pubsub.push import Pusher, Sign
 from infra.emulators.pubsub.rules import Refused
 from infra.emulators.pubsub.subscription import Delivery, Post
+from infra.emulators.unplayed import UnplayedRpcs
 
 # Room above Pub/Sub's own 10 MB, so that a request just over it is answered as Pub/Sub would.
 _MAX_GRPC_BYTES = 64_000_000
@@ -34,7 +35,7 @@ class PubSubServer:
     Use it as an async context, or `start` and `stop` it. `second` is how many real seconds a
     second of back-off, ack deadline or waiting Pull lasts: a test that must see a 10 s deadline
     pass sets 0.01. Everything is kept in memory and gone with the server. What is not played
-    (StreamingPull, ordering, exactly-once, schemas, snapshots) is refused with UNIMPLEMENTED.
+    (ordering, exactly-once, schemas, snapshots) is refused with UNIMPLEMENTED.
     """
 
     def __init__(
@@ -89,7 +90,8 @@ class PubSubServer:
             broker = Broker(_faulty(pusher.post, self._faults), self._now, self._second)
             stack.push_async_callback(broker.close)
             server = grpc.aio.server(options=_OPTIONS, interceptors=self._interceptors)
-            server.add_generic_rpc_handlers(_handlers(broker))
+            unplayed = UnplayedRpcs("The embedded Pub/Sub")
+            server.add_generic_rpc_handlers((*_handlers(broker), unplayed))
             # Requests end before the deliveries that they could still add to.
             stack.push_async_callback(server.stop, None)
             bound = server.add_insecure_port(f"{self._host}:{self._port}")
@@ -134,49 +136,55 @@ def _faulty(post: Post, faults: Faults) -> Post:
     return broken_or_posted
 
 
-_Method = tuple[Any, Callable[[Any], Awaitable[Any]]]
-
-
 def _handlers(broker: Broker) -> tuple[Any, Any]:
-    publisher: dict[str, _Method] = {
-        "CreateTopic": (types.Topic, broker.create_topic),
-        "GetTopic": (types.GetTopicRequest, broker.get_topic),
-        "ListTopics": (types.ListTopicsRequest, broker.list_topics),
-        "DeleteTopic": (types.DeleteTopicRequest, broker.delete_topic),
-        "Publish": (types.PublishRequest, broker.publish),
+    publisher: dict[str, Any] = {
+        "CreateTopic": _unary(types.Topic, broker.create_topic),
+        "GetTopic": _unary(types.GetTopicRequest, broker.get_topic),
+        "ListTopics": _unary(types.ListTopicsRequest, broker.list_topics),
+        "DeleteTopic": _unary(types.DeleteTopicRequest, broker.delete_topic),
+        "Publish": _unary(types.PublishRequest, broker.publish),
     }
-    subscriber: dict[str, _Method] = {
-        "CreateSubscription": (types.Subscription, broker.create_subscription),
-        "GetSubscription": (types.GetSubscriptionRequest, broker.get_subscription),
-        "UpdateSubscription": (types.UpdateSubscriptionRequest, broker.update_subscription),
-        "ModifyPushConfig": (types.ModifyPushConfigRequest, broker.modify_push_config),
-        "ListSubscriptions": (types.ListSubscriptionsRequest, broker.list_subscriptions),
-        "DeleteSubscription": (types.DeleteSubscriptionRequest, broker.delete_subscription),
-        "Pull": (types.PullRequest, broker.pull),
-        "Acknowledge": (types.AcknowledgeRequest, broker.acknowledge),
-        "ModifyAckDeadline": (types.ModifyAckDeadlineRequest, broker.modify_ack_deadline),
+    subscriber: dict[str, Any] = {
+        "CreateSubscription": _unary(types.Subscription, broker.create_subscription),
+        "GetSubscription": _unary(types.GetSubscriptionRequest, broker.get_subscription),
+        "UpdateSubscription": _unary(types.UpdateSubscriptionRequest, broker.update_subscription),
+        "ModifyPushConfig": _unary(types.ModifyPushConfigRequest, broker.modify_push_config),
+        "ListSubscriptions": _unary(types.ListSubscriptionsRequest, broker.list_subscriptions),
+        "DeleteSubscription": _unary(types.DeleteSubscriptionRequest, broker.delete_subscription),
+        "Pull": _unary(types.PullRequest, broker.pull),
+        "StreamingPull": _duplex(types.StreamingPullRequest, broker.streaming_pull),
+        "Acknowledge": _unary(types.AcknowledgeRequest, broker.acknowledge),
+        "ModifyAckDeadline": _unary(types.ModifyAckDeadlineRequest, broker.modify_ack_deadline),
     }
     return (
-        _service("google.pubsub.v1.Publisher", publisher),
-        _service("google.pubsub.v1.Subscriber", subscriber),
-    )
-
-
-def _service(name: str, methods: dict[str, _Method]) -> Any:
-    return grpc.method_handlers_generic_handler(
-        name, {method: _unary(*handler) for method, handler in methods.items()}
+        grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", publisher),
+        grpc.method_handlers_generic_handler("google.pubsub.v1.Subscriber", subscriber),
     )
 
 
 def _unary(request_type: Any, method: Callable[[Any], Awaitable[Any]]) -> Any:
     async def enter(request: Any, context: Any) -> Any:
-        """Where every RPC comes in."""
         try:
             return await method(request)
         except Refused as refused:
             return await context.abort(refused.code, str(refused))
 
     return grpc.unary_unary_rpc_method_handler(
+        enter, request_deserializer=request_type.deserialize, response_serializer=_serialize
+    )
+
+
+def _duplex(request_type: Any, method: Callable[[Any], AsyncGenerator[Any, None]]) -> Any:
+    async def enter(requests: Any, context: Any) -> None:
+        try:
+            # Closed with the RPC, however it ends: nobody takes messages any more.
+            async with aclosing(method(aiter(requests))) as responses:
+                async for response in responses:
+                    await context.write(response)
+        except Refused as refused:
+            await context.abort(refused.code, str(refused))
+
+    return grpc.stream_stream_rpc_method_handler(
         enter, request_deserializer=request_type.deserialize, response_serializer=_serialize
     )
 

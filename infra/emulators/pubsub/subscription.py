@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -70,6 +70,22 @@ class Post(Protocol):
     ) -> bool: ...
 
 
+@dataclass(slots=True)
+class Terms:
+    """How much of what a stream has leased may be unacknowledged, 0 for any; and how long a lease
+    is, in seconds."""
+
+    messages: int
+    size: int  # bytes of data
+    seconds: int = 0
+
+    def allow_more(self, leased: Mapping[str, int]) -> bool:
+        """`leased` are the sizes of what is unacknowledged."""
+        if 0 < self.messages <= len(leased):
+            return False
+        return not 0 < self.size <= sum(leased.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a subscription needs of the server around it."""
@@ -92,7 +108,7 @@ class Subscription:
         self._matches = compile_filter(config.filter)
         self._outstanding: set[str] = set()
         self._ready: deque[Delivery] = deque()
-        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
         self._leases: dict[str, tuple[Delivery, asyncio.TimerHandle]] = {}
         self._backing_off: dict[str, asyncio.TimerHandle] = {}
         self._posts: set[asyncio.Task[None]] = set()
@@ -119,6 +135,7 @@ class Subscription:
         waiting, self._ready = self._ready, deque()
         for delivery in waiting:
             self._offer(delivery)
+        self._changed.set()
         self._around.settled()
 
     async def pull(self, limit: int, *, at_once: bool) -> list[Delivery]:
@@ -131,6 +148,22 @@ class Subscription:
         for delivery in leased:
             self._lease(delivery, self.config.ack_deadline_seconds)
         return leased
+
+    async def stream(self, terms: Terms) -> AsyncIterator[Delivery]:
+        """Leases one message after the other, as `terms` allow; it ends only by being refused."""
+        leased: dict[str, int] = {}
+        while True:
+            self._refuse_if_closed()
+            self._refuse_if_pushing()
+            leased = {ack_id: size for ack_id, size in leased.items() if ack_id in self._leases}
+            if self._ready and terms.allow_more(leased):
+                delivery = self._ready.popleft()
+                self._lease(delivery, terms.seconds)
+                leased[delivery.ack_id] = len(delivery.message.data)
+                yield delivery
+            else:
+                self._changed.clear()
+                await self._changed.wait()
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
         """Done with these; an ack id whose lease has ended is ignored, as the service may."""
@@ -160,7 +193,7 @@ class Subscription:
         self._leases.clear()
         self._backing_off.clear()
         self._outstanding.clear()
-        self._arrived.set()
+        self._changed.set()
         self._around.settled()
 
     def _offer(self, delivery: Delivery) -> None:
@@ -170,7 +203,7 @@ class Subscription:
             post.add_done_callback(self._posts.discard)
         else:
             self._ready.append(delivery)
-            self._arrived.set()
+            self._changed.set()
 
     async def _push(self, delivery: Delivery) -> None:
         deadline = self.config.ack_deadline_seconds * self._around.second
@@ -182,10 +215,9 @@ class Subscription:
     async def _wait_for_a_message(self) -> None:
         async with asyncio.timeout(_PULL_WAIT * self._around.second):
             while not self._ready and not self._closed:
-                self._arrived.clear()
-                await self._arrived.wait()
-        if self._closed:
-            raise Refused(grpc.StatusCode.NOT_FOUND, "The subscription was deleted")
+                self._changed.clear()
+                await self._changed.wait()
+        self._refuse_if_closed()
 
     def _lease(self, delivery: Delivery, seconds: int) -> None:
         timer = asyncio.get_running_loop().call_later(
@@ -195,6 +227,7 @@ class Subscription:
 
     def _expired(self, ack_id: str) -> None:
         delivery, _ = self._leases.pop(ack_id)
+        self._changed.set()
         self._failed(delivery)
 
     def _returned(self, ack_ids: Sequence[str]) -> Iterable[Delivery]:
@@ -211,6 +244,7 @@ class Subscription:
                 delivery, timer = self._leases.pop(ack_id)
                 timer.cancel()
                 returned.append(delivery)
+        self._changed.set()
         return returned
 
     def _failed(self, delivery: Delivery) -> None:
@@ -237,6 +271,10 @@ class Subscription:
     def _done(self, delivery: Delivery) -> None:
         self._outstanding.discard(delivery.message.id)
         self._around.settled()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise Refused(grpc.StatusCode.NOT_FOUND, "The subscription was deleted")
 
     def _refuse_if_pushing(self) -> None:
         if self.pushes:

@@ -351,6 +351,92 @@ async def test_forbidden_combinations_are_refused(values: Db, q: Any, filters: l
         await values.ids(q)
 
 
+ABOVE_ONE = [where(V, ">", 1)]
+BOTH = [where(V, ">=", 1), where("k", ">=", 0)]
+
+
+@pytest.mark.parametrize(
+    ("filters", "orders"),
+    [
+        ([where(V, "!=", 1)], ["__name__"]),
+        ([where(V, "!=", None)], ["__name__"]),
+        ([where(V, "not-in", [1])], ["__name__"]),
+        (ABOVE_ONE, ["__name__"]),
+        (ABOVE_ONE, ["k", "__name__"]),
+        (BOTH, ["__name__"]),
+        (BOTH, [V, "__name__"]),
+        ([Or([where(V, ">", 1), where("k", "==", 1)])], ["__name__"]),
+    ],
+    ids=[
+        "!=",
+        "!= null",
+        "not-in",
+        "a range",
+        "a range and another field",
+        "two ranges",
+        "two ranges and one of their fields",
+        "a range within or",
+    ],
+)
+async def test_an_order_by_names_must_name_the_fields_of_all_inequalities_before(
+    values: Db, q: Any, filters: list[Any], orders: list[str]
+) -> None:
+    with pytest.raises(exceptions.InvalidArgument, match="more fields after the key"):
+        await values.ids(_sorted(q, filters, orders))
+
+
+@pytest.mark.parametrize(
+    ("filters", "orders"),
+    [
+        (ABOVE_ONE, [V, "__name__"]),
+        (ABOVE_ONE, ["k"]),
+        (ABOVE_ONE, ["k", V]),
+        (ABOVE_ONE, ["k", V, "__name__"]),
+        ([*ABOVE_ONE, where("k", "!=", -1)], [V]),
+        ([*ABOVE_ONE, where("k", "!=", -1)], [V, "k", "__name__"]),
+    ],
+    ids=[
+        "its own and names",
+        "another",
+        "another and its own",
+        "another and its own and names",
+        "one of two",
+        "both of two and names",
+    ],
+)
+async def test_an_inequality_goes_with_orders_by_other_fields(
+    values: Db, q: Any, filters: list[Any], orders: list[str]
+) -> None:
+    above_one = ["1.5", "2", "2**53 double", "2**53+1 int"]
+    assert await values.ids(_sorted(q, filters, orders)) == above_one
+
+
+@pytest.mark.parametrize(
+    ("operator", "value"), [("==", 1), ("in", [1, 2]), ("array_contains", 1)], ids=str
+)
+async def test_equalities_go_with_an_order_by_names(
+    values: Db, q: Any, operator: str, value: Any
+) -> None:
+    found = await values.ids(q.where(filter=where(V, operator, value)))
+    assert found
+    assert await values.ids(_sorted(q, [where(V, operator, value)], ["__name__"])) == found
+
+
+async def test_a_range_of_names_may_be_sorted_by_another_field(values: Db, q: Any) -> None:
+    above = [where("__name__", ">", q.document("true"))]
+    assert await values.ids(_sorted(q, above, ["k"])) == ["vector 1", "vector 2"]
+    with pytest.raises(exceptions.InvalidArgument, match="more fields after the key"):
+        await values.ids(_sorted(q, [*above, *ABOVE_ONE], ["__name__"]))
+
+
+def _sorted(query: Any, filters: list[Any], orders: list[str]) -> Any:
+    for condition in filters:
+        query = query.where(filter=condition)
+    for order in orders:
+        query = query.order_by(order)
+    return query
+
+
 async def test_orders_that_make_no_sense_are_refused(values: Db, q: Any) -> None:
     with pytest.raises(exceptions.InvalidArgument):
         await values.ids(q.order_by("k").order_by("k"))

@@ -106,7 +106,7 @@ async def test_what_it_cannot_do_is_unimplemented(db: Db) -> None:
         ("run_query", {"parent": root, "structured_query": query, "explain_options": {}}),
         ("list_documents", {"parent": root, "collection_id": "a", "order_by": "n"}),
     ):
-        with pytest.raises(exceptions.MethodNotImplemented):
+        with pytest.raises(exceptions.MethodNotImplemented, match="--google"):
             await db.rpc(method, **request)
 
 

@@ -254,7 +254,7 @@ async def test_bad_settings_of_a_subscription_are_invalid(
 async def test_what_is_not_played_is_refused_and_not_ignored(
     publisher: PublisherAsyncClient, subscriber: SubscriberAsyncClient, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(exceptions.MethodNotImplemented):
+    with pytest.raises(exceptions.MethodNotImplemented, match="--google"):
         await subscriber.create_subscription(
             types.Subscription({"name": PULL, "topic": TOPIC, **settings})
         )
