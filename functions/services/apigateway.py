@@ -1,4 +1,4 @@
-"""API Gateway's @connections API: posts frames to open sockets, signed with SigV4."""
+"""API Gateway's @connections API: posts to open sockets and closes them, signed with SigV4."""
 
 import asyncio
 from contextlib import suppress
@@ -47,6 +47,18 @@ class ApiGatewaySockets:
             case status:
                 raise PostFailed(f"HTTP {status}", status)
 
+    async def close(self, to: ConnectionId) -> None:
+        """1 DELETE, and another if the HTTP connection breaks. 410 is Gone, which it may also be
+        after the first; all other failures are PostFailed.
+        """
+        match await self._request("DELETE", to):
+            case HTTPStatus.NO_CONTENT:
+                return
+            case HTTPStatus.GONE:
+                raise Gone(to)
+            case status:
+                raise PostFailed(f"HTTP {status}", status)
+
     async def warm_up(self) -> None:
         """1 POST to an id that no connection has: fetches credentials, opens an HTTP connection.
 
@@ -55,7 +67,7 @@ class ApiGatewaySockets:
         with suppress(Gone, Refused):
             await self.post(_NOBODY, "{}")
 
-    async def _request(self, method: str, connection: ConnectionId, body: bytes) -> int:
+    async def _request(self, method: str, connection: ConnectionId, body: bytes = b"") -> int:
         """The status alone: the body of a 410 is not always JSON. Raises PostFailed."""
         url = f"{self._url}/{quote(connection, safe='')}"
         try:

@@ -1,4 +1,4 @@
-# What lets gateway and deliver post to sockets: Google vouches for them, AWS believes it, and no
+# What lets gateway and deliver post to sockets and close them: Google vouches for them, AWS believes it, and no
 # key is stored. AWS knows accounts.google.com by itself, so there is no provider to create.
 
 locals {
@@ -38,7 +38,7 @@ resource "aws_iam_role_policy" "poster" {
     Statement = [{
       Effect   = "Allow"
       Action   = "execute-api:ManageConnections"
-      Resource = "${aws_apigatewayv2_api.this.execution_arn}/${var.stage}/POST/@connections/*"
+      Resource = [for method in ["POST", "DELETE"] : "${aws_apigatewayv2_api.this.execution_arn}/${var.stage}/${method}/@connections/*"]
     }]
   })
 }

@@ -23,7 +23,9 @@ from functions.services.http import Answer, Http
 from functions.settings import SocketsSettings
 from infra.emulators.apigateway import AccessKeys, ApiGateway, Route
 from infra.emulators.aws import AwsCredentials, Trust
+from infra.emulators.faults import Fault, Kind
 from infra.emulators.http import serving
+from tests.memory.services import Services
 from tests.support.connections import ConnectionsServer
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.processes import settings_of
@@ -271,6 +273,52 @@ async def test_a_function_that_ends_while_it_asks_for_credentials_ends_without_a
 
     await asyncio.to_thread(lambda: asyncio.run(function()))  # a loop of its own, which ends
     assert errors == []
+
+
+@pytest.mark.parametrize("is_signed", [True, False], ids=["signed", "unsigned"])
+async def test_a_socket_that_is_closed_ends_for_its_client_and_is_gone(is_signed: bool) -> None:
+    trust = Trust()
+    async with api_of(AccessKeys(), is_signed) as api, AwsCredentials(api.keys, trust) as aws:
+        sockets = await api.sockets(aws, trust) if is_signed else api.unsigned()
+        async with connect(api.gateway.websocket_url) as client:
+            connection = ConnectionId(api.connected[0])
+            await sockets.post(connection, "goodbye")
+            await sockets.close(connection)
+            assert await client.recv() == "goodbye"
+            await client.wait_closed()
+        for call in (sockets.close(connection), sockets.post(connection, "x")):
+            with pytest.raises(Gone):
+                await call
+
+
+async def test_a_socket_in_memory_is_closed_in_the_same_way() -> None:
+    services, connection = Services(), ConnectionId("c=")
+    await services.sockets.close(connection)
+    for call in (services.sockets.close(connection), services.sockets.post(connection, "x")):
+        with pytest.raises(Gone):
+            await call
+    assert services.journal.started == ["DELETE", "DELETE", "POST"]
+    services.faults.arm(Fault(Kind.FAIL, "connections.DELETE"))
+    with pytest.raises(PostFailed):
+        await services.sockets.close(connection)
+
+
+async def test_an_unsigned_close_is_refused_and_may_be_tried_again(api: Api) -> None:
+    async with connect(api.gateway.websocket_url) as client:
+        with pytest.raises(PostFailed) as failure:
+            await api.unsigned().close(ConnectionId(api.connected[0]))
+        assert failure.value.status == 403
+        await (await client.ping())
+
+
+async def test_a_close_that_is_answered_by_anything_else_or_not_at_all_has_failed() -> None:
+    for answer, status in ((b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200), (b"", None)):
+        async with raw_server(closing(answer)) as server:
+            sockets = ApiGatewaySockets(Http(PATIENCE_SECONDS), f"{server.url}/dev/@connections")
+            with pytest.raises(PostFailed) as failure:
+                await sockets.close(ConnectionId("c="))
+            assert failure.value.status == status
+            assert server.heads[0].startswith(b"DELETE /dev/%40connections/c%3D HTTP/1.1\r\n")
 
 
 async def test_a_post_is_sent_to_the_path_that_is_signed(api: Api) -> None:

@@ -11,20 +11,30 @@ from functions.ports.push_sender import PushOutcome
 
 @dataclass
 class Clients:
-    """`answers` has, for each connection id, the statuses of its next posts; then it is 200."""
+    """`answers` has, for each connection id, the statuses of its next posts; then it is 200, until
+    its socket is closed."""
 
     posts: list[tuple[str, str]] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
     answers: dict[str, list[int]] = field(default_factory=dict)
 
     def posted_to(self, connection: str) -> list[str]:
         return [text for id, text in self.posts if id == connection]
 
     def take(self, connection: ConnectionId, text: str) -> int:
+        if connection in self.closed:
+            return 410
         left = self.answers.get(connection)
         status = left.pop(0) if left else 200
         if status == 200:
             self.posts.append((connection, text))
         return status
+
+    def close(self, connection: ConnectionId) -> int:
+        if connection in self.closed:
+            return 410
+        self.closed.append(connection)
+        return 204
 
 
 @dataclass(frozen=True)

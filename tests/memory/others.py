@@ -47,10 +47,12 @@ def _named(event: Published) -> str:
 
 @dataclass(frozen=True)
 class MemorySockets:
-    """Hands each frame to `client`, which replies with the HTTP status that API Gateway would."""
+    """Hands each frame to `client`, and whose socket is to close to `closed`, which reply with the
+    HTTP status that API Gateway would."""
 
     network: Network
     client: Callable[[ConnectionId, str], int]
+    closed: Callable[[ConnectionId], int]
 
     async def post(self, to: ConnectionId, text: str) -> None:
         try:
@@ -66,6 +68,19 @@ class MemorySockets:
                 raise Gone(to)
             case 400 | 413:
                 raise Refused(f"HTTP {status}")
+            case _:
+                raise PostFailed(f"HTTP {status}", status)
+
+    async def close(self, to: ConnectionId) -> None:
+        try:
+            status = await self.network.call("connections.DELETE", to, lambda: self.closed(to))
+        except CallFailed as error:
+            raise PostFailed(str(error)) from error
+        match status:
+            case 204:
+                return
+            case 410:
+                raise Gone(to)
             case _:
                 raise PostFailed(f"HTTP {status}", status)
 

@@ -58,7 +58,7 @@ class Services:
         self.database = Database(now)
         self.store = memory_store(self.database, network)
         self.world = MemoryWorld(self.database, self.store)
-        self.sockets = MemorySockets(network, self.clients.take)
+        self.sockets = MemorySockets(network, self.clients.take, self.clients.close)
         self.publisher = MemoryPublisher(network, self.topic.append)
         self.sender = MemoryPushSender(network, self.phones.take)
         self.identity = MemoryIdentity()

@@ -151,7 +151,7 @@ def _request(headers: Mapping[str, str], body: bytes) -> Request:
 def _handler(function: str, line: Line, services: Services, stage: Stage) -> Handler:
     """As its entry puts it together."""
     store = memory_store(services.database, line)
-    sockets = MemorySockets(line, services.client)
+    sockets = MemorySockets(line, services.client, _closed)
     publisher = MemoryPublisher(line, services.topic)
     clock = stage.loop.now
     match function:
@@ -166,6 +166,10 @@ def _handler(function: str, line: Line, services: Services, stage: Stage) -> Han
             return push.handler(_PUSH, store, phones, clock)
         case _:
             return sweep.handler(_SWEEP, store, publisher, clock)
+
+
+def _closed(connection: ConnectionId) -> int:
+    raise NotImplementedError(f"{connection} is closed by a function, which none has done so far")
 
 
 def _id(stage: Stage) -> SignalId:
