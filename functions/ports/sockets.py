@@ -14,7 +14,8 @@ class Refused(Exception):
 
 
 class PostFailed(Exception):
-    """The frame may not have arrived; trying again may help. `status` is None without a reply."""
+    """The frame may not have arrived, or the socket not be closed; trying again may help. `status`
+    is None without a reply."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
@@ -31,6 +32,6 @@ class Sockets(Protocol):
         """Sends one text frame of at most 128 KB. Raises Gone, Refused and PostFailed."""
 
     async def close(self, to: ConnectionId) -> None:
-        """Closes the socket. Raises Gone and PostFailed."""
+        """Closes the socket; the client sees it end. Raises Gone and PostFailed."""
 
     async def warm_up(self) -> None: ...

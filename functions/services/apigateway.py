@@ -1,21 +1,20 @@
-"""API Gateway's @connections API: posts frames to open sockets, signed with SigV4."""
+"""API Gateway's @connections API: posts to open sockets and closes them, signed with SigV4."""
 
 import asyncio
 from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import quote
 
-import httpx
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from functions.calls.call import ConnectionId
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.services.awscredentials import CredentialsUnavailable, RoleCredentials
+from functions.services.http import Http, NoAnswer
 from functions.settings import SocketsSettings
 
 _TIMEOUT_SECONDS = 5.0  # a POST takes 10 ms; well within the ack deadline of `deliver`
-# By default httpx closes a connection that is idle for 5 s, so most posts would need a handshake.
-_KEPT_SECONDS = 60.0
 _NOBODY = ConnectionId("d2FybS11cA=")  # no connection has this id
 
 
@@ -24,7 +23,7 @@ class ApiGatewaySockets:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Http,
         connections_url: str,
         region: str | None = None,
         credentials: RoleCredentials | None = None,
@@ -38,29 +37,27 @@ class ApiGatewaySockets:
 
     async def post(self, to: ConnectionId, text: str) -> None:
         """1 POST. HTTP 410 is Gone, 400 and 413 are Refused, all other failures PostFailed."""
-        try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
-                request = await self._request(to, text.encode())
-                response = await self._http.send(request)
-        except CredentialsUnavailable as error:
-            raise PostFailed(f"no credentials: {error}") from error
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise PostFailed(f"{type(error).__name__}: {error}") from error
-        # Only the status is read: the body of a 410 is not always JSON.
-        match response.status_code:
-            case httpx.codes.OK:
+        match await self._request("POST", to, text.encode()):
+            case HTTPStatus.OK:
                 return
-            case httpx.codes.GONE:
+            case HTTPStatus.GONE:
                 raise Gone(to)
-            case httpx.codes.BAD_REQUEST | httpx.codes.REQUEST_ENTITY_TOO_LARGE as status:
+            case HTTPStatus.BAD_REQUEST | HTTPStatus.REQUEST_ENTITY_TOO_LARGE as status:
                 raise Refused(f"HTTP {status}")
             case status:
                 raise PostFailed(f"HTTP {status}", status)
 
     async def close(self, to: ConnectionId) -> None:
-        response = await self._http.delete(f"{self._url}/{quote(to, safe='')}")
-        if response.status_code == 410:
-            raise Gone(to)
+        """1 DELETE, and another if the HTTP connection breaks. 410 is Gone, which it may also be
+        after the first; all other failures are PostFailed.
+        """
+        match await self._request("DELETE", to):
+            case HTTPStatus.NO_CONTENT:
+                return
+            case HTTPStatus.GONE:
+                raise Gone(to)
+            case status:
+                raise PostFailed(f"HTTP {status}", status)
 
     async def warm_up(self) -> None:
         """1 POST to an id that no connection has: fetches credentials, opens an HTTP connection.
@@ -70,21 +67,31 @@ class ApiGatewaySockets:
         with suppress(Gone, Refused):
             await self.post(_NOBODY, "{}")
 
-    async def _request(self, connection: ConnectionId, body: bytes) -> httpx.Request:
+    async def _request(self, method: str, connection: ConnectionId, body: bytes = b"") -> int:
+        """The status alone: the body of a 410 is not always JSON. Raises PostFailed."""
         url = f"{self._url}/{quote(connection, safe='')}"
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                headers = await self._headers(method, url, body)
+                return (await self._http.send(method, url, headers, body)).status
+        except CredentialsUnavailable as error:
+            raise PostFailed(f"no credentials: {error}") from error
+        except (NoAnswer, TimeoutError) as error:
+            raise PostFailed(str(error) or "not answered in time") from error
+
+    async def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/octet-stream"}
-        if self._credentials:
-            keys = await self._credentials.get()
-            unsigned = AWSRequest("POST", url, headers, data=body)
-            SigV4Auth(keys, "execute-api", self._region).add_auth(unsigned)
-            headers = dict(unsigned.headers.items())
-        return self._http.build_request("POST", url, headers=headers, content=body)
+        if self._credentials is None:
+            return headers
+        keys = await self._credentials.get()
+        unsigned = AWSRequest(method, url, headers, data=body)
+        SigV4Auth(keys, "execute-api", self._region).add_auth(unsigned)
+        return dict(unsigned.headers.items())
 
 
 def connect(settings: SocketsSettings) -> ApiGatewaySockets:
     """The sockets of the API at CONNECTIONS_URL."""
-    limits = httpx.Limits(keepalive_expiry=_KEPT_SECONDS)
-    http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, limits=limits)
+    http = Http(_TIMEOUT_SECONDS)
     credentials = None
     if settings.aws_role_arn and settings.aws_region:
         credentials = RoleCredentials(

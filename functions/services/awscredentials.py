@@ -4,17 +4,21 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentit
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-import httpx
 from botocore.credentials import ReadOnlyCredentials
 
+from functions.services.http import Http, NoAnswer
 from functions.telemetry import Log
 
 _METADATA_HOST = "metadata.google.internal"
 _IDENTITY_PATH = "/computeMetadata/v1/instance/service-accounts/default/identity"
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _STS = {"sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
 _REFRESH_BEFORE = timedelta(minutes=5)
 
@@ -36,7 +40,7 @@ class RoleCredentials:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Http,
         *,
         role_arn: str,
         region: str,
@@ -80,30 +84,29 @@ class RoleCredentials:
 
     async def _renew(self) -> _Issued:
         """1 GET from the metadata server and 1 POST to STS. Raises CredentialsUnavailable."""
+        query = urlencode({"audience": self._audience, "format": "full"})
         try:
-            token = await self._http.get(
-                self._identity_url,
-                params={"audience": self._audience, "format": "full"},
-                headers={"Metadata-Flavor": "Google"},
+            token = await self._ask(
+                "GET", f"{self._identity_url}?{query}", {"Metadata-Flavor": "Google"}
             )
-            token.raise_for_status()
-            response = await self._http.post(
-                self._sts_url,
-                data={
-                    "Action": "AssumeRoleWithWebIdentity",
-                    "Version": "2011-06-15",
-                    "RoleArn": self._role_arn,
-                    "RoleSessionName": "unring",
-                    "WebIdentityToken": token.text.strip(),
-                },
-            )
-            response.raise_for_status()
-            return _read(response.text)
-        except httpx.HTTPStatusError as error:
-            where = error.request.url.copy_with(query=None)
-            raise CredentialsUnavailable(f"{where}: {error.response.status_code}") from error
-        except (httpx.HTTPError, ElementTree.ParseError, ValueError) as error:
+            form = {
+                "Action": "AssumeRoleWithWebIdentity",
+                "Version": "2011-06-15",
+                "RoleArn": self._role_arn,
+                "RoleSessionName": "unring",
+                "WebIdentityToken": token.strip(),
+            }
+            return _read(await self._ask("POST", self._sts_url, _FORM, urlencode(form).encode()))
+        except (NoAnswer, ElementTree.ParseError, ValueError) as error:
             raise CredentialsUnavailable(f"{type(error).__name__}: {error}") from error
+
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> str:
+        answer = await self._http.send(method, url, headers, body)
+        if answer.status != HTTPStatus.OK:
+            raise CredentialsUnavailable(f"{url.partition('?')[0]}: {answer.status}")
+        return answer.body.decode()
 
 
 def _read(response: str) -> _Issued:

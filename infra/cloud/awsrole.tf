@@ -1,5 +1,6 @@
-# What lets gateway, deliver and sweep post to sockets and close them: Google vouches for them, AWS believes it, and no
-# key is stored. AWS knows accounts.google.com by itself, so there is no provider to create.
+# What lets gateway, deliver and sweep post to sockets and close them: Google vouches for them, AWS
+# believes it, and no key is stored. AWS knows accounts.google.com by itself, so there is no provider
+# to create.
 
 locals {
   token_audience = "unring"
@@ -39,7 +40,7 @@ resource "aws_iam_role_policy" "poster" {
     Statement = [{
       Effect   = "Allow"
       Action   = "execute-api:ManageConnections"
-      Resource = "${aws_apigatewayv2_api.this.execution_arn}/${var.stage}/POST/@connections/*"
+      Resource = [for method in ["POST", "DELETE"] : "${aws_apigatewayv2_api.this.execution_arn}/${var.stage}/${method}/@connections/*"]
     }]
   })
 }

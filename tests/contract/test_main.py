@@ -89,3 +89,26 @@ async def test_what_is_no_request_of_api_gateways_is_answered_all_the_same(tmp_p
         writer.write(b"POST / HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\n{")
         assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
         writer.close()
+
+
+SAYS_WHAT_SERVES_IT = """
+import asyncio, sys
+import functions_framework.aio
+
+@functions_framework.aio.http
+async def sweep(_):
+    loop = type(asyncio.get_running_loop()).__module__
+    kinds = ("httptools_impl", "h11_impl")
+    served_by = [kind for kind in kinds if f"uvicorn.protocols.http.{kind}" in sys.modules]
+    return {"loop": loop, "http": served_by}
+"""
+
+
+async def test_a_function_runs_on_uvloop_and_reads_http_by_httptools(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(SAYS_WHAT_SERVES_IT)
+    async with (
+        Function("sweep", environment(), tmp_path, source=tmp_path) as function,
+        httpx.AsyncClient() as http,
+    ):
+        said = (await http.get(function.url)).json()
+    assert said == {"loop": "uvloop", "http": ["httptools_impl"]}

@@ -11,7 +11,8 @@ from functions.ports.push_sender import PushOutcome
 
 @dataclass
 class Clients:
-    """`answers` has, for each connection id, the statuses of its next posts; then it is 200."""
+    """`answers` has, for each connection id, the statuses of its next posts; then it is 200, until
+    its socket is closed."""
 
     posts: list[tuple[str, str]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)

@@ -47,7 +47,8 @@ def _named(event: Published) -> str:
 
 @dataclass(frozen=True)
 class MemorySockets:
-    """Hands each frame to `client`, which replies with the HTTP status that API Gateway would."""
+    """Hands each frame to `client`, and whose socket is to close to `closed`, which reply with the
+    HTTP status that API Gateway would."""
 
     network: Network
     client: Callable[[ConnectionId, str], int]
@@ -75,10 +76,13 @@ class MemorySockets:
             status = await self.network.call("connections.DELETE", to, lambda: self.closed(to))
         except CallFailed as error:
             raise PostFailed(str(error)) from error
-        if status == 410:
-            raise Gone(to)
-        if status != 204:
-            raise PostFailed(f"HTTP {status}", status)
+        match status:
+            case 204:
+                return
+            case 410:
+                raise Gone(to)
+            case _:
+                raise PostFailed(f"HTTP {status}", status)
 
     async def warm_up(self) -> None:
         """There is nothing to open."""

@@ -402,9 +402,9 @@ run "deployed" {
     condition = jsondecode(aws_iam_role_policy.poster.policy).Statement == [{
       Effect   = "Allow"
       Action   = "execute-api:ManageConnections"
-      Resource = "arn:aws:execute-api:us-east-1:210987654321:abcdef1234/prod/POST/@connections/*"
+      Resource = [for method in ["POST", "DELETE"] : "arn:aws:execute-api:us-east-1:210987654321:abcdef1234/prod/${method}/@connections/*"]
     }] && aws_iam_role_policy.poster.role == aws_iam_role.poster.id
-    error_message = "The role posts to the sockets of one stage of one API, and does nothing else."
+    error_message = "The role posts to the sockets of one stage of one API and closes them, and does nothing else."
   }
 
   # Watching

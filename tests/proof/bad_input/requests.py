@@ -254,9 +254,10 @@ def _json_body(random: Random, world: World) -> bytes:
 
 def _judge(function: str, method: str, target: bytes) -> Any:
     """What must be answered to a request that makes no sense to `function`."""
+    path = target.removeprefix(b"http://x")  # with a host before it, it is as good
 
     def wrong_with(answer: Answer) -> str | None:
-        if answer.status == 400 or target[:1] != b"/" or method in _UNKNOWN_METHODS:
+        if answer.status == 400 or path[:1] != b"/" or method in _UNKNOWN_METHODS:
             return (refused_without_body if method == "HEAD" else refused)(answer)
         match function:
             case "gateway":

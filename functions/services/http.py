@@ -1,0 +1,76 @@
+"""HTTP to AWS and to Google's metadata server, over connections that stay open between requests."""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+# aiohttp by itself closes a connection that is idle for 15 s, so most posts would need a handshake.
+_KEPT_SECONDS = 60.0
+
+
+class NoAnswer(Exception):
+    """No whole HTTP answer came; what was asked for may have been done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body is as it came, and whoever needs none of it need not look."""
+
+    status: int
+    body: bytes
+
+
+class Http:
+    """One pool of connections. It opens with the first request and closes with the event loop."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        """The time is that of a whole request, connection and answer included."""
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+        self._life: AsyncGenerator[aiohttp.ClientSession] | None = None
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> Answer:
+        """1 request, to `url` as it is written: what is percent-encoded stays so, and nothing else
+        is encoded. A redirect is an answer like any other. Raises NoAnswer.
+        """
+        session = self._session or await self._open()
+        try:
+            async with session.request(
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+            ) as response:
+                # To the end, or the connection could not be used for another request.
+                return Answer(response.status, await response.read())
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise NoAnswer(f"{type(error).__name__}: {error}") from error
+
+    async def _open(self) -> aiohttp.ClientSession:
+        """Not before the first request: a session belongs to the event loop, and there is none yet
+        when a function is built."""
+        self._life = _session(self._timeout)
+        self._session = await anext(self._life)
+        return self._session
+
+
+async def _session(limit: aiohttp.ClientTimeout) -> AsyncGenerator[aiohttp.ClientSession]:
+    """Yields one session, and closes it when the generator is closed.
+
+    Nobody tells a function that it ends. But an event loop that ends closes the generators that it
+    has begun, and it closes one that nobody holds any more.
+    """
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS),
+        timeout=limit,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # Nobody has asked for a compressed answer, so whatever says that it is one stays as it is.
+        auto_decompress=False,
+        skip_auto_headers=["Accept-Encoding"],
+    ) as session:
+        yield session
