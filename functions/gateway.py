@@ -11,6 +11,7 @@ from functions.delivery.signaling import Signaling
 from functions.inbound.forwarding import Forwarding
 from functions.inbound.frames import Frames, new_signal_id
 from functions.inbound.http import Handler
+from functions.inbound.rate import FrameRate
 from functions.inbound.sessions import Sessions
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
@@ -57,6 +58,8 @@ def handler(
         ),
         Admission(connections, publisher, identity, closing, clock, ttl),
         closing,
+        sockets,
+        FrameRate(settings.frames_per_second),
         clock,
         new_id,
     )

@@ -29,6 +29,7 @@ NOT_FOUND = Verdict(ok=False, outcome="not_found")
 FORBIDDEN = Verdict(ok=False, outcome="forbidden")
 UNREADABLE = Verdict(ok=False, outcome="unreadable")
 UNAVAILABLE = Verdict(ok=False, outcome="unavailable")
+LIMITED = Verdict(ok=False, outcome="limited")
 
 
 def invalid(field: str, message: str) -> Verdict:

@@ -7,12 +7,14 @@ from datetime import datetime
 from hashlib import sha256
 
 from functions.calls.call import ConnectionId, SignalId
-from functions.calls.decision import UNAVAILABLE, Verdict, invalid
+from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
 from functions.calls.transitions import Signal
 from functions.delivery.signaling import Received, Signaling
+from functions.inbound.rate import FrameRate, Rate
 from functions.ports.clock import Clock
 from functions.ports.identity import IdentityUnavailable
 from functions.ports.publisher import PublishFailed
+from functions.ports.sockets import Gone, PostFailed, Sockets
 from functions.ports.store import StoreUnavailable
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
@@ -48,6 +50,8 @@ class Frames:
     registration: Registration
     admission: Admission
     closing: Closing
+    sockets: Sockets
+    rate: FrameRate
     clock: Clock
     new_id: Callable[[], SignalId]
 
@@ -58,6 +62,11 @@ class Frames:
         session otherwise.
         """
         codec = codec_of(text)
+        rate = self.rate.of(id, self.clock())
+        if rate is Rate.EXCEEDED:
+            await self._close(id)
+        if rate is not Rate.KEPT:
+            return codec.encode_reply(LIMITED, None, None)
         frame: Frame | None = None
         try:
             frame = codec.decode(text)
@@ -67,6 +76,20 @@ class Frames:
         except Exception:
             log.exception("frame failed", **_names_in(frame))
         return self._unavailable(codec, frame, received_at)
+
+    async def _close(self, id: ConnectionId) -> None:
+        """Closes the socket of a client that sends too many frames. Costs 1 DELETE."""
+        log.warning("too many frames", outcome="limited")
+        try:
+            await self.sockets.close(id)
+        except Gone:
+            return
+        except PostFailed as error:
+            log.warning("socket not closed", to=id, error=str(error))
+            self.rate.forget(id)
+        except Exception:
+            log.exception("socket not closed", to=id)
+            self.rate.forget(id)
 
     async def _reply(
         self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None

@@ -162,10 +162,11 @@ async def running(options: Options) -> AsyncIterator[Stack]:
 
 
 @asynccontextmanager
-async def passing_stack(google: bool = False) -> AsyncIterator[Stack]:
+async def passing_stack(google: bool = False, **settings: str) -> AsyncIterator[Stack]:
     """A stack on free ports that leaves nothing behind, its logs neither. Raises NotStarted."""
     with tempfile.TemporaryDirectory(prefix="unring-") as folder:
-        async with running(Options(port=0, google=google, logs=Path(folder))) as stack:
+        options = Options(port=0, google=google, settings=settings, logs=Path(folder))
+        async with running(options) as stack:
             yield stack
 
 

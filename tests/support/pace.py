@@ -5,6 +5,8 @@ from datetime import timedelta
 # Of a failed delivery: ten attempts in seven seconds instead of in a minute.
 BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
 ONE_LOOK = {"SWEEP_EVERY_SECONDS": "60"}  # a call of the sweep
+# For who sends frames as fast as they are answered.
+ANY_RATE = {"FRAMES_PER_SECOND": "1000"}
 
 # For what must come: only a test that fails waits so long, so a busy machine may take its time.
 PATIENCE_SECONDS = 60.0

@@ -15,7 +15,7 @@ from functions.calls.call import CallId, UserId
 from functions.clients.device import FcmToken
 from infra.emulators import google
 from tests.support.chosen import chosen
-from tests.support.pace import BACKOFF, ONE_LOOK
+from tests.support.pace import ANY_RATE, BACKOFF, ONE_LOOK
 
 if TYPE_CHECKING:
     from google.cloud.firestore import AsyncClient
@@ -105,7 +105,12 @@ async def _running(
 
     logs: Path = paths.mktemp("logs")
     options = Options(
-        port=0, google=google, signed=signed, backoff=BACKOFF, settings=ONE_LOOK, logs=logs
+        port=0,
+        google=google,
+        signed=signed,
+        backoff=BACKOFF,
+        settings={**ONE_LOOK, **ANY_RATE},
+        logs=logs,
     )
     async with running(options) as stack:
         yield stack

@@ -310,8 +310,8 @@ async def test_a_connect_after_the_disconnect_is_refused(api: Api) -> None:
 async def test_a_packet_that_makes_no_sense_is_answered_with_a_noop_and_costs_nothing(
     api: Api,
 ) -> None:
-    for frame in SENSELESS:
-        assert (frame[:60], await api.send("nobody=", frame)) == (frame[:60], "6")
+    for number, frame in enumerate(SENSELESS):
+        assert (frame[:60], await api.send(f"{number}=", frame)) == (frame[:60], "6")
         assert api.costs == []
 
 
@@ -486,6 +486,35 @@ async def test_a_client_that_sends_a_header_of_api_gateways_twice_is_told_so(api
             {"message": f"unring-{name} was given more than once"},
         )
     assert api.costs == []
+
+
+@pytest.mark.parametrize(
+    ("frame", "reply"),
+    [
+        ('{"event":"ping"}', '{"event":"ack","data":{"ok":false,"outcome":"limited"}}'),
+        ("2", '42["call:error",{"ok":false,"outcome":"limited"}]'),
+    ],
+)
+async def test_a_connection_that_sends_too_many_frames_is_closed(
+    api: Api, frame: str, reply: str
+) -> None:
+    for _ in range(40):  # twenty a second, and what two seconds allow at once
+        assert await api.send("c=", frame) != reply
+    assert await api.send("c=", frame) == reply
+    assert api.costs == ["DELETE"]
+    assert await api.send("c=", frame) == reply
+    assert api.costs == []
+    assert api.services.clients.closed == ["c="]
+    assert await api.send("another=", frame) != reply
+
+
+async def test_a_socket_that_can_not_be_closed_now_is_closed_when_it_is_too_fast_again(
+    api: Api,
+) -> None:
+    api.services.faults.fail("connections.DELETE")
+    for _ in range(82):
+        assert await api.send("c=", "2")
+    assert api.services.clients.closed == ["c="]
 
 
 # What API Gateway would never send

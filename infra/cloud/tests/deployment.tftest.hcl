@@ -494,7 +494,7 @@ run "with_every_option" {
       zone_id         = "Z0123456789"
     }
     settings = {
-      gateway = { CONNECTION_TTL_SECONDS = "7000", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300" }
+      gateway = { CONNECTION_TTL_SECONDS = "7000", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10" }
       deliver = { EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20" }
       push    = { DEVICES_PER_USER = "5" }
       sweep   = { SWEEP_AFTER_SECONDS = "15", SWEEP_EVERY_SECONDS = "30" }

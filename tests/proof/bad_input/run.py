@@ -41,7 +41,7 @@ from tests.proof.bad_input.requests import (
 from tests.proof.bad_input.sockets import OpenSocket, Silent, open_sockets, socket_handshakes
 from tests.proof.bad_input.traces import Logs, Passed, Tail, changes_since, documents_of
 from tests.proof.table import Row
-from tests.support.pace import ONE_LOOK
+from tests.support.pace import ANY_RATE, ONE_LOOK
 
 _PART = "bad input"
 _SENTENCES = 6  # of a row; the figures tell how many more there were
@@ -115,7 +115,7 @@ def options(logs: Path) -> Options:
     """Of a stack to send bad input to: its sockets wait while the requests are sent, which may take
     a busy machine longer than API Gateway lets them."""
     patient = replace(API, idle_seconds=API.lifetime_seconds)
-    return Options(port=0, gateway=patient, settings=ONE_LOOK, logs=logs)
+    return Options(port=0, gateway=patient, settings={**ONE_LOOK, **ANY_RATE}, logs=logs)
 
 
 async def run(stack: Stack, count: int, seed: int) -> list[Row]:

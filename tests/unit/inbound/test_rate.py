@@ -1,0 +1,53 @@
+"""How many frames a second a connection may send."""
+
+from datetime import UTC, datetime, timedelta
+
+from functions.calls.call import ConnectionId
+from functions.inbound.rate import FrameRate, Rate
+
+ID, OTHER = ConnectionId("1="), ConnectionId("2=")
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def kept(rate: FrameRate, id: ConnectionId, at: datetime, frames: int) -> int:
+    return [rate.of(id, at) for _ in range(frames)].count(Rate.KEPT)
+
+
+def test_frames_of_two_seconds_may_come_at_once_and_then_as_many_as_are_allowed() -> None:
+    rate = FrameRate(per_second=10)
+    assert kept(rate, ID, AT, 20) == 20
+    for second in range(1, 60):
+        assert kept(rate, ID, AT + timedelta(seconds=second), 10) == 10
+    assert rate.of(ID, AT + timedelta(seconds=59)) is Rate.EXCEEDED
+    assert rate.of(ID, AT + timedelta(seconds=59)) is Rate.STILL_EXCEEDED
+
+
+def test_a_connection_costs_no_other_anything() -> None:
+    rate = FrameRate(per_second=10)
+    assert kept(rate, ID, AT, 100) == 20
+    assert kept(rate, OTHER, AT, 20) == 20
+
+
+def test_what_was_not_used_is_not_saved_up() -> None:
+    rate = FrameRate(per_second=10)
+    kept(rate, ID, AT, 1)
+    assert kept(rate, ID, AT + timedelta(hours=1), 100) == 20
+
+
+def test_one_that_could_not_be_closed_may_exceed_its_rate_again() -> None:
+    rate = FrameRate(per_second=10)
+    for _ in range(2):
+        assert kept(rate, ID, AT, 20) == 20
+        assert rate.of(ID, AT) is Rate.EXCEEDED
+        rate.forget(ID)
+
+
+def test_of_too_many_connections_those_that_sent_nothing_for_longest_are_forgotten() -> None:
+    rate = FrameRate(per_second=10)
+    kept(rate, ID, AT, 20)
+    for number in range(9_999):
+        rate.of(ConnectionId(f"{number}"), AT)
+    assert rate.of(ID, AT) is Rate.EXCEEDED
+    for number in range(10_000):
+        rate.of(ConnectionId(f"{number}"), AT)
+    assert rate.of(ID, AT) is Rate.KEPT
