@@ -163,6 +163,7 @@ class Play:
         for _ in range(_TRIES):
             verdict = await self._answer(call)
             self._played.verdicts.append(verdict)
+            self.is_void |= self._was_too_slow(verdict)
             if verdict is None and self._died.is_set():
                 await self._lives_again.wait()
             is_ringing = await self._calls.status(call) == "ringing"
@@ -170,6 +171,11 @@ class Play:
             # Where the call has ended, the rest is up to the backend, unless the case is another.
             if not is_ringing and ((verdict and verdict["ok"]) or not self.case.repeats):
                 return
+
+    def _was_too_slow(self, verdict: Mapping[str, Any] | None) -> bool:
+        """Whether nothing but the slow machine's time-outs can have made the verdict."""
+        is_unavailable = verdict is not None and verdict["outcome"] == "unavailable"
+        return is_unavailable and not self.case.harms_the_answer(self.cast)
 
     def _somebody_was_told(self, call: str) -> bool:
         told = Told(self.case.flow.event, call, self._played.reason)
