@@ -17,6 +17,7 @@ from functions.ports.sockets import Sockets
 from functions.ports.store import Store
 from functions.published import ConnectionAccepted, ConnectionAdmitted, Published
 from functions.services import apigateway, firestore
+from functions.sessions.cap import ConnectionCap
 from functions.sessions.open import Opener, Timers
 from functions.settings import DeliverSettings
 from functions.warmup import WarmUp
@@ -34,6 +35,7 @@ def handler(
     memory: Memory[ConnectionId] = Memory()
     deliverer = Deliverer(store, sockets, memory, clock)
     catch_up = CatchUp(store, sockets, memory, clock)
+    cap = ConnectionCap(store.connections, sockets, clock, settings.connections_per_user)
     opener = Opener(store.connections, sockets, clock, _timers(settings))
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up)
 
@@ -44,7 +46,8 @@ def handler(
             case ConnectionAccepted():
                 await opener.open(event)
             case ConnectionAdmitted():
-                await catch_up.tell(event)
+                if user := await catch_up.tell(event):
+                    await cap.enforce(user)
 
     @warm_up.on_get
     async def deliver(request: Request) -> Response:

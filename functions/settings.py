@@ -123,6 +123,7 @@ class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings, DevicesS
 class DeliverSettings(SocketsSettings):
     function = "deliver"
 
+    connections_per_user: int = _default("CONNECTIONS_PER_USER", cap, 20)
     # An EIO3 client pings. API Gateway closes a connection that was idle for ten minutes, so the
     # interval must be shorter.
     eio3_ping_interval: timedelta = _default(

@@ -1,4 +1,4 @@
-"""How many devices of one user count: the newest, up to a cap."""
+"""How many connections or devices of one user count: the newest, up to a cap."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable

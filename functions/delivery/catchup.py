@@ -38,25 +38,26 @@ class CatchUp:
         self._memory = memory
         self._clock = clock
 
-    async def tell(self, event: ConnectionAdmitted) -> None:
-        """Costs 1 BatchGetDocuments and 1 RunQuery. If something was missed, it costs 1
-        BatchGetDocuments, 1 POST for each event and 1 Commit more, and 1 Commit if the socket turns
-        out to be dead.
+    async def tell(self, event: ConnectionAdmitted) -> UserId | None:
+        """Gives the user whose the connection is; None if it is nobody's any more. Costs 1
+        BatchGetDocuments and 1 RunQuery. If something was missed, it costs 1 BatchGetDocuments, 1
+        POST for each event and 1 Commit more, and 1 Commit if the socket turns out to be dead.
 
         Safe to run twice. Raises StoreUnavailable, and NotDelivered if the connection may be open
         but was not reached.
         """
         if event.expired(self._clock()):
             log.warning("too late", outcome="expired")
-            return
+            return None
         await asyncio.sleep(_PAUSE.total_seconds())
         now = self._clock()
         connection = await self._store.connections.get(event.connection_id, now)
         if connection is None or connection.user is None:
             log.info("superseded", outcome="superseded")
-            return
+            return None
         missed = await self._missed(connection, connection.user, now)
         await self._post(connection, missed, now)
+        return connection.user
 
     async def _missed(
         self, connection: Connection, user: UserId, now: datetime

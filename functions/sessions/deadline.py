@@ -1,15 +1,14 @@
 """The deadline of an admission: who is not admitted in time has his socket closed."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 
-from functions.clients.connection import Connection, Wire
+from functions.clients.connection import Connection
 from functions.ports.clock import Clock
 from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
 from functions.ports.store import Connections, StoreUnavailable
+from functions.sessions.dismiss import dismiss
 from functions.telemetry import Log
-from functions.wire import socketio
 
 # From the handshake, or from a refusal. Clients themselves give up after 20 s (JavaScript) or less.
 ADMIT_WITHIN = timedelta(seconds=45)
@@ -46,9 +45,7 @@ class AdmissionDeadline:
             if not await self._connections.turn_away(connection, now, now + ADMIT_WITHIN):
                 return False
             try:
-                for packet in _farewell(connection):
-                    await self._sockets.post(connection.id, packet)
-                await self._sockets.close(connection.id)
+                await dismiss(self._sockets, connection)
             except Gone:
                 await self._connections.close(connection.id, now)
                 return False
@@ -59,8 +56,3 @@ class AdmissionDeadline:
             log.exception("socket not closed", to=connection.id)
             return False
         return True
-
-
-def _farewell(connection: Connection) -> Sequence[str]:
-    """What keeps the client from connecting again: it would for ever, if just its socket closed."""
-    return () if connection.wire is Wire.JSON else (socketio.DISCONNECT,)

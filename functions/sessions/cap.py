@@ -1,0 +1,51 @@
+"""How many connections a user may have: of more, those that connected first are closed."""
+
+import asyncio
+
+from functions.calls.call import UserId
+from functions.clients.caps import capped
+from functions.clients.connection import Connection
+from functions.ports.clock import Clock
+from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
+from functions.ports.store import Connections, StoreUnavailable
+from functions.sessions.dismiss import dismiss
+from functions.telemetry import Log
+
+log = Log(__name__)
+
+
+class ConnectionCap:
+    """Looks after each admission whether its user has too many connections."""
+
+    def __init__(
+        self, connections: Connections, sockets: Sockets, clock: Clock, per_user: int
+    ) -> None:
+        self._connections = connections
+        self._sockets = sockets
+        self._clock = clock
+        self._per_user = per_user
+
+    async def enforce(self, user: UserId) -> None:
+        """Costs 1 RunQuery and, for each connection that is too many, 1 DELETE and 1 Commit, and
+        for a Socket.IO client 1 POST. Two that are admitted at once may both stay; the next to come
+        finds them. A failure is only logged: nobody is told less because of it."""
+        try:
+            connections = await self._connections.of([user], self._clock())
+        except StoreUnavailable as error:
+            log.warning("too many connections stay", error=str(error))
+            return
+        _, too_many = capped(connections, self._per_user, lambda each: each.connected_at)
+        await asyncio.gather(*map(self._close, too_many))
+
+    async def _close(self, connection: Connection) -> None:
+        try:
+            try:
+                await dismiss(self._sockets, connection)
+                log.info("connection too many", to=connection.id)
+            except Gone:
+                pass  # which its document does not know yet
+            await self._connections.close(connection.id, self._clock())
+        except (StoreUnavailable, PostFailed, Refused) as error:
+            log.warning("too many connections stay", to=connection.id, error=str(error))
+        except Exception:  # one socket's trouble must not keep back the others
+            log.exception("too many connections stay", to=connection.id)
