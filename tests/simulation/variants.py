@@ -191,7 +191,7 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     post_before_commit: ("before its commit", 900_000),
     no_precondition: ("made the call", 900_000),
     no_signal_id: ("but made the call", 900_000),
-    acknowledge_before_sending: ("token.* was never told", 900_070),
+    acknowledge_before_sending: ("token.* was never told", 900_170),
     delete_on_disconnect: ("was answered", 900_000),
     one_mark_per_device: ("token.* by push .* and by push", 900_000),
     entry_removed_when_nobody_was_connected: ("was never told", 900_000),
