@@ -26,7 +26,7 @@ from tests.proof.hostile.run import run as hostile
 from tests.proof.races.machine import run_model
 from tests.proof.races.rounds import run_rounds
 from tests.proof.table import Row
-from tests.support.pace import BACKOFF
+from tests.support.pace import ANY_RATE, BACKOFF
 
 _PARTS = ("faults", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
@@ -118,7 +118,7 @@ async def _races(proof: _Proof, *, on_google: bool) -> None:
     if on_google and (reason := google.unavailable()):
         proof.say(f"races, {where}: skipped, as it can't run: {reason}")
         return
-    options = Options(port=0, google=on_google, backoff=BACKOFF, logs=Path())
+    options = Options(port=0, google=on_google, backoff=BACKOFF, settings=ANY_RATE, logs=Path())
     async with _stack(options) as stack:
         rounds = run_rounds(stack, _ROUNDS, _AT_ONCE)
         await proof.part(f"accept against cancel, {where}", _alone(rounds, where))

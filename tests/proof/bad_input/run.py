@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from infra.client.calls import Calls, client_at
@@ -44,6 +45,7 @@ from tests.proof.table import Row
 from tests.support.pace import ANY_RATE, ONE_LOOK
 
 _PART = "bad input"
+_NEVER = timedelta(days=1)
 _SENTENCES = 6  # of a row; the figures tell how many more there were
 _CLIENTS = 5  # connections to one function
 _LOGS = "what the logs say"
@@ -113,9 +115,15 @@ class _Rows:
 
 def options(logs: Path) -> Options:
     """Of a stack to send bad input to: its sockets wait while the requests are sent, which may take
-    a busy machine longer than API Gateway lets them."""
+    a busy machine longer than API Gateway lets them, or than `sweep` lets one that is nobody's."""
     patient = replace(API, idle_seconds=API.lifetime_seconds)
-    return Options(port=0, gateway=patient, settings={**ONE_LOOK, **ANY_RATE}, logs=logs)
+    return Options(
+        port=0,
+        gateway=patient,
+        sweep_every=_NEVER,
+        settings={**ONE_LOOK, **ANY_RATE},
+        logs=logs,
+    )
 
 
 async def run(stack: Stack, count: int, seed: int) -> list[Row]:
