@@ -18,6 +18,7 @@ from functions.variables import (
     days,
     host,
     post_timeout,
+    rate,
     seconds,
     secret,
     text,
@@ -114,7 +115,7 @@ class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings, DevicesS
     )
     # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
     connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
-    frames_per_second: int = _default("FRAMES_PER_SECOND", cap, 20)
+    frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
     # FCM itself gives up a token that was not used for 270 days.
     device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
 

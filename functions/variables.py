@@ -74,9 +74,17 @@ def _number(value: str) -> float:
 
 
 def cap(value: str) -> int:
+    return _whole(value, 1000)
+
+
+def rate(value: str) -> int:
+    return _whole(value, 100_000)
+
+
+def _whole(value: str, most: int) -> int:
     number = _number(value)
-    if number != int(number) or not 1 <= number <= 1000:
-        raise ValueError("must be a whole number from 1 to 1000")
+    if number != int(number) or not 1 <= number <= most:
+        raise ValueError(f"must be a whole number from 1 to {most}")
     return int(number)
 
 

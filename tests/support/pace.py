@@ -6,7 +6,7 @@ from datetime import timedelta
 BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
 ONE_LOOK = {"SWEEP_EVERY_SECONDS": "60"}  # a call of the sweep
 # For who sends frames as fast as they are answered.
-ANY_RATE = {"FRAMES_PER_SECOND": "1000"}
+ANY_RATE = {"FRAMES_PER_SECOND": "100000"}
 
 # For what must come: only a test that fails waits so long, so a busy machine may take its time.
 PATIENCE_SECONDS = 60.0
