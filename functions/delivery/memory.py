@@ -3,10 +3,10 @@
 While Firestore can't be written, this memory alone knows it, and Pub/Sub delivers again.
 """
 
-from collections import OrderedDict
 from typing import Generic, TypeVar
 
 from functions.calls.call import SignalId
+from functions.recent import Recent
 
 _REMEMBERED = 10_000  # signals: 80 a second for the two minutes that an event may live
 
@@ -17,12 +17,8 @@ class Memory(Generic[_Target]):
     """For each signal, the connections or devices that have its event."""
 
     def __init__(self) -> None:
-        self._holders: OrderedDict[SignalId, set[_Target]] = OrderedDict()
+        self._holders: Recent[SignalId, set[_Target]] = Recent(_REMEMBERED)
 
     def of(self, signal: SignalId) -> set[_Target]:
         """Who has the event of `signal`. Whoever is added to the set is remembered."""
-        holders = self._holders.setdefault(signal, set())
-        self._holders.move_to_end(signal)
-        if len(self._holders) > _REMEMBERED:
-            self._holders.popitem(last=False)
-        return holders
+        return self._holders.latest(signal, set())

@@ -1,11 +1,11 @@
 """How many frames a second a connection may send, as this instance counts them."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
 from functions.calls.call import ConnectionId
+from functions.recent import Recent
 
 _BURST_SECONDS = 2  # of frames that may come at once
 _REMEMBERED = 10_000  # connections; of more, those that sent nothing for longest are forgotten
@@ -33,14 +33,11 @@ class FrameRate:
     def __init__(self, per_second: int) -> None:
         self._per_second = per_second
         self._most = float(per_second * _BURST_SECONDS)
-        self._buckets: OrderedDict[ConnectionId, _Bucket] = OrderedDict()
+        self._buckets: Recent[ConnectionId, _Bucket] = Recent(_REMEMBERED)
 
     def of(self, id: ConnectionId, now: datetime) -> Rate:
         """Counts a frame that came at `now`."""
-        bucket = self._buckets.setdefault(id, _Bucket(self._most, now))
-        self._buckets.move_to_end(id)
-        if len(self._buckets) > _REMEMBERED:
-            self._buckets.popitem(last=False)
+        bucket = self._buckets.latest(id, _Bucket(self._most, now))
         refilled = (now - bucket.at).total_seconds() * self._per_second
         bucket.left, bucket.at = min(self._most, bucket.left + refilled), now
         if bucket.is_closing:
@@ -53,4 +50,4 @@ class FrameRate:
 
     def forget(self, id: ConnectionId) -> None:
         """The connection could not be closed; it is closed when it is too fast again."""
-        self._buckets.pop(id, None)
+        self._buckets.forget(id)

@@ -1,7 +1,6 @@
 """Firebase Cloud Messaging: sends a recipient's data message to a device."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,6 +15,7 @@ from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import Push
 from functions.clients.device import Device, DeviceId, FcmAddress, InstallationId
 from functions.ports.push_sender import PushOutcome, PushResult
+from functions.recent import Recent
 from functions.settings import PushSettings
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
@@ -30,13 +30,13 @@ class FcmPushSender:
 
     def __init__(self, app: firebase_admin.App) -> None:
         self._app = app
-        self._paused_until: OrderedDict[DeviceId, datetime] = OrderedDict()
+        self._paused_until: Recent[DeviceId, datetime] = Recent(_PAUSES)
 
     async def send(
         self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
     ) -> PushResult:
         """1 POST, or none while FCM has asked to leave the device alone (Retry-After)."""
-        if now < self._paused_until.get(device.id, now):
+        if now < (self._paused_until.get(device.id) or now):
             return PushResult(device, PushOutcome.FAILED, "RetryAfter")
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
@@ -49,7 +49,7 @@ class FcmPushSender:
             return PushResult(device, PushOutcome.SENT)
         refusal = response.exception
         if pause := _retry_after(refusal, now):
-            self._pause(device.id, now + pause)
+            self._paused_until.put(device.id, now + pause)
         return PushResult(device, _outcome(refusal), type(refusal).__name__)
 
     async def warm_up(self) -> None:
@@ -62,12 +62,6 @@ class FcmPushSender:
         (response,) = batch.responses
         if not response.success and _outcome(response.exception) is PushOutcome.FAILED:
             raise response.exception
-
-    def _pause(self, device: DeviceId, until: datetime) -> None:
-        self._paused_until[device] = until
-        self._paused_until.move_to_end(device)
-        if len(self._paused_until) > _PAUSES:
-            self._paused_until.popitem(last=False)
 
 
 def message(
