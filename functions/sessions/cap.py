@@ -6,7 +6,7 @@ from functions.calls.call import UserId
 from functions.clients.caps import capped
 from functions.clients.connection import Connection
 from functions.ports.clock import Clock
-from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
+from functions.ports.sockets import PostFailed, Refused, Sockets
 from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.dismiss import dismiss
 from functions.telemetry import Log
@@ -39,11 +39,8 @@ class ConnectionCap:
 
     async def _close(self, connection: Connection) -> None:
         try:
-            try:
-                await dismiss(self._sockets, connection)
+            if await dismiss(self._sockets, connection):
                 log.info("connection too many", to=connection.id)
-            except Gone:
-                pass  # which its document does not know yet
             await self._connections.close(connection.id, self._clock())
         except (StoreUnavailable, PostFailed, Refused) as error:
             log.warning("too many connections stay", to=connection.id, error=str(error))

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from functions.clients.connection import Connection
 from functions.ports.clock import Clock
-from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
+from functions.ports.sockets import PostFailed, Refused, Sockets
 from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.dismiss import dismiss
 from functions.telemetry import Log
@@ -44,15 +44,11 @@ class AdmissionDeadline:
         try:
             if not await self._connections.turn_away(connection, now, now + ADMIT_WITHIN):
                 return False
-            try:
-                await dismiss(self._sockets, connection)
-            except Gone:
-                await self._connections.close(connection.id, now)
-                return False
+            if await dismiss(self._sockets, connection):
+                return True
+            await self._connections.close(connection.id, now)
         except (StoreUnavailable, PostFailed, Refused) as error:
             log.warning("socket not closed", to=connection.id, error=str(error))
-            return False
         except Exception:  # one socket's trouble must not keep back the others
             log.exception("socket not closed", to=connection.id)
-            return False
-        return True
+        return False

@@ -1,13 +1,20 @@
 """Sends a client away for good: its socket is closed, and it does not connect again by itself."""
 
 from functions.clients.connection import Connection, Wire
-from functions.ports.sockets import Sockets
+from functions.ports.sockets import Gone, Sockets
 from functions.wire import socketio
 
 
-async def dismiss(sockets: Sockets, connection: Connection) -> None:
-    """Costs 1 DELETE, and 1 POST before it for a Socket.IO client, which would come back at once if
-    just its socket closed. Raises Gone, Refused and PostFailed."""
-    if connection.wire is not Wire.JSON:
-        await sockets.post(connection.id, socketio.DISCONNECT)
-    await sockets.close(connection.id)
+async def dismiss(sockets: Sockets, connection: Connection) -> bool:
+    """Gives whether the socket was still there; that it had gone may not be recorded yet.
+
+    Costs 1 DELETE, and 1 POST before it for a Socket.IO client, which would come back at once if
+    just its socket closed. Raises Refused and PostFailed.
+    """
+    try:
+        if connection.wire is not Wire.JSON:
+            await sockets.post(connection.id, socketio.DISCONNECT)
+        await sockets.close(connection.id)
+    except Gone:
+        return False
+    return True
