@@ -50,7 +50,7 @@ def handler(
     """Builds the function on the given ports."""
     connections, ttl = store.connections, settings.connection_ttl
     timeout = settings.direct_post_timeout
-    closing = Closing(connections, clock)
+    closing = Closing(connections, sockets, clock)
     frames = Frames(
         Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout),
         Registration(
@@ -58,7 +58,6 @@ def handler(
         ),
         Admission(connections, publisher, identity, closing, clock, ttl),
         closing,
-        sockets,
         FrameRate(settings.frames_per_second),
         clock,
         new_id,

@@ -14,7 +14,6 @@ from functions.inbound.rate import FrameRate, Rate
 from functions.ports.clock import Clock
 from functions.ports.identity import IdentityUnavailable
 from functions.ports.publisher import PublishFailed
-from functions.ports.sockets import Gone, PostFailed, Sockets
 from functions.ports.store import StoreUnavailable
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
@@ -50,7 +49,6 @@ class Frames:
     registration: Registration
     admission: Admission
     closing: Closing
-    sockets: Sockets
     rate: FrameRate
     clock: Clock
     new_id: Callable[[], SignalId]
@@ -80,15 +78,7 @@ class Frames:
     async def _close(self, id: ConnectionId) -> None:
         """Closes the socket of a client that sends too many frames. Costs 1 DELETE."""
         log.warning("too many frames", outcome="limited")
-        try:
-            await self.sockets.close(id)
-        except Gone:
-            return
-        except PostFailed as error:
-            log.warning("socket not closed", to=id, error=str(error))
-            self.rate.forget(id)
-        except Exception:
-            log.exception("socket not closed", to=id)
+        if not await self.closing.close_socket(id):
             self.rate.forget(id)
 
     async def _reply(
@@ -106,7 +96,7 @@ class Frames:
             case Connect():
                 return await self.admission.admit(id, frame, received_at)
             case Goodbye():
-                reply = await self.closing.leave(id, received_at)
+                reply = await self.closing.leave(id, frame, received_at)
                 log.info("goodbye", outcome="left")
                 return reply
             case Ping():

@@ -5,24 +5,30 @@ from datetime import datetime
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
 from functions.ports.clock import Clock
+from functions.ports.sockets import Gone, PostFailed, Sockets
 from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.order import TRIES, goodbye_is_outdated, reply_in_order
+from functions.telemetry import Log
 from functions.wire import socketio
+from functions.wire.frames import Goodbye
+
+log = Log(__name__)
 
 
 class Closing:
     """Ends sessions."""
 
-    def __init__(self, connections: Connections, clock: Clock) -> None:
+    def __init__(self, connections: Connections, sockets: Sockets, clock: Clock) -> None:
         self._connections = connections
+        self._sockets = sockets
         self._clock = clock
 
-    async def leave(self, id: ConnectionId, received_at: datetime | None) -> str:
+    async def leave(self, id: ConnectionId, goodbye: Goodbye, received_at: datetime | None) -> str:
         """Ends the session of a client that says goodbye, and gives the packet in reply.
 
         Nobody is told by the connection any more, though its socket may stay open; frames that
         were sent before are still its owner's. Costs 1 BatchGetDocuments and 1 Commit, both again
-        on a conflict. Raises StoreUnavailable.
+        on a conflict, and 1 DELETE if the socket is to be closed. Raises StoreUnavailable.
         """
         for _ in range(TRIES):
             now = self._clock()
@@ -31,6 +37,8 @@ class Closing:
             if connection is None or connection.wire is Wire.JSON:
                 return socketio.NOOP
             if await self.leave_unless_outdated(connection, received_at, now):
+                if goodbye.closes_socket:
+                    await self.close_socket(id)
                 return reply_in_order(received_at, connection.admitted_at)
         raise StoreUnavailable("the connection keeps changing")
 
@@ -51,3 +59,18 @@ class Closing:
     async def close(self, id: ConnectionId) -> None:
         """Notes that the socket is closed. Costs 1 Commit. Raises StoreUnavailable."""
         await self._connections.close(id, self._clock())
+
+    async def close_socket(self, id: ConnectionId) -> bool:
+        """Closes the socket, whose `$disconnect` then comes as any other. Costs 1 DELETE. Whether
+        it is closed now; a failure is only logged."""
+        try:
+            await self._sockets.close(id)
+        except Gone:
+            return True
+        except PostFailed as error:
+            log.warning("socket not closed", to=id, error=str(error))
+        except Exception:  # what the client asked for beside it has been done
+            log.exception("socket not closed", to=id)
+        else:
+            return True
+        return False

@@ -56,7 +56,9 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """A Socket.IO client ends its session; its socket may stay open."""
+    """A Socket.IO client ends its session; its socket is closed only if it asks for that."""
+
+    closes_socket: bool = False
 
 
 @dataclass(frozen=True, slots=True)

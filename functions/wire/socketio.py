@@ -37,7 +37,7 @@ ERROR_EVENT = "call:error"
 # Says goodbye to a client, which then closes its socket and does not connect again by itself.
 DISCONNECT = "41"
 
-_CLOSE = "1"  # Engine.IO's; Swift's and Python's clients send it before they close the socket
+_CLOSE = "1"  # Engine.IO's: the server closes the socket, which Swift's and Python's clients do too
 _MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
 _NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id
 _NOT_JSON = object()  # for the data of a packet that can't be read
@@ -64,7 +64,7 @@ def decode(text: bytes) -> Frame:
         if packet.startswith("2"):
             return Ping(packet[1:])
         if packet == _CLOSE:
-            return Goodbye()
+            return Goodbye(closes_socket=True)
     except UnicodeDecodeError:
         return Ignored()
     message = _MESSAGE.fullmatch(packet)

@@ -19,7 +19,7 @@ from tests.support.stacks import Ids
 
 AT_ONCE = 10
 FAREWELL = node.PACKAGES.with_name("farewell.js")
-GOODBYES = [(Wire.EIO4, "41"), (Wire.EIO4, "41/,"), (Wire.EIO4, "1"), (Wire.EIO3, "41")]
+GOODBYES = [(Wire.EIO4, "41"), (Wire.EIO4, "41/,"), (Wire.EIO3, "41")]
 FORBIDDEN = {
     "ok": False,
     "outcome": "forbidden",
@@ -140,7 +140,7 @@ async def test_who_says_goodbye_on_a_socket_that_stays_open_hears_nothing_and_ac
         assert await has_no_more(other)
 
 
-@pytest.mark.parametrize("goodbye", ["41", "41/,", "1"])
+@pytest.mark.parametrize("goodbye", ["41", "41/,"])
 async def test_who_comes_back_after_a_goodbye_on_the_same_socket_is_told_again(
     stack: Stack, calls: Calls, ids: Ids, goodbye: str
 ) -> None:
@@ -160,6 +160,23 @@ async def test_who_comes_back_after_a_goodbye_on_the_same_socket_is_told_again(
         verdict = await client.verdict("call:reject", {"callId": f"{ids.call}_3"})
         assert verdict["outcome"] == "rejected"
         assert await client.hears_nothing()
+
+
+@pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
+async def test_who_asks_for_the_close_of_the_socket_gets_it_and_is_heard_before(
+    stack: Stack, calls: Calls, ids: Ids, wire: Wire
+) -> None:
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    async with (
+        phone(stack.websocket, ids.caller, stack.project) as caller,
+        attacker(stack, wire, stack.token(ids.receiver)) as client,
+    ):
+        await client.socket.send(f"42{json.dumps(['call:reject', {'callId': ids.call}])}")
+        await client.socket.send("1")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await client.socket.wait_closed()
+        assert (await caller.told("call:rejected"))["callId"] == ids.call
+    await is_forgotten(stack, ids.receiver)
 
 
 @pytest.mark.parametrize("shown", ["nonsense", "another user's"])

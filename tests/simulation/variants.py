@@ -189,7 +189,7 @@ def nobody_is_caught_up(patch: Patch) -> None:
 VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     no_outbox: ("never told|not one of|unavailable", 900_000),
     post_before_commit: ("before its commit", 900_000),
-    no_precondition: ("made the call", 900_000),
+    no_precondition: ("made the call|changed what was", 900_000),
     no_signal_id: ("but made the call", 900_000),
     acknowledge_before_sending: ("token.* was never told", 900_170),
     delete_on_disconnect: ("was answered", 900_000),

@@ -51,7 +51,7 @@ def judged(frame: bytes) -> Frame:
         if text.startswith("2"):
             return Ping(text[1:])
         if text == "1":
-            return Goodbye()
+            return Goodbye(closes_socket=True)
         packet = received(text)
     except (AssertionError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return Ignored()

@@ -22,6 +22,7 @@ from tests.proof.bad_input.traces import Passed
 
 NOBODYS = '["call:cancel",{"callId":"CALL_NOBODY_HAS"}]'
 
+_CLOSE = "1"
 _TOKEN_LIMIT = 300  # characters, of up to twelve in a URL, which may have 4,096
 _PATIENCE_SECONDS = 20.0
 _TRIES = 3
@@ -57,20 +58,28 @@ class Visitor:
     async def say_goodbye(self, frame: str) -> str | None:
         """Sends what may end a session on one of its own; gives a sentence on a wrong answer.
 
-        Whether it was ended or not, what the client sends then is answered, and does nothing.
+        Whether it was ended or not, what the client sends then is answered, and does nothing. Only
+        the packet that asks for the close of the socket gets that.
         """
 
-        async def ask() -> tuple[str, str]:
+        async def ask() -> tuple[str, str] | None:
             async with self.entered() as socket:
                 await socket.send(frame)
+                if frame == _CLOSE:
+                    async with asyncio.timeout(_PATIENCE_SECONDS):
+                        await socket.wait_closed()
+                    return None
                 answer = await _next(socket)
                 await socket.send(f"427{NOBODYS}")
                 return answer, await _next(socket)
 
         try:
-            answer, after = await _patiently(ask)
+            answers = await _patiently(ask)
         except _FAILURES as error:
             return f"is not answered: {error!r}"
+        if answers is None:
+            return None
+        answer, after = answers
         if answer != "6":
             return f"is answered {answer[:80]!r}"
         return None if after.startswith(_AFTER) else f"is followed by {after[:80]!r}"

@@ -18,7 +18,7 @@ def door(services: Services) -> Door:
         services.identity,
     )
     identity.refused["expired"] = "the token has expired"
-    closing = Closing(connections, now)
+    closing = Closing(connections, services.sockets, now)
     return Door(
         services,
         Acceptance(connections, publisher, identity, now, TTL),

@@ -10,6 +10,7 @@ from functions.clients.connection import Connection, Wire
 from functions.ports.store import StoreUnavailable
 from functions.sessions.accept import Handshake
 from functions.sessions.deadline import AdmissionDeadline
+from functions.wire.frames import Goodbye
 from tests.memory.services import Services
 from tests.memory.store import MemoryConnections
 from tests.support.makers import CALLER, connect, now
@@ -72,7 +73,7 @@ async def test_who_said_goodbye_may_keep_his_socket(door: Door, services: Servic
     # Swift's client would connect again if its socket were closed.
     await door.open(Wire.EIO4)
     await door.let_in(token_of(CALLER))
-    await door.closing.leave(ID, door.tick())
+    await door.closing.leave(ID, Goodbye(), door.tick())
     await asyncio.sleep(60)
     assert await enforce(services) == 0
 

@@ -8,7 +8,7 @@ import pytest
 from functions.calls.call import UserId
 from functions.clients.connection import Wire
 from functions.ports.store import StoreUnavailable
-from functions.wire.frames import Connect
+from functions.wire.frames import Connect, Goodbye
 from tests.support.makers import CALLER, RECEIVER, now
 from tests.unit.sessions.door import (
     ADMISSION,
@@ -21,15 +21,18 @@ from tests.unit.sessions.door import (
     token_of,
 )
 
+LEAVE = Goodbye()
+CLOSE = Goodbye(closes_socket=True)
+
 
 async def told(door: Door, user: UserId = CALLER) -> bool:
     """Whether the user is told by the connection."""
     return bool(await door.services.store.connections.of([user], now()))
 
 
-async def leave(door: Door) -> None:
+async def leave(door: Door, goodbye: Goodbye = LEAVE) -> str:
     door.services.journal.clear()
-    await door.closing.leave(ID, door.tick())
+    return await door.closing.leave(ID, goodbye, door.tick())
 
 
 @pytest.mark.parametrize("wire", [Wire.JSON, Wire.EIO3])
@@ -143,7 +146,7 @@ async def test_a_goodbye_that_is_handled_after_the_client_came_back_ends_nothing
         await door.let_in(token_of(CALLER))
     goodbye_sent = door.tick()
     await door.let_in(token_of(CALLER))
-    await door.closing.leave(ID, goodbye_sent)
+    await door.closing.leave(ID, LEAVE, goodbye_sent)
     assert await told(door)
 
 
@@ -164,7 +167,7 @@ async def test_a_goodbye_and_a_connect_behind_it_in_one_millisecond_let_the_clie
 ) -> None:
     await door.open(Wire.EIO4)
     await door.let_in(token_of(CALLER))
-    assert await door.closing.leave(ID, door.time) == RECONNECT
+    assert await door.closing.leave(ID, LEAVE, door.time) == RECONNECT
 
 
 async def test_an_older_connect_that_is_handled_last_admits_nobody(door: Door) -> None:
@@ -257,7 +260,7 @@ async def test_a_goodbye_waits_for_a_connect_that_is_being_handled(door: Door) -
     letting_in = asyncio.create_task(door.let_in(token_of(CALLER)))
     await commit.reached.wait()
     # The first Commit is held, and the second is the goodbye's.
-    await door.closing.leave(ID, door.tick())
+    await door.closing.leave(ID, LEAVE, door.tick())
     commit.release()
     assert await letting_in == NOOP
     assert not await told(door)
@@ -297,14 +300,58 @@ async def test_a_refusal_that_meets_a_change_is_tried_again(door: Door) -> None:
     assert door.costs == ["BatchGetDocuments", "Commit"] * 2
 
 
-async def test_text_that_looks_like_a_goodbye_is_none_on_the_json_wire(door: Door) -> None:
-    await door.open(Wire.JSON, token_of(CALLER))
+async def test_who_asks_for_the_close_of_the_socket_gets_it_and_is_told_no_more(
+    door: Door,
+) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(token_of(CALLER))
+    sent_before = door.tick()
+    assert await leave(door, CLOSE) == NOOP
+    assert door.costs == ["BatchGetDocuments", "Commit", "DELETE"]
+    assert door.services.clients.closed == [ID]
+    assert not await told(door)
+    left = await door.connection()
+    assert left is not None
+    assert left.sender(sent_before) == CALLER
+
+
+async def test_who_has_said_goodbye_may_still_ask_for_the_close(door: Door) -> None:
+    # Python's client says both, one after the other.
+    await door.open(Wire.EIO4)
+    await door.let_in(token_of(CALLER))
     await leave(door)
+    await leave(door, CLOSE)
+    assert door.costs == ["BatchGetDocuments", "DELETE"]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_socket_that_could_not_be_closed_is_told_no_more_either(
+    door: Door, is_gone: bool
+) -> None:
+    await door.open(Wire.EIO4)
+    await door.let_in(token_of(CALLER))
+    if is_gone:
+        door.services.clients.closed.append(ID)
+    else:
+        door.services.faults.fail("connections.DELETE")
+    assert await leave(door, CLOSE) == NOOP
+    assert not await told(door)
+
+
+@pytest.mark.parametrize("goodbye", [LEAVE, CLOSE])
+async def test_text_that_looks_like_a_goodbye_is_none_on_the_json_wire(
+    door: Door, goodbye: Goodbye
+) -> None:
+    await door.open(Wire.JSON, token_of(CALLER))
+    await leave(door, goodbye)
     assert door.costs == ["BatchGetDocuments"]
     assert await told(door)
 
 
-async def test_a_goodbye_of_an_unknown_connection_leaves_nothing_behind(door: Door) -> None:
-    await leave(door)
+@pytest.mark.parametrize("goodbye", [LEAVE, CLOSE])
+async def test_a_goodbye_of_an_unknown_connection_leaves_nothing_behind(
+    door: Door, goodbye: Goodbye
+) -> None:
+    await leave(door, goodbye)
     assert door.costs == ["BatchGetDocuments"]
     assert await door.services.world.ids_in("connections") == set()

@@ -51,7 +51,7 @@ CANCEL = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"))
         ('40/admin,{"token":"T"}', Connect("/admin", "T")),
         ("40/admin?token=T", Connect("/admin")),
         ("40/admin?token=T,", Connect("/admin")),
-        ("1", Goodbye()),
+        ("1", Goodbye(closes_socket=True)),
         ("41", Goodbye()),
         ("41/", Goodbye()),
         ("41/,", Goodbye()),
