@@ -26,14 +26,13 @@ class Forwarding:
 
     async def reply(self, request: Request) -> Response:
         """The reply to a frame goes to the client; of the others API Gateway reads the status."""
-        # Read the body before checking the secret: uvicorn would answer a malformed one itself.
+        if not is_from_api_gateway(request.headers, self.secrets):
+            log.warning("wrong gateway secret", outcome="forbidden")
+            return refusal(403, "Forbidden")
         body = await body_of(request)
         if isinstance(body, Response):
             log.warning("body refused", outcome="invalid", status=body.status_code)
             return body
-        if not is_from_api_gateway(request.headers, self.secrets):
-            log.warning("wrong gateway secret", outcome="forbidden")
-            return refusal(403, "Forbidden")
         try:
             forwarded = Forwarded.read(request.headers)
         except NotMapped as error:

@@ -1,9 +1,12 @@
 """main.py as functions-framework meets it: each function in a process of its own."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -79,16 +82,40 @@ def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -
     assert others.isdisjoint(loaded)
 
 
+@asynccontextmanager
+async def connected(
+    function: Function,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    url = urlsplit(function.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
 async def test_what_is_no_request_of_api_gateways_is_answered_all_the_same(tmp_path: Path) -> None:
     async with Function("gateway", environment(), tmp_path) as gateway, httpx.AsyncClient() as http:
         secret = {"unring-secret": SECRET}
         large = await http.post(gateway.url, headers=secret, content=b"x" * (1024 * 1024 + 1))
         assert (large.status_code, large.json()) == (413, {"message": "the request is too large"})
-        url = urlsplit(gateway.url)
-        reader, writer = await asyncio.open_connection(url.hostname, url.port)
-        writer.write(b"POST / HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\n{")
-        assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
-        writer.close()
+        half = f"POST / HTTP/1.1\r\nunring-secret: {SECRET}\r\ncontent-length: 100\r\n\r\n{{"
+        async with connected(gateway) as (reader, writer):
+            writer.write(half.encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_who_does_not_know_the_secret_is_answered_before_what_he_sends_is_there(
+    tmp_path: Path,
+) -> None:
+    async with Function("gateway", environment(), tmp_path) as gateway:
+        async with connected(gateway) as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+            writer.write(b"no chunk\r\n")
+            await reader.read()  # until the connection is closed
+        logged = (tmp_path / "gateway.log").read_text().splitlines()
+    assert [json.loads(line)["message"] for line in logged] == ["wrong gateway secret"]
 
 
 SAYS_WHAT_SERVES_IT = """

@@ -545,7 +545,8 @@ async def test_a_body_that_is_cut_off_is_not_taken_for_a_frame(api: Api) -> None
     async def cut_off() -> dict[str, object]:
         return {"type": "http.disconnect"}
 
-    request = Request({"type": "http", "method": "POST", "headers": []}, cut_off)
+    headers = [(b"unring-secret", SECRET.encode())]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, cut_off)
     assert (await api.function(request)).status_code == 400
     assert api.costs == []
 
@@ -555,6 +556,15 @@ async def test_whoever_does_not_know_the_secret_is_forbidden_everything(api: Api
         answer = await api.forward("MESSAGE", "c=", b"2", {"secret": secret})
         assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
     assert api.costs == []
+
+
+async def test_no_body_of_whoever_does_not_know_the_secret_is_read(api: Api) -> None:
+    async def never() -> dict[str, object]:
+        raise AssertionError("the body was asked for")
+
+    headers = [(b"unring-secret", b"a guess")]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, never)
+    assert (await api.function(request)).status_code == 403
 
 
 async def test_an_event_of_unknown_type_is_refused(api: Api) -> None:
