@@ -8,7 +8,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--generate-hashes --no-strip-extras --annotation-style line --custom-compile-command "make requirements" \
 	$(if $(NEWER),$(if $(filter all,$(NEWER)),--upgrade,--upgrade-package $(NEWER)))
 
-.PHONY: demo run bench smoke proof simulate test thorough check unit format hooks requirements clean help
+.PHONY: demo run bench load smoke proof simulate test thorough check unit format hooks requirements clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -18,6 +18,9 @@ run: $(READY) ## start the local stack and stay; PORT=… for another port than 
 
 bench: $(READY) ## measure how long a cancel takes on this machine
 	@$(BIN)/python -m infra.local bench
+
+load: $(READY) ## send more cancels than this machine can carry out, and print what becomes of them; two minutes
+	@$(BIN)/python -m infra.local load
 
 smoke: $(READY) ## run the smoke test of a deployment on the local stack
 	@$(BIN)/python -m infra.local smoke

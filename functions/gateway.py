@@ -11,6 +11,7 @@ from functions.delivery.signaling import Signaling
 from functions.inbound.forwarding import Forwarding
 from functions.inbound.frames import Frames, new_signal_id
 from functions.inbound.http import Handler
+from functions.inbound.load import Load
 from functions.inbound.rate import FrameRate
 from functions.inbound.sessions import Sessions
 from functions.ports.clock import Clock, system_clock
@@ -50,6 +51,7 @@ def handler(
     """Builds the function on the given ports."""
     connections, ttl = store.connections, settings.connection_ttl
     timeout = settings.direct_post_timeout
+    load = Load(settings.requests_at_once)
     closing = Closing(connections, sockets, clock)
     frames = Frames(
         Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout),
@@ -59,10 +61,11 @@ def handler(
         Admission(connections, publisher, identity, closing, clock, ttl),
         closing,
         FrameRate(settings.frames_per_second),
+        load,
         clock,
         new_id,
     )
-    sessions = Sessions(Acceptance(connections, publisher, identity, clock, ttl), closing)
+    sessions = Sessions(Acceptance(connections, publisher, identity, clock, ttl), closing, load)
     secrets = [each for each in (settings.gateway_secret, settings.gateway_secret_previous) if each]
     forwarding = Forwarding(secrets, frames, sessions)
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)

@@ -115,6 +115,9 @@ class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings, DevicesS
     )
     # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
     connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
+    # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
+    # it has begun to start more instances before this one refuses anything.
+    requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
     frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
     # FCM itself gives up a token that was not used for 270 days.
     device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))

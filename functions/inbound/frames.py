@@ -10,6 +10,7 @@ from functions.calls.call import ConnectionId, SignalId
 from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
 from functions.calls.transitions import Signal
 from functions.delivery.signaling import Received, Signaling
+from functions.inbound.load import Load, Overloaded, urgency_of
 from functions.inbound.rate import FrameRate, Rate
 from functions.ports.clock import Clock
 from functions.ports.identity import IdentityUnavailable
@@ -50,6 +51,7 @@ class Frames:
     admission: Admission
     closing: Closing
     rate: FrameRate
+    load: Load
     clock: Clock
     new_id: Callable[[], SignalId]
 
@@ -68,7 +70,10 @@ class Frames:
         frame: Frame | None = None
         try:
             frame = codec.decode(text)
-            return await self._reply(codec, frame, id, received_at)
+            with self.load.carrying_out(urgency_of(frame)):
+                return await self._reply(codec, frame, id, received_at)
+        except Overloaded as error:
+            log.warning("overloaded", frame=type(frame).__name__, error=str(error))
         except (StoreUnavailable, PublishFailed, IdentityUnavailable) as error:
             log.error("frame failed", **_names_in(frame), error=str(error))
         except Exception:

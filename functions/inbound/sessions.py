@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from functions.calls.call import ConnectionId
 from functions.inbound.apigateway import NotMapped, NotSupported, handshake_in, subprotocol_for
 from functions.inbound.http import refusal
+from functions.inbound.load import Load, Overloaded, Urgency
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
@@ -25,6 +26,7 @@ class Sessions:
 
     acceptance: Acceptance
     closing: Closing
+    load: Load
 
     async def connect(self, id: ConnectionId, headers: Headers) -> Response:
         """200 accepts the socket; with another status API Gateway refuses the handshake."""
@@ -38,7 +40,8 @@ class Sessions:
     async def _connect(self, id: ConnectionId, headers: Headers) -> Response:
         try:
             subprotocol = subprotocol_for(headers)
-            await self.acceptance.accept(id, handshake_in(headers))
+            with self.load.carrying_out(Urgency.LATER):
+                await self.acceptance.accept(id, handshake_in(headers))
         except (NotSupported, NotMapped) as error:
             log.info("connect", outcome="invalid")
             return refusal(400, str(error))
@@ -48,12 +51,16 @@ class Sessions:
         except ClientGone as error:
             log.info("connect", outcome="gone")
             return refusal(410, str(error))
+        except Overloaded as error:
+            log.warning("overloaded", error=str(error))
+            return refusal(503, "unavailable")
         log.info("connect", outcome="connected")
         chosen = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
         return JSONResponse({"message": "connected"}, headers=chosen)
 
     async def _disconnect(self, id: ConnectionId) -> Response:
-        await self.closing.close(id)
+        with self.load.carrying_out(Urgency.ALWAYS):
+            await self.closing.close(id)
         log.info("disconnect", outcome="disconnected")
         return JSONResponse({"message": "disconnected"})
 

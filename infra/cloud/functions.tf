@@ -17,11 +17,14 @@ locals {
 
   functions = {
     gateway = {
-      environment = merge(local.publishing, local.posting)
-      secrets     = local.gateway_secrets
-      timeout     = 30 # API Gateway waits for 29
-      ingress     = "ALLOW_ALL"
-      caller      = "allUsers" # API Gateway can't present a Google identity: it sends the secret
+      environment = merge(local.publishing, local.posting, {
+        # Of what Cloud Run lets in at once: it adds instances from 60 % on, before this one refuses.
+        REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["gateway"].concurrency)))
+      })
+      secrets = local.gateway_secrets
+      timeout = 30 # API Gateway waits for 29
+      ingress = "ALLOW_ALL"
+      caller  = "allUsers" # API Gateway can't present a Google identity: it sends the secret
     }
     deliver = {
       environment = local.posting

@@ -35,6 +35,10 @@ def main() -> int:
                 from infra.local.bench import bench
 
                 return _run(bench(arguments.count, google=arguments.google))
+            case "load":
+                from infra.local.load import load
+
+                return _run(load(arguments.seconds))
             case _:
                 return _run(_stay(arguments))
     except KeyboardInterrupt:  # before the event loop has the signals
@@ -80,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--count", type=_at_least_two, default=500, help="of calls to cancel")
     bench.set_defaults(command="bench")
 
+    load = commands.add_parser("load", help="send more cancels than this machine can carry out")
+    load.add_argument("--seconds", type=_seconds, default=10.0, help="of each part; 10 by default")
+    load.set_defaults(command="load")
+
     token = commands.add_parser("token", help="print an ID token that the stack accepts")
     token.add_argument("user", metavar="USER")
     token.add_argument("--project", default=PROJECT)
@@ -105,6 +113,13 @@ def _at_least_two(text: str) -> int:
     if count < 2:
         raise argparse.ArgumentTypeError("percentiles take two calls at least")
     return count
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 60:
+        raise argparse.ArgumentTypeError("each part takes from 1 to 60 seconds")
+    return seconds
 
 
 def _token(arguments: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ async def bench(count: int, google: bool = False) -> int:
     async with passing_stack(google, FRAMES_PER_SECOND="100000") as stack:
         times = await _cancels(stack, count)
     emulators = "Google's emulators" if google else "the embedded services"
-    console.print(f"\n{count} cancels on {emulators}, {_machine()}\n")
+    console.print(f"\n{count} cancels on {emulators}, {machine()}\n")
     console.print(_latencies(times))
     console.print(_cold_starts(imports))
     return 0
@@ -111,5 +111,6 @@ def _cold_starts(imports: Mapping[str, float]) -> Table:
     return table
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What this ran on."""
     return f"{os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}"

@@ -253,6 +253,13 @@ async def test_the_demo_holds() -> None:
     assert "All cases hold" in output
 
 
+@pytest.mark.thorough
+async def test_what_comes_faster_than_it_can_be_carried_out_is_not_lost() -> None:
+    status, output, errors = await run("load", "--seconds", "2")
+    assert (status, errors) == (0, "")
+    assert "Nothing was lost" in output
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 async def test_a_demo_that_was_interrupted_has_not_succeeded(number: signal.Signals) -> None:
     async with started("demo") as process:

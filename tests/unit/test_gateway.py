@@ -87,7 +87,7 @@ class Api:
 @pytest.fixture
 def api(services: Services) -> Api:
     function = handler(
-        settings_of(GatewaySettings),
+        settings_of(GatewaySettings, REQUESTS_AT_ONCE="8"),
         services.store,
         services.sockets,
         services.publisher,
@@ -517,12 +517,48 @@ async def test_a_socket_that_can_not_be_closed_now_is_closed_when_it_is_too_fast
     assert api.services.clients.closed == ["c="]
 
 
+@pytest_asyncio.fixture(loop_scope="function")
+async def busy(phones: Api) -> AsyncIterator[Api]:
+    """An instance that can carry out no more, as Firestore holds all that it has taken on."""
+    reads = [phones.services.faults.hold("firestore.BatchGetDocuments") for _ in range(8)]
+    cancels = [
+        asyncio.create_task(phones.send(f"c{number}=", f"420{CANCEL}")) for number in range(8)
+    ]
+    for read in reads:
+        await read.reached.wait()
+    yield phones
+    for read in reads:
+        read.release()
+    assert all(await asyncio.gather(*cancels))
+    # Then it can again.
+    assert '"outcome":"cancelled"' in await phones.send("caller=", f"420{CANCEL}")
+
+
+async def test_an_instance_that_can_carry_out_no_more_refuses_at_once(
+    busy: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = '430[{"ok":false,"outcome":"unavailable"'
+    assert (await busy.send("caller=", f"420{CANCEL}")).startswith(refused)
+    assert (await busy.send("caller=", f"420{REGISTER}")).startswith(refused)
+    assert await busy.send("caller=", "40") == RECONNECT
+    answer = await busy.connect("new=", token=token_of(CALLER))
+    assert (answer.status_code, answer.json()) == (503, {"message": "unavailable"})
+    assert busy.costs == []
+    assert caplog.messages.count("overloaded") == 4
+
+
+async def test_an_instance_that_can_carry_out_no_more_hears_who_leaves(busy: Api) -> None:
+    assert (await busy.disconnect("json=")).status_code == 200
+    assert busy.costs == ["Commit"]
+    assert await busy.send("nobody=", "2") == "3"
+    assert await busy.send("sio=", "41") == "6"
+
+
 # What API Gateway would never send
 
 
-@pytest.mark.parametrize("secret", [SECRET, "a guess"])
-async def test_a_body_that_api_gateway_would_never_send_is_not_kept(api: Api, secret: str) -> None:
-    answer = await call(api.function, b"x" * (1024 * 1024 + 1), {"unring-secret": secret})
+async def test_a_body_that_api_gateway_would_never_send_is_not_kept(api: Api) -> None:
+    answer = await call(api.function, b"x" * (1024 * 1024 + 1), {"unring-secret": SECRET})
     assert (answer.status_code, answer.json()) == (413, {"message": "the request is too large"})
     assert api.costs == []
 

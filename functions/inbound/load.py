@@ -1,0 +1,62 @@
+"""How much an instance carries out at once: of more, it refuses what is least urgent first."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from functions.calls.call import Status
+from functions.calls.transitions import TRANSITIONS, Signal
+from functions.wire.frames import Connect, Frame, RegisterDevice, RequestFrame, UnregisterDevice
+
+# `call:cancel`, and `call:end`, which is the same while the call rings.
+_CANCELS = frozenset(row.signal for row in TRANSITIONS if row.to_status is Status.CANCELLED)
+
+
+class Urgency(Enum):
+    """How full an instance may be, as a share of what it carries out at once, and still take on a
+    request."""
+
+    LATER = 3 / 4  # new connections and devices, which come again by themselves
+    SOON = 7 / 8
+    NOW = 1.0
+    ALWAYS = float("inf")  # what would never come again, and what costs nothing
+
+
+class Overloaded(Exception):
+    """The instance has enough to do. Nothing was begun."""
+
+
+class Load:
+    """Counts what the instance is carrying out.
+
+    All that it takes on shares one CPU, so one request more makes all of them later, until what
+    they wait for runs into its time-outs and nothing gets done. What is refused at once costs next
+    to nothing, and may be tried again.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._under_way = 0
+
+    @contextmanager
+    def carrying_out(self, urgency: Urgency) -> Iterator[None]:
+        """Counts one request. Raises Overloaded."""
+        if self._under_way >= urgency.value * self._at_once:
+            raise Overloaded(f"{self._under_way} requests are under way")
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+
+def urgency_of(frame: Frame) -> Urgency:
+    match frame:
+        case RequestFrame(RegisterDevice() | UnregisterDevice()):
+            return Urgency.LATER
+        case RequestFrame(Signal(name)):
+            return Urgency.NOW if name in _CANCELS else Urgency.SOON
+        case Connect():  # much has been done for it already
+            return Urgency.SOON
+        case _:
+            return Urgency.ALWAYS
