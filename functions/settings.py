@@ -10,14 +10,18 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
+from functions.collections import USUAL, Collections
 from functions.variables import (
     Need,
     Variable,
     cap,
+    collection,
     connections_url,
+    database,
     days,
     host,
     post_timeout,
+    prefix,
     rate,
     seconds,
     secret,
@@ -46,6 +50,10 @@ def _default(name: str, parse: Callable[[str], Any], default: Any) -> Any:
     return _from(name, parse, Need.NEVER, default)
 
 
+def _may_be_empty(name: str, parse: Callable[[str], Any], default: Any) -> Any:
+    return field(metadata={"variable": Variable(name, parse, Need.NEVER, default, True)})
+
+
 @dataclass(frozen=True, kw_only=True)
 class FunctionSettings:
     """What every function needs."""
@@ -53,11 +61,16 @@ class FunctionSettings:
     function: ClassVar[str] = ""  # its name, if these are the settings of one function
 
     @classmethod
-    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG003 - none here
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
         """Says which values, each of them valid, do not go together."""
-        yield from ()
+        calls, prefix = values.get("calls_collection"), values.get("collection_prefix")
+        if calls is not None and prefix is not None and Collections(calls, prefix).clash():
+            yield f"CALLS_COLLECTION is {calls}, which is a collection of ours by COLLECTION_PREFIX"
 
     project: str = _always("GOOGLE_CLOUD_PROJECT", text)
+    firestore_database: str = _default("FIRESTORE_DATABASE", database, "(default)")
+    calls_collection: str = _default("CALLS_COLLECTION", collection, USUAL.calls)
+    collection_prefix: str = _may_be_empty("COLLECTION_PREFIX", prefix, USUAL.prefix)
     # Only checked here and passed to nobody: Firestore's library reads the variable itself.
     firestore_emulator: str | None = _local("FIRESTORE_EMULATOR_HOST", host)
 
@@ -208,7 +221,7 @@ def _value(variable: Variable, environ: Mapping[str, str]) -> Any:
     value = environ.get(variable.name, "").strip()
     if _is_misplaced(variable, environ):
         raise ValueError(_EMULATOR)
-    if value:
+    if value or (variable.may_be_empty and variable.name in environ):
         return variable.parse(value)
     if variable.need is Need.ALWAYS or (variable.need is Need.IN_CLOUD and _in_cloud(environ)):
         raise ValueError("is missing")

@@ -1,5 +1,6 @@
 """Environment variables: which values they take, and when one must be set."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +26,10 @@ class Variable:
     parse: Callable[[str], Any]
     need: Need
     default: Any = None
+    may_be_empty: bool = False  # an empty text is a value, and not the default
 
+
+_NAME = "must have at most 100 letters, digits, underscores and hyphens"
 
 # The parsers, from text to values. Each raises ValueError; the message follows the variable's name.
 
@@ -54,6 +58,24 @@ def connections_url(value: str) -> str:
     if not checked.endswith("/@connections"):
         raise ValueError("must be a URL that ends in /@connections")
     return checked
+
+
+def database(value: str) -> str:
+    if value != "(default)" and not re.fullmatch("[a-z][a-z0-9-]{2,61}[a-z0-9]", value):
+        raise ValueError("must be (default), or 4 to 63 lowercase letters, digits and hyphens")
+    return value
+
+
+def collection(value: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_-]{1,100}", value) or re.fullmatch("__.*__", value):
+        raise ValueError(f"{_NAME}, and not of the form __…__")
+    return value
+
+
+def prefix(value: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_-]{0,100}", value):
+        raise ValueError(_NAME)
+    return value
 
 
 def host(value: str) -> str:

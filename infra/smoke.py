@@ -31,6 +31,7 @@ from socketio.exceptions import TimeoutError as AckTimeoutError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from functions.collections import USUAL, Collections
 from infra.client.calls import Calls
 from infra.client.flows import CANCEL, REJECT, Flow, UnexpectedError
 from infra.client.phone import COLD_START_SECONDS, Phone, json_phone, socketio_phone
@@ -196,6 +197,8 @@ async def smoke(
     receiver: str,
     *,
     firestore: str | None = None,
+    database: str = "(default)",
+    collections: Collections = USUAL,
     socketio_path: str | None = None,
 ) -> int:
     """Runs the test with the ID tokens of two users, and prints what came; 0 if all of it holds.
@@ -210,7 +213,7 @@ async def smoke(
     if urlsplit(url).scheme not in {"ws", "wss"}:
         raise CannotStart("The URL must begin with wss://, or ws:// for the local stack.")
     try:
-        calls = Calls(firestore, users[0].project)
+        calls = Calls(firestore, users[0].project, database, collections)
     except GoogleAuthError as error:
         raise CannotStart(
             "No credentials for Firestore. Get some with: gcloud auth application-default login"
@@ -259,6 +262,16 @@ def main() -> int:
         metavar="PATH",
         help="of Socket.IO clients, e.g. /socket.io on a custom domain; the URL's own otherwise",
     )
+    parser.add_argument("--database", metavar="ID", default="(default)", help="of Firestore")
+    parser.add_argument(
+        "--calls", metavar="NAME", default=USUAL.calls, help="of the collection of the calls"
+    )
+    parser.add_argument(
+        "--collection-prefix",
+        metavar="PREFIX",
+        default=USUAL.prefix,
+        help=f"of Unring's own collections; {USUAL.prefix} by default",
+    )
     arguments = parser.parse_args()
     if not (arguments.caller and arguments.receiver):
         parser.error("two tokens are needed: --caller and --receiver")
@@ -272,6 +285,8 @@ async def _smoke(arguments: argparse.Namespace) -> int:
             arguments.caller,
             arguments.receiver,
             firestore=os.environ.get("FIRESTORE_EMULATOR_HOST"),
+            database=arguments.database,
+            collections=Collections(arguments.calls, arguments.collection_prefix),
             socketio_path=arguments.socketio_path,
         )
     except CannotStart as error:

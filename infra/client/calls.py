@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 from google.api_core.exceptions import InvalidArgument
 from google.auth.credentials import AnonymousCredentials
-from google.cloud.firestore import AsyncClient, FieldFilter
+from google.cloud.firestore import AsyncClient, AsyncCollectionReference, FieldFilter
+
+from functions.collections import USUAL, Collections
 
 _EMULATOR = "FIRESTORE_EMULATOR_HOST"
 
@@ -16,9 +18,20 @@ _EMULATOR = "FIRESTORE_EMULATOR_HOST"
 class Calls:
     """The calls in the Firestore at `address` ("127.0.0.1:1234"), or in Google's own."""
 
-    def __init__(self, address: str | None, project: str) -> None:
+    def __init__(
+        self,
+        address: str | None,
+        project: str,
+        database: str = "(default)",
+        collections: Collections = USUAL,
+    ) -> None:
         """Raises GoogleAuthError where Google's own is asked and there are no credentials."""
-        self._client = client_at(address, project) if address else AsyncClient(project=project)
+        self._client = (
+            client_at(address, project, database)
+            if address
+            else AsyncClient(project=project, database=database)
+        )
+        self._collections = collections
 
     async def ring(self, call: str, caller: str, receiver: str) -> None:
         """Makes a call ring, also one that has ended before. Raises ValueError for a bad id."""
@@ -31,20 +44,20 @@ class Calls:
             "createdAt": datetime.now(UTC),
         }
         try:
-            await self._client.collection("calls").document(call).set(fields)
+            await self._collection("calls").document(call).set(fields)
         except InvalidArgument as error:
             raise ValueError(f"{call!r} can't be a call id: {error.message}") from error
 
     async def remove(self, call: str) -> None:
-        await self._client.collection("calls").document(call).delete()
+        await self._collection("calls").document(call).delete()
 
     async def status(self, call: str) -> str:
-        snapshot = await self._client.collection("calls").document(call).get()
+        snapshot = await self._collection("calls").document(call).get()
         return str(snapshot.get("status"))
 
     async def is_delivered(self, call: str) -> bool:
         """Whether the call's events, if it had any, have reached all they could."""
-        outbox = self._client.collection("outbox")
+        outbox = self._collection("outbox")
         # The entries of a call are named `{call}:{signal}`, and `;` comes after `:`.
         named = (
             outbox.order_by("__name__")
@@ -60,16 +73,19 @@ class Calls:
 
     async def is_connected(self, user: str) -> bool:
         """Whether any socket of `user` is known."""
-        query = self._client.collection("connections")
+        query = self._collection("connections")
         found = await query.where(filter=FieldFilter("userId", "==", user)).limit(1).get()
         return bool(found)
 
+    def _collection(self, name: str) -> AsyncCollectionReference:
+        return self._client.collection(self._collections.named(name))
 
-def client_at(address: str, project: str) -> AsyncClient:
+
+def client_at(address: str, project: str, database: str = "(default)") -> AsyncClient:
     """An unmodified client of the emulator at `address`, whatever the environment says."""
     credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     with _emulator_at(address):
-        return AsyncClient(project=project, credentials=credentials)
+        return AsyncClient(project=project, credentials=credentials, database=database)
 
 
 @contextmanager

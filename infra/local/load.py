@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count, cycle, islice
 
-from google.cloud.firestore import FieldFilter
+from google.cloud.firestore import AsyncCollectionReference, FieldFilter
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from functions.collections import USUAL
 from infra.client.calls import client_at
 from infra.client.phone import JsonPhone, phone
 from infra.local.bench import machine
@@ -124,10 +125,13 @@ class _People:
             his = await connected(receiver)
             await his.emit("device:register", token=f"token-of-{receiver}", platform="android")
             self._receivers.append(his)
-        async for found in self._documents.collection("connections").stream():
+        async for found in self._collection("connections").stream():
             self._connections[str(found.get("owner"))] = found.id
         ids = (f"CALL_{number}" for number in count(1))
         self._calls = zip(ids, cycle(callers), cycle(receivers), strict=False)
+
+    def _collection(self, name: str) -> AsyncCollectionReference:
+        return self._documents.collection(USUAL.named(name))
 
     async def ring(self, most: int) -> list[Cancel]:
         """Makes so many calls ring."""
@@ -136,13 +140,13 @@ class _People:
             batch = self._documents.batch()
             for call, caller, receiver in calls[first : first + _WRITES]:
                 fields = {"callerId": caller, "receiverId": receiver, "status": "ringing"}
-                batch.set(self._documents.collection("calls").document(call), fields)
+                batch.set(self._collection("calls").document(call), fields)
             await batch.commit()
         return [Cancel(call, self._connections[caller]) for call, caller, _ in calls]
 
     async def until_all_are_told(self) -> None:
         """Waits until no event is pending, or for too long."""
-        pending = self._documents.collection("outbox").order_by("pendingSince").limit(1)
+        pending = self._collection("outbox").order_by("pendingSince").limit(1)
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAINED_SECONDS):
                 while await pending.get():  # noqa: ASYNC110 - Firestore tells nobody
@@ -151,7 +155,7 @@ class _People:
     async def cancelled(self) -> set[str]:
         """The calls that are cancelled, by what the store says."""
         status = FieldFilter("status", "==", "cancelled")
-        calls = await self._documents.collection("calls").where(filter=status).get()
+        calls = await self._collection("calls").where(filter=status).get()
         return {call.id for call in calls}
 
     async def untold(self, calls: set[str]) -> set[str]:

@@ -12,6 +12,7 @@ from functions.services.firestore import store_of
 from functions.settings import FunctionSettings
 from infra.client.calls import client_at
 from tests.contract.world import FirestoreWorld
+from tests.support.collections import CONNECTIONS, DEVICES, OUTBOX
 from tests.support.makers import (
     CALL,
     CALLER,
@@ -151,7 +152,7 @@ async def test_a_socketio_connection_is_read_as_it_was_written(
 async def test_a_connection_document_that_nobody_can_read_is_passed_over(
     store: Store, documents: FirestoreWorld
 ) -> None:
-    await documents.client.collection("connections").document("bad=").set({"userId": RECEIVER})
+    await documents.client.collection(CONNECTIONS).document("bad=").set({"userId": RECEIVER})
     good = await connect(store, "1=", RECEIVER)
     assert await store.connections.of([RECEIVER], now()) == [good]
 
@@ -159,7 +160,7 @@ async def test_a_connection_document_that_nobody_can_read_is_passed_over(
 async def test_a_device_document_that_nobody_can_read_is_passed_over(
     store: Store, documents: FirestoreWorld
 ) -> None:
-    devices = documents.client.collection("devices")
+    devices = documents.client.collection(DEVICES)
     whole = {"userId": RECEIVER, "token": "T", "platform": "ios", "expiresAt": now()}
     for name in ("token", "platform", "expiresAt"):
         await devices.document(f"no {name}").set({**whole, name: 7})
@@ -177,6 +178,31 @@ async def test_a_function_keeps_its_documents_in_the_project_of_its_settings(
     assert await documents.store.connections.of([RECEIVER], now()) == [made]
 
 
+async def test_a_function_keeps_its_documents_in_the_database_and_the_collections_of_its_settings(
+    firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore)
+    settings = settings_of(
+        FunctionSettings,
+        GOOGLE_CLOUD_PROJECT=project,
+        FIRESTORE_DATABASE="elsewhere",
+        CALLS_COLLECTION="rings",
+        COLLECTION_PREFIX="",
+    )
+    store = connect_store(settings)
+    client = client_at(firestore, project, "elsewhere")
+    call = client.collection("rings").document(CALL)
+    await call.set({"callerId": CALLER, "receiverId": RECEIVER, "status": "ringing"})
+    await connect(store, "1=", CALLER)
+    await register(store, "T", RECEIVER)
+    loaded = await store.calls.load(CALL, ConnectionId("1="), now())
+    assert isinstance(loaded.call, StoredCall)
+    await store.calls.commit(loaded.call, made := event(), CALLER)
+    assert await store.outbox.entry(CALL, made.signal_id)
+    names = {collection.id async for collection in client.collections()}
+    assert names == {"rings", "connections", "devices", "outbox"}
+
+
 async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:
     store = store_of(lambda: client_at("127.0.0.1:9", project))
     with pytest.raises(StoreUnavailable):
@@ -187,7 +213,7 @@ async def test_an_event_under_the_name_of_another_is_no_entry(
     store: Store, documents: FirestoreWorld
 ) -> None:
     made = await committed(documents, event())
-    entries = documents.client.collection("outbox")
+    entries = documents.client.collection(OUTBOX)
     fields = (await entries.document(f"{CALL}:{made.signal_id}").get()).to_dict() or {}
     await entries.document("misnamed").set(fields)
     (page,) = [page async for page in store.outbox.pending(now() + timedelta(seconds=5))]
@@ -199,7 +225,7 @@ async def test_an_unreadable_entry_that_is_mended_meanwhile_stays(
     store: Store, documents: FirestoreWorld
 ) -> None:
     made = await committed(documents, event())
-    document = documents.client.collection("outbox").document(f"{CALL}:{made.signal_id}")
+    document = documents.client.collection(OUTBOX).document(f"{CALL}:{made.signal_id}")
     good = (await document.get()).to_dict() or {}
     await document.update({"event": 7})
     (page,) = [page async for page in store.outbox.pending(now() + timedelta(seconds=5))]

@@ -10,6 +10,7 @@ from functions.calls.event import CallEvent
 from functions.ports.store import Store, StoredCall
 from functions.services.firestore import store_of
 from infra.client.calls import client_at
+from tests.support.collections import CONNECTIONS, OUTBOX
 from tests.support.makers import CALL, CALLER, RECEIVER, ids_in, now, pend
 
 
@@ -45,13 +46,13 @@ class FirestoreWorld:
         await self.client.collection("calls").document(call).delete()
 
     async def delete_connection(self, id: str) -> None:
-        await self.client.collection("connections").document(id).delete()
+        await self.client.collection(CONNECTIONS).document(id).delete()
 
     async def pend(self, made: CallEvent, since: datetime) -> None:
         await pend(self.client, made, since)
 
     async def pending_calls(self) -> set[str]:
-        entries = [entry async for entry in self.client.collection("outbox").stream()]
+        entries = [entry async for entry in self.client.collection(OUTBOX).stream()]
         return {
             entry.id.rpartition(":")[0]
             for entry in entries
@@ -60,7 +61,7 @@ class FirestoreWorld:
 
     async def put_unreadable(self, id: str, since: datetime) -> None:
         fields = {"pendingSince": since, "event": {"name": "x"}}
-        await self.client.collection("outbox").document(id).set(fields)
+        await self.client.collection(OUTBOX).document(id).set(fields)
 
     async def ids_in(self, collection: str) -> set[str]:
         return await ids_in(self.client, collection)

@@ -10,6 +10,7 @@ from google.cloud.firestore import AsyncClient, FieldFilter
 from infra.client.calls import Calls, client_at
 from infra.client.phone import Phone, phone
 from infra.local.stack import Stack
+from tests.support.collections import CONNECTIONS
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.socketio import SocketIoApp
 
@@ -52,7 +53,7 @@ async def is_delivered(calls: Calls, call: str) -> None:
 async def connections_of(stack: Stack, user: str) -> list[str]:
     """The connections by which `user` is told."""
     documents: AsyncClient = client_at(stack.firestore, stack.project)
-    query = documents.collection("connections").where(filter=FieldFilter("userId", "==", user))
+    query = documents.collection(CONNECTIONS).where(filter=FieldFilter("userId", "==", user))
     return [snapshot.id async for snapshot in query.stream()]
 
 

@@ -15,6 +15,7 @@ from infra.client.calls import Calls, client_at
 from infra.client.phone import JsonPhone, json_phone, phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import connections_of, has_no_more, is_delivered
+from tests.support.collections import OUTBOX
 from tests.support.makers import now
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.relay import relay
@@ -65,7 +66,7 @@ def app_of(
 async def entries_of(documents: AsyncClient, user: str) -> Sequence[Any]:
     """The events that `user` may be told, as snapshots."""
     tells_user = FieldFilter("recipients", "array_contains", user)
-    return list(await documents.collection("outbox").where(filter=tells_user).get())
+    return list(await documents.collection(OUTBOX).where(filter=tells_user).get())
 
 
 async def served(documents: AsyncClient, user: str, call: str) -> set[str]:

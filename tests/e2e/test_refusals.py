@@ -16,6 +16,7 @@ from infra.client.phone import JsonPhone, phone
 from infra.emulators.auth.tokens import unsigned_token
 from infra.local.functions import Function
 from infra.local.stack import Stack
+from tests.support.collections import CONNECTIONS
 from tests.support.makers import fields_of, ids_in
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.processes import SECRET, environment
@@ -199,7 +200,7 @@ async def test_a_frame_of_a_connection_that_is_not_known_is_told_to_reconnect(
 ) -> None:
     await calls.ring(ids.call, ids.caller, ids.receiver)
     async with phone(stack.websocket, ids.caller, stack.project) as caller:
-        async for snapshot in documents.collection("connections").stream():
+        async for snapshot in documents.collection(CONNECTIONS).stream():
             if (snapshot.to_dict() or {}).get("userId") == ids.caller:
                 await snapshot.reference.delete()
         for event, data in (

@@ -22,6 +22,7 @@ from infra.emulators.processes import free_port
 from infra.local.stack import Stack
 from infra.smoke import CannotStart, Smoke, User
 from infra.smoke import smoke as infra_smoke
+from tests.support.collections import OUTBOX
 from tests.support.makers import ids_in
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.stacks import Ids
@@ -223,7 +224,7 @@ async def misbehaving(
             outcome = {"ok": False, "outcome": "unavailable"}
             if obeys is not None:
                 outcome = {"ok": True, "outcome": "cancelled"}
-                await obeys.collection("outbox").document(f"{call}:1").set({"pendingSince": 0})
+                await obeys.collection(OUTBOX).document(f"{call}:1").set({"pendingSince": 0})
             told = {"event": "call:cancelled", "data": {"callId": "CALL_OTHER"}}
             broadcast(sockets - {socket}, json.dumps(told))
             answer = {"event": "ack", "id": frame["id"], "data": outcome}

@@ -21,6 +21,7 @@ from tests.e2e.socketio_support import (
     is_usable,
     post,
 )
+from tests.support.collections import CONNECTIONS
 from tests.support.pace import BACKOFF
 from tests.support.socketio import SocketIoApp, signed_in
 from tests.support.stacks import Ids
@@ -56,7 +57,7 @@ async def test_a_client_whose_connection_is_not_known_is_made_to_come_back(
     async with signed_in(kind, stack, ids.caller, delay_seconds=DELAY_SECONDS) as client:
         await client.connected()
         (unknown,) = await connections_of(stack, ids.caller)
-        await documents.collection("connections").document(unknown).delete()
+        await documents.collection(CONNECTIONS).document(unknown).delete()
         await client.emit_without_ack("call:cancel", callId=ids.call)
         await client.disconnected()
         await client.connected()

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from functions.clients.connection import Wire
 from infra.local.stack import Stack
+from tests.support.collections import CONNECTIONS
 from tests.support.pace import PATIENCE_SECONDS
 
 _ACK = 7  # in every frame, so that answers can be compared byte for byte
@@ -102,7 +103,7 @@ async def attacker(
 
 async def connection_of(documents: AsyncClient, user: str) -> str:
     """The id of the one connection of `user`, which an attacker would have to guess."""
-    query = documents.collection("connections").where(filter=FieldFilter("userId", "==", user))
+    query = documents.collection(CONNECTIONS).where(filter=FieldFilter("userId", "==", user))
     (snapshot,) = await query.get()
     return str(snapshot.id)
 

@@ -11,8 +11,10 @@ from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, Platform
+from functions.collections import USUAL
 from functions.ports.store import Store
 from tests.memory.clock import PlayedTime
+from tests.support.collections import OUTBOX
 
 if TYPE_CHECKING:  # which takes long to import
     from google.cloud.firestore import AsyncClient
@@ -112,15 +114,15 @@ async def register(store: Store, token: str, user: UserId) -> None:
 
 async def pend(client: "AsyncClient", made: CallEvent, since: datetime) -> None:
     """Makes the event's entry older than it is."""
-    entry = client.collection("outbox").document(f"{made.call_id}:{made.signal_id}")
+    entry = client.collection(OUTBOX).document(f"{made.call_id}:{made.signal_id}")
     await entry.update({"pendingSince": since})
 
 
 async def fields_of(client: "AsyncClient", collection: str, id: str) -> dict[str, object] | None:
-    snapshot = await client.collection(collection).document(id).get()
+    snapshot = await client.collection(USUAL.named(collection)).document(id).get()
     fields: dict[str, object] | None = snapshot.to_dict()
     return fields
 
 
 async def ids_in(client: "AsyncClient", collection: str) -> set[str]:
-    return {snapshot.id async for snapshot in client.collection(collection).stream()}
+    return {snapshot.id async for snapshot in client.collection(USUAL.named(collection)).stream()}

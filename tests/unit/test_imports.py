@@ -21,13 +21,14 @@ ALLOWED = {
     "published": {"calls"},
     "attempt": {"calls"},
     "recent": set(),
+    "collections": set(),
     "variables": set(),
-    "settings": {"variables"},
+    "settings": {"collections", "variables"},
     "telemetry": set(),
     "warmup": {"inbound", "telemetry"},
     "ports": {*_PURE, "ports"},
     "wire": {"calls", "clients", "wire"},
-    "services": {*_PURE, "ports", "services", "settings", "telemetry"},
+    "services": {*_PURE, "collections", "ports", "services", "settings", "telemetry"},
     "delivery": {*_PURE, "ports", "wire", "telemetry", "delivery"},
     "sessions": {*_PURE, "ports", "wire", "telemetry", "sessions"},
     "inbound": {*_PURE, "ports", "wire", "telemetry", "delivery", "sessions", "inbound"},
@@ -36,9 +37,9 @@ LIBRARIES = {"calls": {"msgspec"}, "published": {"msgspec"}, "wire": {"msgspec"}
 # The same of infra, by whole names: whatever is in these may be imported.
 ALLOWED_TO_INFRA = {
     "emulators": {"infra.emulators"},
-    "client": {"infra.client", "infra.emulators.auth.tokens"},
-    "local": {"infra", "functions.settings"},
-    "smoke": {"infra.client", "infra.local.signals", "infra.loopback"},
+    "client": {"infra.client", "infra.emulators.auth.tokens", "functions.collections"},
+    "local": {"infra", "functions.collections", "functions.settings"},
+    "smoke": {"infra.client", "infra.local.signals", "infra.loopback", "functions.collections"},
     "loopback": set(),
 }
 OURS = {"functions", "infra", "main", "tests"}

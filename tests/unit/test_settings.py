@@ -95,6 +95,12 @@ def test_a_role_is_of_no_use_without_its_region() -> None:
         ("DEVICES_PER_USER", "1.5"),
         ("DEVICES_PER_USER", "1001"),
         ("DEVICES_PER_USER", "many"),
+        ("FIRESTORE_DATABASE", "Mine"),
+        ("FIRESTORE_DATABASE", "db"),
+        ("CALLS_COLLECTION", "users/calls"),
+        ("CALLS_COLLECTION", "__calls__"),
+        ("CALLS_COLLECTION", "unring_outbox"),
+        ("COLLECTION_PREFIX", "app/"),
         ("FRAMES_PER_SECOND", "0.5"),
         ("FRAMES_PER_SECOND", "100001"),
         ("DIRECT_POST_TIMEOUT_MS", "1e99"),
@@ -115,6 +121,16 @@ def test_addresses_of_what_runs_on_this_machine_are_read() -> None:
     loaded = settings.load(GatewaySettings, {**GATEWAY, **local, "DEVICE_TTL_DAYS": "7"})
     assert (loaded.firestore_emulator, loaded.sts_url) == ("127.0.0.1:8080", "http://a:1")
     assert loaded.device_ttl == timedelta(days=7)
+
+
+def test_the_prefix_of_our_collections_may_be_empty() -> None:
+    assert settings.load(GatewaySettings, GATEWAY).collection_prefix == "unring_"
+    without = settings.load(GatewaySettings, {**GATEWAY, "COLLECTION_PREFIX": ""})
+    assert without.collection_prefix == ""
+    with pytest.raises(SettingsError, match="CALLS_COLLECTION is devices"):
+        settings.load(
+            GatewaySettings, {**GATEWAY, "COLLECTION_PREFIX": "", "CALLS_COLLECTION": "devices"}
+        )
 
 
 def _names(kind: type[FunctionSettings]) -> set[str]:

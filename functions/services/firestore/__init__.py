@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from google.cloud.firestore import AsyncClient
 
+from functions.collections import USUAL, Collections
 from functions.ports.store import Store
 from functions.services.firestore.calls import FirestoreCalls
 from functions.services.firestore.connections import FirestoreConnections
@@ -14,13 +15,16 @@ from functions.settings import FunctionSettings
 
 
 def connect(settings: FunctionSettings) -> Store:
-    """The store in the project's default database; the library itself finds the emulator."""
-    return store_of(lambda: AsyncClient(project=settings.project))
+    """The store in the database of the settings; the library itself finds the emulator."""
+    return store_of(
+        lambda: AsyncClient(project=settings.project, database=settings.firestore_database),
+        Collections(settings.calls_collection, settings.collection_prefix),
+    )
 
 
-def store_of(connect: Callable[[], AsyncClient]) -> Store:
+def store_of(connect: Callable[[], AsyncClient], collections: Collections = USUAL) -> Store:
     """The store in one database. `connect` makes its client, and is called when first needed."""
-    documents = Documents(connect)
+    documents = Documents(connect, collections)
     return Store(
         calls=FirestoreCalls(documents),
         connections=FirestoreConnections(documents),

@@ -19,6 +19,7 @@ from google.cloud.firestore import (
 )
 
 from functions.calls.call import CallId, SignalId, UserId
+from functions.collections import Collections
 from functions.ports.store import StoreConflict, StoreUnavailable
 from functions.services.rpc import LIMITS
 
@@ -35,9 +36,10 @@ _CHANGED = (
 class Documents:
     """Reads and writes documents; each method that is awaited is one remote call."""
 
-    def __init__(self, connect: Callable[[], AsyncClient]) -> None:
+    def __init__(self, connect: Callable[[], AsyncClient], collections: Collections) -> None:
         """`connect` is called when a document is first asked for."""
         self._connect = connect
+        self._collections = collections
 
     @cached_property
     def _client(self) -> AsyncClient:
@@ -49,10 +51,11 @@ class Documents:
     # References, which cost nothing
 
     def collection(self, name: str) -> AsyncCollectionReference:
-        return self._client.collection(name)
+        """`calls`, `connections`, `devices` or `outbox`, whatever it is called here."""
+        return self._client.collection(self._collections.named(name))
 
     def at(self, collection: str, id: str) -> AsyncDocumentReference:
-        return self._client.collection(collection).document(id)
+        return self.collection(collection).document(id)
 
     def entry(self, call: CallId, signal: SignalId) -> AsyncDocumentReference:
         """The outbox entry of a signal; no two signals share one."""

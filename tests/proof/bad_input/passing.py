@@ -19,6 +19,7 @@ from tests.proof.bad_input.case import World, is_passing, printable
 from tests.proof.bad_input.frames import RECONNECT
 from tests.proof.bad_input.tokens import bad_token
 from tests.proof.bad_input.traces import Passed
+from tests.support.collections import CONNECTIONS
 
 NOBODYS = '["call:cancel",{"callId":"CALL_NOBODY_HAS"}]'
 
@@ -108,7 +109,7 @@ class Visitor:
         url = f"{self.stack.websocket}?{urlencode(shown, errors='replace')}"
         async with connect(url, compression=None) as socket:
             opening = json.loads((await _received(socket, "0{"))[1:])
-            self.passed[f"connections/{opening['sid']}"] = self.user
+            self.passed[f"{CONNECTIONS}/{opening['sid']}"] = self.user
             yield socket
 
 

@@ -27,6 +27,7 @@ from tests.proof.bad_input.frames import (
 from tests.proof.bad_input.requests import handshakes, mapped
 from tests.proof.bad_input.run import options, run
 from tests.proof.bad_input.traces import Documents, Logs, changes
+from tests.support.collections import CONNECTIONS
 
 WORLD = World(
     project="project",
@@ -225,7 +226,7 @@ def test_a_traceback_is_excused_only_if_firestore_was_too_slow(
     }
     (tmp_path / "gateway.log").write_text(f"{json.dumps(line)}\n")
     assert (logs.offences("WRITTEN-BY-A-CLIENT") == []) is is_excused
-    assert logs.unfinished() == ({"connections/1"} if is_excused else set())
+    assert logs.unfinished() == ({f"{CONNECTIONS}/1"} if is_excused else set())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from google.cloud.firestore import AsyncClient
 
 from functions.settings import FUNCTIONS
 from tests.proof.bad_input.case import traces_of
+from tests.support.collections import CONNECTIONS
 
 Document = tuple[object, dict[str, Any]]  # update time and fields
 Documents = dict[str, Document]
@@ -113,7 +114,7 @@ class Logs:
         """The paths of connections whose beginning or end Firestore did not take in time."""
         entries = [_entry(line) for line in self.lines("gateway") if _TOO_SLOW in line]
         return {
-            f"connections/{entry.get('connectionId')}"
+            f"{CONNECTIONS}/{entry.get('connectionId')}"
             for entry in entries
             if entry.get("message") in ("connect", "disconnect") and _is_too_slow(entry)
         }

@@ -17,6 +17,7 @@ from tests.proof.faults.cast import Cast
 from tests.proof.faults.logs import Tail
 from tests.proof.faults.played import Played
 from tests.proof.handset import JSON, SOCKET_IO, Handset, Told
+from tests.support.collections import CONNECTIONS
 
 _TOLD = (JSON, SOCKET_IO)  # the wires of the told user's phones
 _OUT_SECONDS = 5.0
@@ -290,6 +291,6 @@ class Play:
 
     async def _connections(self, user: str) -> list[tuple[str, str]]:
         """The user's open connections: id and wire."""
-        connections = self._documents.collection("connections")
+        connections = self._documents.collection(CONNECTIONS)
         query = connections.where(filter=FieldFilter("userId", "==", user))
         return [(found.id, found.get("wire")) async for found in query.stream()]

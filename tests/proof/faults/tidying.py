@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 from google.cloud.firestore import AsyncClient, AsyncDocumentReference
 
+from functions.collections import USUAL
 from tests.proof.faults.cast import Cast
+from tests.support.collections import DEVICES
 
 _PATIENCE_SECONDS = 15.0
 _POLL_SECONDS = 0.2
@@ -25,7 +27,7 @@ async def tidy(documents: AsyncClient, casts: Iterable[Cast]) -> None:
     deadline = now() + _PATIENCE_SECONDS
     while await _holding(documents, "connections", "userId", users) and now() < deadline:  # noqa: ASYNC110 - Firestore tells nobody
         await asyncio.sleep(_POLL_SECONDS)
-    left = [documents.collection("devices").document(id) for cast in casts for id in cast.devices]
+    left = [documents.collection(DEVICES).document(id) for cast in casts for id in cast.devices]
     left += await _holding(documents, "connections", "owner", users)
     left += await _holding(documents, "outbox", "recipients", users)
     await _delete(documents, left)
@@ -35,7 +37,8 @@ async def _holding(
     documents: AsyncClient, collection: str, field: str, users: set[str]
 ) -> list[AsyncDocumentReference]:
     """The documents in which one of the users stands, alone or in a list. 1 RunQuery for all."""
-    found = [each async for each in documents.collection(collection).select([field]).stream()]
+    query = documents.collection(USUAL.named(collection)).select([field])
+    found = [each async for each in query.stream()]
     values = {each.reference: (each.to_dict() or {}).get(field) or () for each in found}
     return [
         reference

@@ -12,12 +12,14 @@ from functions.calls.call import CallId, ConnectionId, Status
 from functions.calls.transitions import SIGNALS, transitions_of
 from functions.clients.connection import Wire
 from functions.clients.device import device_id
+from functions.collections import USUAL
 from functions.ports.store import StoredCall
 from functions.services.firestore import store_of
 from infra.client.calls import Calls
 from infra.client.phone import json_phone
 from infra.local.stack import Stack
 from tests.support.attackers import Attacker, attacker, connection_of
+from tests.support.collections import CONNECTIONS, OUTBOX
 from tests.support.makers import event, fields_of, now
 from tests.support.stacks import Ids
 
@@ -48,7 +50,7 @@ async def everything(stack: Stack, documents: AsyncClient, ids: Ids) -> dict[str
     await stack.queue.idle()
     found: dict[str, object] = {}
     for collection in ("calls", "outbox", "devices", "connections"):
-        async for snapshot in documents.collection(collection).stream():
+        async for snapshot in documents.collection(USUAL.named(collection)).stream():
             fields = snapshot.to_dict()
             text = f"{snapshot.id} {fields}".replace(f"{ids.caller}_STRANGER", "")
             if any(id in text for id in (ids.call, ids.caller, ids.receiver, ids.token)):
@@ -83,7 +85,7 @@ async def test_a_stranger_is_told_the_same_of_every_call_and_of_none(
     assert '{"ok":false,"outcome":"not_found","callId":"CALL"}' in answer
     assert await everything(stack, documents, ids) == before
     for path in before:
-        if path.startswith("outbox/"):
+        if path.startswith(f"{OUTBOX}/"):
             await documents.document(path).delete()
 
 
@@ -245,7 +247,7 @@ async def test_a_connection_that_has_expired_hears_and_does_nothing_more(
         json_phone(stack.websocket, stack.token(ids.caller)) as caller,
     ):
         id = await connection_of(documents, ids.receiver)
-        await documents.collection("connections").document(id).update({"expiresAt": now()})
+        await documents.collection(CONNECTIONS).document(id).update({"expiresAt": now()})
         await calls.ring(ids.call, ids.caller, ids.receiver)
         answer = await receiver.ask("call:reject", {"callId": ids.call})
         assert "reconnect" in answer

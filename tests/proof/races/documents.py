@@ -6,7 +6,9 @@ from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient, AsyncDocumentReference
 
+from functions.collections import USUAL
 from infra.client.phone import COLD_START_SECONDS
+from tests.support.collections import OUTBOX
 
 _POLL_SECONDS = 0.02
 
@@ -31,7 +33,7 @@ async def until_delivered(documents: AsyncClient, calls: Collection[str]) -> Non
 
 async def until_gone(documents: AsyncClient, collection: str, ids: Iterable[str]) -> None:
     """Waits until none of these documents is there. Raises TimeoutError."""
-    references = [documents.collection(collection).document(id) for id in ids]
+    references = [documents.collection(USUAL.named(collection)).document(id) for id in ids]
     none: frozenset[str] = frozenset()
     if left := await until(lambda: _existing(documents, references), none):
         raise TimeoutError(f"{', '.join(left)} stayed in {collection}")
@@ -39,7 +41,7 @@ async def until_gone(documents: AsyncClient, collection: str, ids: Iterable[str]
 
 async def _pending(documents: AsyncClient, calls: Collection[str]) -> frozenset[str]:
     """Those whose entries are pending: 1 RunQuery, of all that is pending, which is little."""
-    pending = documents.collection("outbox").order_by("pendingSince").select(["pendingSince"])
+    pending = documents.collection(OUTBOX).order_by("pendingSince").select(["pendingSince"])
     # By their names, `{callId}:{signalId}`: other tests leave some there that hold no event.
     ids = [snapshot.id.rpartition(":")[0] async for snapshot in pending.stream()]
     return frozenset(ids).intersection(calls)

@@ -13,6 +13,7 @@ from google.cloud.firestore import AsyncClient, FieldFilter
 from functions.calls.call import UserId
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, device_id
+from functions.collections import USUAL
 from functions.services.firestore import store_of
 from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
@@ -170,7 +171,7 @@ class Population:
             del self._owners[token]
 
     async def _fields(self, collection: str, user: str, field: str) -> Counter[str]:
-        query = self.documents.collection(collection).where(
+        query = self.documents.collection(USUAL.named(collection)).where(
             filter=FieldFilter("userId", "==", user)
         )
         found = [snapshot.to_dict() or {} async for snapshot in query.stream()]

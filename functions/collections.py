@@ -1,0 +1,26 @@
+"""What the collections are called, in a database that may be the app's own."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Collections:
+    """The app's `calls` has any name; those that are ours alone share a prefix.
+
+    A TTL policy is for all collections of a name, wherever they lie: without a prefix ours would
+    delete an app's `users/…/devices`.
+    """
+
+    calls: str = "calls"
+    prefix: str = "unring_"
+
+    def named(self, collection: str) -> str:
+        """The name of `calls`, `connections`, `devices` or `outbox` in the database."""
+        return self.calls if collection == "calls" else f"{self.prefix}{collection}"
+
+    def clash(self) -> bool:
+        """Whether `calls` has the name of one that is ours."""
+        return self.calls in map(self.named, ("connections", "devices", "outbox"))
+
+
+USUAL = Collections()

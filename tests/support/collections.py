@@ -1,0 +1,5 @@
+"""The collections that are ours, as the stacks of the tests have them."""
+
+from functions.collections import USUAL
+
+CONNECTIONS, DEVICES, OUTBOX = map(USUAL.named, ("connections", "devices", "outbox"))
