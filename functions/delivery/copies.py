@@ -8,8 +8,8 @@ from functions.ports.store import Entry, Outbox
 # A frame's handler posts and publishes within this time of its commit. A copy that is delivered
 # before would only tell everybody twice.
 HANDLER_AT_WORK = timedelta(seconds=4)
-# The ack deadline of the subscriptions (infra/cloud/pubsub.tf): after it Pub/Sub may have given the
-# copy up, so its claim is void.
+# The ack deadline of the subscriptions (pubsub.tf): after it Pub/Sub may have given the copy up, so
+# its claim is void.
 _CLAIM = timedelta(seconds=20)
 
 

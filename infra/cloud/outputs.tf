@@ -1,58 +1,74 @@
-locals {
-  on_domain = one([for domain in aws_apigatewayv2_domain_name.this : domain.domain_name])
-}
-
 output "websocket_url" {
   description = "Where JSON clients connect."
-  value       = local.on_domain == null ? aws_apigatewayv2_stage.this.invoke_url : "wss://${local.on_domain}/${var.stage}"
+  value       = module.unring.websocket_url
 }
 
 output "socketio_url" {
   description = "Where Socket.IO clients connect, with transports: [\"websocket\"]."
-  value       = local.on_domain == null ? replace(aws_apigatewayv2_api.this.api_endpoint, "wss://", "https://") : "https://${local.on_domain}"
+  value       = module.unring.socketio_url
 }
 
 output "socketio_path" {
   description = "The path option of Socket.IO clients; with a domain it is their default."
-  value       = local.on_domain == null ? "/${var.stage}" : "/socket.io"
+  value       = module.unring.socketio_path
 }
 
 output "domain_target" {
   description = "What the custom domain's DNS record must point to, where var.domain has no zone_id."
-  value       = one([for domain in aws_apigatewayv2_domain_name.this : domain.domain_name_configuration[0].target_domain_name])
+  value       = module.unring.domain_target
 }
 
 output "project" {
   description = "The Google Cloud project: of the Firestore database that calls are written to, and of the ID tokens."
-  value       = var.project
+  value       = module.unring.project
+}
+
+output "firestore_database" {
+  description = "The database in it."
+  value       = module.unring.firestore_database
+}
+
+output "firestore_location" {
+  description = "Where it is, if Terraform has created it."
+  value       = module.unring.firestore_location
+}
+
+output "calls_collection" {
+  description = "The collection in which the app's backend creates the calls."
+  value       = module.unring.calls_collection
+}
+
+output "collection_prefix" {
+  description = "What the names of Unring's own collections begin with."
+  value       = module.unring.collection_prefix
 }
 
 output "events_topic" {
   description = "The topic that events are published to."
-  value       = google_pubsub_topic.events.id
+  value       = module.unring.events_topic
 }
 
 output "dead_letters" {
   description = "The subscription in which dead letters wait."
-  value       = google_pubsub_subscription.dead_letters.id
+  value       = module.unring.dead_letters
 }
 
 output "connections_url" {
   description = "What gateway, deliver and sweep post to."
-  value       = local.connections_url
+  value       = module.unring.connections_url
 }
 
 output "gateway_url" {
   description = "The function behind the WebSocket API. A GET warms it up."
-  value       = google_cloudfunctions2_function.function["gateway"].service_config[0].uri
+  value       = module.unring.gateway_url
 }
 
 output "gateway_secret_versions" {
   description = "Which versions of the gateway secret are accepted; GATEWAY_SECRET is the one that is sent."
-  value       = local.gateway_secrets
+  value       = module.unring.gateway_secret_versions
 }
 
 output "dashboard_url" {
   description = "The dashboard in Cloud Monitoring."
-  value       = "https://console.cloud.google.com/monitoring/dashboards/builder/${element(split("/", google_monitoring_dashboard.this.id), 3)}?project=${var.project}"
+  value       = module.unring.dashboard_url
 }

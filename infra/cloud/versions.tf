@@ -5,23 +5,10 @@ terraform {
   # The state holds the gateway secret, so nobody but who deploys may read that bucket.
   backend "gcs" {}
 
+  # Which versions, says the module.
   required_providers {
-    archive = {
-      source  = "hashicorp/archive"
-      version = "~> 2.7"
-    }
-    aws = {
-      source  = "hashicorp/aws"
-      version = "~> 5.100"
-    }
-    google = {
-      source  = "hashicorp/google"
-      version = "~> 6.50"
-    }
-    random = {
-      source  = "hashicorp/random"
-      version = "~> 3.7"
-    }
+    aws    = { source = "hashicorp/aws" }
+    google = { source = "hashicorp/google" }
   }
 }
 

@@ -47,12 +47,22 @@ _FROM_THE_CLIENT = {
 }
 
 
+# What of a handshake is passed on with another value: a header of the client's WebSocket that some
+# servers answer with 400, and the token, which would be in the request log.
+_REPLACED = {
+    f"{_HEADER}.Sec-WebSocket-Version": "'0'",
+    "integration.request.querystring.token": "'-'",
+}
+
+
 def routes(gateway_url: Callable[[], str], secret: str) -> dict[str, Route]:
     """The three routes of the WebSocket API, all to the function `gateway`."""
     every = {**_EVERY_ROUTE, f"{_HEADER}.Unring-Secret": f"'{secret}'"}
     return {
         "$connect": Route(
-            gateway_url, {**every, **_FROM_THE_CLIENT}, frozenset(_FROM_THE_CLIENT.values())
+            gateway_url,
+            {**every, **_FROM_THE_CLIENT, **_REPLACED},
+            frozenset(_FROM_THE_CLIENT.values()),
         ),
         "$default": Route(gateway_url, every, route_response=True),
         "$disconnect": Route(gateway_url, every),

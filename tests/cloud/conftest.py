@@ -34,7 +34,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for file in ("main.py", "requirements.txt"):
         shutil.copy(ROOT / file, root)
     copy = Checkout(terraform, root)
-    # `terraform graph` wants to know where a state is, and the override is read last.
+    # The root's state is in a bucket; the override is read last.
     (root / "infra/cloud/local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     begun = copy.run("init", "-no-color")
     if begun.returncode and not named and REGISTRY_OUT_OF_REACH in begun.stderr.replace("\n", " "):

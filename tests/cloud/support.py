@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MODULE = "infra/cloud/modules/unring"
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -14,9 +16,10 @@ class Checkout:
     terraform: str
     root: Path
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, folder: str = MODULE) -> subprocess.CompletedProcess[str]:
+        """Runs Terraform in a folder of the checkout, which is the module unless it is named."""
         return subprocess.run(  # noqa: S603 - whoever runs the tests names the command
-            [self.terraform, f"-chdir={self.root / 'infra/cloud'}", *arguments],
+            [self.terraform, f"-chdir={self.root / folder}", *arguments],
             capture_output=True,
             text=True,
         )

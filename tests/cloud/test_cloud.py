@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from functions.settings import FUNCTIONS, load, variables_of
 from functions.variables import Need, Variable
 from infra import ROOT
 from infra.local import topology
-from tests.cloud.support import Checkout, Report, values_of
+from tests.cloud.support import MODULE, Checkout, Report, values_of
+from tests.support.collections import CONNECTIONS, DEVICES, OUTBOX
 
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
 
@@ -28,14 +30,32 @@ HEADER = "integration.request.header."
 
 
 def test_the_configuration_is_formatted(checkout: Checkout) -> None:
-    formatted = checkout.run("fmt", "-check", "-recursive", "-diff", "-no-color")
+    command = ("fmt", "-check", "-recursive", "-diff", "-no-color")
+    formatted = checkout.run(*command, folder="infra/cloud")
     assert formatted.returncode == 0, formatted.stdout + formatted.stderr
 
 
 @pytest.mark.thorough
-def test_the_configuration_is_valid(checkout: Checkout) -> None:
-    validated = checkout.run("validate", "-no-color")
-    assert validated.returncode == 0, validated.stdout + validated.stderr
+@pytest.mark.parametrize("folder", ["infra/cloud", "infra/cloud/examples/own-root"])
+def test_a_root_that_uses_the_module_is_valid(checkout: Checkout, folder: str) -> None:
+    for command in ("init", "validate"):
+        done = checkout.run(command, "-no-color", folder=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_root_passes_on_every_variable_and_every_output() -> None:
+    root, module = ROOT / "infra/cloud", ROOT / MODULE
+    told = re.findall(r"^  (\w+) += var\.(\w+)$", (root / "main.tf").read_text(), re.M)
+    assert told == [(name, name) for name in declared("variable", module / "variables.tf")]
+    assert (root / "variables.tf").resolve() == module / "variables.tf"
+    outputs = (root / "outputs.tf").read_text()
+    passed_on = re.findall(r"^  value += module\.unring\.(\w+)$", outputs, re.M)
+    assert passed_on == declared("output", root / "outputs.tf")
+    assert passed_on == declared("output", module / "outputs.tf")
+
+
+def declared(kind: str, file: Path) -> list[str]:
+    return re.findall(rf'^{kind} "(\w+)"', file.read_text(), re.MULTILINE)
 
 
 @pytest.mark.thorough
@@ -45,7 +65,7 @@ def test_what_the_configuration_says_of_itself_holds(report: Report) -> None:
 
 
 def test_every_validation_is_given_a_bad_value() -> None:
-    cloud = ROOT / "infra/cloud"
+    cloud = ROOT / MODULE
     blocks = re.split(r"^variable ", (cloud / "variables.tf").read_text(), flags=re.MULTILINE)[1:]
     validations = Counter({block.split('"')[1]: block.count("validation {") for block in blocks})
     tests = (cloud / "tests/variables.tftest.hcl").read_text()
@@ -129,6 +149,12 @@ def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
         ("aws_apigatewayv2_stage.this", "aws_apigatewayv2_route.this"),
         ("aws_apigatewayv2_stage.this", "aws_apigatewayv2_route_response.this"),
         ("aws_apigatewayv2_stage.this", "aws_api_gateway_account.this"),
+        ("google_project_iam_member.firestore", "google_service_account.function"),
+        ("google_project_iam_member.firestore", "terraform_data.accounts_known"),
+        ("google_cloudfunctions2_function.function", "terraform_data.accounts_known"),
+        ("google_monitoring_alert_policy.this", "terraform_data.metrics_known"),
+        ("google_monitoring_slo.latency", "terraform_data.metrics_known"),
+        ("google_pubsub_topic_iam_member.dead_letters", "terraform_data.pubsub_known"),
     ],
 )
 def test_a_resource_waits_for_another(
@@ -146,7 +172,12 @@ def test_a_resource_waits_for_another(
 
 @pytest.mark.parametrize(
     ("collection", "field"),
-    [("connections", "userId"), ("devices", "userId"), ("outbox", "pendingSince")],
+    [
+        (CONNECTIONS, "userId"),
+        (CONNECTIONS, "admitBy"),
+        (DEVICES, "userId"),
+        (OUTBOX, "pendingSince"),
+    ],
 )
 def test_what_is_asked_for_by_one_field_keeps_the_index_that_firestore_makes(
     report: Report, collection: str, field: str
@@ -156,7 +187,7 @@ def test_what_is_asked_for_by_one_field_keeps_the_index_that_firestore_makes(
         for resource in report.deployed
         if resource["type"] == "google_firestore_field"
     }
-    assert ("outbox", "expiresAt") in overridden
+    assert (OUTBOX, "expiresAt") in overridden
     assert not overridden & {(collection, field), (collection, "*"), ("__default__", "*")}
 
 
@@ -186,7 +217,11 @@ def test_every_mapped_header_is_one_that_the_gateway_reads(report: Report) -> No
         for key, values in report.values("aws_apigatewayv2_integration").items()
         if key == "$connect"
     )
-    mapped = {name.removeprefix(HEADER).lower() for name in values["request_parameters"]}
+    mapped = {
+        name.removeprefix(HEADER).lower()
+        for name in values["request_parameters"]
+        if name.startswith(f"{HEADER}Unring-")
+    }
     headers = RecordingHeaders(dict.fromkeys(mapped, ""))
     headers.now_has("unring-connection-id", "VNRUSeldSwMCIRQ=")
     headers.now_has("unring-event-type", "CONNECT")
@@ -206,8 +241,9 @@ def test_the_subscriptions_are_those_of_the_local_stack(report: Report, name: st
     assert values["ack_deadline_seconds"] == topology.ACK_SECONDS
     assert (seconds(retry["minimum_backoff"]), seconds(retry["maximum_backoff"])) == backoff
     assert dead_letters["max_delivery_attempts"] == topology.MAX_ATTEMPTS
-    assert topics[values["topic"]] == topology.TOPIC
-    assert topics[dead_letters["dead_letter_topic"]] == topology.DEAD_LETTERS
+    assert values["name"] == f"unring-{name}"
+    assert topics[values["topic"]] == f"unring-{topology.TOPIC}"
+    assert topics[dead_letters["dead_letter_topic"]] == f"unring-{topology.DEAD_LETTERS}"
 
 
 def test_the_subscriptions_deliver_what_is_published(report: Report) -> None:

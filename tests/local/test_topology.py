@@ -33,6 +33,6 @@ def test_a_delivery_is_over_before_its_acknowledgement_is_due() -> None:
 
 
 def test_the_caller_has_the_name_that_terraform_gives_it() -> None:
-    accounts = (ROOT / "infra/cloud/accounts.tf").read_text()
+    accounts = (ROOT / "infra/cloud/modules/unring/accounts.tf").read_text()
     assert re.search(r"account_id += \"\${var\.name}-caller\"", accounts)
     assert topology.caller("shop") == "unring-caller@shop.iam.gserviceaccount.com"

@@ -85,7 +85,12 @@ class Integration:
         passed = _client_headers(handshake, client.source_ip)
         mapped = self._mapped_headers(CONNECT, context, handshake)
         headers = self._merge(passed, mapped)
-        return await self._post(CONNECT, headers, b"", handshake.query)
+        query = mapping.merged_query(
+            handshake.query,
+            self._mapped_query(CONNECT, context, handshake),
+            replace=self._options.client_sent_mapped_header == "replace",
+        )
+        return await self._post(CONNECT, headers, b"", query)
 
     async def message(self, client: Client, route_key: str, request_id: str, body: bytes) -> Reply:
         """POST one message of the client to its route."""
@@ -138,6 +143,13 @@ class Integration:
     ) -> Headers:
         variables = self._options.stage_variables
         return mapping.evaluate(self._mappings[route_key], context, variables, handshake)
+
+    def _mapped_query(
+        self, route_key: str, context: Mapping[str, str], handshake: Request
+    ) -> list[tuple[str, str]]:
+        variables = self._options.stage_variables
+        mappings = self._mappings[route_key]
+        return mapping.evaluate(mappings, context, variables, handshake, in_query=True)
 
     def _merge(self, headers: Headers, mapped: Headers) -> Headers:
         if self._options.client_sent_mapped_header == "join":

@@ -1,4 +1,4 @@
-"""How a route's mapping turns the context of a request into integration headers.
+"""How a route's mapping turns the context of a request into headers and query of the integration.
 
 The syntax and the supported context variables are those of "Set up data mapping for WebSocket APIs"
 and "WebSocket API mapping template reference" in the API Gateway developer guide. Pure.
@@ -7,7 +7,7 @@ and "WebSocket API mapping template reference" in the API Gateway developer guid
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, unquote_plus
 
 from infra.emulators.apigateway.http1 import Request
 from infra.emulators.apigateway.options import CONNECT, Route
@@ -32,7 +32,10 @@ CONTEXT_VARIABLES = frozenset(
     }
 )
 
-_TARGET = re.compile(r"integration\.request\.header\.([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
+_TARGET = re.compile(
+    r"integration\.request\.(?:header\.(?P<header>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)"
+    r"|querystring\.(?P<parameter>[a-zA-Z0-9._$-]+))"
+)
 _STATIC = re.compile(r"'([\x20-\x26\x28-\x7e]*)'")
 _ROUTE_PARAMETER = re.compile(
     r"route\.request\.(querystring|header|multivaluequerystring|multivalueheader)\.([a-zA-Z0-9._$-]+)"
@@ -66,39 +69,57 @@ Source = Static | ContextVariable | StageVariable | RouteParameter
 
 
 @dataclass(frozen=True)
-class HeaderMapping:
-    """One integration header and where its value comes from."""
+class Mapped:
+    """What is mapped: a header of the integration request, or a parameter of its query."""
 
-    header: str
+    name: str
     source: Source
+    in_query: bool = False
 
 
-def parse_mappings(route_key: str, route: Route) -> tuple[HeaderMapping, ...]:
-    """The header mappings of a route. Raises ValueError naming the first one AWS would refuse."""
-    mappings: dict[str, HeaderMapping] = {}
+def parse_mappings(route_key: str, route: Route) -> tuple[Mapped, ...]:
+    """The mappings of a route. Raises ValueError naming the first one AWS would refuse."""
+    mappings: dict[tuple[bool, str], Mapped] = {}
     for target, expression in route.request_parameters.items():
         found = _TARGET.fullmatch(target)
         if found is None:
-            raise ValueError(f"route {route_key}: {target!r} is no integration.request.header.NAME")
-        if found[1].lower() in mappings:
-            raise ValueError(f"route {route_key}: header {found[1]!r} is mapped twice")
-        source = _parse_source(route_key, route, expression)
-        mappings[found[1].lower()] = HeaderMapping(found[1], source)
+            raise ValueError(f"route {route_key}: {target!r} is no header or querystring mapping")
+        in_query = found["header"] is None
+        name = found["parameter"] if in_query else found["header"]
+        key = (in_query, name if in_query else name.lower())
+        if key in mappings:
+            raise ValueError(f"route {route_key}: {name!r} is mapped twice")
+        mappings[key] = Mapped(name, _parse_source(route_key, route, expression), in_query)
     return tuple(mappings.values())
 
 
 def evaluate(
-    mappings: tuple[HeaderMapping, ...],
+    mappings: tuple[Mapped, ...],
     context: Mapping[str, str],
     stage_variables: Mapping[str, str],
     handshake: Request | None,
+    *,
+    in_query: bool = False,
 ) -> list[tuple[str, str]]:
-    """The headers to send, in order. A source that has no value leaves its header out.
+    """The headers to send, or the parameters of the query, in order. A source that has no value
+    leaves its own out.
 
     `handshake` is the client's request on $connect, None on every other route.
     """
-    values = [(m.header, _value(m.source, context, stage_variables, handshake)) for m in mappings]
-    return [(header, value) for header, value in values if value is not None]
+    chosen = [each for each in mappings if each.in_query is in_query]
+    values = [(m.name, _value(m.source, context, stage_variables, handshake)) for m in chosen]
+    return [(name, value) for name, value in values if value is not None]
+
+
+def merged_query(query: str, mapped: list[tuple[str, str]], *, replace: bool) -> str:
+    """The client's query as it is passed on, with `mapped` in place of its own, or beside that."""
+    names = {name for name, _ in mapped} if replace else set()
+    kept = [part for part in query.split("&") if part and _name_of(part) not in names]
+    return "&".join([*kept, *(f"{quote(name)}={quote(value)}" for name, value in mapped)])
+
+
+def _name_of(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])
 
 
 def _parse_source(route_key: str, route: Route, expression: str) -> Source:

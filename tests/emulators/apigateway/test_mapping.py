@@ -5,7 +5,7 @@ import pytest
 from infra.emulators.apigateway import Options, Route, Throttle
 from infra.emulators.apigateway.http1 import Request
 from infra.emulators.apigateway.ids import is_well_formed, new_id
-from infra.emulators.apigateway.mapping import evaluate, parse_mappings
+from infra.emulators.apigateway.mapping import evaluate, merged_query, parse_mappings
 from infra.emulators.apigateway.routing import select_route
 from infra.emulators.apigateway.throttle import Bucket
 
@@ -47,6 +47,17 @@ def value_of(expression: str) -> list[tuple[str, str]]:
 )
 def test_an_expression_becomes_the_value_of_its_header(expression: str, value: str) -> None:
     assert value_of(expression) == [("Test", value)]
+
+
+def test_a_parameter_of_the_query_takes_the_place_of_the_clients() -> None:
+    target = "integration.request.querystring.token"
+    (mapped,) = parse_mappings("$connect", Route("http://unused", {target: "'-'"}))
+    values = evaluate((mapped,), {}, {}, HANDSHAKE, in_query=True)
+    assert evaluate((mapped,), {}, {}, HANDSHAKE) == []
+    assert merged_query(HANDSHAKE.query, values, replace=True) == "word=%C3%A9&token=-"
+    assert merged_query("%74oken=a&to+ken=b", values, replace=True) == "to+ken=b&token=-"
+    assert merged_query("token=a", values, replace=False) == "token=a&token=-"
+    assert merged_query("", [], replace=True) == ""
 
 
 @pytest.mark.parametrize(

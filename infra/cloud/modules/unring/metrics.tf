@@ -127,3 +127,12 @@ resource "google_logging_metric" "this" {
     }
   }
 }
+
+# A new metric is not known at once to who asks for it by its name.
+resource "terraform_data" "metrics_known" {
+  triggers_replace = [for metric in google_logging_metric.this : metric.name]
+
+  provisioner "local-exec" {
+    command = "sleep ${var.settle_seconds}"
+  }
+}

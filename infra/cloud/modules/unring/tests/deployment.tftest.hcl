@@ -12,7 +12,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project = "unring-test"
+  project        = "unring-test"
+  settle_seconds = 0
 }
 
 # Accounts need the form that roles are given to, and each needs to be another.
@@ -84,6 +85,10 @@ override_resource {
 }
 
 run "deployed" {
+  variables {
+    firestore_location = "nam5"
+  }
+
   # What is turned on: of each of these, something here or in the functions calls the API
 
   assert {
@@ -128,12 +133,12 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "sweep"] : key => ["call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
+    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "sweep"] : key => ["unring-call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
     error_message = "gateway and sweep publish, to this topic only."
   }
 
   assert {
-    condition     = join(" ", google_project_iam_custom_role.sender.permissions) == "cloudmessaging.messages.create" && google_project_iam_member.sender.role == google_project_iam_custom_role.sender.id && google_project_iam_member.sender.member == google_service_account.function["push"].member
+    condition     = join(" ", google_project_iam_custom_role.sender["made"].permissions) == "cloudmessaging.messages.create" && google_project_iam_member.sender.role == google_project_iam_custom_role.sender["made"].id && google_project_iam_member.sender.member == google_service_account.function["push"].member
     error_message = "push sends messages, and nobody else does."
   }
 
@@ -188,7 +193,7 @@ run "deployed" {
   # Pub/Sub
 
   assert {
-    condition = keys(google_pubsub_subscription.push) == ["deliver", "push"] && alltrue([
+    condition = { for key, subscription in google_pubsub_subscription.push : key => subscription.name } == { deliver = "unring-deliver", push = "unring-push" } && alltrue([
       for key, subscription in google_pubsub_subscription.push :
       one(subscription.push_config).push_endpoint == one(google_cloudfunctions2_function.function[key].service_config).uri &&
       one(one(subscription.push_config).oidc_token).service_account_email == google_service_account.caller.email &&
@@ -218,13 +223,13 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for subscription in google_pubsub_subscription.push : one(google_cloudfunctions2_function.function[subscription.name].service_config).timeout_seconds > subscription.ack_deadline_seconds])
+    condition     = alltrue([for key, subscription in google_pubsub_subscription.push : one(google_cloudfunctions2_function.function[key].service_config).timeout_seconds > subscription.ack_deadline_seconds])
     error_message = "A function may take as long as Pub/Sub waits for it."
   }
 
   assert {
     condition = (
-      [google_pubsub_topic_iam_member.dead_letters.topic, google_pubsub_topic_iam_member.dead_letters.role] == ["call-events-dead", "roles/pubsub.publisher"] &&
+      [google_pubsub_topic_iam_member.dead_letters.topic, google_pubsub_topic_iam_member.dead_letters.role] == ["unring-call-events-dead", "roles/pubsub.publisher"] &&
       { for key, member in google_pubsub_subscription_iam_member.dead_letters : key => member.role } == { deliver = "roles/pubsub.subscriber", push = "roles/pubsub.subscriber" } &&
       toset(concat([google_pubsub_topic_iam_member.dead_letters.member], values(google_pubsub_subscription_iam_member.dead_letters)[*].member)) == toset(["serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"])
     )
@@ -234,17 +239,25 @@ run "deployed" {
   # Firestore
 
   assert {
-    condition     = google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_ENABLED" && google_firestore_database.this.deletion_policy == "ABANDON" && google_firestore_database.this.point_in_time_recovery_enablement == "POINT_IN_TIME_RECOVERY_ENABLED"
-    error_message = "The database is not deleted by mistake, and its past can be had again."
+    condition     = [for database in google_firestore_database.this : [database.name, database.location_id, database.delete_protection_state, database.deletion_policy, database.point_in_time_recovery_enablement]] == [["(default)", "nam5", "DELETE_PROTECTION_ENABLED", "ABANDON", "POINT_IN_TIME_RECOVERY_ENABLED"]]
+    error_message = "The database can't be deleted by Terraform, and its past can be had again."
   }
 
   assert {
-    condition     = toset(keys(google_firestore_field.expires_at)) == toset(["connections", "devices", "outbox"]) && alltrue([for key, field in google_firestore_field.expires_at : field.collection == key && field.field == "expiresAt" && length(field.ttl_config) == 1])
-    error_message = "Connections, devices and outbox entries go when they have expired."
+    condition     = toset([for field in google_firestore_field.expires_at : "${field.collection} ${field.field} ${length(field.ttl_config)}"]) == toset(["unring_connections expiresAt 1", "unring_devices expiresAt 1", "unring_outbox expiresAt 1"])
+    error_message = "Connections, devices and outbox entries go when they have expired, and nothing of a name that an app may have."
   }
 
   assert {
-    condition     = [google_firestore_index.missed.database, google_firestore_index.missed.collection, google_firestore_index.missed.query_scope] == [google_firestore_database.this.name, "outbox", "COLLECTION"]
+    condition = toset([for field in google_firestore_field.unindexed : "${field.collection} ${field.field}"]) == toset([
+      "unring_connections admittedAt", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
+      "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event",
+    ]) && alltrue([for field in google_firestore_field.unindexed : length(one(field.index_config).indexes) == 0 && length(field.ttl_config) == 0])
+    error_message = "What grows and is not asked for is in no index."
+  }
+
+  assert {
+    condition     = [google_firestore_index.missed.database, google_firestore_index.missed.collection, google_firestore_index.missed.query_scope] == ["(default)", "unring_outbox", "COLLECTION"]
     error_message = "What a user has missed is looked for in the outbox."
   }
 
@@ -258,13 +271,15 @@ run "deployed" {
   }
 
   assert {
-    condition     = toset(keys(google_firestore_field.not_asked_for)) == toset(["claimedAt", "event"]) && alltrue([for key, field in google_firestore_field.not_asked_for : field.collection == "outbox" && field.field == key && length(one(field.index_config).indexes) == 0 && length(field.ttl_config) == 0])
-    error_message = "Of an outbox entry, what no query asks for is in no index."
+    condition     = join(" ", regexall("allow [^;]*;", one(one(one(values(google_firebaserules_ruleset.firestore)).source).files).content)) == "allow read, write: if false;" && one(values(google_firebaserules_release.firestore)).name == "cloud.firestore" && one(values(google_firebaserules_release.firestore)).ruleset_name == one(values(google_firebaserules_ruleset.firestore)).name
+    error_message = "Clients have no access to a database that Terraform has created."
   }
 
   assert {
-    condition     = join(" ", regexall("allow [^;]*;", one(one(google_firebaserules_ruleset.firestore.source).files).content)) == "allow read, write: if false;" && google_firebaserules_release.firestore.name == "cloud.firestore" && google_firebaserules_release.firestore.ruleset_name == google_firebaserules_ruleset.firestore.name
-    error_message = "Clients have no access to Firestore."
+    condition = alltrue([for function in google_cloudfunctions2_function.function : { for name in ["FIRESTORE_DATABASE", "CALLS_COLLECTION", "COLLECTION_PREFIX"] : name => one(function.service_config).environment_variables[name] } == {
+      FIRESTORE_DATABASE = "(default)", CALLS_COLLECTION = "calls", COLLECTION_PREFIX = "unring_"
+    }])
+    error_message = "Every function is told where the documents are."
   }
 
   # Cloud Scheduler
@@ -325,8 +340,8 @@ run "deployed" {
   # The WebSocket API
 
   assert {
-    condition     = aws_apigatewayv2_api.this.protocol_type == "WEBSOCKET" && aws_apigatewayv2_api.this.route_selection_expression == "$request.body.event"
-    error_message = "A frame's event selects its route."
+    condition     = aws_apigatewayv2_api.this.protocol_type == "WEBSOCKET" && aws_apigatewayv2_api.this.route_selection_expression == "\\$default"
+    error_message = "A frame is not parsed to find its route."
   }
 
   assert {
@@ -361,18 +376,23 @@ run "deployed" {
   }
 
   assert {
-    condition     = aws_apigatewayv2_stage.this.auto_deploy && one(aws_apigatewayv2_stage.this.access_log_settings).destination_arn == aws_cloudwatch_log_group.access.arn && aws_cloudwatch_log_group.access.retention_in_days == 30 && can(jsondecode(one(aws_apigatewayv2_stage.this.access_log_settings).format).connectionId)
-    error_message = "The stage is deployed, and has an access log."
+    condition     = aws_apigatewayv2_stage.this.auto_deploy && length(aws_apigatewayv2_stage.this.access_log_settings) + length(aws_cloudwatch_log_group.access) + length(aws_api_gateway_account.this) + length(aws_iam_role.logs) == 0
+    error_message = "The stage is deployed, and nothing of the whole AWS account is touched."
   }
 
   assert {
-    condition     = one(aws_apigatewayv2_stage.this.default_route_settings).logging_level == "OFF" && !one(aws_apigatewayv2_stage.this.default_route_settings).data_trace_enabled && !can(regex("(?i)header|querystring|sourceIp|identity", one(aws_apigatewayv2_stage.this.access_log_settings).format))
+    condition     = one(aws_apigatewayv2_stage.this.default_route_settings).logging_level == "OFF" && !one(aws_apigatewayv2_stage.this.default_route_settings).data_trace_enabled
     error_message = "No log has headers, tokens or addresses."
   }
 
   assert {
-    condition     = one(aws_api_gateway_account.this).cloudwatch_role_arn == one(aws_iam_role.logs).arn && one(aws_api_gateway_account.this).reset_on_delete
-    error_message = "API Gateway may write logs, for as long as the role is there."
+    condition     = { for key, integration in aws_apigatewayv2_integration.gateway : key => { for place, value in integration.request_parameters : place => value if contains(["integration.request.header.Sec-WebSocket-Version", "integration.request.querystring.token"], place) } } == { "$connect" = { "integration.request.header.Sec-WebSocket-Version" = "'0'", "integration.request.querystring.token" = "'-'" }, "$default" = {}, "$disconnect" = {} }
+    error_message = "Neither the WebSocket's own header nor the token in the query is passed on."
+  }
+
+  assert {
+    condition     = google_logging_project_exclusion.tokens.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-gateway\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"[?&]token=\""
+    error_message = "No request whose URL has a token is logged."
   }
 
   assert {
@@ -390,7 +410,7 @@ run "deployed" {
   assert {
     condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "deliver", "sweep"] : {
       StringEquals = {
-        "accounts.google.com:aud"  = google_service_account.function[function].unique_id
+        "accounts.google.com:aud"  = [google_service_account.function[function].unique_id, google_service_account.function[function].email]
         "accounts.google.com:oaud" = "unring"
         "accounts.google.com:sub"  = google_service_account.function[function].unique_id
       }
@@ -422,8 +442,8 @@ run "deployed" {
       replace(one(one(policy.conditions).condition_prometheus_query_language).query, "\"", "'"),
       ] } == {
       latency        = ["WARNING", "300s", "histogram_quantile(0.99, sum by (le) (increase(logging_googleapis_com:user_unring_told_latency_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 100 and sum(increase(logging_googleapis_com:user_unring_told_latency_count{monitored_resource='cloud_run_revision'}[5m])) > 5"]
-      dead_letters   = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='call-events-dead'}) > 0"]
-      backlog        = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'deliver|push'}) > 30"]
+      dead_letters   = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='unring-call-events-dead'}) > 0"]
+      backlog        = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-deliver|unring-push'}) > 30"]
       outbox         = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
       unreadable     = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       refused_pushes = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
@@ -449,6 +469,13 @@ run "deployed" {
   assert {
     condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 13
     error_message = "The dashboard shows every metric."
+  }
+
+  assert {
+    condition = alltrue(flatten([for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : [for axis in ["xPos", "yPos"] : try(tile[axis], 1) > 0]])) && length(distinct([
+      for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : "${try(tile.xPos, 0)} ${try(tile.yPos, 0)}"
+    ])) == 13
+    error_message = "Each tile has a place of its own, and none a 0 that Google leaves out."
   }
 
   # What an app developer needs
@@ -482,9 +509,15 @@ run "with_every_option" {
     name                       = "unring-two"
     stage                      = "v2"
     aws_region                 = "eu-west-1"
-    firestore_location         = "eur3"
-    delete_protection          = false
-    manage_api_gateway_account = false
+    firestore_database         = "calls"
+    calls_collection           = "rings"
+    collection_prefix          = ""
+    fcm_sender_role            = "projects/unring-test/roles/fcmSender"
+    allow_all_users            = false
+    connect_headers            = { Sec-WebSocket-Version = "0", Sec-WebSocket-Extensions = "none" }
+    access_log                 = true
+    manage_api_gateway_account = true
+    aws_budget                 = { monthly_usd = 50, emails = ["ops@example.com"] }
     notification_channels      = ["projects/unring-test/notificationChannels/1"]
     throttle                   = { rate = 5, burst = 10 }
     functions                  = { push = { cpu = 2, memory = "1Gi", concurrency = 7, min_instances = 3, max_instances = 9 } }
@@ -517,13 +550,43 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = length(aws_api_gateway_account.this) + length(aws_iam_role.logs) + length(aws_iam_role_policy_attachment.logs) == 0
-    error_message = "The account's role for logs is left to another deployment."
+    condition     = length(aws_api_gateway_account.this) == 1 && one(aws_api_gateway_account.this).reset_on_delete && one(aws_cloudwatch_log_group.access).retention_in_days == 30 && length(aws_apigatewayv2_stage.this.access_log_settings) == 1
+    error_message = "API Gateway may write the access log, for as long as the role is there."
   }
 
   assert {
-    condition     = google_firestore_database.this.location_id == "eur3" && google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.this.deletion_policy == "DELETE"
-    error_message = "A database that is not protected can be destroyed."
+    condition     = can(jsondecode(one(aws_apigatewayv2_stage.this.access_log_settings).format).connectionId) && !can(regex("(?i)header|querystring|sourceIp|identity", one(aws_apigatewayv2_stage.this.access_log_settings).format))
+    error_message = "The access log has no headers, tokens or addresses."
+  }
+
+  assert {
+    condition     = { for key, database in google_firestore_database.this : key => [database.name, database.delete_protection_state, database.deletion_policy] } == { created = ["calls", "DELETE_PROTECTION_ENABLED", "ABANDON"] } && one(values(google_firebaserules_release.firestore)).name == "cloud.firestore/calls"
+    error_message = "The database has the id that is asked for, and rules of its own."
+  }
+
+  assert {
+    condition     = toset([for field in google_firestore_field.expires_at : field.collection]) == toset(["connections", "devices", "outbox"]) && google_firestore_index.missed.collection == "outbox" && one(google_cloudfunctions2_function.function["gateway"].service_config).environment_variables.CALLS_COLLECTION == "rings"
+    error_message = "The collections have the names that are asked for."
+  }
+
+  assert {
+    condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && length(google_cloud_run_v2_service_iam_member.invoker) == 3
+    error_message = "Where allUsers is forbidden, nobody is let in by a role."
+  }
+
+  assert {
+    condition     = length(google_project_iam_custom_role.sender) == 0 && google_project_iam_member.sender.role == "projects/unring-test/roles/fcmSender"
+    error_message = "A role that was made by hand is used."
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_integration.gateway["$connect"].request_parameters["integration.request.header.Sec-WebSocket-Extensions"] == "'none'"
+    error_message = "More headers of a handshake can be replaced."
+  }
+
+  assert {
+    condition     = { for key, budget in aws_budgets_budget.this : key => [budget.limit_amount, budget.limit_unit, budget.time_unit] } == { monthly = ["50", "USD", "MONTHLY"] } && one([for filter in aws_budgets_budget.this["monthly"].cost_filter : filter.values]) == tolist(["user:app$unring-two"]) && toset([for notification in aws_budgets_budget.this["monthly"].notification : notification.threshold]) == toset([80, 100])
+    error_message = "Somebody is told before the budget is spent."
   }
 
   assert {
@@ -542,7 +605,7 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = alltrue([for function in google_cloudfunctions2_function.function : startswith(function.name, "unring-two-")]) && can(regex("^unring_two\\.", google_project_iam_custom_role.sender.role_id)) && alltrue([for metric in google_logging_metric.this : strcontains(metric.filter, "unring-two-")]) && strcontains(google_monitoring_alert_policy.this["latency"].conditions[0].condition_prometheus_query_language[0].query, ":user_unring_two_told_latency_bucket")
+    condition     = alltrue([for function in google_cloudfunctions2_function.function : startswith(function.name, "unring-two-")]) && alltrue([for subscription in google_pubsub_subscription.push : startswith(subscription.name, "unring-two-")]) && google_pubsub_topic.events.name == "unring-two-call-events" && alltrue([for metric in google_logging_metric.this : strcontains(metric.filter, "unring-two-")]) && strcontains(google_monitoring_alert_policy.this["latency"].conditions[0].condition_prometheus_query_language[0].query, ":user_unring_two_told_latency_bucket")
     error_message = "Everything is named after the deployment."
   }
 }
@@ -584,5 +647,60 @@ run "secret_rotated" {
   assert {
     condition     = google_secret_manager_secret_version.gateway["0"].version == run.deployed.gateway_secret_versions.GATEWAY_SECRET_PREVIOUS
     error_message = "What the revision that is replaced was started with is still there."
+  }
+}
+
+# The project that most adopters have: its database, and the rules of its clients, are the app's.
+
+run "into_a_database_that_exists" {
+  command = plan
+
+  variables {
+    create_firestore_database = false
+  }
+
+  assert {
+    condition     = length(google_firestore_database.this) + length(google_firebaserules_ruleset.firestore) + length(google_firebaserules_release.firestore) == 0
+    error_message = "Neither the database nor a rule of it is touched."
+  }
+
+  assert {
+    condition = toset(concat([for field in google_firestore_field.expires_at : field.collection], [for field in google_firestore_field.unindexed : field.collection], [google_firestore_index.missed.collection])) == toset(["unring_connections", "unring_devices", "unring_outbox"]) && alltrue([
+      for resource in concat(values(google_firestore_field.expires_at), values(google_firestore_field.unindexed), [google_firestore_index.missed]) : resource.database == "(default)"
+    ])
+    error_message = "What is indexed, or expires, is ours alone."
+  }
+
+  assert {
+    condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 4
+    error_message = "Everything else is as in a project of Unring's own."
+  }
+}
+
+run "with_rules_of_ones_own" {
+  command = plan
+
+  variables {
+    manage_firestore_rules = false
+  }
+
+  assert {
+    condition     = length(google_firestore_database.this) == 1 && length(google_firebaserules_ruleset.firestore) + length(google_firebaserules_release.firestore) == 0
+    error_message = "Whoever releases rules of his own keeps them."
+  }
+}
+
+# The location of a database is for ever, and what it holds is the app's.
+
+run "with_another_location_than_the_database_has" {
+  command = plan
+
+  variables {
+    firestore_location = "eur3"
+  }
+
+  assert {
+    condition     = google_firestore_database.this["created"].location_id == run.deployed.firestore_location
+    error_message = "Another location is no reason to replace a database."
   }
 }

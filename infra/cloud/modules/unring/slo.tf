@@ -21,6 +21,5 @@ resource "google_monitoring_slo" "latency" {
     }
   }
 
-  # A metric is not known at once to who asks for it by name; the functions take some minutes.
-  depends_on = [google_cloudfunctions2_function.function]
+  depends_on = [terraform_data.metrics_known]
 }

@@ -36,7 +36,7 @@ locals {
     backlog = {
       title    = "Events wait for more than 30 s"
       severity = "CRITICAL"
-      query    = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${join("|", keys(google_pubsub_subscription.push))}\"}) > 30"
+      query    = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${local.subscription_names}\"}) > 30"
       lasting  = "60s"
       text     = <<-EOT
         The oldest event of a subscription is not acknowledged after 30 s. An event lives until its ring would have ended, or for 30 s where nobody knows when that is: those that wait are dropped from now on, and whoever the gateway did not reach rings on.
@@ -127,7 +127,7 @@ resource "google_monitoring_alert_policy" "this" {
   combiner              = "OR"
   severity              = each.value.severity
   notification_channels = var.notification_channels
-  depends_on            = [google_logging_metric.this]
+  depends_on            = [terraform_data.metrics_known]
 
   conditions {
     display_name = each.value.title

@@ -1,20 +1,20 @@
 # One archive for the four functions, with nothing of the repository that they don't run.
 
 locals {
-  root    = "${path.module}/../.."
-  sources = setunion(["main.py", "requirements.txt"], fileset(local.root, "functions/**/*.py"))
+  source_path = coalesce(var.source_path, "${path.module}/../../../..")
+  sources     = setunion(["main.py", "requirements.txt"], fileset(local.source_path, "functions/**/*.py"))
 }
 
 data "archive_file" "source" {
   type        = "zip"
-  output_path = "${path.root}/.terraform/source.zip"
+  output_path = "${path.root}/.terraform/${var.name}-source.zip"
 
   dynamic "source" {
     for_each = local.sources
 
     content {
       filename = source.value
-      content  = file("${local.root}/${source.value}")
+      content  = file("${local.source_path}/${source.value}")
     }
   }
 }
@@ -69,12 +69,15 @@ resource "google_artifact_registry_repository_iam_member" "builder" {
   location   = var.region
   role       = "roles/artifactregistry.writer"
   member     = google_service_account.builder.member
+  depends_on = [terraform_data.accounts_known]
 }
 
 resource "google_project_iam_member" "builder_logs" {
   project = var.project
   role    = "roles/logging.logWriter"
   member  = google_service_account.builder.member
+
+  depends_on = [terraform_data.accounts_known]
 }
 
 # Cloud Functions hands the source on through a bucket of its own, which is not there before the
@@ -83,6 +86,8 @@ resource "google_project_iam_member" "builder_source" {
   project = var.project
   role    = "roles/storage.objectViewer"
   member  = google_service_account.builder.member
+
+  depends_on = [terraform_data.accounts_known]
 
   condition {
     title      = "functions' sources"

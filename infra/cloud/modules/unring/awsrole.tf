@@ -22,8 +22,10 @@ resource "aws_iam_role" "poster" {
       Action    = "sts:AssumeRoleWithWebIdentity"
       Condition = {
         StringEquals = {
-          "accounts.google.com:aud"  = google_service_account.function[function].unique_id # the token's azp
-          "accounts.google.com:oaud" = local.token_audience                                # the token's aud
+          # The token's azp: the account's number, or in some tokens its e-mail address. Whichever it
+          # is, `sub` is the account's number.
+          "accounts.google.com:aud"  = [google_service_account.function[function].unique_id, google_service_account.function[function].email]
+          "accounts.google.com:oaud" = local.token_audience # the token's aud
           "accounts.google.com:sub"  = google_service_account.function[function].unique_id
         }
       }

@@ -44,4 +44,6 @@ resource "google_secret_manager_secret_iam_member" "gateway" {
   secret_id = google_secret_manager_secret.gateway.id
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.function["gateway"].member
+
+  depends_on = [terraform_data.accounts_known]
 }

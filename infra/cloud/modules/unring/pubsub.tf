@@ -1,5 +1,5 @@
 resource "google_pubsub_topic" "events" {
-  name       = "call-events"
+  name       = "${var.name}-call-events"
   depends_on = [google_project_service.api]
 }
 
@@ -9,17 +9,25 @@ resource "google_pubsub_topic_iam_member" "publisher" {
   topic  = google_pubsub_topic.events.name
   role   = "roles/pubsub.publisher"
   member = google_service_account.function[each.key].member
+
+  depends_on = [terraform_data.accounts_known]
+}
+
+locals {
+  # What is pushed to a function, by the filter of its subscription.
+  subscriptions_pushed = {
+    deliver = "" # everything
+    push    = "attributes.push = \"true\""
+  }
+  subscription_names = join("|", [for subscription in google_pubsub_subscription.push : subscription.name])
 }
 
 # Straight to the functions, not through Eventarc, whose subscriptions take neither a dead-letter
 # topic nor a deadline. infra/local/topology.py says the same of the local stack.
 resource "google_pubsub_subscription" "push" {
-  for_each = {
-    deliver = "" # everything
-    push    = "attributes.push = \"true\""
-  }
+  for_each = local.subscriptions_pushed
 
-  name                 = each.key
+  name                 = "${var.name}-${each.key}"
   topic                = google_pubsub_topic.events.id
   filter               = each.value
   ack_deadline_seconds = 20
@@ -49,12 +57,12 @@ resource "google_pubsub_subscription" "push" {
 }
 
 resource "google_pubsub_topic" "dead_letters" {
-  name       = "call-events-dead"
+  name       = "${var.name}-call-events-dead"
   depends_on = [google_project_service.api]
 }
 
 resource "google_pubsub_subscription" "dead_letters" {
-  name                       = "call-events-dead"
+  name                       = "${var.name}-call-events-dead"
   topic                      = google_pubsub_topic.dead_letters.id
   message_retention_duration = "604800s" # a week to find out why, the longest that costs nothing more
 
@@ -69,16 +77,28 @@ locals {
   pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
+# With a project's first topic, Pub/Sub's own account comes to be, and is known some time later.
+resource "terraform_data" "pubsub_known" {
+  triggers_replace = [google_pubsub_topic.events.id, google_pubsub_topic.dead_letters.id]
+
+  provisioner "local-exec" {
+    command = "sleep ${var.settle_seconds}"
+  }
+}
+
 resource "google_pubsub_topic_iam_member" "dead_letters" {
   topic  = google_pubsub_topic.dead_letters.name
   role   = "roles/pubsub.publisher"
   member = local.pubsub_agent
+
+  depends_on = [terraform_data.pubsub_known]
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letters" {
-  for_each = google_pubsub_subscription.push
+  for_each = local.subscriptions_pushed
 
-  subscription = each.value.name
+  subscription = google_pubsub_subscription.push[each.key].name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
+  depends_on   = [terraform_data.pubsub_known]
 }

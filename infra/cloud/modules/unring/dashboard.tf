@@ -22,7 +22,7 @@ locals {
     },
     {
       title   = "Age of the oldest event that waits, s"
-      queries = { "$${subscription_id}" = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{${local.subscriptions},subscription_id=~\"${join("|", keys(google_pubsub_subscription.push))}\"})" }
+      queries = { "$${subscription_id}" = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{${local.subscriptions},subscription_id=~\"${local.subscription_names}\"})" }
     },
     {
       title   = "Dead letters"
@@ -64,25 +64,26 @@ locals {
 
 resource "google_monitoring_dashboard" "this" {
   dashboard_json = jsonencode({
-    displayName = "Unring"
+    displayName = var.name == "unring" ? "Unring" : "Unring: ${var.name}"
     mosaicLayout = {
       columns = 48
-      tiles = [for number, chart in local.charts : {
-        xPos   = number % 2 * 24
-        yPos   = floor(number / 2) * 16
-        width  = 24
-        height = 16
-        widget = {
-          title = chart.title
-          xyChart = {
-            dataSets = [for legend, query in chart.queries : {
-              plotType        = "LINE"
-              legendTemplate  = legend
-              timeSeriesQuery = { prometheusQuery = query }
-            }]
+      tiles = [for number, chart in local.charts : merge(
+        # Google leaves out a position of 0, and Terraform would put it back by each apply.
+        { for axis, position in { xPos = number % 2 * 24, yPos = floor(number / 2) * 16 } : axis => position if position > 0 },
+        {
+          width  = 24
+          height = 16
+          widget = {
+            title = chart.title
+            xyChart = {
+              dataSets = [for legend, query in chart.queries : {
+                plotType        = "LINE"
+                legendTemplate  = legend
+                timeSeriesQuery = { prometheusQuery = query }
+              }]
+            }
           }
-        }
-      }]
+      })]
     }
   })
   depends_on = [google_project_service.api]

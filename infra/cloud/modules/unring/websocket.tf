@@ -11,6 +11,11 @@ locals {
     Unring-Request-Time  = "context.requestTimeEpoch"
     Unring-Secret        = "'${random_password.gateway[local.current_generation].result}'"
   }
+  # API Gateway passes on the headers of the client's WebSocket, and its query with the token.
+  replaced = merge(
+    { for name, value in var.connect_headers : "header.${name}" => "'${value}'" },
+    var.hide_query_token ? { "querystring.token" = "'-'" } : {},
+  )
   from_the_client = {
     Unring-Authorization = "route.request.header.Authorization"
     Unring-Token         = "route.request.querystring.token"
@@ -21,16 +26,16 @@ locals {
   }
 
   routes = {
-    "$connect"    = { headers = merge(local.every_route, local.from_the_client), parameters = values(local.from_the_client), answers = false }
-    "$default"    = { headers = local.every_route, parameters = [], answers = true }
-    "$disconnect" = { headers = local.every_route, parameters = [], answers = false }
+    "$connect"    = { headers = merge(local.every_route, local.from_the_client), replaced = local.replaced, parameters = values(local.from_the_client), answers = false }
+    "$default"    = { headers = local.every_route, replaced = {}, parameters = [], answers = true }
+    "$disconnect" = { headers = local.every_route, replaced = {}, parameters = [], answers = false }
   }
 }
 
 resource "aws_apigatewayv2_api" "this" {
   name                       = var.name
   protocol_type              = "WEBSOCKET"
-  route_selection_expression = "$request.body.event"
+  route_selection_expression = "\\$default" # static: no frame is parsed to find its route
 }
 
 resource "aws_apigatewayv2_integration" "gateway" {
@@ -41,7 +46,10 @@ resource "aws_apigatewayv2_integration" "gateway" {
   integration_method   = "POST"
   integration_uri      = google_cloudfunctions2_function.function["gateway"].service_config[0].uri
   timeout_milliseconds = 29000
-  request_parameters   = { for header, source in each.value.headers : "integration.request.header.${header}" => source }
+  request_parameters = merge(
+    { for header, source in each.value.headers : "integration.request.header.${header}" => source },
+    { for place, value in each.value.replaced : "integration.request.${place}" => value },
+  )
 
   # A new secret may be sent only when the function, and whoever may call it, are there to take it.
   depends_on = [
@@ -94,20 +102,24 @@ resource "aws_apigatewayv2_stage" "this" {
     data_trace_enabled = false
   }
 
-  access_log_settings {
-    destination_arn = aws_cloudwatch_log_group.access.arn
-    format = jsonencode({
-      time               = "$context.requestTimeEpoch"
-      requestId          = "$context.requestId"
-      connectionId       = "$context.connectionId"
-      eventType          = "$context.eventType"
-      routeKey           = "$context.routeKey"
-      status             = "$context.status"
-      error              = "$context.error.message"
-      integrationStatus  = "$context.integration.status"
-      integrationError   = "$context.integration.error"
-      integrationLatency = "$context.integration.latency"
-    })
+  dynamic "access_log_settings" {
+    for_each = aws_cloudwatch_log_group.access
+
+    content {
+      destination_arn = access_log_settings.value.arn
+      format = jsonencode({
+        time               = "$context.requestTimeEpoch"
+        requestId          = "$context.requestId"
+        connectionId       = "$context.connectionId"
+        eventType          = "$context.eventType"
+        routeKey           = "$context.routeKey"
+        status             = "$context.status"
+        error              = "$context.error.message"
+        integrationStatus  = "$context.integration.status"
+        integrationError   = "$context.integration.error"
+        integrationLatency = "$context.integration.latency"
+      })
+    }
   }
 
   depends_on = [
@@ -118,6 +130,8 @@ resource "aws_apigatewayv2_stage" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "access" {
+  count = var.access_log ? 1 : 0
+
   name              = "/${var.name}/${var.stage}/access"
   retention_in_days = var.log_retention_days
 }

@@ -5,6 +5,12 @@ locals {
 
   # What Terraform decides itself, so that both sides of each have it from here. The others of
   # functions/settings.py have defaults, or point at emulators; tests/cloud/test_cloud.py compares.
+  storing = {
+    GOOGLE_CLOUD_PROJECT = var.project
+    FIRESTORE_DATABASE   = var.firestore_database
+    CALLS_COLLECTION     = var.calls_collection
+    COLLECTION_PREFIX    = var.collection_prefix
+  }
   publishing = {
     EVENTS_TOPIC = google_pubsub_topic.events.name
   }
@@ -82,7 +88,8 @@ resource "google_cloudfunctions2_function" "function" {
     all_traffic_on_latest_revision   = true
 
     environment_variables = merge(
-      { GOOGLE_CLOUD_PROJECT = var.project, FUNCTION_USE_ASGI = "true" },
+      { FUNCTION_USE_ASGI = "true" },
+      local.storing,
       lookup(var.settings, each.key, {}),
       each.value.environment,
     )
@@ -111,10 +118,10 @@ resource "google_cloudfunctions2_function" "function" {
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
-  for_each = local.functions
+  for_each = toset([for function in local.function_names : function if function != "gateway" || var.allow_all_users])
 
   name     = google_cloudfunctions2_function.function[each.key].name # its service's name too
   location = var.region
   role     = "roles/run.invoker"
-  member   = each.value.caller
+  member   = local.functions[each.key].caller
 }

@@ -435,3 +435,159 @@ run "a_goal_of_all_is_refused" {
 
   expect_failures = [var.latency_goal]
 }
+
+run "a_database_has_the_form_of_an_id" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    firestore_database = "Mine"
+  }
+
+  expect_failures = [var.firestore_database]
+}
+
+run "the_rules_of_a_database_that_exists_are_the_apps" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    create_firestore_database = false
+    manage_firestore_rules    = true
+  }
+
+  expect_failures = [var.manage_firestore_rules]
+}
+
+run "a_database_that_exists_has_its_location" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    create_firestore_database = false
+    firestore_location        = "nam5"
+  }
+
+  expect_failures = [var.firestore_location]
+}
+
+run "a_collection_is_no_path" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    calls_collection = "users/calls"
+  }
+
+  expect_failures = [var.calls_collection]
+}
+
+run "the_calls_are_not_in_a_collection_of_ours" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    calls_collection = "unring_outbox"
+  }
+
+  expect_failures = [var.calls_collection]
+}
+
+run "a_prefix_is_no_path" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    collection_prefix = "app/"
+  }
+
+  expect_failures = [var.collection_prefix]
+}
+
+run "nobody_waits_for_an_hour" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    settle_seconds = 3600
+  }
+
+  expect_failures = [var.settle_seconds]
+}
+
+run "a_role_is_named_in_full" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    fcm_sender_role = "fcmSender"
+  }
+
+  expect_failures = [var.fcm_sender_role]
+}
+
+run "no_header_of_ours_is_replaced" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    connect_headers = { Unring-Secret = "x" }
+  }
+
+  expect_failures = [var.connect_headers]
+}
+
+run "a_role_for_no_log_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    manage_api_gateway_account = true
+  }
+
+  expect_failures = [var.manage_api_gateway_account]
+}
+
+run "a_budget_of_nothing_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    aws_budget = { monthly_usd = 0, emails = ["ops@example.com"] }
+  }
+
+  expect_failures = [var.aws_budget]
+}
