@@ -36,6 +36,7 @@ ALLOWED = {
 LIBRARIES = {"calls": {"msgspec"}, "published": {"msgspec"}, "wire": {"msgspec"}}
 # The same of infra, by whole names: whatever is in these may be imported.
 ALLOWED_TO_INFRA = {
+    "build": {"infra"},
     "emulators": {"infra.emulators"},
     "client": {"infra.client", "infra.emulators.auth.tokens", "functions.collections"},
     "local": {"infra", "functions.collections", "functions.settings"},

@@ -1,0 +1,1 @@
+"""What Cloud Build runs, and what to run before it for the first time."""
