@@ -45,9 +45,9 @@ def handler(
                 await deliverer.deliver(event, attempt)
             case ConnectionAccepted():
                 await opener.open(event)
-            case ConnectionAdmitted():
+            case ConnectionAdmitted(connection_id=id):
                 if user := await catch_up.tell(event):
-                    await cap.enforce(user)
+                    await cap.enforce(user, id)
 
     @warm_up.on_get
     async def deliver(request: Request) -> Response:

@@ -17,6 +17,8 @@ def spare_loopback(environ: MutableMapping[str, str]) -> None:
         if "*" not in hosts:
             added = [host for host in LOOPBACK if host not in hosts]
             environ[name] = ",".join([*hosts, *added])
+        elif "no_grpc_proxy" not in exempt:
+            environ["no_grpc_proxy"] = ",".join(LOOPBACK)  # gRPC does not know what * stands for
 
 
 def names_proxy(environ: Mapping[str, str]) -> bool:

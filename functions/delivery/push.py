@@ -54,7 +54,7 @@ class Pusher:
             pushed |= entry.pushed if entry else frozenset()
         users = [recipient.user_id for recipient in event.push_recipients]
         found = await self._store.devices.of(users, now)
-        devices, _ = capped(found, self._devices_per_user, lambda each: each.version)
+        devices = capped(found, self._devices_per_user, lambda each: each.version)
         now = self._clock()  # FCM's TTL counts from here
         if is_expired(event, now):  # while Firestore took its time
             return

@@ -70,20 +70,25 @@ class Sweeper:
         entries only after they have expired.
         """
         swept = Swept()
+        # Beside each other: sockets that take long to close must not keep an event waiting.
+        await asyncio.gather(
+            self._regularly(self.look, swept), self._regularly(self.look_for_unadmitted, swept)
+        )
+        return swept
+
+    async def _regularly(self, look: Callable[[Swept], Awaitable[None]], swept: Swept) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
         for number in range(self._looks):
             await asyncio.sleep(began + number * self._every.total_seconds() - clock())
-            for look in (self.look, self.look_for_unadmitted):
-                try:
-                    await look(swept)
-                except (StoreUnavailable, PublishFailed) as error:
-                    log.error("look failed", error=str(error))
-                    swept.failed += 1
-                except Exception:  # whatever failed, the next look may succeed
-                    log.exception("look failed")
-                    swept.failed += 1
-        return swept
+            try:
+                await look(swept)
+            except (StoreUnavailable, PublishFailed) as error:
+                log.error("look failed", error=str(error))
+                swept.failed += 1
+            except Exception:  # whatever failed, the next look may succeed
+                log.exception("look failed")
+                swept.failed += 1
 
     async def look_for_unadmitted(self, swept: Swept) -> None:
         """Costs 1 RunQuery, and what it costs to close the sockets that are due."""

@@ -84,7 +84,7 @@ class Frames:
         """Closes the socket of a client that sends too many frames. Costs 1 DELETE."""
         log.warning("too many frames", outcome="limited")
         if not await self.closing.close_socket(id):
-            self.rate.forget(id)
+            self.rate.not_closed(id)
 
     async def _reply(
         self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-_BODY_SECONDS = 2.0  # API Gateway sends the body with the headers
+# API Gateway sends the body with the headers. An instance that is busy may take seconds to read
+# what has been there all the time.
+_BODY_SECONDS = 20.0
 _MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards 128 KB at most
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -38,7 +38,8 @@ class FrameRate:
     def of(self, id: ConnectionId, now: datetime) -> Rate:
         """Counts a frame that came at `now`."""
         bucket = self._buckets.latest(id, _Bucket(self._most, now))
-        refilled = (now - bucket.at).total_seconds() * self._per_second
+        # The clock may go back.
+        refilled = max(0.0, (now - bucket.at).total_seconds()) * self._per_second
         bucket.left, bucket.at = min(self._most, bucket.left + refilled), now
         if bucket.is_closing:
             return Rate.STILL_EXCEEDED
@@ -48,6 +49,7 @@ class FrameRate:
         bucket.left -= 1
         return Rate.KEPT
 
-    def forget(self, id: ConnectionId) -> None:
-        """The connection could not be closed; it is closed when it is too fast again."""
-        self._buckets.forget(id)
+    def not_closed(self, id: ConnectionId) -> None:
+        """The connection could not be closed: its next frame that is too many is to close it."""
+        if bucket := self._buckets.get(id):
+            bucket.is_closing = False

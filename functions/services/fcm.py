@@ -20,6 +20,7 @@ from functions.settings import PushSettings
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
 _TOTAL_SECONDS = 10.0  # with fetching an access token; well within the ack deadline of `push`
+_LONGEST_PAUSE = timedelta(minutes=5)  # whatever FCM asks: a call that rings later must be tried
 _PAUSES = 10_000  # devices that FCM asked to leave alone for a while; the oldest are forgotten
 # What FCM says of a token that no app can have, with INVALID_ARGUMENT and without naming a field.
 _NO_TOKEN = "registration token is not a valid"  # noqa: S105
@@ -35,7 +36,8 @@ class FcmPushSender:
     async def send(
         self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
     ) -> PushResult:
-        """1 POST, or none while FCM has asked to leave the device alone (Retry-After)."""
+        """1 POST, or none while FCM has asked to leave the device alone (Retry-After). On a 401 the
+        SDK gets a new access token, and posts twice more."""
         if now < (self._paused_until.get(device.id) or now):
             return PushResult(device, PushOutcome.FAILED, "RetryAfter")
         try:
@@ -131,7 +133,8 @@ def _outcome(error: exceptions.FirebaseError) -> PushOutcome:
     match error:
         case messaging.UnregisteredError():
             return PushOutcome.DEAD
-        case messaging.SenderIdMismatchError():  # the fault may be ours: the wrong project
+        # The fault may be ours: the wrong project, or one whose key for Apple's phones is wrong.
+        case messaging.SenderIdMismatchError() | messaging.ThirdPartyAuthError():
             return PushOutcome.REFUSED
         case exceptions.InvalidArgumentError():
             return PushOutcome.DEAD if _is_about_token(error) else PushOutcome.REFUSED
@@ -157,8 +160,10 @@ def _retry_after(error: exceptions.FirebaseError, now: datetime) -> timedelta | 
     header = response.headers.get("retry-after", "") if response is not None else ""
     try:
         if header.isdecimal():
-            return timedelta(seconds=int(header))
-        return parsedate_to_datetime(header) - now
+            asked = timedelta(seconds=int(header))
+        else:
+            asked = parsedate_to_datetime(header) - now
+        return min(asked, _LONGEST_PAUSE)
     except (OverflowError, TypeError, ValueError):
         return None
 

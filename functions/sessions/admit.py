@@ -72,8 +72,10 @@ class Admission:
             user = await self._user(connection, request)
         except NotAuthenticated as error:
             now = self._clock()
+            # Who is refused again and again has no longer than who is refused once.
+            admit_by = connection.admit_by or now + ADMIT_WITHIN
             if not await self._closing.leave_unless_outdated(
-                connection, received_at, now, admit_by=now + ADMIT_WITHIN
+                connection, received_at, now, admit_by
             ):
                 return None
             log.info("admission", outcome="unauthenticated")

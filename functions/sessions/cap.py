@@ -2,8 +2,8 @@
 
 import asyncio
 
-from functions.calls.call import UserId
-from functions.clients.caps import capped
+from functions.calls.call import ConnectionId, UserId
+from functions.clients.caps import displaced
 from functions.clients.connection import Connection
 from functions.ports.clock import Clock
 from functions.ports.sockets import PostFailed, Refused, Sockets
@@ -25,17 +25,17 @@ class ConnectionCap:
         self._clock = clock
         self._per_user = per_user
 
-    async def enforce(self, user: UserId) -> None:
-        """Costs 1 RunQuery and, for each connection that is too many, 1 DELETE and 1 Commit, and
-        for a Socket.IO client 1 POST. Two that are admitted at once may both stay; the next to come
-        finds them. A failure is only logged: nobody is told less because of it."""
+    async def enforce(self, user: UserId, newcomer: ConnectionId) -> None:
+        """Costs 1 RunQuery and, for each connection that `newcomer` displaces (two at most), 1
+        DELETE and 1 Commit, and for a Socket.IO client 1 POST. A failure is only logged: nobody is
+        told less because of it."""
         try:
             connections = await self._connections.of([user], self._clock())
         except StoreUnavailable as error:
             log.warning("too many connections stay", error=str(error))
             return
-        _, too_many = capped(connections, self._per_user, lambda each: each.connected_at)
-        await asyncio.gather(*map(self._close, too_many))
+        gone = displaced(connections, self._per_user, lambda each: each.connected_at, newcomer)
+        await asyncio.gather(*map(self._close, gone))
 
     async def _close(self, connection: Connection) -> None:
         try:

@@ -34,7 +34,11 @@ class Closing:
             now = self._clock()
             connection = await self._connections.get(id, now)
             # On the JSON wire a text that looks like a packet is no packet.
-            if connection is None or connection.wire is Wire.JSON:
+            if connection and connection.wire is Wire.JSON:
+                return socketio.NOOP
+            if connection is None:
+                if goodbye.closes_socket:
+                    await self.close_socket(id)
                 return socketio.NOOP
             if await self.leave_unless_outdated(connection, received_at, now):
                 if goodbye.closes_socket:

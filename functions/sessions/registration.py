@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from functions.calls.call import ConnectionId, UserId
 from functions.calls.decision import Verdict
-from functions.clients.caps import capped
+from functions.clients.caps import displaced
+from functions.clients.device import DeviceId, device_id
 from functions.clients.sender import sender_of
 from functions.ports.clock import Clock
 from functions.ports.store import Connections, Devices, StoreUnavailable
@@ -39,7 +40,7 @@ class Registration:
         received_at: datetime | None,
     ) -> Verdict:
         """1 BatchGetDocuments, and what the call to `Devices` costs. To register costs 1 RunQuery
-        more, and 1 Commit for each device that is too many. Raises StoreUnavailable.
+        more, and 1 Commit for each device that it displaces, two at most. Raises StoreUnavailable.
         """
         now = self._clock()
         sender = sender_of(await self._connections.get(id, now), received_at)
@@ -49,18 +50,18 @@ class Registration:
             case RegisterDevice(address, platform):
                 expires = now + self._device_ttl
                 await self._devices.register(sender, address, platform, now, expires)
-                await self._forget_too_many(sender, now)
+                await self._forget_displaced(sender, device_id(address), now)
                 return Verdict(ok=True, outcome="registered")
             case UnregisterDevice(address):
                 await self._devices.unregister(sender, address)
                 return Verdict(ok=True, outcome="unregistered")
 
-    async def _forget_too_many(self, user: UserId, now: datetime) -> None:
-        """Forgets the devices that registered longest ago. Two that register at once may both stay;
-        the next to come finds them. A failure is only logged: the device itself is registered."""
+    async def _forget_displaced(self, user: UserId, newcomer: DeviceId, now: datetime) -> None:
+        """A failure is only logged: the device itself is registered."""
         try:
             devices = await self._devices.of([user], now)
-            _, too_many = capped(devices, self._devices_per_user, lambda each: each.version)
-            await asyncio.gather(*map(self._devices.forget, too_many))
+            cap = self._devices_per_user
+            gone = displaced(devices, cap, lambda each: each.version, newcomer)
+            await asyncio.gather(*map(self._devices.forget, gone))
         except StoreUnavailable as error:
             log.warning("too many devices stay", error=str(error))

@@ -11,6 +11,21 @@ from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platf
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 
 CALL_ID_LIMIT = 128  # characters
+_REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
+# What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
+# https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
+_IGNORABLE = (
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x2065, 0x2065),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8),
+    (0xE0000, 0xE0FFF),
+)
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -102,7 +117,7 @@ def _reason(data: _Data) -> str | None:
     reason = data.get("reason")
     if not isinstance(reason, str):
         return None
-    readable = "".join(character for character in reason if not _is_unreadable(character))
+    readable = "".join(each for each in reason[:_REASON_READ] if not _is_unreadable(each))
     return readable.strip()[:REASON_LIMIT] or None
 
 
@@ -113,4 +128,6 @@ def _is_control(character: str) -> bool:
 
 def _is_unreadable(character: str) -> bool:
     # Cf: formats, some of no width and some that turn the text around; Zl and Zp: ends of lines.
-    return _is_control(character) or unicodedata.category(character) in {"Cf", "Zl", "Zp"}
+    if _is_control(character) or unicodedata.category(character) in {"Cf", "Zl", "Zp"}:
+        return True
+    return any(first <= ord(character) <= last for first, last in _IGNORABLE)

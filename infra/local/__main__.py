@@ -5,8 +5,10 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Coroutine
+from ipaddress import ip_address
 from typing import Any
 
 from infra.loopback import spare_loopback
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--host",
+        type=_host,
         default="127.0.0.1",
         metavar="ADDRESS",
         help="to listen on; 0.0.0.0 lets the phones of your network in, and everybody else in it",
@@ -102,10 +105,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {port}")
-    return port
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _host(text: str) -> str:
+    """An address in its whole form, as it becomes a part of URLs, or the name of a host."""
+    is_name = bool(re.fullmatch(r"[A-Za-z0-9.-]*[A-Za-z][A-Za-z0-9.-]*", text))
+    try:
+        return text if is_name else str(ip_address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address") from error
 
 
 def _at_least_two(text: str) -> int:

@@ -96,7 +96,7 @@ async def _offers(
     yield capacity
     for times in _TIMES:
         rate = times * capacity.goodput
-        title = f"{times} times {capacity.goodput:.0f} a second"
+        title = f"{rate:.0f} a second"
         yield await played(title, rate, partial(at_rate, rate=rate))
 
 

@@ -131,7 +131,7 @@ async def test_a_message_lives_as_long_as_its_event_has_left(
         (FcmError.SENDER_ID_MISMATCH, PushOutcome.REFUSED),  # perhaps the project is the wrong one
         (FcmError.INVALID_ARGUMENT, PushOutcome.DEAD),  # of a token that no app can have
         (FcmError.QUOTA_EXCEEDED, PushOutcome.FAILED),
-        (FcmError.THIRD_PARTY_AUTH_ERROR, PushOutcome.FAILED),
+        (FcmError.THIRD_PARTY_AUTH_ERROR, PushOutcome.REFUSED),  # perhaps Apple's key is wrong
     ],
 )
 async def test_what_fcm_answers_says_what_became_of_the_message(

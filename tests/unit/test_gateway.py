@@ -254,7 +254,7 @@ async def test_what_engine_io_asks_is_answered_without_a_remote_call(
 @pytest.mark.parametrize("frame", ["1", "41", "41/,"])
 async def test_a_goodbye_of_nobody_is_answered_too(api: Api, frame: str) -> None:
     assert await api.send("nobody=", frame) == "6"
-    assert api.costs == ["BatchGetDocuments"]
+    assert api.costs == ["BatchGetDocuments", *(["DELETE"] if frame == "1" else [])]
 
 
 @pytest.mark.parametrize("goodbye", ["1", "41", "41/,"])
@@ -573,7 +573,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     began = now()
     answer = await call(api.function, body(), {"unring-secret": SECRET})
     assert (answer.status_code, answer.json()) == (408, {"message": "the request is too slow"})
-    assert now() - began == timedelta(seconds=2)
+    assert now() - began == timedelta(seconds=20)
     assert caplog.messages == ["body refused"]
 
 

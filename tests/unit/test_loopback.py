@@ -39,7 +39,8 @@ def test_an_environment_without_a_proxy_is_left_alone(environ: dict[str, str]) -
     assert environ == before
 
 
-def test_who_exempts_everything_need_not_exempt_loopback() -> None:
+def test_who_exempts_everything_need_not_exempt_loopback_but_for_grpc() -> None:
     environ = {"http_proxy": "p", "no_proxy": "*", "NO_PROXY": "*"}
     spare_loopback(environ)
     assert (environ["no_proxy"], environ["NO_PROXY"]) == ("*", "*")
+    assert environ["no_grpc_proxy"] == LOOPBACK

@@ -132,7 +132,7 @@ async def cancel(services: Services, many: int) -> Step:
 async def cap_connections(services: Services, many: int) -> Step:
     await connected(services, many)
     cap = ConnectionCap(services.store.connections, services.sockets, now, per_user=20)
-    return lambda: cap.enforce(RECEIVER)
+    return lambda: cap.enforce(RECEIVER, ConnectionId("0="))
 
 
 async def push_to_all(services: Services, many: int) -> Step:

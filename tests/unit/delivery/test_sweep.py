@@ -1,5 +1,6 @@
 """`sweep`: what is republished, dropped, left alone."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -38,6 +39,34 @@ def sweeper_of(services: Services, every: timedelta = EVERY, **more: timedelta) 
 
 async def nobody_to_close() -> int:
     return 0
+
+
+async def test_sockets_that_take_long_to_close_keep_no_event_waiting(services: Services) -> None:
+    looks: list[float] = []
+    clock = asyncio.get_running_loop().time
+
+    async def close_slowly() -> int:
+        await asyncio.sleep(15)
+        return 1
+
+    sweeper = Sweeper(
+        services.store.outbox,
+        services.publisher,
+        close_slowly,
+        now,
+        after=AFTER,
+        every=timedelta(seconds=10),
+    )
+    look = sweeper.look
+
+    async def noted(swept: Swept) -> None:
+        looks.append(clock() - began)
+        await look(swept)
+
+    sweeper.look = noted  # type: ignore[method-assign]
+    began = clock()
+    assert (await sweeper.sweep()).closed == 6
+    assert looks == [0, 10, 20, 30, 40, 50]
 
 
 async def test_what_is_old_enough_is_republished_expired_or_not(services: Services) -> None:

@@ -34,12 +34,21 @@ def test_what_was_not_used_is_not_saved_up() -> None:
     assert kept(rate, ID, AT + timedelta(hours=1), 100) == 20
 
 
-def test_one_that_could_not_be_closed_may_exceed_its_rate_again() -> None:
+def test_one_that_could_not_be_closed_is_to_be_closed_by_its_next_frame_that_is_too_many() -> None:
     rate = FrameRate(per_second=10)
+    assert kept(rate, ID, AT, 20) == 20
     for _ in range(2):
-        assert kept(rate, ID, AT, 20) == 20
         assert rate.of(ID, AT) is Rate.EXCEEDED
-        rate.forget(ID)
+        assert rate.of(ID, AT) is Rate.STILL_EXCEEDED
+        rate.not_closed(ID)
+    rate.not_closed(OTHER)  # which is not known: nothing happens
+    assert kept(rate, OTHER, AT, 20) == 20
+
+
+def test_a_clock_that_goes_back_costs_nobody_his_frames() -> None:
+    rate = FrameRate(per_second=10)
+    assert kept(rate, ID, AT, 5) == 5
+    assert kept(rate, ID, AT - timedelta(hours=1), 15) == 15
 
 
 def test_of_too_many_connections_those_that_sent_nothing_for_longest_are_forgotten() -> None:

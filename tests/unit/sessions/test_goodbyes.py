@@ -353,5 +353,5 @@ async def test_a_goodbye_of_an_unknown_connection_leaves_nothing_behind(
     door: Door, goodbye: Goodbye
 ) -> None:
     await leave(door, goodbye)
-    assert door.costs == ["BatchGetDocuments"]
+    assert door.costs == ["BatchGetDocuments", *(["DELETE"] if goodbye == CLOSE else [])]
     assert await door.services.world.ids_in("connections") == set()

@@ -41,7 +41,10 @@ def test_the_frame_of_the_request_is_read() -> None:
     "data",
     [
         {},
-        *({"reason": reason} for reason in (None, "", " \x00\t ", "\u200b\u202e\ufeff")),
+        *(
+            {"reason": reason}
+            for reason in (None, "", " \x00\t ", "\u200b\u202e\ufeff", "\u3164\u034f\ufe0f")
+        ),
         # No cancel is refused for what it says beside the call's id.
         *({"reason": reason} for reason in (7, False, ["x"], {"why": "x"})),
     ],
