@@ -8,7 +8,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--generate-hashes --no-strip-extras --annotation-style line --custom-compile-command "make requirements" \
 	$(if $(NEWER),$(if $(filter all,$(NEWER)),--upgrade,--upgrade-package $(NEWER)))
 
-.PHONY: demo run bench load smoke proof simulate test thorough check unit format hooks requirements clean help
+.PHONY: demo run bench load smoke proof simulate test thorough check audit unit format hooks requirements clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -42,6 +42,11 @@ check: $(READY) ## lint, format and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+
+audit: $(READY) ## what the functions consist of, into .unring/sbom.json; fails if any has a known vulnerability
+	@mkdir -p .unring
+	@$(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off --requirement requirements.txt \
+		--format cyclonedx-json --output .unring/sbom.json
 
 unit: $(READY) ## the tests that take seconds
 	@$(BIN)/python -m pytest tests/unit

@@ -1,6 +1,7 @@
-# What plan.sh and apply.sh share. They read these variables:
+# What plan.sh, apply.sh and drift.sh share. They read these variables:
 #
 #   ENVIRONMENT         its variables are infra/cloud/ENVIRONMENT.tfvars
+#   STATE_BUCKET        the bucket of Terraform's state
 #   TERRAFORM           the program; `terraform` where it is not set
 #   AWS_ROLE_ARN        the AWS role to take on as the service account of the machine; without it,
 #                       Terraform uses the AWS credentials that it finds
@@ -18,9 +19,21 @@ fail() {
   fail "ENVIRONMENT must be set to lowercase letters, digits and hyphens: the name of a file infra/cloud/NAME.tfvars."
 
 plan=$root/.unring/plans/$ENVIRONMENT.tfplan
+variables=$root/infra/cloud/$ENVIRONMENT.tfvars
 
 terraform() {
   TF_IN_AUTOMATION=1 "${TERRAFORM:-terraform}" -chdir="$root/infra/cloud" "$@"
+}
+
+# Prepares Terraform, with the providers that the lock file names by their hashes and no others.
+begin() {
+  [[ -n ${STATE_BUCKET:-} ]] || fail "STATE_BUCKET must name the bucket of Terraform's state."
+  [[ -f $variables ]] || fail "infra/cloud/$ENVIRONMENT.tfvars is missing; terraform.tfvars.example is its model."
+  [[ -f $root/infra/cloud/.terraform.lock.hcl ]] ||
+    fail "infra/cloud/.terraform.lock.hcl is missing. Make it once, and commit it: terraform -chdir=infra/cloud providers lock -platform=linux_amd64 -platform=darwin_amd64 -platform=darwin_arm64"
+  take_on_aws_role
+  terraform init -input=false -no-color -reconfigure -lockfile=readonly \
+    -backend-config="bucket=$STATE_BUCKET" -backend-config="prefix=unring/$ENVIRONMENT"
 }
 
 # Google's ID token of this machine's service account is what AWS trusts. The provider finds the

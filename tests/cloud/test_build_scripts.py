@@ -21,7 +21,8 @@ from infra.emulators.http import serving
 from tests.cloud.cloudbuild_schema import expand, read, values_of
 
 BUILD = read(ROOT / "cloudbuild.yaml")
-STEPS = {step.id: step for step in BUILD.steps}
+DRIFT = read(ROOT / "infra/build/drift.yaml")
+STEPS = {step.id: (step, build) for build in (DRIFT, BUILD) for step in build.steps}
 TRUST = Trust(role_arn="arn:aws:iam::123456789012:role/unring-deploy", audience="unring-deploy")
 MAIN = {
     "PROJECT_ID": "app",
@@ -80,6 +81,9 @@ class Workspace:
         variables = self.root / "infra/cloud/production.tfvars"
         variables.parent.mkdir()
         variables.write_text('project = "app"\n')
+        (self.root / "infra/cloud/.terraform.lock.hcl").touch()
+        (self.root / ".unring").mkdir()
+        (self.root / ".unring/sbom.json").write_text("{}")
         for name in ("terraform", "gcloud"):
             program = self.tools / name
             program.write_text(PROGRAM)
@@ -97,7 +101,8 @@ class Workspace:
 
     async def run(self, name: str, given: Mapping[str, str], **more: str) -> Result:
         """Runs a step of cloudbuild.yaml with what the trigger or the person gives."""
-        step, values = STEPS[name], values_of(BUILD, given)
+        step, build = STEPS[name]
+        values = values_of(build, given)
         arguments = [self._here(expand(arg, values)) for arg in step.args]
         environment = {
             "PATH": f"{self.tools}:{os.environ['PATH']}",
@@ -148,13 +153,16 @@ async def test_main_is_planned_kept_and_applied_with_one_and_the_same_plan(
     file = workspace.root / ".unring/plans/production.tfplan"
     assert option(plan, "-out") == show["args"][-1] == apply["args"][-1] == str(file)
     assert apply["plan"] == file.read_text()
-    *_, binary, text, target = keep["args"]
-    assert workspace.root / binary == file
-    assert (workspace.root / text).read_text() == f"to read: {file.read_text()}\n"
-    assert target == f"gs://app-terraform/plans/production/{MAIN['BUILD_ID']}/"
+    binary, text, sbom = map(Path, keep["args"][-4:-1])
+    assert binary == file
+    assert text.read_text() == f"to read: {file.read_text()}\n"
+    assert sbom == workspace.root / ".unring/sbom.json"
+    assert keep["args"][-1] == f"gs://app-terraform/plans/production/{MAIN['BUILD_ID']}/"
     assert f"-chdir={workspace.root}/infra/cloud" in init["args"]
     assert "-backend-config=bucket=app-terraform" in init["args"]
     assert "-backend-config=prefix=unring/production" in init["args"]
+    assert "-lockfile=readonly" in init["args"]
+    assert option(plan, "-lock-timeout") == "300s"
     assert option(plan, "-var-file") == f"{workspace.root}/infra/cloud/production.tfvars"
 
 
@@ -174,7 +182,53 @@ async def test_nothing_but_main_is_applied(
         assert (await workspace.run(name, given)).status == 0
     result = await workspace.run("apply", given)
     assert (result.status, result.output) == (0, f"{said}\n")
-    assert workspace.verbs == ["init", "plan", "show", "storage"]
+    assert "apply" not in workspace.verbs
+
+
+async def test_of_a_pull_request_the_plan_is_shown_and_nothing_is_written(
+    workspace: Workspace,
+) -> None:
+    assert (await workspace.run("plan", PULL_REQUEST)).status == 0
+    shown = await workspace.run("keep", PULL_REQUEST)
+    assert (shown.status, "to read: a plan of" in shown.output) == (0, True)
+    _, plan, _ = workspace.calls
+    assert option(plan, "-lock") == "false"
+    assert workspace.verbs == ["init", "plan", "show"]
+
+
+async def test_providers_that_nobody_has_pinned_are_not_installed(workspace: Workspace) -> None:
+    (workspace.root / "infra/cloud/.terraform.lock.hcl").unlink()
+    for name in ("plan", "drift"):
+        result = await workspace.run(name, MAIN)
+        assert result.status == 1
+        assert "providers lock -platform=linux_amd64" in result.output
+    assert workspace.calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "ends", "says"),
+    [
+        (0, 0, "What is there is what the code says."),
+        (2, 1, "Something has been changed by hand, or was never applied"),
+        (1, 1, ""),
+    ],
+)
+async def test_what_has_drifted_fails_and_changes_nothing(
+    workspace: Workspace, status: int, ends: int, says: str
+) -> None:
+    program = workspace.tools / "terraform"
+    ending = f'\nif verb == "plan":\n    sys.exit({status})\n'
+    planned = 'if verb == "plan":\n    [out] = [arg'
+    recording = program.read_text()
+    assert planned in recording
+    program.write_text(recording.replace(planned, "if False:\n    [out] = [arg") + ending)
+    result = await workspace.run("drift", MAIN)
+    assert (result.status, says in result.output) == (ends, True)
+    init, plan = workspace.calls
+    assert "-detailed-exitcode" in plan["args"]
+    assert option(plan, "-lock") == "false"
+    assert not any(arg.startswith("-out") for arg in plan["args"])
+    assert init["role"] == plan["role"] == TRUST.role_arn
 
 
 async def test_nothing_asks_and_nothing_waits_for_a_person(workspace: Workspace) -> None:

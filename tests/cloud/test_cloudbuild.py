@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from infra import ROOT
-from tests.cloud.cloudbuild_schema import BuildStep, expand, parse, problems, values_of
+from tests.cloud.cloudbuild_schema import BuildStep, expand, parse, problems, read, values_of
 
 TEXT = (ROOT / "cloudbuild.yaml").read_text()
 DOCUMENT = yaml.safe_load(TEXT)
@@ -33,8 +33,16 @@ def needed(step: BuildStep) -> set[str | None]:
     }
 
 
-def test_the_build_is_one_that_the_api_takes() -> None:
-    assert list(problems(BUILD)) == []
+@pytest.mark.parametrize("file", ["cloudbuild.yaml", "infra/build/drift.yaml"])
+def test_the_build_is_one_that_the_api_takes(file: str) -> None:
+    assert list(problems(read(ROOT / file))) == []
+
+
+def test_the_look_for_drift_runs_what_the_build_runs() -> None:
+    drift = read(ROOT / "infra/build/drift.yaml")
+    assert drift.steps[0] == STEPS["terraform"]
+    assert drift.steps[1].name == STEPS["plan"].name
+    assert [arg for step in drift.steps for arg in step.args][-1] == "infra/build/drift.sh"
 
 
 Mutation = Callable[[dict[str, Any]], object]
@@ -63,7 +71,7 @@ WRONG: list[tuple[Mutation, str]] = [
     (lambda b: b["steps"][-1].update(script="true"), "has a script, and"),
     (lambda b: b["steps"][-1]["args"].append("$HOME"), "$HOME is not defined"),
     (lambda b: b["steps"][-1]["args"].append("${file}"), "$file is not defined"),
-    (lambda b: b["steps"][-1]["env"].append("NAME"), "]*=' - at `$.steps[7].env"),
+    (lambda b: b["steps"][-1]["env"].append("NAME"), "]*=' - at `$.steps[8].env"),
     (lambda b: b["steps"][-1]["env"].append("BRANCH_NAME=main"), "sets BRANCH_NAME twice"),
     (lambda b: b["steps"][-1].update(secretEnv=["KEY"]), "the secret KEY is not defined"),
     (lambda b: b["steps"][-1].update(when="main"), "unknown field `when`"),
@@ -103,7 +111,8 @@ def test_every_image_is_pinned_and_says_what_it_is() -> None:
 def test_apply_comes_after_keep_after_plan_after_test() -> None:
     assert STEPS["apply"].wait_for == ["keep"]
     assert STEPS["keep"].wait_for == ["plan"]
-    assert STEPS["plan"].wait_for == ["test"]
+    assert STEPS["plan"].wait_for == ["audit"]
+    assert STEPS["audit"].wait_for == ["test"]
     assert needed(STEPS["apply"]) == STEPS.keys() - {"apply"}
 
 
@@ -165,8 +174,8 @@ def test_nothing_brings_a_secret_or_prints_one(text: str) -> None:
 
 def test_every_script_that_a_step_runs_is_there() -> None:
     named = {arg for step in BUILD.steps for arg in step.args if arg.endswith(".sh")}
-    assert named == {"infra/build/plan.sh", "infra/build/apply.sh"}
-    for script in named:
+    assert named == {f"infra/build/{name}.sh" for name in ("plan", "keep", "apply")}
+    for script in named | {"infra/build/drift.sh", "infra/build/preflight.sh"}:
         assert (ROOT / script).stat().st_mode & 0o111, script
 
 
@@ -180,13 +189,15 @@ def test_what_is_uploaded_is_what_the_build_needs(tmp_path: Path) -> None:
         *("main.py", "functions/gateway.py", "functions/wire/json.py", "docs/settings.md"),
         *("tests/e2e/socketio/package.json", "tests/unit/test_docs.py"),
         "tests/emulators/test_aws.py",
-        *("infra/build/plan.sh", "infra/cloud/functions.tf", "infra/cloud/production.tfvars"),
-        *("infra/cloud/terraform.tfvars.example", "infra/cloud/tests/variables.tftest.hcl"),
-        *("infra/cloud/firestore.rules", ".gitignore", ".gcloudignore", ".ci/run"),
+        *("infra/build/plan.sh", "infra/cloud/main.tf", "infra/cloud/production.tfvars"),
+        *("infra/cloud/terraform.tfvars.example", "infra/cloud/.terraform.lock.hcl"),
+        *("infra/cloud/modules/unring/functions.tf", ".gitignore", ".gcloudignore", ".ci/run"),
+        "infra/cloud/modules/unring/tests/variables.tftest.hcl",
     }
     left = {
         *(".git/config", ".venv/bin/python", ".node/package.json", ".unring/plans/production.txt"),
         *("functions/__pycache__/gateway.pyc", ".mypy_cache/x", ".ruff_cache/x", ".hypothesis/x"),
+        "infra/cloud/modules/unring/.terraform.lock.hcl",
     }
     for name in needed | left:
         file = tmp_path / name
