@@ -14,17 +14,22 @@ from functions.collections import USUAL, Collections
 from functions.variables import (
     Need,
     Variable,
+    address,
+    age,
     cap,
     collection,
     connections_url,
     database,
     days,
     host,
+    identities,
+    pointer,
     post_timeout,
     prefix,
     rate,
     seconds,
     secret,
+    signing_secret,
     text,
     url,
 )
@@ -105,9 +110,39 @@ class SocketsSettings(FunctionSettings):
 class IdentitySettings(FunctionSettings):
     """What a function needs that judges ID tokens."""
 
+    identity: tuple[str, ...] = _default("IDENTITY", identities, ("firebase",))
     # Only checked here and passed to nobody: Firebase's library reads the variable itself.
     auth_emulator: str | None = _local("FIREBASE_AUTH_EMULATOR_HOST", host)
     id_token_keys_url: str | None = _local("ID_TOKEN_KEYS_URL", url)
+
+    oidc_issuer: str | None = _default("OIDC_ISSUER", address, None)
+    oidc_audience: str | None = _default("OIDC_AUDIENCE", text, None)
+    oidc_audience_claim: str = _default("OIDC_AUDIENCE_CLAIM", text, "aud")
+    oidc_user_claim: str = _default("OIDC_USER_CLAIM", text, "sub")
+
+    token_secret: str | None = _default("TOKEN_SECRET", signing_secret, None)
+    token_secret_previous: str | None = _default("TOKEN_SECRET_PREVIOUS", signing_secret, None)
+    token_user_claim: str = _default("TOKEN_USER_CLAIM", text, "sub")
+    token_issuer: str | None = _default("TOKEN_ISSUER", text, None)
+    token_audience: str | None = _default("TOKEN_AUDIENCE", text, None)
+    token_max_age: timedelta | None = _default("TOKEN_MAX_AGE", age, None)
+
+    introspection_url: str | None = _default("INTROSPECTION_URL", address, None)
+    introspection_user: str | None = _default("INTROSPECTION_USER", pointer, None)
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().contradictions(values)
+        needed = {
+            "oidc": ("oidc_issuer", "oidc_audience"),
+            "secret": ("token_secret",),
+            "introspection": ("introspection_url", "introspection_user"),
+        }
+        variables = variables_of(cls)
+        for provider in values.get("identity", ()):
+            for name in needed.get(provider, ()):
+                if name in values and values[name] is None:
+                    yield f"{variables[name].name} is missing, which IDENTITY={provider} needs"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ class Variable:
     may_be_empty: bool = False  # an empty text is a value, and not the default
 
 
+_IDENTITIES = ("firebase", "oidc", "secret", "introspection")
 _NAME = "must have at most 100 letters, digits, underscores and hyphens"
 
 # The parsers, from text to values. Each raises ValueError; the message follows the variable's name.
@@ -51,6 +52,38 @@ def url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL that starts with http:// or https://")
     return value.rstrip("/")
+
+
+def address(value: str) -> str:
+    """A URL as it is written: an issuer with a slash at its end is another than without."""
+    url(value)
+    return value
+
+
+def identities(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(","))
+    if not set(names) <= set(_IDENTITIES) or len(set(names)) != len(names):
+        raise ValueError(f"must be some of {', '.join(_IDENTITIES)}, with commas between them")
+    return names
+
+
+def signing_secret(value: str) -> str:
+    if len(value.encode()) < 32:
+        raise ValueError("must have at least 32 bytes: a shorter one can be guessed from a token")
+    return value
+
+
+def age(value: str) -> timedelta:
+    number = _number(value)
+    if not 1 <= number <= 400 * 86_400:
+        raise ValueError("must be from 1 second to 400 days, in seconds")
+    return timedelta(seconds=number)
+
+
+def pointer(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("must be a JSON pointer, such as /data/id")
+    return value
 
 
 def connections_url(value: str) -> str:

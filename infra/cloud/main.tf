@@ -20,6 +20,7 @@ module "unring" {
   source_path                = var.source_path
   fcm_sender_role            = var.fcm_sender_role
   allow_all_users            = var.allow_all_users
+  token_secret               = var.token_secret
   gateway_secret_generation  = var.gateway_secret_generation
   stage                      = var.stage
   throttle                   = var.throttle

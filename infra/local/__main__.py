@@ -71,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--signed", action="store_true", help="check who calls what, by signatures and tokens"
     )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable of the functions, as docs/settings.md has them; may be repeated",
+    )
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
 
@@ -108,6 +117,15 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
     return int(text)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    from functions.settings import every_variable
+
+    name, is_set, value = text.partition("=")
+    if not is_set or name not in {variable.name for variable in every_variable()}:
+        raise argparse.ArgumentTypeError(f"{text!r} sets no variable of docs/settings.md")
+    return name, value
 
 
 def _host(text: str) -> str:
@@ -195,6 +213,7 @@ async def _stay(arguments: argparse.Namespace) -> int:
         google=arguments.google,
         signed=arguments.signed,
         project=PROJECT,
+        settings=dict(arguments.settings),
         logs=folder,
     )
     async with running(options) as stack:

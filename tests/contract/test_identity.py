@@ -1,259 +1,380 @@
-"""Whose token it is, judged with real keys: RS256 against a server that plays Google's."""
+"""Whose token it is, by the providers that settings choose: real keys, real answers over HTTP."""
 
 import asyncio
-import base64
-import json
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from threading import Event, Lock
+from collections.abc import AsyncIterator
+from typing import Any
 
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
-from firebase_admin import _token_gen
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.ports.identity import Identity, IdentityUnavailable, NotAuthenticated
 from functions.services import identity
-from functions.services.identity import FirebaseIdentity, OneAtATime
+from functions.services.http import Http
+from functions.services.identity.introspection import IntrospectionIdentity
+from functions.services.identity.oidc import Keys, OidcIdentity
 from functions.settings import IdentitySettings
-from infra.emulators.auth.tokens import unsigned_token
-from infra.emulators.http import serving
+from infra.emulators.auth.tokens import unsigned, unsigned_token
+from tests.support.issuers import AUDIENCE, Backend, Issuer, backend, issuer, public_jwk, rsa_key
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.processes import settings_of
 
-PROJECT = "unring-test"
+KEY, OTHER_KEY = rsa_key(), rsa_key()
+SECRET, PREVIOUS = "s" * 32, "p" * 32
 
 
-@dataclass(frozen=True)
-class Signer:
-    """Signs ID tokens as Firebase does; its certificate is what Google publishes."""
-
-    key: rsa.RSAPrivateKey
-    certificate: str
-
-    @classmethod
-    def new(cls) -> "Signer":
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "securetoken")])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .sign(key, hashes.SHA256())
-        )
-        return cls(key, certificate.public_bytes(serialization.Encoding.PEM).decode())
-
-    def token(self, key_id: str = "key-1", **changes: object) -> str:
-        now = int(time.time())
-        claims = {
-            "iss": f"https://securetoken.google.com/{PROJECT}",
-            "aud": PROJECT,
-            "sub": "USR_1",
-            "iat": now - 10,
-            "exp": now + 3600,
-            **changes,
-        }
-        return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": key_id})
+def chosen(**settings: str) -> Identity:
+    return identity.connect(settings_of(IdentitySettings, **settings))
 
 
-@pytest.fixture(scope="module")
-def signer() -> Signer:
-    return Signer.new()
+async def refusal(judge: Identity, token: str) -> str:
+    with pytest.raises(NotAuthenticated) as refused:
+        await judge.verify(token)
+    return str(refused.value)
 
 
-@dataclass
-class Keys:
-    """Google's public keys at `url`, which may be kept for an hour, and how often they were asked
-    for."""
-
-    url: str = ""
-    fetched: int = 0
-    free: asyncio.Event = field(default_factory=asyncio.Event)  # until then nobody gets them
+# OpenID Connect
 
 
 @pytest.fixture
-async def keys(signer: Signer) -> AsyncIterator[Keys]:
-    keys = Keys()
-    keys.free.set()
-
-    async def answer(_: object) -> JSONResponse:
-        keys.fetched += 1
-        await keys.free.wait()
-        headers = {"Cache-Control": "public, max-age=3600"}
-        return JSONResponse({"key-1": signer.certificate}, headers=headers)
-
-    async with serving(Starlette(routes=[Route("/keys", answer)])) as url:
-        keys.url = f"{url}/keys"
-        yield keys
-
-
-Connect = Callable[..., FirebaseIdentity]
+async def provider() -> AsyncIterator[Issuer]:
+    async with issuer() as made:
+        made.keys = [public_jwk(KEY, "1")]
+        yield made
 
 
 @pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Makes a verifier with these variables, which the SDK reads as well; it ends with the test."""
-    # To connect changes it for the whole process.
-    monkeypatch.setattr(_token_gen, "ID_TOKEN_CERT_URI", _token_gen.ID_TOKEN_CERT_URI)
-
-    def connect(**environment: str) -> FirebaseIdentity:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        return identity.connect(settings_of(IdentitySettings, **environment))
-
-    return connect
+def oidc(provider: Issuer) -> Identity:
+    return chosen(IDENTITY="oidc", OIDC_ISSUER=provider.url, OIDC_AUDIENCE=AUDIENCE)
 
 
-async def verdict(verifier: FirebaseIdentity, token: str) -> str:
-    """Whose the token is, or why it is nobody's."""
-    try:
-        return await verifier.verify(token)
-    except NotAuthenticated as error:
-        return str(error)
+async def test_a_token_of_the_issuer_is_its_users(oidc: Identity, provider: Issuer) -> None:
+    assert await oidc.verify(provider.token(KEY)) == "auth0|1"
+    assert await oidc.verify(provider.token(KEY, aud=["another", AUDIENCE])) == "auth0|1"
+    assert await oidc.verify(provider.token(KEY, sub=17)) == "17"
+    # Once discovered and once fetched, for all of them.
+    assert provider.asked == ["/.well-known/openid-configuration", "/keys"]
 
 
-async def test_a_signed_token_is_its_subjects(signer: Signer, keys: Keys, connect: Connect) -> None:
-    assert await connect(ID_TOKEN_KEYS_URL=keys.url).verify(signer.token()) == "USR_1"
-
-
-async def test_a_token_that_is_expired_forged_or_for_others_is_refused(
-    signer: Signer, keys: Keys, connect: Connect
+@pytest.mark.parametrize("algorithm", ["RS512", "PS256", "ES256"])
+async def test_each_kind_of_public_key_verifies(
+    oidc: Identity, provider: Issuer, algorithm: str
 ) -> None:
-    now = int(time.time())
-    forged = Signer.new().token()
-    refused = [
-        (signer.token(exp=now - 10, iat=now - 3600), "the token has expired"),
-        (forged, "the token is not valid"),
-        (signer.token(key_id="key-2"), "the token is not valid"),
-        (signer.token(aud="another-project"), "the token is not valid"),
-        (signer.token(iss="https://example.com"), "the token is not valid"),
-        (signer.token(sub=""), "the token is not valid"),
-        (unsigned_token("USR_1", PROJECT), "the token is not valid"),
-        (signer.token()[:-8], "the token is not valid"),
-        ("garbage", "the token is not valid"),
-        ("a.b.c", "the token is not valid"),
-        (f"{base64.urlsafe_b64encode(b'[' * 9_000).decode()}.e30.AA", "the token is not valid"),
-    ]
-    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
-    for token, reason in refused:
-        assert await verdict(verifier, token) == reason
+    key = ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else KEY
+    provider.keys = [public_jwk(key, "1")]
+    assert await oidc.verify(provider.token(key, algorithm=algorithm)) == "auth0|1"
 
 
-async def test_a_clock_that_is_ahead_by_half_a_minute_is_forgiven(
-    signer: Signer, keys: Keys, connect: Connect
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"iss": "https://another.example"}, "the token is not valid"),
+        ({"aud": "another"}, "the token is not valid"),
+        ({"aud": None}, "the token is not valid"),
+        ({"exp": 1}, "the token has expired"),
+        ({"exp": None}, "the token is not valid"),
+        ({"exp": "soon"}, "the token is not valid"),
+        ({"exp": float("inf")}, "the token is not valid"),
+        ({"sub": None}, "the token is not valid"),
+        ({"sub": ""}, "the token is not valid"),
+        ({"sub": ["auth0|1"]}, "the token is not valid"),
+        ({"sub": "x" * 257}, "the token is not valid"),
+        ({"iat": 4_000_000_000}, "the token is not valid yet: the clocks differ"),
+        ({"nbf": 4_000_000_000}, "the token is not valid yet: the clocks differ"),
+        ({"iat": float("nan")}, "the token is not valid"),
+    ],
+)
+async def test_a_token_that_does_not_say_what_it_must_is_refused(
+    oidc: Identity, provider: Issuer, changes: dict[str, Any], why: str
 ) -> None:
-    now = int(time.time())
-    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
-    assert await verdict(verifier, signer.token(iat=now + 25)) == "USR_1"
-    assert await verdict(verifier, signer.token(iat=now + 90)) == (
-        "the token is not valid yet: the clocks differ by more than 30 seconds"
+    assert (await refusal(oidc, provider.token(KEY, **changes))).startswith(why)
+
+
+async def test_a_clock_may_be_thirty_seconds_ahead(oidc: Identity, provider: Issuer) -> None:
+    ahead = int(time.time()) + 20
+    assert await oidc.verify(provider.token(KEY, iat=ahead, nbf=ahead)) == "auth0|1"
+
+
+async def test_what_somebody_else_has_signed_is_refused(oidc: Identity, provider: Issuer) -> None:
+    for token in (
+        provider.token(OTHER_KEY),
+        provider.token(KEY)[:-8] + "AAAAAAAA",
+        unsigned(provider.claims()),
+        "not.a.token",
+        "",
+        "opaque",
+    ):
+        assert await refusal(oidc, token) == "the token is not valid"
+
+
+async def test_the_public_key_is_no_secret_to_sign_with(oidc: Identity, provider: Issuer) -> None:
+    pem = KEY.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    # Of a clock that is behind nothing is forgiven: who has expired must not go on.
-    expired = signer.token(iat=now - 3600, exp=now - 5)
-    assert await verdict(verifier, expired) == "the token has expired"
+    forged = _signed_with(pem, provider.claims())
+    assert await refusal(oidc, forged) == "the token is not valid"
+    # Nor is a key of that kind taken from the issuer, should it publish one.
+    provider.keys = [{"kty": "oct", "kid": "1", "k": "AAAA"}]
+    fresh = chosen(IDENTITY="oidc", OIDC_ISSUER=provider.url, OIDC_AUDIENCE=AUDIENCE)
+    assert await refusal(fresh, forged) == "the token is not valid"
 
 
-async def test_keys_that_hang_are_fetched_once_and_hold_up_nothing_else(
-    signer: Signer, keys: Keys, connect: Connect
+def _signed_with(secret: bytes, claims: dict[str, Any]) -> str:
+    """HS256 with any secret: PyJWT itself refuses to sign with a public key."""
+    import base64
+    import hashlib
+    import hmac
+    import json
+
+    def part(content: bytes) -> bytes:
+        return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+    header = part(json.dumps({"alg": "HS256", "kid": "1", "typ": "JWT"}).encode())
+    signed = header + b"." + part(json.dumps(claims).encode())
+    return (signed + b"." + part(hmac.digest(secret, signed, hashlib.sha256))).decode()
+
+
+async def test_a_new_key_is_fetched_once_it_is_named_and_not_for_every_token(
+    provider: Issuer,
 ) -> None:
-    keys.free.clear()
-    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
-    judged = [asyncio.create_task(verifier.verify(signer.token())) for _ in range(50)]
-    assert await asyncio.to_thread(str, "done meanwhile") == "done meanwhile"
-    assert not any(each.done() for each in judged)
-    keys.free.set()
-    assert set(await asyncio.gather(*judged)) == {"USR_1"}
-    assert keys.fetched == 1
+    at = [0.0]
+    keys = Keys(Http(PATIENCE_SECONDS), provider.url, lambda: at[0])
+    judge = OidcIdentity(keys, provider.url, AUDIENCE, audience_claim="aud", user_claim="sub")
+    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    provider.keys = [public_jwk(OTHER_KEY, "2")]
+    for _ in range(3):  # too soon after the last fetch
+        assert await refusal(judge, provider.token(OTHER_KEY, "2")) == "the token is not valid"
+    assert provider.asked.count("/keys") == 1
+    at[0] = 31.0
+    assert await judge.verify(provider.token(OTHER_KEY, "2")) == "auth0|1"
+    assert await refusal(judge, provider.token(KEY)) == "the token is not valid"
+    assert provider.asked.count("/keys") == 2
 
 
-async def test_of_keys_that_could_not_be_fetched_all_who_waited_hear_at_once() -> None:
-    asked: list[str] = []
-    one, everybody = OneAtATime(lambda url: fetch(url)), 10
-
-    class Entrance:
-        """The lock, by which it is known that everybody waits."""
-
-        def __init__(self) -> None:
-            self.lock, self.left, self.all_in = Lock(), everybody, Event()
-
-        def __enter__(self) -> None:
-            self.lock.acquire()
-
-        def __exit__(self, *_: object) -> None:
-            self.left -= 1
-            if self.left == 0:
-                self.all_in.set()
-            self.lock.release()
-
-    def fetch(url: str) -> object:
-        asked.append(url)
-        entrance.all_in.wait()
-        raise OSError("nobody there")
-
-    entrance = Entrance()
-    one._lock = entrance  # type: ignore[assignment]
-    with ThreadPoolExecutor(everybody) as threads:
-        waiting = [threads.submit(one, "keys") for _ in range(everybody)]
-    assert {str(each.exception()) for each in waiting} == {"nobody there"}
-    assert asked == ["keys"]
-    with pytest.raises(OSError, match="nobody there"):
-        one("keys")  # the next one tries anew
-    assert asked == ["keys", "keys"]
-
-
-async def test_without_the_public_keys_no_token_is_judged(signer: Signer, connect: Connect) -> None:
-    verifier = connect(ID_TOKEN_KEYS_URL="http://127.0.0.1:9/keys")
+async def test_keys_are_kept_while_the_issuer_is_down(provider: Issuer) -> None:
+    at = [0.0]
+    keys = Keys(Http(PATIENCE_SECONDS), provider.url, lambda: at[0])
+    judge = OidcIdentity(keys, provider.url, AUDIENCE, audience_claim="aud", user_claim="sub")
+    provider.down = True
     with pytest.raises(IdentityUnavailable):
-        await verifier.verify(signer.token())
+        await judge.verify(provider.token(KEY))
+    provider.down = False
+    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    provider.down, at[0] = True, 4000.0
+    assert await judge.verify(provider.token(KEY)) == "auth0|1"
 
 
-async def test_warming_up_fetches_the_keys_that_tokens_are_then_judged_by(
-    signer: Signer, keys: Keys, connect: Connect
+async def test_of_many_who_need_the_keys_one_fetches_them(oidc: Identity, provider: Issuer) -> None:
+    token = provider.token(KEY)
+    assert set(await asyncio.gather(*(oidc.verify(token) for _ in range(50)))) == {"auth0|1"}
+    assert provider.asked == ["/.well-known/openid-configuration", "/keys"]
+
+
+async def test_the_issuers_slash_at_the_end_is_named(provider: Issuer) -> None:
+    provider.issuer = f"{provider.url}/"
+    judge = chosen(IDENTITY="oidc", OIDC_ISSUER=provider.url, OIDC_AUDIENCE=AUDIENCE)
+    with pytest.raises(IdentityUnavailable, match="they differ by the slash at the end"):
+        await judge.warm_up()
+    slashed = chosen(IDENTITY="oidc", OIDC_ISSUER=f"{provider.url}/", OIDC_AUDIENCE=AUDIENCE)
+    await slashed.warm_up()
+    assert await slashed.verify(provider.token(KEY, iss=f"{provider.url}/")) == "auth0|1"
+    assert await refusal(slashed, provider.token(KEY)) == "the token is not valid"
+
+
+async def test_a_claim_may_have_any_name_or_be_pointed_at(provider: Issuer) -> None:
+    named = {"IDENTITY": "oidc", "OIDC_ISSUER": provider.url, "OIDC_AUDIENCE": AUDIENCE}
+    at_pointer = chosen(**named, OIDC_USER_CLAIM="/app/ids/0")
+    assert await at_pointer.verify(provider.token(KEY, app={"ids": [7, 8]})) == "7"
+    namespaced = chosen(**named, OIDC_USER_CLAIM="https://app.example/user")
+    token = provider.token(KEY, **{"https://app.example/user": "U"})
+    assert await namespaced.verify(token) == "U"
+    client = chosen(**named, OIDC_AUDIENCE_CLAIM="client_id")
+    assert await client.verify(provider.token(KEY, aud=None, client_id=AUDIENCE)) == "auth0|1"
+    assert await refusal(client, provider.token(KEY, client_id="another"))
+    assert await refusal(client, provider.token(KEY))
+
+
+# A secret that is shared
+
+
+def signed(secret: str = SECRET, algorithm: str = "HS256", **changes: object) -> str:
+    claims = {"sub": "USR_1", "exp": int(time.time()) + 600, **changes}
+    return jwt.encode(
+        {name: value for name, value in claims.items() if value is not None}, secret, algorithm
+    )
+
+
+@pytest.fixture
+def secret() -> Identity:
+    return chosen(IDENTITY="secret", TOKEN_SECRET=SECRET, TOKEN_SECRET_PREVIOUS=PREVIOUS)
+
+
+async def test_a_token_of_either_secret_is_its_users(secret: Identity) -> None:
+    assert await secret.verify(signed()) == "USR_1"
+    assert await secret.verify(signed(PREVIOUS, sub=12)) == "12"
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        (signed("x" * 32), "the token is not valid"),
+        (signed(algorithm="HS512"), "the token is not valid"),
+        (signed(exp=1), "the token has expired"),
+        (signed(PREVIOUS, exp=1), "the token has expired"),
+        (signed("x" * 32, exp=1), "the token is not valid"),
+        (signed(exp=None), "the token is not valid"),
+        (signed(sub=None), "the token is not valid"),
+        (unsigned({"sub": "USR_1", "exp": 4_000_000_000}), "the token is not valid"),
+        ("opaque", "the token is not valid"),
+    ],
+)
+async def test_another_token_is_refused(secret: Identity, token: str, why: str) -> None:
+    assert await refusal(secret, token) == why
+
+
+async def test_issuer_and_audience_are_checked_where_they_are_set() -> None:
+    judge = chosen(
+        IDENTITY="secret", TOKEN_SECRET=SECRET, TOKEN_ISSUER="app", TOKEN_AUDIENCE="calls"
+    )
+    assert await judge.verify(signed(iss="app", aud="calls")) == "USR_1"
+    for token in (signed(), signed(iss="app"), signed(iss="else", aud="calls"), signed(aud="x")):
+        assert await refusal(judge, token) == "the token is not valid"
+
+
+async def test_without_an_expiry_a_token_is_good_for_as_long_as_is_set() -> None:
+    judge = chosen(IDENTITY="secret", TOKEN_SECRET=SECRET, TOKEN_MAX_AGE="3600")
+    now = int(time.time())
+    assert await judge.verify(signed(exp=None, iat=now - 3000)) == "USR_1"
+    assert await refusal(judge, signed(exp=None, iat=now - 4000)) == "the token has expired"
+    assert await refusal(judge, signed(exp=None)) == "the token is not valid"
+    assert await refusal(judge, signed(iat=now, exp=1)) == "the token has expired"
+    assert await refusal(judge, signed(exp=None, iat=float("nan"))) == "the token is not valid"
+
+
+# An app's own backend
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[Backend]:
+    async with backend() as made:
+        made.users["7|opaque"] = {"success": True, "data": {"id": "USR_7", "name": "Ann"}}
+        yield made
+
+
+@pytest.fixture
+def opaque(app: Backend) -> Identity:
+    return chosen(
+        IDENTITY="introspection", INTROSPECTION_URL=app.url, INTROSPECTION_USER="/data/id"
+    )
+
+
+async def test_the_backend_says_whose_an_opaque_token_is(opaque: Identity, app: Backend) -> None:
+    for _ in range(3):
+        assert await opaque.verify("7|opaque") == "USR_7"
+    (headers,) = app.asked  # what it has said is kept
+    assert headers["authorization"] == "Bearer 7|opaque"
+    assert headers["accept"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(status_code=401),
+        Response(status_code=404),
+        RedirectResponse("/login"),
+        JSONResponse({"success": True, "data": {}}),
+        JSONResponse({"success": True, "data": {"id": ""}}),
+        JSONResponse(["USR_7"]),
+        Response("<html>", status_code=200),
+        Response(status_code=204),
+    ],
+)
+async def test_whom_the_backend_does_not_name_is_refused_and_not_asked_about_again(
+    opaque: Identity, app: Backend, answer: Response
 ) -> None:
-    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
-    await verifier.warm_up()
-    assert keys.fetched == 1
-    assert await verifier.verify(signer.token()) == "USR_1"
-    assert keys.fetched == 1
+    app.other = answer
+    for _ in range(2):
+        assert await refusal(opaque, "8|unknown") == "the token is not valid"
+    assert len(app.asked) == 1
 
 
-async def test_warming_up_fails_where_the_keys_are_not_reached(connect: Connect) -> None:
+@pytest.mark.parametrize("status", [500, 503, 429])
+async def test_a_backend_that_is_down_refuses_nobody(
+    opaque: Identity, app: Backend, status: int
+) -> None:
+    app.other = Response(status_code=status)
+    for _ in range(2):
+        with pytest.raises(IdentityUnavailable):
+            await opaque.verify("8|unknown")
+    assert len(app.asked) == 2  # nothing is known, so it is asked again
+    nobody = chosen(
+        IDENTITY="introspection",
+        INTROSPECTION_URL="http://127.0.0.1:9",
+        INTROSPECTION_USER="/data/id",
+    )
     with pytest.raises(IdentityUnavailable):
-        await connect(ID_TOKEN_KEYS_URL="http://127.0.0.1:9/keys").warm_up()
+        await nobody.verify("7|opaque")
 
 
-async def test_the_emulators_tokens_are_taken_unsigned_but_not_unchecked(connect: Connect) -> None:
-    claims = {"aud": PROJECT, "iss": f"https://securetoken.google.com/{PROJECT}", "sub": "USR_1"}
-    expired, invalid = "the token has expired", "the token is not valid"
-    verdicts = [
-        (unsigned_token("USR_1", PROJECT), "USR_1"),
-        (unsigned_token("USR_1", PROJECT, lifetime_seconds=-1), expired),
-        (unsigned_token("USR_1", "another-project"), invalid),
-        (unsigned(claims), expired),
-        (unsigned({**claims, "exp": "never"}), expired),
-        (unsigned([]), invalid),
-        (unsigned("x"), invalid),
-    ]
-    verifier = connect(FIREBASE_AUTH_EMULATOR_HOST="127.0.0.1:9099")
-    for token, found in verdicts:
-        assert await verdict(verifier, token) == found
+async def test_many_who_show_one_token_ask_once(opaque: Identity, app: Backend) -> None:
+    first = asyncio.create_task(opaque.verify("7|opaque"))
+    others = [asyncio.create_task(opaque.verify("7|opaque")) for _ in range(20)]
+    await asyncio.sleep(0)
+    first.cancel()  # who asks and gives up leaves the answer to the others
+    assert set(await asyncio.gather(*others)) == {"USR_7"}
+    assert len(app.asked) == 1
 
 
-def unsigned(payload: object) -> str:
-    """A token that nobody signed, of whatever this is."""
-    parts = ({"alg": "none"}, payload)
-    encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts)
-    return "".join(f"{part.rstrip('=')}." for part in encoded)
+async def test_what_was_said_holds_for_a_while(app: Backend) -> None:
+    at = [0.0]
+    judge = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/id", lambda: at[0])
+    assert await judge.verify("7|opaque") == "USR_7"
+    assert await refusal(judge, "8|new")
+    app.users, app.users["8|new"] = {}, {"data": {"id": 8}}
+    at[0] = 31.0
+    assert await judge.verify("8|new") == "8"
+    assert await judge.verify("7|opaque") == "USR_7"
+    at[0] = 15 * 60 + 1.0
+    assert await refusal(judge, "7|opaque") == "the token is not valid"
+
+
+@pytest.mark.parametrize("token", ["a\nb", "é", "\0"])
+async def test_what_fits_no_header_is_nobodys_and_asked_of_nobody(
+    opaque: Identity, app: Backend, token: str
+) -> None:
+    assert await refusal(opaque, token) == "the token is not valid"
+    assert app.asked == []
+
+
+# Several at once
+
+
+async def test_each_token_goes_to_the_one_provider_whose_own_it_is(
+    provider: Issuer, app: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    judge = chosen(
+        IDENTITY="firebase, oidc, secret, introspection",
+        OIDC_ISSUER=provider.url,
+        OIDC_AUDIENCE=AUDIENCE,
+        TOKEN_SECRET=SECRET,
+        TOKEN_ISSUER="app",
+        INTROSPECTION_URL=app.url,
+        INTROSPECTION_USER="/data/id",
+    )
+    assert await judge.verify(unsigned_token("USR_F", "unring-test")) == "USR_F"
+    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await judge.verify(signed(iss="app")) == "USR_1"
+    assert await judge.verify("7|opaque") == "USR_7"
+    assert len(app.asked) == 1
+    # What is none of theirs is shown to nobody.
+    for token in (
+        unsigned_token("USR_F", "another-project"),
+        provider.token(KEY, iss="https://another.example"),
+        signed(iss="another"),
+    ):
+        assert await refusal(judge, token) == "the token is not valid"
+    assert len(app.asked) == 1

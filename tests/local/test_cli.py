@@ -226,6 +226,19 @@ async def test_what_is_no_address_is_a_usage_error(host: str) -> None:
     assert f"'{host}' is no address" in errors
 
 
+@pytest.mark.parametrize("setting", ["IDENTITY", "IDENTITI=oidc", "=oidc"])
+async def test_what_sets_no_variable_is_a_usage_error(setting: str) -> None:
+    status, _, errors = await run("--set", setting)
+    assert (status, "Traceback" in errors) == (2, False)
+    assert f"'{setting}' sets no variable" in errors
+
+
+async def test_a_setting_that_a_function_will_not_take_is_named() -> None:
+    status, _, errors = await run("--port", "0", "--set", "IDENTITY=oidc")
+    assert (status, "Traceback" in errors) == (1, False)
+    assert "OIDC_ISSUER is missing, which IDENTITY=oidc needs" in errors
+
+
 async def test_an_address_that_is_not_this_machines_is_named() -> None:
     status, _, errors = await run("--host", "203.0.113.1", "--port", "0")
     assert (status, "Traceback" in errors) == (1, False)

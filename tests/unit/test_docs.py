@@ -27,7 +27,8 @@ def test_every_setting_is_documented(variable: str) -> None:
 
 @pytest.mark.parametrize("variable", list(every_variable()), ids=lambda variable: variable.name)
 def test_every_default_is_the_documented_one(variable: Variable) -> None:
-    row = next(line for line in read("docs/settings.md").splitlines() if variable.name in line)
+    named = f"| `{variable.name}` |"
+    row = next(line for line in read("docs/settings.md").splitlines() if line.startswith(named))
     documented = row.split("|")[4].strip().strip("`")
     match variable.default:
         case None:
@@ -35,6 +36,8 @@ def test_every_default_is_the_documented_one(variable: Variable) -> None:
         case timedelta() as default:
             unit = next(name for end, name in UNITS.items() if variable.name.endswith(end))
             assert timedelta(**{unit: float(documented)}) == default
+        case tuple() as default:
+            assert documented == ",".join(default)
         case default:
             assert documented == str(default)
 

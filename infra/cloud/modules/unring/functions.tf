@@ -27,7 +27,10 @@ locals {
         # Of what Cloud Run lets in at once: it adds instances from 60 % on, before this one refuses.
         REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["gateway"].concurrency)))
       })
-      secrets = local.gateway_secrets
+      secrets = merge(
+        { for name, version in local.gateway_secrets : name => { secret = google_secret_manager_secret.gateway.secret_id, version = version } },
+        local.token_secrets,
+      )
       timeout = 30 # API Gateway waits for 29
       ingress = "ALLOW_ALL"
       caller  = "allUsers" # API Gateway can't present a Google identity: it sends the secret
@@ -100,8 +103,8 @@ resource "google_cloudfunctions2_function" "function" {
       content {
         key        = secret_environment_variables.key
         project_id = var.project
-        secret     = google_secret_manager_secret.gateway.secret_id
-        version    = secret_environment_variables.value
+        secret     = secret_environment_variables.value.secret
+        version    = secret_environment_variables.value.version
       }
     }
   }
@@ -114,6 +117,7 @@ resource "google_cloudfunctions2_function" "function" {
     google_project_iam_member.builder_logs,
     google_project_iam_member.builder_source,
     google_secret_manager_secret_iam_member.gateway,
+    google_secret_manager_secret_iam_member.token,
   ]
 }
 

@@ -47,3 +47,21 @@ resource "google_secret_manager_secret_iam_member" "gateway" {
 
   depends_on = [terraform_data.accounts_known]
 }
+
+# The app's own secret is the app's: Terraform never sees it, and only lets gateway read it.
+
+locals {
+  token_secrets = var.token_secret == null ? {} : {
+    for name, version in { TOKEN_SECRET = var.token_secret.version, TOKEN_SECRET_PREVIOUS = var.token_secret.previous_version } :
+    name => { secret = var.token_secret.secret, version = version } if version != null
+  }
+}
+
+resource "google_secret_manager_secret_iam_member" "token" {
+  for_each = toset(var.token_secret == null ? [] : ["gateway"])
+
+  secret_id  = "projects/${var.project}/secrets/${var.token_secret.secret}"
+  role       = "roles/secretmanager.secretAccessor"
+  member     = google_service_account.function[each.key].member
+  depends_on = [google_project_service.api, terraform_data.accounts_known]
+}

@@ -213,7 +213,11 @@ variable "functions" {
 locals {
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
-    gateway = ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"]
+    gateway = [
+      "CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND",
+      "IDENTITY", "INTROSPECTION_URL", "INTROSPECTION_USER", "OIDC_AUDIENCE", "OIDC_AUDIENCE_CLAIM", "OIDC_ISSUER",
+      "OIDC_USER_CLAIM", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "TOKEN_MAX_AGE", "TOKEN_USER_CLAIM",
+    ]
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
@@ -257,6 +261,21 @@ variable "allow_all_users" {
   type        = bool
   default     = true
   nullable    = false
+}
+
+variable "token_secret" {
+  description = "The secret that the app's own tokens are signed with, where settings choose it (docs/identity.md): a secret of Secret Manager in this project, which you have made, its version, and the version that is still accepted beside it."
+  type = object({
+    secret           = string
+    version          = optional(string, "1")
+    previous_version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.token_secret == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.token_secret.secret)) && can(regex("^[0-9]+$", var.token_secret.version)) && can(regex("^[0-9]+$", coalesce(var.token_secret.previous_version, "1")))
+    error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
+  }
 }
 
 variable "gateway_secret_generation" {

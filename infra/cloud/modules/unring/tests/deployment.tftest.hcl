@@ -517,6 +517,7 @@ run "with_every_option" {
     connect_headers            = { Sec-WebSocket-Version = "0", Sec-WebSocket-Extensions = "none" }
     access_log                 = true
     manage_api_gateway_account = true
+    token_secret               = { secret = "app-tokens", version = "3", previous_version = "2" }
     aws_budget                 = { monthly_usd = 50, emails = ["ops@example.com"] }
     notification_channels      = ["projects/unring-test/notificationChannels/1"]
     throttle                   = { rate = 5, burst = 10 }
@@ -527,7 +528,12 @@ run "with_every_option" {
       zone_id         = "Z0123456789"
     }
     settings = {
-      gateway = { CONNECTION_TTL_SECONDS = "7000", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10" }
+      gateway = {
+        CONNECTION_TTL_SECONDS = "7000", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10"
+        IDENTITY               = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id"
+        OIDC_AUDIENCE          = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub"
+        TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub"
+      }
       deliver = { CONNECTIONS_PER_USER = "5", EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20" }
       push    = { DEVICES_PER_USER = "5" }
       sweep   = { SWEEP_AFTER_SECONDS = "15", SWEEP_EVERY_SECONDS = "30" }
@@ -577,6 +583,13 @@ run "with_every_option" {
   assert {
     condition     = length(google_project_iam_custom_role.sender) == 0 && google_project_iam_member.sender.role == "projects/unring-test/roles/fcmSender"
     error_message = "A role that was made by hand is used."
+  }
+
+  assert {
+    condition = { for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : secret.key => [secret.secret, secret.version] if startswith(secret.key, "TOKEN_") } == {
+      TOKEN_SECRET = ["app-tokens", "3"], TOKEN_SECRET_PREVIOUS = ["app-tokens", "2"]
+    } && one(values(google_secret_manager_secret_iam_member.token)).secret_id == "projects/unring-test/secrets/app-tokens"
+    error_message = "gateway reads the secret of the app's own tokens, of which Terraform knows the name alone."
   }
 
   assert {

@@ -591,3 +591,17 @@ run "a_budget_of_nothing_is_refused" {
 
   expect_failures = [var.aws_budget]
 }
+
+run "a_secret_is_no_version" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    token_secret = { secret = "projects/unring-test/secrets/app/versions/1" }
+  }
+
+  expect_failures = [var.token_secret]
+}

@@ -17,6 +17,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from functions.calls.call import UserId
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.services.identity.choice import Provider, Unverified
 from functions.settings import IdentitySettings
 
 _CLOCK_SKEW_SECONDS = 30  # by which a token may seem to come from the future
@@ -100,6 +101,15 @@ class OneAtATime:
             with self._lock:
                 del self._under_way[url]
         return mine.result()
+
+
+def provider(settings: IdentitySettings) -> Provider:
+    issuer = f"https://securetoken.google.com/{settings.project}"
+
+    def owns(said: Unverified | None) -> bool:
+        return said is not None and said.issuer == issuer
+
+    return Provider(connect(settings), owns)
 
 
 def connect(settings: IdentitySettings) -> FirebaseIdentity:

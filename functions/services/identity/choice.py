@@ -1,0 +1,75 @@
+"""Which provider judges a token, where several are chosen: its form and its issuer tell."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from functions.calls.call import UserId
+from functions.ports.identity import Identity, NotAuthenticated
+
+NOT_VALID = "the token is not valid"
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """What a JSON Web Token says of itself. Nobody has verified any of it."""
+
+    algorithm: str
+    issuer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider of identity, and which tokens are its own; None stands for a token that is no JSON
+    Web Token."""
+
+    identity: Identity
+    owns: Callable[[Unverified | None], bool]
+
+
+def chosen(providers: Sequence[Provider]) -> Identity:
+    """One provider judges all tokens; of several, each those that are its own."""
+    return providers[0].identity if len(providers) == 1 else Several(providers)
+
+
+class Several:
+    """Has a token judged by the one provider whose own it is. None is ever shown another's: it may
+    send what it is shown to somebody."""
+
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        self._providers = providers
+
+    async def verify(self, token: str) -> UserId:
+        """Costs what it costs the provider."""
+        said = unverified(token)
+        owner = next((each for each in self._providers if each.owns(said)), None)
+        if owner is None:
+            raise NotAuthenticated(NOT_VALID)
+        return await owner.identity.verify(token)
+
+    async def warm_up(self) -> None:
+        await asyncio.gather(*(each.identity.warm_up() for each in self._providers))
+
+
+def unverified(token: str) -> Unverified | None:
+    """What the token says of itself; None if it is no JSON Web Token."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    header, claims = _json(parts[0]), _json(parts[1])
+    if header is None or claims is None or not isinstance(header.get("alg"), str):
+        return None
+    issuer = claims.get("iss")
+    return Unverified(header["alg"], issuer if isinstance(issuer, str) else None)
+
+
+def _json(part: str) -> dict[str, Any] | None:
+    try:
+        content = msgspec.json.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,106 @@
+"""Opaque tokens: the app's own backend is asked whose they are, as the app itself would ask it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from time import monotonic
+
+import msgspec
+
+from functions.calls.call import UserId
+from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.recent import Recent
+from functions.services.http import Http, NoAnswer
+from functions.services.identity.choice import NOT_VALID, Provider, Unverified
+from functions.services.identity.claims import user_at
+from functions.settings import IdentitySettings
+
+_TIMEOUT_SECONDS = 5.0
+_KNOWN_SECONDS = 15 * 60.0  # for which a token that was good is taken for good
+_REFUSED_SECONDS = 30.0  # for which one that was refused is not asked about again
+_REMEMBERED = 10_000  # tokens, by their hashes; of more, those that came longest ago are forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Whose a token is (None: nobody's), and until when that holds."""
+
+    user: UserId | None
+    until: float
+
+
+class IntrospectionIdentity:
+    """Asks a URL whose tokens are, and keeps the answers for a while."""
+
+    def __init__(
+        self, http: Http, url: str, user_at: str, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """`user_at` is the JSON pointer to the user's id in the answer."""
+        self._http = http
+        self._url = url
+        self._user_at = user_at
+        self._clock = clock
+        self._answers: Recent[bytes, _Answer] = Recent(_REMEMBERED)
+        self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
+
+    async def verify(self, token: str) -> UserId:
+        """1 GET, unless the answer is known; of those who ask for one token at once, one asks."""
+        name = sha256(token.encode(errors="replace")).digest()
+        answer = self._answers.get(name)
+        if answer is None or answer.until <= self._clock():
+            answer = await self._shared(name, token)
+        if answer.user is None:
+            raise NotAuthenticated(NOT_VALID)
+        return answer.user
+
+    async def warm_up(self) -> None:
+        """There is nothing that could be asked without a token."""
+
+    async def _shared(self, name: bytes, token: str) -> _Answer:
+        task = self._asking.get(name)
+        if task is None:
+            task = self._asking[name] = asyncio.create_task(self._ask(name, token))
+            task.add_done_callback(lambda _: self._asking.pop(name, None))
+        # Whoever gives up must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def _ask(self, name: bytes, token: str) -> _Answer:
+        user = await self._asked(token)
+        held = _REFUSED_SECONDS if user is None else _KNOWN_SECONDS
+        answer = _Answer(user, self._clock() + held)
+        self._answers.put(name, answer)
+        return answer
+
+    async def _asked(self, token: str) -> UserId | None:
+        """The user, or None if the backend does not know the token. Raises IdentityUnavailable."""
+        if not _fits_header(token):
+            return None
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        try:
+            reply = await self._http.send("GET", self._url, headers)
+        except NoAnswer as error:
+            raise IdentityUnavailable(f"introspection: {error}") from error
+        if reply.status >= 500 or reply.status in (408, 425, 429):
+            raise IdentityUnavailable(f"introspection answers {reply.status}")
+        if reply.status != 200:  # also a redirect, which would show the token to somebody else
+            return None
+        try:
+            return user_at(msgspec.json.decode(reply.body), self._user_at)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+
+
+def _fits_header(token: str) -> bool:
+    return token.isascii() and token.isprintable()
+
+
+def provider(settings: IdentitySettings) -> Provider:
+    def owns(said: Unverified | None) -> bool:
+        return said is None
+
+    assert settings.introspection_url  # noqa: S101 - the settings are checked
+    assert settings.introspection_user  # noqa: S101
+    http = Http(_TIMEOUT_SECONDS)
+    identity = IntrospectionIdentity(http, settings.introspection_url, settings.introspection_user)
+    return Provider(identity, owns)
