@@ -30,7 +30,7 @@ begin() {
   [[ -n ${STATE_BUCKET:-} ]] || fail "STATE_BUCKET must name the bucket of Terraform's state."
   [[ -f $variables ]] || fail "infra/cloud/$ENVIRONMENT.tfvars is missing; terraform.tfvars.example is its model."
   [[ -f $root/infra/cloud/.terraform.lock.hcl ]] ||
-    fail "infra/cloud/.terraform.lock.hcl is missing. Make it once, and commit it: terraform -chdir=infra/cloud providers lock -platform=linux_amd64 -platform=darwin_amd64 -platform=darwin_arm64"
+    fail "infra/cloud/.terraform.lock.hcl is missing. Make it once, and commit it: terraform -chdir=infra/cloud get && terraform -chdir=infra/cloud providers lock -platform=linux_amd64 -platform=darwin_amd64 -platform=darwin_arm64"
   take_on_aws_role
   terraform init -input=false -no-color -reconfigure -lockfile=readonly \
     -backend-config="bucket=$STATE_BUCKET" -backend-config="prefix=unring/$ENVIRONMENT"

@@ -10,20 +10,28 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from infra import ROOT
 from infra.build.rules import reaching
+from infra.build.text import without_comments
 
 CLOUD = ROOT / "infra/cloud"
 DECLARATIONS = CLOUD / "modules/unring/variables.tf"
 
 _PROGRAMS = ("gcloud", "aws", "curl")
 _FIRST_APIS = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
+# What Google says of what is not there, or of all things of an API that is off.
+_NOT_THERE = ("NOT_FOUND", "SERVICE_DISABLED")
 _RULES = "https://firebaserules.googleapis.com/v1"
-_SCALAR = r'("[^"\n]*"|true|false|null|[0-9.]+) *(?:#.*)?$'
+_QUOTAS = (
+    ("Cloud Run", "run.googleapis.com", ("instance", "cpualloc", "memalloc")),
+    ("Cloud Build", "cloudbuild.googleapis.com", ("concurrent",)),
+)
+_BLANK = r"[ \t]*"
+_SCALAR = r'("[^"\n]*"|true|false|null|[0-9.]+)[ \t]*$'
 
 
 @dataclass(frozen=True)
@@ -74,16 +82,23 @@ def settings_of(environment: str) -> Settings:
     blocks = re.findall(
         r'^variable "(\w+)" \{\n(.*?)^\}', DECLARATIONS.read_text(), re.MULTILINE | re.DOTALL
     )
-    defaults = {name: _scalars(block, indent="  ").get("default") for name, block in blocks}
+    defaults = {name: _scalars(block).get("default") for name, block in blocks}
     settings = {**defaults, **_scalars(file.read_text())}
     if not settings["project"]:
         raise ValueError(f"infra/cloud/{file.name} names no project.")
     return settings
 
 
-def _scalars(text: str, indent: str = "") -> dict[str, str | None]:
-    found = re.findall(rf"^{indent}(\w+) *= *{_SCALAR}", text, re.MULTILINE)
-    return {name: None if value == "null" else value.strip('"') for name, value in found}
+def _scalars(text: str) -> dict[str, str | None]:
+    """Those that stand on a line of their own, and in no block."""
+    found: dict[str, str | None] = {}
+    depth = 0
+    for line in without_comments(text, "#|//").splitlines():
+        assigned = re.fullmatch(rf"[ \t]*(\w+)[ \t]*={_BLANK}{_SCALAR}", line)
+        if assigned and depth == 0:
+            found[assigned[1]] = None if assigned[2] == "null" else assigned[2].strip('"')
+        depth += sum(map(line.count, "{[(")) - sum(map(line.count, "}])"))
+    return found
 
 
 def missing_programs() -> Findings:
@@ -100,8 +115,7 @@ def check_all(settings: Settings, bucket: str) -> Findings:
         ("APIs", project.has_first_apis),
         ("Firebase", project.is_of_firebase),
         ("who may call", project.may_be_called_by_all),
-        ("instances", project.may_run_so_many_instances),
-        ("Cloud Build", project.may_build_in_its_region),
+        ("quotas", project.has_quotas),
         ("the database", project.has_its_database),
         ("the rules", project.keeps_clients_out),
         ("Terraform's state", lambda: state_bucket(bucket, settings)),
@@ -111,7 +125,8 @@ def check_all(settings: Settings, bucket: str) -> Findings:
         try:
             yield from check()
         except Failed as error:
-            yield Finding(f"{name}: {error}", "sign in, or get the right to look, and try again")
+            said = f"{name}: {str(error)[:400]}"
+            yield Finding(said, "sign in, or get the right to look, and try again")
 
 
 class Project:
@@ -165,24 +180,19 @@ class Project:
         else:
             yield Finding("allUsers may get a role")
 
-    def may_run_so_many_instances(self) -> Findings:
-        defaults = re.findall(
-            r"max_instances = optional\(number, (\d+)\)", DECLARATIONS.read_text()
-        )
-        most = max(map(int, defaults))
-        quota = self._quota("run.googleapis.com", "instance")
-        if quota is not None and quota < most:
-            mend = f"ask for more, or set max_instances in functions to {quota} at most"
-            yield Finding(f"Cloud Run has a quota of {quota} instances in {self._region}", mend)
-        else:
-            yield Finding(f"no quota below {most} instances is known in {self._region}")
-
-    def may_build_in_its_region(self) -> Findings:
-        if self._quota("cloudbuild.googleapis.com", "concurrent") == 0:
-            mend = "ask Google for a quota of builds there, or take another region"
-            yield Finding(f"Cloud Build builds nothing in {self._region}", mend)
-        else:
-            yield Finding(f"no quota of no builds is known in {self._region}")
+    def has_quotas(self) -> Findings:
+        """Whether any quota of the region is 0; the others are told, for a person to judge."""
+        for title, service, words in _QUOTAS:
+            found = self._quotas(service, words)
+            if found is None:
+                yield Finding(f"{title}: nobody can look, as cloudquotas.googleapis.com is off")
+                continue
+            told = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
+            if 0 in found.values():
+                mend = "ask Google for more there, or take another region"
+                yield Finding(f"{title} has no quota in {self._region}: {told}", mend)
+            else:
+                yield Finding(f"{title}'s quotas in {self._region}: {told or 'none is known'}")
 
     def has_its_database(self) -> Findings:
         found = self._existing_database()
@@ -218,7 +228,7 @@ class Project:
         reached = [path for file in files for path in reaching(file["content"], prefix)]
         for path in reached:
             mend = "rewrite it: docs/operations.md, Into a project that is in use"
-            yield Finding(f"the rule for {path} lets clients into {prefix or 'our '}…", mend)
+            yield Finding(f"the rule for {path} may let clients into {prefix or 'our '}…", mend)
         if not reached:
             yield Finding("the released rules keep clients out of our collections")
 
@@ -227,7 +237,7 @@ class Project:
         try:
             described = self._asked("firestore", "databases", "describe", named, "--format=json")
         except Failed as error:
-            if any(reason in str(error) for reason in ("NOT_FOUND", "SERVICE_DISABLED")):
+            if any(reason in str(error) for reason in _NOT_THERE):
                 return None
             raise
         return dict(json.loads(described))
@@ -241,14 +251,19 @@ class Project:
             return False
         return True
 
-    def _quota(self, service: str, word: str) -> int | None:
-        """The smallest quota of the region that has `word` in its name, if any is known."""
+    def _quotas(self, service: str, words: Sequence[str]) -> dict[str, int] | None:
+        """The region's quotas whose names have one of `words` in them; None if nobody can look."""
         named = f"--service={service}"
         try:
             listed = self._asked("beta", "quotas", "info", "list", named, "--format=json")
         except Failed:
-            return None  # the API of quotas is off
-        return min(_values_of(json.loads(listed or "[]"), word, self._region), default=None)
+            return None
+        found = {}
+        for quota in json.loads(listed or "[]"):
+            value = _value_of(quota, self._region)
+            if value is not None and any(word in quota["quotaId"].lower() for word in words):
+                found[str(quota["quotaId"])] = value
+        return found
 
     def _asked(self, *arguments: str) -> str:
         return _gcloud(*arguments, f"--project={self._id}")
@@ -263,22 +278,21 @@ class Project:
         options = ("--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}")
         said = _said("curl", *options, "--config", "-", url, stdin=headers)
         body, _, status = said.rpartition("\n")
-        if status == "404":
+        if status == "404" or (status == "403" and "SERVICE_DISABLED" in body):
             return None
         if status != "200":
             raise Failed(f"{url} answers {status}: {' '.join(body.split())[:300]}")
         return dict(json.loads(body))
 
 
-def _values_of(quotas: list[dict[str, Any]], word: str, region: str) -> Iterator[int]:
-    for quota in quotas:
-        if word not in quota.get("quotaId", "").lower():
-            continue
-        for each in quota.get("dimensionsInfos", []):
-            is_here = each.get("dimensions", {}).get("region", region) == region
-            value = int(each.get("details", {}).get("value", -1))
-            if is_here and value >= 0:  # -1 is no limit
-                yield value
+def _value_of(quota: Mapping[str, Any], region: str) -> int | None:
+    """The quota of a region: its own, or else that of all others; None if there is no limit."""
+    values = {
+        each.get("dimensions", {}).get("region"): int(each.get("details", {}).get("value", -1))
+        for each in quota.get("dimensionsInfos", [])
+    }
+    value = values.get(region, values.get(None, -1))
+    return None if value < 0 else value  # -1 is no limit
 
 
 def state_bucket(bucket: str, settings: Settings) -> Findings:
@@ -326,7 +340,7 @@ def _said(program: str, *arguments: str, stdin: str = "") -> str:
         [program, *arguments], input=stdin, capture_output=True, text=True, timeout=60
     )
     if done.returncode:
-        said = " ".join(done.stderr.split())[:400]
+        said = " ".join(done.stderr.split())
         raise Failed(said or f"{program} ended with status {done.returncode}")
     return done.stdout.strip()
 

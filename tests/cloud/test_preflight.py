@@ -19,6 +19,16 @@ DENIED = "match /{all=**} { allow read, write: if false; }"
 OPEN = "match /{all=**} { allow read, write: if request.auth != null; }"
 DATABASE = {"type": "FIRESTORE_NATIVE", "locationId": "nam5"}
 
+BUILDS = [
+    {
+        "quotaId": "ConcurrentBuilds",
+        "dimensionsInfos": [
+            {"details": {"value": "30"}},
+            {"dimensions": {"region": "us-east4"}, "details": {"value": "0"}},
+        ],
+    }
+]
+
 # A project that Unring may be deployed into: how each command, or URL, begins, and what it says.
 EMPTY: Mapping[str, Any] = {
     "gcloud projects describe app": "123",
@@ -52,11 +62,13 @@ if is_curl:
 asked = sys.argv[-1] if is_curl else " ".join([me.name, *sys.argv[1:]])
 known = [said for start, said in answers.items() if asked == start or asked.startswith(start + " ")]
 if not known and not is_curl:
-    sys.exit("ERROR: NOT_FOUND")
+    sys.exit("ERROR: (gcloud) " + "it is somewhere else. " * 40 + "NOT_FOUND")
 said = known[0] if known else {{"error": "no such thing"}}
+status = said.get("status", 200 if known else 404) if is_curl else None
+said = said.get("body", said) if is_curl else said
 print(said if isinstance(said, str) else json.dumps(said))
 if is_curl:
-    print(200 if known else 404, end="")
+    print(status, end="")
 """
 
 
@@ -138,15 +150,9 @@ async def test_a_database_that_terraform_has_created_is_no_surprise(tmp_path: Pa
             "allow_all_users = false",
         ),
         (
-            {"gcloud beta quotas info list --service=run.googleapis.com": "INSTANCES"},
+            {"gcloud beta quotas info list --service=cloudbuild.googleapis.com": BUILDS},
             "",
-            "quota of 5 instances",
-            "max_instances",
-        ),
-        (
-            {"gcloud beta quotas info list --service=cloudbuild.googleapis.com": "BUILDS"},
-            "",
-            "builds nothing in us-east4",
+            "Cloud Build has no quota in us-east4: ConcurrentBuilds 0",
             "another region",
         ),
         (
@@ -179,20 +185,13 @@ async def test_a_database_that_terraform_has_created_is_no_surprise(tmp_path: Pa
             "no role to write the access log",
             "manage_api_gateway_account = true",
         ),
-        ({"aws sts get-caller-identity": None}, "", "AWS: ERROR: NOT_FOUND", "sign in"),
+        ({"aws sts get-caller-identity": None}, "", "AWS: ERROR: (gcloud) it is", "sign in"),
     ],
 )
 async def test_what_is_in_the_way_is_named_with_the_line_that_mends_it(
     tmp_path: Path, changes: Mapping[str, Any], variables: str, says: str, mend: str
 ) -> None:
     answers = {key: value for key, value in {**EMPTY, **changes}.items() if value is not None}
-    quotas = {"INSTANCES": ("MaxInstancesPerRegion", "5"), "BUILDS": ("ConcurrentBuilds", "0")}
-    for key, value in answers.items():
-        if isinstance(value, str) and value in quotas:
-            quota, limit = quotas[value]
-            here = {"dimensions": {"region": "us-east4"}, "details": {"value": limit}}
-            elsewhere = {"dimensions": {"region": "asia-east1"}, "details": {"value": "0"}}
-            answers[key] = [{"quotaId": quota, "dimensionsInfos": [here, elsewhere]}]
     status, said = await preflight(tmp_path, answers, variables)
     (failure,) = wrong(said)
     assert status == 1
@@ -204,7 +203,30 @@ async def test_a_rule_that_reaches_our_collections_is_in_the_way(tmp_path: Path)
     rules = {"source": {"files": [{"content": OPEN}]}}
     answers = {**IN_USE, f"https://{API}/rulesets/1": rules}
     status, said = await preflight(tmp_path, answers, "create_firestore_database = false\n")
-    assert (status, wrong(said)) == (1, ["the rule for /{all=**} lets clients into unring_…"])
+    assert (status, wrong(said)) == (1, ["the rule for /{all=**} may let clients into unring_…"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "create_firestore_database = false // theirs",
+        "  create_firestore_database\t=\tfalse\t",
+        "create_firestore_database = false # theirs",
+        "/*\ncreate_firestore_database = true\n*/\ncreate_firestore_database = false",
+        "create_firestore_database = false\nfunctions = {\n  create_firestore_database = true\n}",
+    ],
+)
+async def test_variables_are_read_as_terraform_reads_them(tmp_path: Path, line: str) -> None:
+    status, said = await preflight(tmp_path, IN_USE, f"{line}\n")
+    assert (status, wrong(said)) == (0, [])
+
+
+async def test_an_api_that_is_off_has_nothing_of_what_is_asked(tmp_path: Path) -> None:
+    disabled = {"error": {"status": "PERMISSION_DENIED", "reason": "SERVICE_DISABLED"}}
+    firebase = "https://firebase.googleapis.com/v1beta1/projects/app"
+    answers = {**EMPTY, firebase: {"status": 403, "body": disabled}}
+    _, said = await preflight(tmp_path, answers)
+    assert wrong(said) == ["it is no Firebase project"]
 
 
 async def test_without_an_environment_it_says_what_is_missing(tmp_path: Path) -> None:
@@ -249,6 +271,19 @@ def rules(*blocks: str) -> str:
             [],
         ),
         (("match /{a}/{b=**} { allow read: if false; allow write: if true; }",), ["/{a}/{b=**}"]),
+        # A comment in a string hides nothing.
+        (("match /l/{id} { allow write: if u.matches('https://.*'); }", OPEN), ["/{all=**}"]),
+        (("match /l/{id} { allow write: if t.matches('image/*'); }", OPEN, "/* */"), ["/{all=**}"]),
+        (("match /{all = **} { allow read }",), ["/{all = **}"]),
+        # What may be none of our documents, whose paths have two parts.
+        (("match /{path=**}/comments/{id} { allow read; }",), []),
+        (("match /{c}/{id}/history/{h} { allow read; }",), []),
+        (("match /{c} { allow read; }",), []),
+        # What is excluded, and what only looks so.
+        (("match /{c}/{id} { allow read: if c != 'unring_devices'; }",), ["/{c}/{id}"]),
+        (("match /{c}/{id} { allow read: if c.matches('unring_.*'); }",), ["/{c}/{id}"]),
+        (("match /{c}/{id} { allow read: if !c.matches('unring_.*') || mine(); }",), ["/{c}/{id}"]),
+        (("match /{c}/{id} { allow read: if !c.matches('unring_dev.*'); }",), ["/{c}/{id}"]),
     ],
 )
 def test_a_rule_reaches_our_collections_if_it_stands_for_any(

@@ -23,4 +23,23 @@ resource "google_project_service" "api" {
   disable_on_destroy = false # something else of the project may need it
 }
 
-data "google_project" "this" {}
+# Most resources lie where their provider says. If that is not what the variables say, they would be made
+# in one project, and told of another.
+
+data "google_project" "this" {
+  lifecycle {
+    postcondition {
+      condition     = self.project_id == var.project
+      error_message = "The provider google is of the project ${self.project_id}, and var.project is ${var.project}."
+    }
+  }
+}
+
+data "aws_region" "this" {
+  lifecycle {
+    postcondition {
+      condition     = self.name == var.aws_region
+      error_message = "The provider aws is of the region ${self.name}, and var.aws_region is ${var.aws_region}."
+    }
+  }
+}

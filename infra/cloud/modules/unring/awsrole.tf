@@ -8,6 +8,7 @@ locals {
 }
 
 resource "aws_iam_role" "poster" {
+  tags        = local.tags
   name        = "${var.name}-poster"
   description = "Posts to the open sockets of ${var.name}"
 

@@ -1,3 +1,7 @@
+locals {
+  tags = { app = var.name } # by which the budget knows what is ours
+}
+
 # What AWS may cost a month. Google's budgets belong to the billing account: see docs/operations.md.
 resource "aws_budgets_budget" "this" {
   for_each = var.aws_budget == null ? {} : { monthly = var.aws_budget }

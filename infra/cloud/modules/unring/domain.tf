@@ -8,6 +8,8 @@ locals {
 resource "aws_apigatewayv2_domain_name" "this" {
   for_each = local.domains
 
+  tags = local.tags
+
   domain_name = each.value.name
 
   domain_name_configuration {

@@ -1,5 +1,6 @@
 # A token in a URL is in the request log of whoever serves the request. A client that can set no header
-# shows its token there, so that such requests are left out of Cloud Run's; metrics count them all the same.
+# shows its token there; API Gateway passes it on as `-` (websocket.tf), and where it did not, the request
+# is left out of Cloud Run's log. Metrics count it all the same.
 resource "google_logging_project_exclusion" "tokens" {
   name        = "${var.name}-tokens"
   description = "Requests to Unring whose URL has a token in it"
@@ -7,7 +8,7 @@ resource "google_logging_project_exclusion" "tokens" {
     "resource.type=\"cloud_run_revision\"",
     "resource.labels.service_name=\"${var.name}-gateway\"",
     "log_id(\"run.googleapis.com/requests\")",
-    "httpRequest.requestUrl=~\"[?&]token=\"",
+    "httpRequest.requestUrl=~\"[?&]token=([^-&]|-[^&])\"",
   ])
   depends_on = [google_project_service.api]
 }

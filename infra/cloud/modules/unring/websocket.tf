@@ -33,6 +33,7 @@ locals {
 }
 
 resource "aws_apigatewayv2_api" "this" {
+  tags                       = local.tags
   name                       = var.name
   protocol_type              = "WEBSOCKET"
   route_selection_expression = "\\$default" # static: no frame is parsed to find its route
@@ -88,6 +89,7 @@ resource "aws_apigatewayv2_route_response" "this" {
 }
 
 resource "aws_apigatewayv2_stage" "this" {
+  tags        = local.tags
   api_id      = aws_apigatewayv2_api.this.id
   name        = var.stage
   auto_deploy = true
@@ -132,6 +134,8 @@ resource "aws_apigatewayv2_stage" "this" {
 resource "aws_cloudwatch_log_group" "access" {
   count = var.access_log ? 1 : 0
 
+  tags = local.tags
+
   name              = "/${var.name}/${var.stage}/access"
   retention_in_days = var.log_retention_days
 }
@@ -151,6 +155,8 @@ resource "aws_api_gateway_account" "this" {
 
 resource "aws_iam_role" "logs" {
   count = var.manage_api_gateway_account ? 1 : 0
+
+  tags = local.tags
 
   name = "${var.name}-api-gateway-logs"
   assume_role_policy = jsonencode({

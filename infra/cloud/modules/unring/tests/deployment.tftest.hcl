@@ -391,7 +391,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = google_logging_project_exclusion.tokens.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-gateway\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"[?&]token=\""
+    condition     = google_logging_project_exclusion.tokens.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-gateway\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"[?&]token=([^-&]|-[^&])\""
     error_message = "No request whose URL has a token is logged."
   }
 
@@ -493,6 +493,11 @@ run "deployed" {
 
 run "with_every_option" {
   command = plan
+
+  override_data {
+    target = data.aws_region.this
+    values = { name = "eu-west-1" }
+  }
 
   override_resource {
     target          = aws_apigatewayv2_domain_name.this
@@ -716,4 +721,26 @@ run "with_another_location_than_the_database_has" {
     condition     = google_firestore_database.this["created"].location_id == run.deployed.firestore_location
     error_message = "Another location is no reason to replace a database."
   }
+}
+
+# What is made where the provider says must be what the functions are told of.
+
+run "with_a_provider_of_another_project" {
+  command = plan
+
+  variables {
+    project = "another-project"
+  }
+
+  expect_failures = [data.google_project.this]
+}
+
+run "with_a_provider_of_another_region" {
+  command = plan
+
+  variables {
+    aws_region = "eu-west-1"
+  }
+
+  expect_failures = [data.aws_region.this]
 }

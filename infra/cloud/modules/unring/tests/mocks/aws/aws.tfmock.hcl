@@ -15,3 +15,7 @@ mock_resource "aws_cloudwatch_log_group" {
 mock_resource "aws_iam_role" {
   defaults = { arn = "arn:aws:iam::210987654321:role/unring" }
 }
+
+mock_data "aws_region" {
+  defaults = { name = "us-east-1" }
+}

@@ -1,7 +1,7 @@
 # What Google would have made up, where another resource checks the form of it.
 
 mock_data "google_project" {
-  defaults = { number = "123456789012" }
+  defaults = { number = "123456789012", project_id = "unring-test" }
 }
 
 mock_resource "google_project_iam_custom_role" {
