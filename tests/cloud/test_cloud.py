@@ -152,6 +152,8 @@ def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
         ("google_project_iam_member.firestore", "google_service_account.function"),
         ("google_project_iam_member.firestore", "terraform_data.accounts_known"),
         ("google_cloudfunctions2_function.function", "terraform_data.accounts_known"),
+        ("google_cloudfunctions2_function.function", "terraform_data.roles_known"),
+        ("terraform_data.roles_known", "google_project_iam_member.builder_source"),
         ("google_monitoring_alert_policy.this", "terraform_data.metrics_known"),
         ("google_monitoring_slo.latency", "terraform_data.metrics_known"),
         ("google_pubsub_topic_iam_member.dead_letters", "terraform_data.pubsub_known"),

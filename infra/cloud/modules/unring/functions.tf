@@ -109,16 +109,27 @@ resource "google_cloudfunctions2_function" "function" {
     }
   }
 
-  # A build without its roles fails, and so does a function that can't read its secret, or a query
-  # without its index.
+  # A query without its index fails.
   depends_on = [
-    google_artifact_registry_repository_iam_member.builder,
     google_firestore_index.missed,
-    google_project_iam_member.builder_logs,
-    google_project_iam_member.builder_source,
-    google_secret_manager_secret_iam_member.gateway,
-    google_secret_manager_secret_iam_member.token,
+    terraform_data.roles_known,
   ]
+}
+
+# A build without its roles fails, and so does a function that can't read its secret. A new role, too, is not
+# known everywhere at once.
+resource "terraform_data" "roles_known" {
+  triggers_replace = [
+    google_artifact_registry_repository_iam_member.builder.id,
+    google_project_iam_member.builder_logs.id,
+    google_project_iam_member.builder_source.id,
+    google_secret_manager_secret_iam_member.gateway.id,
+    [for member in google_secret_manager_secret_iam_member.token : member.id],
+  ]
+
+  provisioner "local-exec" {
+    command = "sleep ${var.settle_seconds}"
+  }
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoker" {

@@ -520,6 +520,7 @@ run "with_every_option" {
     fcm_sender_role            = "projects/unring-test/roles/fcmSender"
     allow_all_users            = false
     connect_headers            = { Sec-WebSocket-Version = "0", Sec-WebSocket-Extensions = "none" }
+    hide_query_token           = false
     access_log                 = true
     manage_api_gateway_account = true
     token_secret               = { secret = "app-tokens", version = "3", previous_version = "2" }
@@ -600,6 +601,11 @@ run "with_every_option" {
   assert {
     condition     = aws_apigatewayv2_integration.gateway["$connect"].request_parameters["integration.request.header.Sec-WebSocket-Extensions"] == "'none'"
     error_message = "More headers of a handshake can be replaced."
+  }
+
+  assert {
+    condition     = !contains(keys(aws_apigatewayv2_integration.gateway["$connect"].request_parameters), "integration.request.querystring.token")
+    error_message = "The query can be left as it is."
   }
 
   assert {
@@ -743,4 +749,17 @@ run "with_a_provider_of_another_region" {
   }
 
   expect_failures = [data.aws_region.this]
+}
+
+run "from_a_source_elsewhere" {
+  command = plan
+
+  variables {
+    source_path = "./tests/source"
+  }
+
+  assert {
+    condition     = toset([for file in data.archive_file.source.source : file.filename]) == toset(["main.py", "requirements.txt", "functions/it.py"])
+    error_message = "What is deployed lies where source_path says."
+  }
 }

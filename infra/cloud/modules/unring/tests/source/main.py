@@ -1,0 +1,1 @@
+"""What is deployed in a test of source_path."""
