@@ -103,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="print an ID token that the stack accepts")
     token.add_argument("user", metavar="USER")
     token.add_argument("--project", default=PROJECT)
+    token.add_argument(
+        "--identity",
+        choices=("firebase", "oidc", "secret", "introspection"),
+        default="firebase",
+        help="who says whose it is, where the stack runs with that IDENTITY",
+    )
     token.set_defaults(command="token")
 
     call = commands.add_parser("call", help="make a call ring in the running stack")
@@ -155,15 +161,26 @@ def _token(arguments: argparse.Namespace) -> int:
     from infra.emulators.auth.tokens import unsigned_token
     from infra.local import state
 
-    stack = state.newest()
-    if stack is not None and "tokens" in stack and arguments.project == stack["project"]:
-        print(_signed_token(stack["tokens"], arguments.user))
-    else:
-        print(unsigned_token(arguments.user, arguments.project))
+    stack = state.newest() or {}
+    urls = {"firebase": "tokens", "oidc": "oidc_tokens", "introspection": "opaque_tokens"}
+    url = stack.get(urls.get(arguments.identity, ""))
+    match arguments.identity:
+        case "secret":
+            from infra.local.identities import signed_token
+
+            print(signed_token(arguments.user))
+        case "firebase" if url is None or arguments.project != stack["project"]:
+            print(unsigned_token(arguments.user, arguments.project))
+        case other if url is None:
+            message = f"No stack is running with --set IDENTITY={other}."
+            print(message, file=sys.stderr)
+            return 1
+        case _:
+            print(_issued_token(url, arguments.user))
     return 0
 
 
-def _signed_token(url: str, user: str) -> str:
+def _issued_token(url: str, user: str) -> str:
     """A token of the running stack, which takes no others."""
     from urllib.parse import quote
 

@@ -25,6 +25,7 @@ from infra.emulators.firestore import FirestoreServer
 from infra.emulators.pubsub import PubSubServer
 from infra.emulators.scheduler import Scheduler
 from infra.local.functions import Function, NotStarted
+from infra.local.identities import Identities, identities
 from infra.local.signers import Signers, signers
 from infra.local.topology import API, TOPIC, create_subscriptions, routes
 
@@ -73,6 +74,7 @@ class Stack:
     faults: Faults
     logs: Path  # a folder; a file for each function
     signers: Signers | None  # of a signed stack; the others take what nobody has signed
+    identities: Identities
 
     @property
     def sdk_endpoint(self) -> str:
@@ -108,6 +110,7 @@ class Stack:
             "fcm": self.fcm.url,
             "project": self.project,
             **tokens,
+            **self.identities.addresses(),
         }
 
 
@@ -124,6 +127,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         api = await _api_gateway(parts, options, keys, routes(lambda: ready["gateway"], secret))
         fcm = await parts.enter_async_context(FcmServer(faults=options.faults))
         signing = await _signing(parts, options)
+        played = await identities(parts, options.settings)
         google_services = await _google_services(parts, options, signing)
         values = {
             "GOOGLE_CLOUD_PROJECT": options.project,
@@ -133,6 +137,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             "FCM_URL": fcm.url,
             **google_services.settings(),
             **_identity_settings(signing),
+            **played.settings(),
             **(await _aws_settings(parts, keys, options) if keys is not None else {}),
             **options.settings,
         }
@@ -155,6 +160,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             secret=secret,
             logs=options.logs,
             signers=signing,
+            identities=played,
         )
         sweeping = Scheduler(urls["sweep"], options.sweep_every, lambda: stack.headers("sweep"))
         parts.enter_context(sweeping)

@@ -221,7 +221,7 @@ async def test_a_token_of_either_secret_is_its_users(secret: Identity) -> None:
     ("token", "why"),
     [
         (signed("x" * 32), "the token is not valid"),
-        (signed(algorithm="HS512"), "the token is not valid"),
+        (signed(SECRET * 2, "HS512"), "the token is not valid"),
         (signed(exp=1), "the token has expired"),
         (signed(PREVIOUS, exp=1), "the token has expired"),
         (signed("x" * 32, exp=1), "the token is not valid"),
@@ -375,6 +375,10 @@ async def test_each_token_goes_to_the_one_provider_whose_own_it_is(
         unsigned_token("USR_F", "another-project"),
         provider.token(KEY, iss="https://another.example"),
         signed(iss="another"),
+        "e30.e30.",
+        "e30",
+        f"{signed()}.more",
+        "eyJhbGciOiJIUzI1NiJ9.broken",
     ):
         assert await refusal(judge, token) == "the token is not valid"
     assert len(app.asked) == 1

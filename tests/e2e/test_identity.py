@@ -1,90 +1,138 @@
 """Users that are not Firebase's: an app comes with the tokens that it has, to the whole stack."""
 
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import jwt
 import pytest
-from starlette.responses import Response
 from websockets.exceptions import InvalidStatus
 
+from functions.clients.connection import Wire
 from infra.client.calls import Calls
 from infra.client.phone import json_phone, socketio_phone
+from infra.emulators.auth.oidc import OidcIssuer
+from infra.emulators.auth.opaque import OpaqueTokens
+from infra.emulators.auth.tokens import unsigned, unsigned_token
+from infra.local.identities import SECRET, signed_token
 from infra.local.stack import Options, Stack, running
-from tests.support.issuers import AUDIENCE, Backend, Issuer, backend, issuer, public_jwk, rsa_key
-
-KEY = rsa_key()
-SECRET = "a secret of thirty-two bytes, or more"
-OPAQUE = "7|opaque"
+from tests.support.attackers import attacker, connected
+from tests.support.forgery import forgeries
 
 
 @pytest.fixture(scope="module")
-async def provider() -> AsyncIterator[Issuer]:
-    async with issuer() as made:
-        made.keys = [public_jwk(KEY, "1")]
-        yield made
-
-
-@pytest.fixture(scope="module")
-async def app() -> AsyncIterator[Backend]:
-    async with backend() as made:
-        made.users[OPAQUE] = {"success": True, "data": {"id": "USR_7", "name": "Ann"}}
-        yield made
-
-
-@pytest.fixture(scope="module")
-async def open_to_all(
-    provider: Issuer, app: Backend, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stack]:
-    """A stack that takes every kind of token."""
-    settings = {
-        "IDENTITY": "firebase,oidc,secret,introspection",
-        "OIDC_ISSUER": provider.url,
-        "OIDC_AUDIENCE": AUDIENCE,
-        "TOKEN_SECRET": SECRET,
-        "TOKEN_ISSUER": "app",
-        "INTROSPECTION_URL": app.url,
-        "INTROSPECTION_USER": "/data/id",
-    }
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A stack that takes every kind of token, and checks all of them."""
+    settings = {"IDENTITY": "firebase,oidc,secret,introspection"}
     logs: Path = tmp_path_factory.mktemp("logs")
-    async with running(Options(port=0, settings=settings, logs=logs)) as stack:
-        yield stack
+    async with running(Options(port=0, signed=True, settings=settings, logs=logs)) as made:
+        yield made
+
+
+@pytest.fixture
+def issuer(stack: Stack) -> OidcIssuer:
+    assert stack.identities.oidc
+    return stack.identities.oidc
+
+
+@pytest.fixture
+def backend(stack: Stack) -> OpaqueTokens:
+    assert stack.identities.opaque
+    return stack.identities.opaque
+
+
+@pytest.fixture
+def kinds(
+    stack: Stack, issuer: OidcIssuer, backend: OpaqueTokens
+) -> Mapping[str, Callable[[str], str]]:
+    """How a user of each kind gets a token."""
+    return {
+        "firebase": stack.token,
+        "oidc": issuer.sign,
+        "secret": signed_token,
+        "introspection": backend.issue,
+    }
 
 
 async def test_users_of_every_kind_cancel_each_others_calls(
-    open_to_all: Stack, provider: Issuer
+    stack: Stack, kinds: Mapping[str, Callable[[str], str]]
 ) -> None:
-    own = jwt.encode({"iss": "app", "sub": 12, "exp": int(time.time()) + 600}, SECRET)
-    tokens = {
-        "USR_F": open_to_all.token("USR_F"),
-        "auth0|1": provider.token(KEY),
-        "12": own,
-        "USR_7": OPAQUE,
-    }
-    calls = Calls(open_to_all.firestore, open_to_all.project)
-    users = list(tokens)
-    for caller, receiver in zip(users, users[1:] + users[:1], strict=True):
-        call = f"CALL_{users.index(caller)}"
-        await calls.ring(call, caller, receiver)
+    calls = Calls(stack.firestore, stack.project)
+    names = list(kinds)
+    for caller, receiver in zip(names, names[1:] + names[:1], strict=True):
+        call = f"CALL_{caller}"
+        await calls.ring(call, f"USR_{caller}", f"USR_{receiver}")
         async with (
-            json_phone(open_to_all.websocket, tokens[caller]) as his,
-            socketio_phone(open_to_all.websocket, tokens[receiver]) as hers,
+            json_phone(stack.websocket, kinds[caller](f"USR_{caller}")) as his,
+            socketio_phone(stack.websocket, kinds[receiver](f"USR_{receiver}")) as hers,
         ):
             assert (await his.emit("call:cancel", callId=call))["outcome"] == "cancelled"
             assert (await hers.told("call:cancelled"))["callId"] == call
 
 
 async def test_a_backend_that_is_down_makes_a_client_come_again(
-    open_to_all: Stack, app: Backend
+    stack: Stack, backend: OpaqueTokens
 ) -> None:
-    app.other = Response(status_code=503)
+    backend.is_down = True
+    token = backend.issue("USR_9")
     with pytest.raises(InvalidStatus) as unavailable:
-        async with json_phone(open_to_all.websocket, "9|another"):
-            pass
+        async with json_phone(stack.websocket, token):
+            pytest.fail("let in")
     assert unavailable.value.response.status_code == 503
-    app.other = Response(status_code=401)
+    backend.is_down = False
+    async with json_phone(stack.websocket, token):
+        pass
+
+
+async def test_nobody_gets_in_by_a_token_that_is_none(
+    stack: Stack, issuer: OidcIssuer, backend: OpaqueTokens
+) -> None:
+    claims = issuer.claims("USR_1")
+    mine = {"sub": "USR_1", "exp": 4_000_000_000}
+    bad = {
+        **{
+            f"{why}, of the issuer": token
+            for why, token in forgeries(
+                claims, issuer.key.id, issuer.key.certificate("issuer")
+            ).items()
+        },
+        "for another audience": issuer.sign("USR_1", aud="another"),
+        "for no audience": issuer.sign("USR_1", aud=None),
+        "without an end": issuer.sign("USR_1", exp=None),
+        "expired": issuer.sign("USR_1", exp=1),
+        "from the future": issuer.sign("USR_1", iat=4_000_000_000),
+        "of nobody": issuer.sign(""),
+        "of another issuer": issuer.sign("USR_1", iss="https://issuer.example"),
+        "of Firebase, signed by the issuer": issuer.sign(
+            "USR_1", iss=f"https://securetoken.google.com/{stack.project}"
+        ),
+        "of another project": unsigned_token("USR_1", "another"),
+        "signed by nobody": unsigned(mine),
+        "signed with another secret": jwt.encode(mine, "x" * 32),
+        "signed with the secret, without an end": jwt.encode({"sub": "USR_1"}, SECRET),
+        "signed with the secret, otherwise": jwt.encode(mine, SECRET * 2, "HS512"),
+        "the issuer's, signed with the secret": jwt.encode({**claims, "sub": ""}, SECRET),
+        "opaque, and unknown": "1|guess",
+        "opaque, and no header": "1|gu\u00e9ss",
+    }
+    shown = len(backend.asked)
+    for why, token in bad.items():
+        with pytest.raises(InvalidStatus) as refused:
+            async with connected(stack, token=token):
+                pytest.fail(why)
+        assert refused.value.response.status_code == 401, why
+        async with attacker(stack, Wire.EIO4, token) as client:
+            (answer,) = client.heard
+            assert answer.startswith('44{"message":"the token'), why
+    # The app's backend has been shown what is no JSON Web Token, and nobody else's.
+    assert backend.asked[shown:] == ["1|guess"]
+
+
+async def test_a_token_that_is_revoked_is_refused_where_it_was_not_known(
+    stack: Stack, backend: OpaqueTokens
+) -> None:
+    token = backend.issue("USR_10")
+    backend.revoke(token)
     with pytest.raises(InvalidStatus) as refused:
-        async with json_phone(open_to_all.websocket, "9|another"):
-            pass
+        async with json_phone(stack.websocket, token):
+            pytest.fail("let in")
     assert refused.value.response.status_code == 401

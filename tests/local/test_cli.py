@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from websockets.asyncio.client import connect
@@ -226,6 +227,24 @@ async def test_what_is_no_address_is_a_usage_error(host: str) -> None:
     assert f"'{host}' is no address" in errors
 
 
+async def test_a_stack_of_other_users_issues_their_tokens() -> None:
+    kinds = ("oidc", "secret", "introspection")
+    arguments = ("--json", "--set", f"IDENTITY={','.join(kinds)}")
+    async with running(*arguments, ended_by=signal.SIGTERM) as process:
+        found = await addresses(process)
+        assert {"oidc_tokens", "opaque_tokens"} <= set(found)
+        for kind in kinds:
+            status, token, errors = await run("token", "USR_2", "--identity", kind)
+            assert (status, errors) == (0, "")
+            async with connect(f"{found['websocket']}?token={quote(token.strip())}"):
+                pass
+
+
+async def test_a_token_of_an_issuer_that_is_not_there_is_not_to_be_had() -> None:
+    status, _, errors = await run("token", "USR_2", "--identity", "oidc")
+    assert (status, errors) == (1, "No stack is running with --set IDENTITY=oidc.\n")
+
+
 @pytest.mark.parametrize("setting", ["IDENTITY", "IDENTITI=oidc", "=oidc"])
 async def test_what_sets_no_variable_is_a_usage_error(setting: str) -> None:
     status, _, errors = await run("--set", setting)
@@ -234,9 +253,10 @@ async def test_what_sets_no_variable_is_a_usage_error(setting: str) -> None:
 
 
 async def test_a_setting_that_a_function_will_not_take_is_named() -> None:
-    status, _, errors = await run("--port", "0", "--set", "IDENTITY=oidc")
+    status, _, errors = await run("--port", "0", "--set", "IDENTITY=oidc", "--set", "OIDC_ISSUER=x")
     assert (status, "Traceback" in errors) == (1, False)
-    assert "OIDC_ISSUER is missing, which IDENTITY=oidc needs" in errors
+    assert "OIDC_ISSUER must be a URL" in errors
+    assert "OIDC_AUDIENCE is missing, which IDENTITY=oidc needs" in errors
 
 
 async def test_an_address_that_is_not_this_machines_is_named() -> None:

@@ -56,15 +56,18 @@ class Several:
 
 
 def unverified(token: str) -> Unverified | None:
-    """What the token says of itself; None if it is no JSON Web Token."""
-    parts = token.split(".")
-    if len(parts) != 3:
+    """What the token says of itself; None if it is no JSON Web Token, which begins with an object,
+    however broken the rest of it may be."""
+    first, *rest = token.split(".")
+    header = _json(first)
+    if header is None:
         return None
-    header, claims = _json(parts[0]), _json(parts[1])
-    if header is None or claims is None or not isinstance(header.get("alg"), str):
-        return None
-    issuer = claims.get("iss")
-    return Unverified(header["alg"], issuer if isinstance(issuer, str) else None)
+    claims = (_json(rest[0]) if rest else None) or {}
+    algorithm, issuer = header.get("alg"), claims.get("iss")
+    return Unverified(
+        algorithm if isinstance(algorithm, str) else "",
+        issuer if isinstance(issuer, str) else None,
+    )
 
 
 def _json(part: str) -> dict[str, Any] | None:

@@ -1,0 +1,76 @@
+"""A small OpenID provider: its discovery document, its keys, and a token for whoever is named.
+
+GET /.well-known/openid-configuration and GET /keys are as OpenID Connect has them. GET /tokens/USER
+is no part of it: it answers a good token of that user, as plain text.
+"""
+
+import json
+import time
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Any, Self
+
+from jwt.algorithms import RSAAlgorithm
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import request_response
+
+from infra.emulators.auth.signing import ALGORITHM, SigningKey
+from infra.emulators.auth.tokens import LIFETIME_SECONDS
+from infra.emulators.http import serving
+
+_TOKENS_PATH = "/tokens/"
+
+
+class OidcIssuer:
+    """An issuer of tokens for one audience. An async context that listens on a free port."""
+
+    def __init__(self, audience: str) -> None:
+        self.audience = audience
+        self.is_down = False
+        self.asked: list[str] = []  # the paths, but for those of tokens
+        self.key = SigningKey.new()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        server = serving(request_response(self._answer), lifespan="off")
+        self.url = await self._stack.enter_async_context(server)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def tokens_url(self) -> str:
+        """A user's id after it makes the URL of a token."""
+        return f"{self.url}{_TOKENS_PATH}"
+
+    def claims(self, user: object) -> dict[str, Any]:
+        now = int(time.time())
+        times = {"iat": now, "exp": now + LIFETIME_SECONDS}
+        return {"iss": self.url, "aud": self.audience, "sub": user, **times}
+
+    def sign(self, user: object, **changes: object) -> str:
+        """A token of `user`; `changes` are claims that it has instead, or not at all if None."""
+        claims = {**self.claims(user), **changes}
+        return self.key.sign({name: value for name, value in claims.items() if value is not None})
+
+    async def _answer(self, request: Request) -> Response:
+        """Where every request enters."""
+        path: str = request.scope["path"]
+        if path.startswith(_TOKENS_PATH):
+            return PlainTextResponse(self.sign(path.removeprefix(_TOKENS_PATH)))
+        self.asked.append(path)
+        if self.is_down:
+            return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+        match path:
+            case "/.well-known/openid-configuration":
+                return JSONResponse({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
+            case "/keys":
+                return JSONResponse({"keys": [self._jwk()]})
+            case _:
+                return Response(status_code=HTTPStatus.NOT_FOUND)
+
+    def _jwk(self) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(self.key.private.public_key()))
+        return {**described, "kid": self.key.id, "use": "sig", "alg": ALGORITHM}
