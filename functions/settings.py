@@ -23,6 +23,7 @@ from functions.variables import (
     days,
     host,
     identities,
+    origins,
     pointer,
     post_timeout,
     prefix,
@@ -153,22 +154,35 @@ class DevicesSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(TopicSettings, SocketsSettings, IdentitySettings, DevicesSettings):
+class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings):
+    """What a function needs that carries out signals."""
+
+    direct_post_timeout: timedelta = _default(
+        "DIRECT_POST_TIMEOUT_MS", post_timeout, timedelta(milliseconds=500)
+    )
+    # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
+    # it has begun to start more instances before this one refuses anything.
+    requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(SignalingSettings, DevicesSettings):
     function = "gateway"
 
     gateway_secret: str = _always("GATEWAY_SECRET", secret)
     gateway_secret_previous: str | None = _default("GATEWAY_SECRET_PREVIOUS", secret, None)
-    direct_post_timeout: timedelta = _default(
-        "DIRECT_POST_TIMEOUT_MS", post_timeout, timedelta(milliseconds=500)
-    )
     # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
     connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
-    # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
-    # it has begun to start more instances before this one refuses anything.
-    requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
     frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
     # FCM itself gives up a token that was not used for 270 days.
     device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings(SignalingSettings):
+    function = "api"
+
+    cors_origins: tuple[str, ...] = _default("CORS_ORIGINS", origins, ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +224,8 @@ class SweepSettings(TopicSettings, SocketsSettings):
 
 
 FUNCTIONS: Mapping[str, type[FunctionSettings]] = {
-    each.function: each for each in (GatewaySettings, DeliverSettings, PushSettings, SweepSettings)
+    each.function: each
+    for each in (GatewaySettings, ApiSettings, DeliverSettings, PushSettings, SweepSettings)
 }
 
 _EMULATOR = "points at an emulator and must not be set on Cloud Run"

@@ -67,6 +67,16 @@ def identities(value: str) -> tuple[str, ...]:
     return names
 
 
+def origins(value: str) -> tuple[str, ...]:
+    """Of web pages, as browsers name them: `https://app.example`."""
+    found = tuple(origin.strip() for origin in value.split(","))
+    for origin in found:
+        parts = urlsplit(url(origin))
+        if origin != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError("must be origins such as https://app.example, with commas between")
+    return found
+
+
 def signing_secret(value: str) -> str:
     if len(value.encode()) < 32:
         raise ValueError("must have at least 32 bytes: a shorter one can be guessed from a token")

@@ -27,12 +27,11 @@ log = Log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A frame's connection, its times, and the id of its signal."""
+    """The times of a signal, and its id."""
 
-    connection: ConnectionId
     signal_id: SignalId
     began_at: datetime  # when the function began to carry it out
-    received_at: datetime | None  # when API Gateway got the frame
+    received_at: datetime | None  # when API Gateway got the frame, if it came by a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,8 @@ class Signaling:
         self._clock = clock
         self._direct_post_timeout = direct_post_timeout
 
-    async def handle(self, signal: Signal, received: Received) -> Verdict:
-        """Carries out `signal`, and gives the verdict on it.
+    async def handle(self, signal: Signal, connection: ConnectionId, received: Received) -> Verdict:
+        """Carries out a `signal` that came by a frame, and gives the verdict on it.
 
         Costs 1 BatchGetDocuments. If the call changes, it costs 1 Commit and 1 RunQuery, 1 POST for
         each connection and 1 Publish more. A commit that fails or is not answered costs 1
@@ -80,14 +79,26 @@ class Signaling:
         Raises StoreUnavailable and PublishFailed: then the call and its outbox entry are both
         written, or neither. Repeating the signal is safe.
         """
-        loaded = await self._store.calls.load(
-            signal.call_id, received.connection, received.began_at
-        )
+        loaded = await self._store.calls.load(signal.call_id, connection, received.began_at)
         # The sender is judged once: he has sent the frame, whatever becomes of its connection.
         sender = sender_of(loaded.connection, received.received_at)
         if isinstance(sender, Verdict):
             return sender
-        stored = loaded.call
+        return await self._carry_out(signal, sender, loaded.call, received)
+
+    async def handle_of(self, signal: Signal, sender: UserId, received: Received) -> Verdict:
+        """Carries out a `signal` of `sender`, who is known, at the same costs as by a frame. Raises
+        the same."""
+        stored = await self._store.calls.get(signal.call_id)
+        return await self._carry_out(signal, sender, stored, received)
+
+    async def _carry_out(
+        self,
+        signal: Signal,
+        sender: UserId,
+        stored: StoredCall | UnreadableCall | None,
+        received: Received,
+    ) -> Verdict:
         for _ in range(_COMMITS):
             call = stored.call if isinstance(stored, StoredCall) else stored
             decision = decide(call, signal, sender)

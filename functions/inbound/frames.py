@@ -4,13 +4,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 
 from functions.calls.call import ConnectionId, SignalId
 from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
 from functions.calls.transitions import Signal
 from functions.delivery.signaling import Received, Signaling
 from functions.inbound.load import Load, Overloaded, urgency_of
+from functions.inbound.naming import named, names_known_call
 from functions.inbound.rate import FrameRate, Rate
 from functions.ports.clock import Clock
 from functions.ports.identity import IdentityUnavailable
@@ -127,8 +127,8 @@ class Frames:
     ) -> Verdict:
         match request:
             case Signal():
-                received = Received(id, self.new_id(), self.clock(), received_at)
-                return await self.signaling.handle(request, received)
+                received = Received(self.new_id(), self.clock(), received_at)
+                return await self.signaling.handle(request, id, received)
             case RegisterDevice() | UnregisterDevice():
                 return await self.registration.handle(request, id, received_at)
 
@@ -136,26 +136,11 @@ class Frames:
         self, request: Request, verdict: Verdict, received_at: datetime | None
     ) -> None:
         latency = latency_ms(received_at, self.clock())
-        # Of these alone it is known that the call is the app's, and its id no words of a stranger.
-        is_known = verdict.field is None and verdict.outcome not in ("not_found", "unavailable")
-        names = _names(request, is_known=is_known)
+        names = named(request, is_known=names_known_call(verdict))
         log.info("verdict", **names, outcome=verdict.outcome, latencyMs=latency)
 
 
 def _names_in(frame: Frame | None) -> dict[str, object]:
     """The parts of a frame that may be logged."""
-    names = _names(frame.request, is_known=False) if isinstance(frame, RequestFrame) else {}
+    names = named(frame.request, is_known=False) if isinstance(frame, RequestFrame) else {}
     return {"frame": type(frame).__name__, **names}
-
-
-def _names(request: Request, *, is_known: bool) -> dict[str, object]:
-    """The parts of a request that may be logged. Of an id that may be anything, it is a hash."""
-    match request:
-        case Signal(name, call_id) if is_known:
-            return {"request": name, "callId": call_id}
-        case Signal(name, call_id):
-            return {"request": name, "callHash": sha256(call_id.encode()).hexdigest()[:16]}
-        case RegisterDevice():
-            return {"request": "device:register"}
-        case UnregisterDevice():
-            return {"request": "device:unregister"}

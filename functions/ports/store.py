@@ -100,6 +100,8 @@ class Calls(Protocol):
     async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
         """Reads a call, and the connection that its signal came by."""
 
+    async def get(self, call: CallId) -> StoredCall | UnreadableCall | None: ...
+
     async def reload(self, event: CallEvent) -> Reloaded:
         """Finds out what became of a commit of `event` that failed or was not answered."""
 

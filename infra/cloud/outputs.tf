@@ -58,6 +58,11 @@ output "connections_url" {
   value       = module.unring.connections_url
 }
 
+output "api_url" {
+  description = "Where apps call the HTTPS interface (docs/api.md)."
+  value       = module.unring.api_url
+}
+
 output "gateway_url" {
   description = "The function behind the WebSocket API. A GET warms it up."
   value       = module.unring.gateway_url

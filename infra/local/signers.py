@@ -9,7 +9,8 @@ from infra.emulators.cloudrun.invoker import Front, Issuer
 from infra.emulators.faults import Faults
 from infra.local.topology import caller
 
-_OPEN = "gateway"  # to anybody: it checks API Gateway's secret itself
+# To anybody: the one checks API Gateway's secret itself, the other the tokens of apps' users.
+_OPEN = {"gateway", "api"}
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ class Signers:
 
     @asynccontextmanager
     async def fronts(self, functions: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
-        """Puts a `Front` before each function but `gateway`; yields the URLs to call."""
+        """Puts a `Front` before each function that is not for all; yields the URLs to call."""
         urls = dict(functions)
         async with AsyncExitStack() as parts:
-            for name in functions.keys() - {_OPEN}:
+            for name in functions.keys() - _OPEN:
                 front = Front(functions[name], self.callers, {caller(self.project)})
                 urls[name] = (await parts.enter_async_context(front)).url
             yield urls

@@ -109,6 +109,7 @@ class Stack:
             "pubsub": self.pubsub,
             "fcm": self.fcm.url,
             "project": self.project,
+            "api": self.functions["api"],
             **tokens,
             **self.identities.addresses(),
         }

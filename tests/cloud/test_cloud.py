@@ -119,7 +119,7 @@ def test_whatever_a_function_reads_in_the_cloud_can_be_set(report: Report, funct
 def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
     policy = json.loads(report.values("aws_iam_role")["poster"]["assume_role_policy"])
     for function, statement in zip(
-        ("gateway", "deliver", "sweep"), policy["Statement"], strict=True
+        ("gateway", "api", "deliver", "sweep"), policy["Statement"], strict=True
     ):
         trusted = statement["Condition"]["StringEquals"]["accounts.google.com:oaud"]
         assert environment(report.deployed, function)["AWS_TOKEN_AUDIENCE"] == trusted

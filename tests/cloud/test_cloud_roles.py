@@ -33,10 +33,13 @@ def test_each_account_has_exactly_its_roles(report: Report) -> None:
     secret = ("secret unring-gateway", "roles/secretmanager.secretAccessor")
     assert roles == {
         "gateway": {store, publish, secret},
+        "api": {store, publish},
         "deliver": {store},
         "push": {store, ("project", "sends FCM")},
         "sweep": {store, publish},
-        "allUsers": {("service unring-gateway", "roles/run.invoker")},
+        "allUsers": {
+            (f"service unring-{name}", "roles/run.invoker") for name in ("gateway", "api")
+        },
         "caller": {
             (f"service unring-{name}", "roles/run.invoker") for name in ("deliver", "push", "sweep")
         },

@@ -79,6 +79,10 @@ async def load(scene: Scene) -> Step:
     return lambda: scene.store.calls.load(CALL, GONE, now())
 
 
+async def get_call(scene: Scene) -> Step:
+    return lambda: scene.store.calls.get(CALL)
+
+
 async def reload(scene: Scene) -> Step:
     entry = await scene.entry()
     return lambda: scene.store.calls.reload(entry.event)
@@ -252,6 +256,7 @@ async def remove(scene: Scene) -> Step:
 
 COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("calls.load", load, ["BatchGetDocuments"]),
+    ("calls.get", get_call, ["BatchGetDocuments"]),
     ("calls.reload", reload, ["BatchGetDocuments"]),
     ("calls.commit", commit, ["Commit"]),
     ("calls.current", current, ["BatchGetDocuments"]),

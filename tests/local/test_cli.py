@@ -125,6 +125,7 @@ async def test_one_line_of_json_tells_where_everything_is_whatever_proxy_there_i
             "pubsub",
             "fcm",
             "project",
+            "api",
         ]
         assert found["websocket"].startswith("ws://127.0.0.1:")
         assert found["websocket"].endswith("/dev")

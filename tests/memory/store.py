@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar, TypeVar
 
 from functions.attempt import MessageId
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, UserId
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, UnreadableCall, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
@@ -75,6 +75,9 @@ class MemoryCalls:
             return Loaded(found, self.database.stored_call(call))
 
         return await self.remote.get(f"{call} {connection}", read)
+
+    async def get(self, call: CallId) -> StoredCall | UnreadableCall | None:
+        return await self.remote.get(call, lambda: self.database.stored_call(call))
 
     async def reload(self, event: CallEvent) -> Reloaded:
         def read() -> Reloaded:

@@ -23,8 +23,8 @@ async def test_a_cancel_costs_every_function_as_little_as_it_can(
     await services.world.ring()
 
     journal.clear()
-    sent = Received(ConnectionId("sender="), SignalId(uuid.uuid4().hex), now(), received_at=now())
-    assert (await signaling.handle(signal(), sent)).outcome == "cancelled"
+    sent = Received(SignalId(uuid.uuid4().hex), now(), received_at=now())
+    assert (await signaling.handle(signal(), ConnectionId("sender="), sent)).outcome == "cancelled"
     gateway = ["BatchGetDocuments", "Commit", "POST", "POST", "Publish", "RunQuery"]
     assert sorted(journal.started) == gateway
 

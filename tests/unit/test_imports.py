@@ -11,7 +11,7 @@ from infra import ROOT
 
 FUNCTIONS, INFRA = ROOT / "functions", ROOT / "infra"
 
-ENTRIES = {"gateway", "deliver", "push", "sweep"}
+ENTRIES = {"gateway", "api", "deliver", "push", "sweep"}
 _PURE = {"calls", "clients", "published", "attempt", "recent"}
 # Each part with all it may import of ours. The core names what it needs of the outside in `ports`,
 # and only an entry file, which puts the two together, imports an adapter.

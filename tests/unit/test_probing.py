@@ -35,8 +35,8 @@ class Requests:
         socket: ConnectionId = SOCKET,
     ) -> Verdict:
         if isinstance(request, Signal):
-            received = Received(socket, SignalId(uuid.uuid4().hex), now(), received_at=None)
-            return await self.signaling.handle(request, received)
+            received = Received(SignalId(uuid.uuid4().hex), now(), received_at=None)
+            return await self.signaling.handle(request, socket, received)
         return await self.registration.handle(request, socket, None)
 
 

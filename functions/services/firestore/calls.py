@@ -25,6 +25,11 @@ class FirestoreCalls:
         )
         return Loaded(connection_in(came_by, now), _call_in(stored))
 
+    async def get(self, call: CallId) -> StoredCall | UnreadableCall | None:
+        """1 BatchGetDocuments."""
+        (stored,) = await self._documents.get(self._documents.at("calls", call))
+        return _call_in(stored)
+
     async def reload(self, event: CallEvent) -> Reloaded:
         """1 BatchGetDocuments. An outbox entry proves that the commit was done, as no other signal
         can have made it."""

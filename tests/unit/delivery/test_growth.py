@@ -125,8 +125,8 @@ async def cancel(services: Services, many: int) -> Step:
         now,
         direct_post_timeout=timedelta(seconds=1),
     )
-    received = Received(ConnectionId("caller="), SignalId("1"), now(), now())
-    return lambda: signaling.handle(signal(), received)
+    received = Received(SignalId("1"), now(), now())
+    return lambda: signaling.handle(signal(), ConnectionId("caller="), received)
 
 
 async def cap_connections(services: Services, many: int) -> Step:

@@ -50,9 +50,9 @@ class System(Services):
         received_at: datetime | None = None,
     ) -> Verdict:
         self.journal.clear()
-        received = Received(ConnectionId(f"{by}="), SignalId(uuid.uuid4().hex), now(), received_at)
+        received = Received(SignalId(uuid.uuid4().hex), now(), received_at)
         try:
-            return await self.signaling.handle(signal(name), received)
+            return await self.signaling.handle(signal(name), ConnectionId(f"{by}="), received)
         except (StoreUnavailable, PublishFailed):
             return UNAVAILABLE
 

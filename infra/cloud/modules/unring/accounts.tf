@@ -1,7 +1,7 @@
 # Who acts. What each may do stands beside the resource it may do it to.
 
 locals {
-  function_names = ["gateway", "deliver", "push", "sweep"]
+  function_names = ["gateway", "api", "deliver", "push", "sweep"]
 }
 
 resource "google_service_account" "function" {

@@ -35,6 +35,15 @@ locals {
       ingress = "ALLOW_ALL"
       caller  = "allUsers" # API Gateway can't present a Google identity: it sends the secret
     }
+    api = {
+      environment = merge(local.publishing, local.posting, {
+        REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["api"].concurrency)))
+      })
+      secrets = local.token_secrets
+      timeout = 30
+      ingress = "ALLOW_ALL"
+      caller  = "allUsers" # apps call it; it asks for their users' tokens
+    }
     deliver = {
       environment = local.posting
       secrets     = {}
@@ -133,7 +142,7 @@ resource "terraform_data" "roles_known" {
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
-  for_each = toset([for function in local.function_names : function if function != "gateway" || var.allow_all_users])
+  for_each = toset([for function in local.function_names : function if !contains(["gateway", "api"], function) || var.allow_all_users])
 
   name     = google_cloudfunctions2_function.function[each.key].name # its service's name too
   location = var.region

@@ -19,7 +19,6 @@ locals {
     }
     verdicts = {
       description = "What became of the clients' requests"
-      function    = "gateway"
       message     = "verdict"
       labels      = ["request", "outcome"]
     }

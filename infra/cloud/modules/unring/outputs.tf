@@ -62,6 +62,11 @@ output "connections_url" {
   value       = local.connections_url
 }
 
+output "api_url" {
+  description = "Where apps call the HTTPS interface (docs/api.md)."
+  value       = google_cloudfunctions2_function.function["api"].service_config[0].uri
+}
+
 output "gateway_url" {
   description = "The function behind the WebSocket API. A GET warms it up."
   value       = google_cloudfunctions2_function.function["gateway"].service_config[0].uri

@@ -4,7 +4,7 @@ resource "google_pubsub_topic" "events" {
 }
 
 resource "google_pubsub_topic_iam_member" "publisher" {
-  for_each = toset(["gateway", "sweep"])
+  for_each = toset(["gateway", "api", "sweep"])
 
   topic  = google_pubsub_topic.events.name
   role   = "roles/pubsub.publisher"

@@ -48,7 +48,7 @@ resource "google_secret_manager_secret_iam_member" "gateway" {
   depends_on = [terraform_data.accounts_known]
 }
 
-# The app's own secret is the app's: Terraform never sees it, and only lets gateway read it.
+# The app's own secret is the app's: Terraform never sees it, and only lets gateway and api read it.
 
 locals {
   token_secrets = var.token_secret == null ? {} : {
@@ -58,7 +58,7 @@ locals {
 }
 
 resource "google_secret_manager_secret_iam_member" "token" {
-  for_each = toset(var.token_secret == null ? [] : ["gateway"])
+  for_each = toset(var.token_secret == null ? [] : ["gateway", "api"])
 
   secret_id  = "projects/${var.project}/secrets/${var.token_secret.secret}"
   role       = "roles/secretmanager.secretAccessor"

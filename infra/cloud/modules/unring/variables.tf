@@ -155,6 +155,13 @@ variable "functions" {
       min_instances = optional(number, 1)
       max_instances = optional(number, 10)
     }), {})
+    api = optional(object({
+      cpu           = optional(number, 1)
+      memory        = optional(string, "512Mi")
+      concurrency   = optional(number, 80)
+      min_instances = optional(number, 0)
+      max_instances = optional(number, 10)
+    }), {})
     deliver = optional(object({
       cpu           = optional(number, 1)
       memory        = optional(string, "512Mi")
@@ -211,13 +218,15 @@ variable "functions" {
 }
 
 locals {
+  identity_settings = [
+    "IDENTITY", "INTROSPECTION_URL", "INTROSPECTION_USER", "OIDC_AUDIENCE", "OIDC_AUDIENCE_CLAIM", "OIDC_ISSUER",
+    "OIDC_USER_CLAIM", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "TOKEN_MAX_AGE", "TOKEN_USER_CLAIM",
+  ]
+
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
-    gateway = [
-      "CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND",
-      "IDENTITY", "INTROSPECTION_URL", "INTROSPECTION_USER", "OIDC_AUDIENCE", "OIDC_AUDIENCE_CLAIM", "OIDC_ISSUER",
-      "OIDC_USER_CLAIM", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "TOKEN_MAX_AGE", "TOKEN_USER_CLAIM",
-    ]
+    gateway = concat(local.identity_settings, ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
+    api     = concat(local.identity_settings, ["CORS_ORIGINS", "DIRECT_POST_TIMEOUT_MS"])
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]

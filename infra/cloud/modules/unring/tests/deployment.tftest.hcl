@@ -30,6 +30,17 @@ override_resource {
 }
 
 override_resource {
+  target = google_service_account.function["api"]
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-api@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-api@unring-test.iam.gserviceaccount.com"
+    email     = "unring-api@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-api@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000007"
+  }
+}
+
+override_resource {
   target = google_service_account.function["deliver"]
   values = {
     id        = "projects/unring-test/serviceAccounts/unring-deliver@unring-test.iam.gserviceaccount.com"
@@ -102,28 +113,28 @@ run "deployed" {
   # Who may what
 
   assert {
-    condition     = [for key, invoker in google_cloud_run_v2_service_iam_member.invoker : key if invoker.member == "allUsers"] == ["gateway"]
-    error_message = "Only gateway is public."
+    condition     = [for key, invoker in google_cloud_run_v2_service_iam_member.invoker : key if invoker.member == "allUsers"] == ["api", "gateway"]
+    error_message = "Only gateway and api are public."
   }
 
   assert {
     condition = alltrue([
       for key, invoker in google_cloud_run_v2_service_iam_member.invoker :
-      invoker.role == "roles/run.invoker" && invoker.name == "unring-${key}" && (key == "gateway" || invoker.member == google_service_account.caller.member)
+      invoker.role == "roles/run.invoker" && invoker.name == "unring-${key}" && (contains(["gateway", "api"], key) || invoker.member == google_service_account.caller.member)
     ])
     error_message = "Who calls deliver, push and sweep is Pub/Sub and Cloud Scheduler, by one account, and it may do no more than that."
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).ingress_settings } == { gateway = "ALLOW_ALL", deliver = "ALLOW_INTERNAL_ONLY", push = "ALLOW_INTERNAL_ONLY", sweep = "ALLOW_INTERNAL_ONLY" }
-    error_message = "Only gateway is reached from outside of the project."
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).ingress_settings } == { gateway = "ALLOW_ALL", api = "ALLOW_ALL", deliver = "ALLOW_INTERNAL_ONLY", push = "ALLOW_INTERNAL_ONLY", sweep = "ALLOW_INTERNAL_ONLY" }
+    error_message = "Only gateway and api are reached from outside of the project."
   }
 
   assert {
     condition = alltrue([
       for key, function in google_cloudfunctions2_function.function :
       one(function.service_config).service_account_email == google_service_account.function[key].email
-    ]) && length(distinct(values(google_service_account.function)[*].email)) == 4
+    ]) && length(distinct(values(google_service_account.function)[*].email)) == 5
     error_message = "Each function has an account of its own."
   }
 
@@ -133,8 +144,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "sweep"] : key => ["unring-call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
-    error_message = "gateway and sweep publish, to this topic only."
+    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "api", "sweep"] : key => ["unring-call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
+    error_message = "gateway, api and sweep publish, to this topic only."
   }
 
   assert {
@@ -161,8 +172,8 @@ run "deployed" {
   # The functions
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => [one(function.build_config).runtime, one(function.build_config).entry_point, one(function.service_config).environment_variables.FUNCTION_USE_ASGI] } == { for key in ["gateway", "deliver", "push", "sweep"] : key => ["python313", key, "true"] }
-    error_message = "There are the four functions, on Python 3.13 and ASGI."
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => [one(function.build_config).runtime, one(function.build_config).entry_point, one(function.service_config).environment_variables.FUNCTION_USE_ASGI] } == { for key in ["gateway", "api", "deliver", "push", "sweep"] : key => ["python313", key, "true"] }
+    error_message = "There are the five functions, on Python 3.13 and ASGI."
   }
 
   assert {
@@ -171,7 +182,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, deliver = 1, push = 0, sweep = 0 }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, api = 0, deliver = 1, push = 0, sweep = 0 }
     error_message = "An instance of gateway and one of deliver are always there."
   }
 
@@ -318,7 +329,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, deliver = {}, push = {}, sweep = {} }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, api = {}, deliver = {}, push = {}, sweep = {} }
     error_message = "gateway gets both secrets from Secret Manager, and no other function any."
   }
 
@@ -403,12 +414,12 @@ run "deployed" {
   # The role that posts to sockets
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : [statement.Effect, statement.Action, statement.Principal]] == [for function in ["gateway", "deliver", "sweep"] : ["Allow", "sts:AssumeRoleWithWebIdentity", { Federated = "accounts.google.com" }]]
+    condition     = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : [statement.Effect, statement.Action, statement.Principal]] == [for function in ["gateway", "api", "deliver", "sweep"] : ["Allow", "sts:AssumeRoleWithWebIdentity", { Federated = "accounts.google.com" }]]
     error_message = "Only Google vouches for who takes the role."
   }
 
   assert {
-    condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "deliver", "sweep"] : {
+    condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "api", "deliver", "sweep"] : {
       StringEquals = {
         "accounts.google.com:aud"  = [google_service_account.function[function].unique_id, google_service_account.function[function].email]
         "accounts.google.com:oaud" = "unring"
@@ -448,7 +459,7 @@ run "deployed" {
       unreadable     = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       refused_pushes = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       sweep          = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
-      errors         = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) > 5"]
+      errors         = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) > 5"]
     }
     error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, refused messages, sweep and errors, each with its bounds."
   }
@@ -486,7 +497,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for key in ["gateway", "deliver", "sweep"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
+    condition     = alltrue([for key in ["gateway", "api", "deliver", "sweep"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
     error_message = "Who posts knows where."
   }
 }
@@ -540,6 +551,12 @@ run "with_every_option" {
         OIDC_AUDIENCE          = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub"
         TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub"
       }
+      api = {
+        CORS_ORIGINS   = "https://app.example", DIRECT_POST_TIMEOUT_MS = "300"
+        IDENTITY       = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id"
+        OIDC_AUDIENCE  = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub"
+        TOKEN_AUDIENCE = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub"
+      }
       deliver = { CONNECTIONS_PER_USER = "5", EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20" }
       push    = { DEVICES_PER_USER = "5" }
       sweep   = { SWEEP_AFTER_SECONDS = "15", SWEEP_EVERY_SECONDS = "30" }
@@ -582,7 +599,7 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && length(google_cloud_run_v2_service_iam_member.invoker) == 3
+    condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "api") && length(google_cloud_run_v2_service_iam_member.invoker) == 3
     error_message = "Where allUsers is forbidden, nobody is let in by a role."
   }
 
@@ -594,7 +611,7 @@ run "with_every_option" {
   assert {
     condition = { for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : secret.key => [secret.secret, secret.version] if startswith(secret.key, "TOKEN_") } == {
       TOKEN_SECRET = ["app-tokens", "3"], TOKEN_SECRET_PREVIOUS = ["app-tokens", "2"]
-    } && one(values(google_secret_manager_secret_iam_member.token)).secret_id == "projects/unring-test/secrets/app-tokens"
+    } && toset(values(google_secret_manager_secret_iam_member.token)[*].secret_id) == toset(["projects/unring-test/secrets/app-tokens"])
     error_message = "gateway reads the secret of the app's own tokens, of which Terraform knows the name alone."
   }
 
@@ -696,7 +713,7 @@ run "into_a_database_that_exists" {
   }
 
   assert {
-    condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 4
+    condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 5
     error_message = "Everything else is as in a project of Unring's own."
   }
 }

@@ -1,0 +1,65 @@
+"""The function `api`: apps whose socket is down, or whose page is left, call it over HTTPS."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import telemetry
+from functions.calls.call import SignalId
+from functions.delivery.signaling import Signaling
+from functions.inbound.api import Api
+from functions.inbound.frames import new_signal_id
+from functions.inbound.http import Handler
+from functions.inbound.load import Load
+from functions.ports.clock import Clock, system_clock
+from functions.ports.identity import Identity
+from functions.ports.publisher import Publisher
+from functions.ports.sockets import Sockets
+from functions.ports.store import Store
+from functions.services import apigateway, firestore, identity, pubsub
+from functions.settings import ApiSettings
+from functions.warmup import WarmUp
+
+
+def build(settings: ApiSettings) -> Handler:
+    """Builds the function on the real services, as it is deployed."""
+    return handler(
+        settings,
+        firestore.connect(settings),
+        apigateway.connect(settings),
+        pubsub.connect(settings),
+        identity.connect(settings),
+    )
+
+
+def handler(
+    settings: ApiSettings,
+    store: Store,
+    sockets: Sockets,
+    publisher: Publisher,
+    identity: Identity,
+    clock: Clock = system_clock,
+    new_id: Callable[[], SignalId] = new_signal_id,
+) -> Handler:
+    """Builds the function on the given ports."""
+    timeout = settings.direct_post_timeout
+    interface = Api(
+        Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout),
+        store.calls,
+        identity,
+        Load(settings.requests_at_once),
+        settings.cors_origins,
+        clock,
+        new_id,
+    )
+    warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
+
+    async def api(request: Request) -> Response:
+        """Takes a request of an app. A GET of the root warms the instance up."""
+        with telemetry.request(settings.project, request.headers.get("traceparent")):
+            if (request.method, request.scope["path"]) == ("GET", "/"):
+                return await warm_up.reply()
+            return await interface.reply(request)
+
+    return api

@@ -1,0 +1,210 @@
+"""The HTTPS interface: what an app asks for by a request of its own, with its user's token.
+
+docs/api.md describes it for people, and openapi.py for programs.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from functions.calls.call import Call, CallId, SignalId, UnreadableCall, UserId, names_document
+from functions.calls.decision import NOT_FOUND, UNAVAILABLE, UNREADABLE, Verdict, invalid
+from functions.calls.transitions import SIGNALS, Signal
+from functions.delivery.signaling import Received, Signaling
+from functions.inbound.http import body_of, refusal
+from functions.inbound.load import Load, Overloaded, Urgency, urgency_of
+from functions.inbound.naming import named, names_known_call
+from functions.ports.clock import Clock
+from functions.ports.identity import Identity, IdentityUnavailable, NotAuthenticated
+from functions.ports.publisher import PublishFailed
+from functions.ports.store import Calls, StoredCall, StoreUnavailable
+from functions.sessions.tokens import verified
+from functions.telemetry import Log, latency_ms
+from functions.wire.frames import RequestFrame, reply_data
+from functions.wire.requests import InvalidRequest, parse
+from functions.wire.text import NotJson, loads
+
+_SIGNALS = "/v1/signals"
+_CALLS = "/v1/calls/"
+_OPENAPI = "/v1/openapi.json"
+_RETRY_AFTER_SECONDS = "1"
+_STATUSES = {
+    "invalid": 400,
+    "forbidden": 403,
+    "not_found": 404,
+    "unreadable": 422,
+    "unavailable": 503,
+}
+_CONFLICT = 409  # the call got another answer first
+
+log = Log(__name__)
+
+Reply = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Replies to requests, also to those that make no sense; no request leaves it with an error."""
+
+    signaling: Signaling
+    calls: Calls
+    identity: Identity
+    load: Load
+    origins: Collection[str]  # of pages that may read the replies
+    clock: Clock
+    new_id: Callable[[], SignalId]
+
+    async def reply(self, request: Request) -> Response:
+        reply = await self._reply(request)
+        origin = request.headers.get("origin")
+        if origin is not None and origin in self.origins:
+            reply.headers["Access-Control-Allow-Origin"] = origin
+        if self.origins:
+            reply.headers["Vary"] = "Origin"
+        return reply
+
+    async def _reply(self, request: Request) -> Response:
+        path, method = request.scope["path"], request.method
+        replies = self._replies_at(path)
+        if not replies:
+            return refusal(404, f"there is no such path; {_OPENAPI} has those that there are")
+        if method == "OPTIONS":
+            return _preflight(replies)
+        if method not in replies:
+            return _allowing(replies, refusal(405, f"{path} takes {', '.join(replies)}"))
+        return await self._answered(replies[method], request)
+
+    def _replies_at(self, path: str) -> Mapping[str, Reply]:
+        """What replies at a path, by the method."""
+        if path == _SIGNALS:
+            return {"POST": self._signal}
+        if path.startswith(_CALLS):
+            return {"GET": self._call}
+        return {"GET": _openapi} if path == _OPENAPI else {}
+
+    async def _answered(self, answer: Reply, request: Request) -> Response:
+        try:
+            reply = await answer(request)
+        except NotAuthenticated as error:
+            return _unauthenticated(str(error))
+        except Overloaded as error:
+            log.warning("overloaded", error=str(error))
+        except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
+            log.error("request failed", error=str(error))
+        except Exception:  # whatever failed, the app may try again
+            log.exception("request failed")
+        else:
+            return reply
+        return _verdict(UNAVAILABLE, None)
+
+    async def _signal(self, request: Request) -> Response:
+        """1 look at the token, and what the signal costs."""
+        body = await body_of(request)
+        if isinstance(body, Response):
+            reply = _verdict(invalid("body", "it is too large, too slow or cut off"), None)
+            reply.status_code = body.status_code
+            return reply
+        content = _object(body)
+        if content is None:
+            return _verdict(invalid("body", "the body must be a JSON object"), None)
+        try:
+            signal = _signal_in(content)
+        except InvalidRequest as error:
+            return _verdict(invalid(error.field, error.message), None)
+        with self.load.carrying_out(urgency_of(RequestFrame(signal))):
+            # Where a page sends a beacon, which has no headers, the token is in the body.
+            sender = await self._user(request, content.get("token"))
+            began_at = self.clock()
+            received = Received(self.new_id(), began_at, received_at=began_at)
+            verdict = await self.signaling.handle_of(signal, sender, received)
+        log.info(
+            "verdict",
+            **named(signal, is_known=names_known_call(verdict)),
+            outcome=verdict.outcome,
+            latencyMs=latency_ms(began_at, self.clock()),
+        )
+        return _verdict(verdict, signal)
+
+    async def _call(self, request: Request) -> Response:
+        """1 look at the token, and 1 BatchGetDocuments."""
+        id = request.scope["path"].removeprefix(_CALLS)
+        with self.load.carrying_out(Urgency.SOON):
+            user = await self._user(request, None)
+            stored = await self.calls.get(CallId(id)) if names_document(id) else None
+        match stored.call if isinstance(stored, StoredCall) else stored:
+            case Call() as call if call.parties(user):
+                return JSONResponse(self._described(call))
+            case UnreadableCall(users=users) if user in users:
+                return _verdict(UNREADABLE, None)
+            case _:  # one answer for both, so that nobody can find out which call ids exist
+                return _verdict(NOT_FOUND, None)
+
+    def _described(self, call: Call) -> dict[str, object]:
+        ends = {"ringsUntil": _unix_ms(call.rings_until)} if call.rings_until else {}
+        now = {"serverTime": _unix_ms(self.clock())}
+        return {"callId": call.id, "status": call.status.value, **ends, **now}
+
+    async def _user(self, request: Request, token: object) -> UserId:
+        """Whose the request is. Raises NotAuthenticated and IdentityUnavailable."""
+        shown = request.headers.get("authorization") or (token if isinstance(token, str) else None)
+        return await verified(self.identity, shown or None)
+
+
+def _signal_in(content: dict[str, Any]) -> Signal:
+    """Raises InvalidRequest."""
+    request = parse(content.get("event"), content.get("data"))
+    if not isinstance(request, Signal):
+        raise InvalidRequest("event", f"event must be one of {', '.join(SIGNALS)}")
+    return request
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        content = loads(body.decode())
+    except (NotJson, UnicodeDecodeError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _verdict(verdict: Verdict, signal: Signal | None) -> Response:
+    status = 200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT)
+    reply = JSONResponse(reply_data(verdict, signal), status_code=status)
+    if status == 503:
+        reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return reply
+
+
+def _unauthenticated(message: str) -> Response:
+    reply = _verdict(Verdict(ok=False, outcome="unauthenticated", message=message), None)
+    reply.status_code = 401
+    reply.headers["WWW-Authenticate"] = "Bearer"
+    return reply
+
+
+def _preflight(methods: Collection[str]) -> Response:
+    """What a browser asks before a page of another origin may send a request."""
+    headers = {
+        "Access-Control-Allow-Methods": ", ".join(methods),
+        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Max-Age": "600",
+    }
+    return _allowing(methods, Response(status_code=204, headers=headers))
+
+
+def _allowing(methods: Collection[str], reply: Response) -> Response:
+    reply.headers["Allow"] = ", ".join((*methods, "OPTIONS"))
+    return reply
+
+
+async def _openapi(_: Request) -> Response:
+    from functions.inbound.openapi import DESCRIPTION
+
+    return JSONResponse(DESCRIPTION)
+
+
+def _unix_ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,25 @@
+"""What of a request may be logged: of what a client wrote, no words but the id of a known call."""
+
+from hashlib import sha256
+
+from functions.calls.decision import Verdict
+from functions.calls.transitions import Signal
+from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
+
+
+def names_known_call(verdict: Verdict) -> bool:
+    """Whether the verdict proves that the call is the app's, and its id no words of a stranger."""
+    return verdict.field is None and verdict.outcome not in ("not_found", "unavailable")
+
+
+def named(request: Request, *, is_known: bool) -> dict[str, object]:
+    """The parts of a request that may be logged. Of an id that may be anything, it is a hash."""
+    match request:
+        case Signal(name, call_id) if is_known:
+            return {"request": name, "callId": call_id}
+        case Signal(name, call_id):
+            return {"request": name, "callHash": sha256(call_id.encode()).hexdigest()[:16]}
+        case RegisterDevice():
+            return {"request": "device:register"}
+        case UnregisterDevice():
+            return {"request": "device:unregister"}

@@ -1,0 +1,124 @@
+"""The HTTPS interface as OpenAPI 3.1 has it. Imported only when somebody asks for it."""
+
+from typing import Any
+
+from functions.calls.call import Status
+from functions.calls.transitions import REASON_LIMIT, SIGNALS
+from functions.wire.requests import CALL_ID_LIMIT
+
+_VERDICT = {"$ref": "#/components/schemas/Verdict"}
+_CALL_ID = {"type": "string", "minLength": 1, "maxLength": CALL_ID_LIMIT}
+_FAILURES = {
+    "400": "The request is malformed: `field` says what is wrong, `message` how.",
+    "401": "The token is missing, or not valid: `message` says why.",
+    "403": "The wrong party: a receiver can't cancel, a caller can't accept or reject.",
+    "404": "There is no such call, or the user is no party to it.",
+    "409": "The call got another answer first: `outcome` says which.",
+    "408": "The body did not come.",
+    "413": "The body is larger than a megabyte.",
+    "422": "The call's document makes no sense; only its writer can mend it.",
+    "503": "Something could not be reached, or there is too much to do: see `Retry-After`.",
+}
+
+
+def _reply(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _failures(*statuses: str) -> dict[str, Any]:
+    return {status: _reply(_FAILURES[status], _VERDICT) for status in statuses}
+
+
+DESCRIPTION: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Unring",
+        "version": "1",
+        "description": "Ends the ringing of calls over HTTPS.",
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    },
+    "paths": {
+        "/v1/signals": {
+            "post": {
+                "operationId": "signal",
+                "summary": "Cancel, reject, accept or end a call.",
+                "description": "A repeat is safe, and answered `already_…` with `ok: true`. The "
+                "body counts as JSON whatever its type is, as a beacon has none of its own.",
+                "security": [{"token": []}, {}],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        kind: {"schema": {"$ref": "#/components/schemas/Request"}}
+                        for kind in ("application/json", "text/plain")
+                    },
+                },
+                "responses": {
+                    "200": _reply("It is done, or was done before.", _VERDICT),
+                    **_failures("400", "401", "403", "404", "408", "409", "413", "422", "503"),
+                },
+            }
+        },
+        "/v1/calls/{callId}": {
+            "get": {
+                "operationId": "call",
+                "summary": "Whether a call still rings.",
+                "security": [{"token": []}],
+                "parameters": [
+                    {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}
+                ],
+                "responses": {
+                    "200": _reply("The call.", {"$ref": "#/components/schemas/Call"}),
+                    **_failures("401", "404", "422", "503"),
+                },
+            }
+        },
+    },
+    "components": {
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        "schemas": {
+            "Request": {
+                "type": "object",
+                "required": ["event", "data"],
+                "properties": {
+                    "event": {"enum": list(SIGNALS)},
+                    "data": {
+                        "type": "object",
+                        "required": ["callId"],
+                        "properties": {
+                            "callId": _CALL_ID,
+                            "reason": {
+                                "type": "string",
+                                "description": f"Cut to {REASON_LIMIT} characters.",
+                            },
+                        },
+                    },
+                    "token": {
+                        "type": "string",
+                        "description": "Instead of the header, where there can be none.",
+                    },
+                },
+            },
+            "Verdict": {
+                "type": "object",
+                "required": ["ok", "outcome"],
+                "properties": {
+                    "ok": {"type": "boolean"},
+                    "outcome": {"type": "string"},
+                    "callId": {"type": "string"},
+                    "field": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+            },
+            "Call": {
+                "type": "object",
+                "required": ["callId", "status", "serverTime"],
+                "properties": {
+                    "callId": {"type": "string"},
+                    "status": {"enum": [status.value for status in Status]},
+                    "ringsUntil": {"type": "integer", "description": "Unix ms, if it is known."},
+                    "serverTime": {"type": "integer", "description": "Unix ms."},
+                },
+            },
+        },
+    },
+}

@@ -1,0 +1,309 @@
+"""`api`, as apps meet it: whose a request is, what it is answered, and what it costs."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from functions.api import handler
+from functions.calls.call import CallId, Status, UnreadableCall
+from functions.calls.event import CallEvent
+from functions.calls.transitions import SIGNALS
+from functions.inbound.http import Handler
+from functions.inbound.openapi import DESCRIPTION
+from functions.settings import ApiSettings
+from tests.memory.others import TOKEN_PREFIX
+from tests.memory.services import Services
+from tests.memory.store import MemoryCalls
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
+from tests.support.processes import settings_of
+
+CANCEL = {"event": "call:cancel", "data": {"callId": CALL, "reason": "because"}}
+ORIGIN = "https://app.example"
+
+
+class Client:
+    """An app's requests, each with the token of its user unless it says otherwise."""
+
+    def __init__(self, function: Handler, services: Services) -> None:
+        methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
+        app = Starlette(routes=[Route("/{path:path}", function, methods=methods)])
+        transport = httpx.ASGITransport(app=app)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://function")
+        self.services = services
+
+    async def ask(
+        self, method: str, path: str, user: str | None = CALLER, **more: Any
+    ) -> httpx.Response:
+        self.services.journal.clear()
+        shown = {"Authorization": f"Bearer {TOKEN_PREFIX}{user}"} if user else {}
+        headers = {**shown, **more.pop("headers", {})}
+        return await self._http.request(method, path, headers=headers, **more)
+
+    async def signal(self, content: object = CANCEL, user: str | None = CALLER) -> httpx.Response:
+        return await self.ask("POST", "/v1/signals", user, json=content)
+
+    @property
+    def costs(self) -> list[str]:
+        return self.services.journal.started
+
+
+@pytest.fixture
+def app(services: Services) -> Client:
+    settings = settings_of(ApiSettings, CORS_ORIGINS=ORIGIN, REQUESTS_AT_ONCE="4")
+    function = handler(
+        settings,
+        services.store,
+        services.sockets,
+        services.publisher,
+        services.identity,
+        now,
+    )
+    return Client(function, services)
+
+
+async def status_of(services: Services) -> Status | None:
+    call = await services.world.call()
+    return call.status if call else None
+
+
+def make_unreadable(services: Services) -> None:
+    users = frozenset({CALLER, RECEIVER})
+    services.database.calls.pop(CALL, None)
+    services.database.unreadable_calls[CALL] = UnreadableCall(CALL, users)
+
+
+# Signals
+
+
+async def test_a_cancel_does_and_costs_what_it_does_by_a_socket(
+    app: Client, services: Services
+) -> None:
+    await connect(services.store, "phone=", RECEIVER)
+    await services.world.ring()
+    answer = await app.signal()
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ok": True, "outcome": "cancelled", "callId": CALL},
+    )
+    assert sorted(app.costs) == ["BatchGetDocuments", "Commit", "POST", "Publish", "RunQuery"]
+    assert services.clients.posted_to("phone=")
+    (made,) = services.published(CallEvent)
+    assert (made.reason, made.served) == ("because", ("phone=",))
+    again = await app.signal()
+    assert (again.status_code, again.json()["outcome"]) == (200, "already_cancelled")
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+async def test_every_signal_may_come_so(app: Client, services: Services, signal: str) -> None:
+    await services.world.ring()
+    user = CALLER if signal in ("call:cancel", "call:end") else RECEIVER
+    answer = await app.signal({"event": signal, "data": {"callId": CALL}}, user)
+    assert answer.status_code == 200
+    assert await status_of(services) is not Status.RINGING
+
+
+async def test_the_verdict_says_its_status(app: Client, services: Services) -> None:
+    await services.world.ring()
+    assert (await app.signal(user=RECEIVER)).status_code == 403
+    assert (await app.signal(user="USR_3")).status_code == 404
+    unknown = {"event": "call:cancel", "data": {"callId": "CALL_9"}}
+    assert (await app.signal(unknown)).json() == {
+        "ok": False,
+        "outcome": "not_found",
+        "callId": "CALL_9",
+    }
+    accept = {"event": "call:accept", "data": {"callId": CALL}}
+    assert (await app.signal(accept, RECEIVER)).status_code == 200
+    late = await app.signal()
+    assert (late.status_code, late.json()["outcome"]) == (409, "already_accepted")
+    make_unreadable(services)
+    assert (await app.signal()).status_code == 422
+
+
+async def test_where_there_can_be_no_header_the_token_is_in_the_body(
+    app: Client, services: Services
+) -> None:
+    # As `navigator.sendBeacon` sends a text.
+    await services.world.ring()
+    beacon = json.dumps({**CANCEL, "token": f"{TOKEN_PREFIX}{CALLER}"})
+    answer = await app.ask(
+        "POST", "/v1/signals", None, content=beacon, headers={"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 200
+    assert await status_of(services) is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    [
+        ({}, "the token is missing"),
+        ({"Authorization": ""}, "the token is missing"),
+        ({"Authorization": "Bearer garbage"}, "the token is not valid"),
+        ({"Authorization": "Basic dTpw"}, "the token is not valid"),
+    ],
+)
+async def test_who_shows_no_good_token_is_told_so(
+    app: Client, services: Services, shown: dict[str, str], why: str
+) -> None:
+    await services.world.ring()
+    for method, path in (("POST", "/v1/signals"), ("GET", f"/v1/calls/{CALL}")):
+        content = json.dumps(CANCEL) if method == "POST" else None
+        answer = await app.ask(method, path, None, headers=shown, content=content)
+        assert (answer.status_code, answer.json()["message"]) == (401, why)
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert app.costs == []
+    assert await status_of(services) is Status.RINGING
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (b"", "body"),
+        (b"[]", "body"),
+        (b"\xff", "body"),
+        (b"{" * 100_000, "body"),
+        (b"{}", "event"),
+        (b'{"event":"call:cancel"}', "data"),
+        (b'{"event":"call:cancel","data":{}}', "callId"),
+        (b'{"event":"call:cancel","data":{"callId":"a/b"}}', "callId"),
+        (b'{"event":"device:register","data":{"token":"T","platform":"ios"}}', "event"),
+    ],
+)
+async def test_what_is_malformed_is_told_and_costs_nothing(
+    app: Client, content: bytes, field: str
+) -> None:
+    answer = await app.ask("POST", "/v1/signals", content=content)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert app.costs == []
+
+
+async def test_a_body_that_is_too_large_is_refused(app: Client) -> None:
+    answer = await app.ask("POST", "/v1/signals", content=b"x" * (1024 * 1024 + 1))
+    assert (answer.status_code, answer.json()["outcome"]) == (413, "invalid")
+
+
+# Whether it still rings
+
+
+async def test_a_party_is_told_how_a_call_stands(app: Client, services: Services) -> None:
+    ends = now() + timedelta(seconds=30)
+    await services.world.ring(rings_until=ends)
+    answer = await app.ask("GET", f"/v1/calls/{CALL}", RECEIVER)
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {
+            "callId": CALL,
+            "status": "ringing",
+            "ringsUntil": int(ends.timestamp() * 1000),
+            "serverTime": int(now().timestamp() * 1000),
+        },
+    )
+    assert app.costs == ["BatchGetDocuments"]
+
+
+@pytest.mark.parametrize("id", ["a?b", "a#b", "a%20b", "Anruf ü"])
+async def test_a_call_whose_id_has_to_be_quoted_is_found(
+    app: Client, services: Services, id: str
+) -> None:
+    await services.world.ring(CallId(id))
+    answer = await app.ask("GET", f"/v1/calls/{quote(id, safe='')}")
+    assert (answer.status_code, answer.json().get("callId")) == (200, id)
+
+
+async def test_a_stranger_is_told_the_same_of_every_call(app: Client, services: Services) -> None:
+    await services.world.ring()
+    for id in (CALL, "CALL_9", "a/b", "..", "__x__", ""):
+        answer = await app.ask("GET", f"/v1/calls/{id}", "USR_3")
+        assert answer.status_code == 404, id
+    make_unreadable(services)
+    assert (await app.ask("GET", f"/v1/calls/{CALL}", "USR_3")).status_code == 404
+    assert (await app.ask("GET", f"/v1/calls/{CALL}")).status_code == 422
+
+
+# When others fail, or there is too much to do
+
+
+@pytest.mark.parametrize("fault", ["firestore.BatchGetDocuments", "pubsub.Publish"])
+async def test_what_could_not_be_done_is_to_be_tried_again(
+    app: Client, services: Services, fault: str
+) -> None:
+    await services.world.ring()
+    services.faults.fail(fault, times=3)
+    answer = await app.signal()
+    assert (answer.status_code, answer.json()["outcome"]) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
+    services.faults.heal()
+    assert (await app.signal()).status_code == 200
+
+
+async def test_without_the_identitys_keys_nobody_is_refused(
+    app: Client, services: Services
+) -> None:
+    services.identity.is_down = True
+    assert (await app.signal()).status_code == 503
+
+
+async def test_what_nobody_foresaw_is_answered_too(
+    app: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("nobody foresaw it")
+
+    monkeypatch.setattr(MemoryCalls, "get", broken)
+    assert (await app.signal()).status_code == 503
+    assert (await app.ask("GET", f"/v1/calls/{CALL}")).status_code == 503
+
+
+async def test_an_instance_that_can_carry_out_no_more_refuses_at_once(
+    app: Client, services: Services
+) -> None:
+    await services.world.ring()
+    reads = [services.faults.hold("firestore.BatchGetDocuments") for _ in range(4)]
+    under_way = [asyncio.create_task(app.signal()) for _ in range(4)]
+    for read in reads:
+        await read.reached.wait()
+    assert (await app.signal()).status_code == 503
+    assert app.costs == []
+    for read in reads:
+        read.release()
+    assert {answer.status_code for answer in await asyncio.gather(*under_way)} == {200}
+
+
+# Pages of other origins, and what is no request of ours
+
+
+async def test_a_page_of_a_known_origin_may_ask(app: Client) -> None:
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    preflight = await app.ask("OPTIONS", "/v1/signals", None, headers=asked)
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == ORIGIN
+    assert "Authorization" in preflight.headers["access-control-allow-headers"]
+    answer = await app.ask("GET", f"/v1/calls/{CALL}", headers={"Origin": ORIGIN})
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize("origin", ["https://app.example.evil", "http://app.example", "null", "*"])
+async def test_a_page_of_another_origin_may_not_read_the_answer(app: Client, origin: str) -> None:
+    for method in ("OPTIONS", "GET"):
+        answer = await app.ask(method, f"/v1/calls/{CALL}", headers={"Origin": origin})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_another_path_is_not_found_and_another_method_not_allowed(app: Client) -> None:
+    assert (await app.ask("GET", "/v2/signals")).status_code == 404
+    answer = await app.ask("PUT", "/v1/signals")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST, OPTIONS")
+    assert (await app.ask("POST", f"/v1/calls/{CALL}")).status_code == 405
+
+
+async def test_it_describes_itself_and_warms_up(app: Client) -> None:
+    assert (await app.ask("GET", "/v1/openapi.json", None)).json() == DESCRIPTION
+    assert (await app.ask("GET", "/", None)).json() == {"message": "warm"}
