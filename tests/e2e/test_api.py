@@ -8,7 +8,7 @@ import pytest
 from infra.client.calls import Calls
 from infra.client.phone import json_phone
 from infra.local.stack import Stack
-from tests.support.stacks import Ids
+from tests.support.stacks import Ids, pushes_to
 
 
 @pytest.fixture
@@ -40,6 +40,5 @@ async def test_a_cancel_over_https_stops_the_ringing_by_socket_and_by_push(
         strangers = {"Authorization": f"Bearer {stack.token(ids.caller + '_STRANGER')}"}
         assert (await http.get(f"/v1/calls/{ids.call}", headers=strangers)).status_code == 404
         assert (await http.post("/v1/signals", json=signal)).status_code == 401
-    await calls.until_delivered(ids.call)
-    pushed = [each["data"]["callId"] for each in stack.fcm.messages]
-    assert ids.call in pushed
+    (push,) = await pushes_to(stack, ids.token)
+    assert push["data"]["callId"] == ids.call

@@ -1,10 +1,8 @@
 """What the request asks for, as two phones live it, on every kind of stack."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -14,8 +12,7 @@ from infra.client.phone import JsonPhone, json_phone
 from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import fields_of
-from tests.support.pace import PATIENCE_SECONDS
-from tests.support.stacks import Ids
+from tests.support.stacks import Ids, pushes_to
 
 PhoneOf = Callable[[str], AbstractAsyncContextManager[JsonPhone]]
 
@@ -28,15 +25,6 @@ def stack(any_stack: Stack) -> Stack:
 @pytest.fixture
 def phone_of(stack: Stack) -> PhoneOf:
     return lambda user: json_phone(stack.websocket, stack.token(user))
-
-
-async def pushes_to(stack: Stack, token: str, count: int = 1) -> list[Mapping[str, Any]]:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            sent = [message for message in stack.fcm.messages if message["token"] == token]
-            if len(sent) >= count:
-                return sent
-            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
 
 
 async def test_a_cancel_stops_the_ring_on_the_socket_and_by_push(

@@ -3,11 +3,12 @@
 What a fixture starts is imported when it starts, as the unit tests alone need nothing of it.
 """
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from functions.calls.call import CallId, UserId
 from functions.clients.device import FcmToken
 from infra.emulators import google
 from tests.support.chosen import chosen
-from tests.support.pace import ANY_RATE, BACKOFF, ONE_LOOK
+from tests.support.pace import ANY_RATE, BACKOFF, ONE_LOOK, PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from google.cloud.firestore import AsyncClient
@@ -114,3 +115,13 @@ async def _running(
     )
     async with running(options) as stack:
         yield stack
+
+
+async def pushes_to(stack: "Stack", token: str, count: int = 1) -> list[Mapping[str, Any]]:
+    """Waits until at least `count` messages have been pushed to a device; gives them all."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            sent = [message for message in stack.fcm.messages if message["token"] == token]
+            if len(sent) >= count:
+                return sent
+            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
