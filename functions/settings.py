@@ -60,6 +60,10 @@ def _may_be_empty(name: str, parse: Callable[[str], Any], default: Any) -> Any:
     return field(metadata={"variable": Variable(name, parse, Need.NEVER, default, True)})
 
 
+def _address(name: str) -> Any:
+    return field(metadata={"variable": Variable(name, address, Need.NEVER, https_in_cloud=True)})
+
+
 @dataclass(frozen=True, kw_only=True)
 class FunctionSettings:
     """What every function needs."""
@@ -116,7 +120,7 @@ class IdentitySettings(FunctionSettings):
     auth_emulator: str | None = _local("FIREBASE_AUTH_EMULATOR_HOST", host)
     id_token_keys_url: str | None = _local("ID_TOKEN_KEYS_URL", url)
 
-    oidc_issuer: str | None = _default("OIDC_ISSUER", address, None)
+    oidc_issuer: str | None = _address("OIDC_ISSUER")
     oidc_audience: str | None = _default("OIDC_AUDIENCE", text, None)
     oidc_audience_claim: str = _default("OIDC_AUDIENCE_CLAIM", text, "aud")
     oidc_user_claim: str = _default("OIDC_USER_CLAIM", text, "sub")
@@ -128,7 +132,7 @@ class IdentitySettings(FunctionSettings):
     token_audience: str | None = _default("TOKEN_AUDIENCE", text, None)
     token_max_age: timedelta | None = _default("TOKEN_MAX_AGE", age, None)
 
-    introspection_url: str | None = _default("INTROSPECTION_URL", address, None)
+    introspection_url: str | None = _address("INTROSPECTION_URL")
     introspection_user: str | None = _default("INTROSPECTION_USER", pointer, None)
 
     @classmethod
@@ -271,6 +275,8 @@ def _value(variable: Variable, environ: Mapping[str, str]) -> Any:
     value = environ.get(variable.name, "").strip()
     if _is_misplaced(variable, environ):
         raise ValueError(_EMULATOR)
+    if variable.https_in_cloud and value.startswith("http:") and _in_cloud(environ):
+        raise ValueError("must start with https:// on Cloud Run")
     if value or (variable.may_be_empty and variable.name in environ):
         return variable.parse(value)
     if variable.need is Need.ALWAYS or (variable.need is Need.IN_CLOUD and _in_cloud(environ)):

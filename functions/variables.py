@@ -27,6 +27,7 @@ class Variable:
     need: Need
     default: Any = None
     may_be_empty: bool = False  # an empty text is a value, and not the default
+    https_in_cloud: bool = False  # tokens go there, or keys come from there
 
 
 _IDENTITIES = ("firebase", "oidc", "secret", "introspection")
@@ -51,6 +52,12 @@ def url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL that starts with http:// or https://")
+    if parts.username is not None:
+        raise ValueError("must be a URL without a user and a password")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must be a URL whose port is a number up to 65535") from None
     return value.rstrip("/")
 
 

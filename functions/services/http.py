@@ -8,6 +8,7 @@ from yarl import URL
 
 # aiohttp by itself closes a connection that is idle for 15 s, so most posts would need a handshake.
 _KEPT_SECONDS = 60.0
+_LARGEST = 1024 * 1024  # bytes of an answer: what is larger is not what was asked for
 
 
 class NoAnswer(Exception):
@@ -47,8 +48,9 @@ class Http:
                 allow_redirects=False,
             ) as response:
                 # To the end, or the connection could not be used for another request.
-                return Answer(response.status, await response.read())
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+                return Answer(response.status, await _body(response))
+        # A TimeoutError is an OSError, and a URL that makes no sense is a ValueError.
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NoAnswer(f"{type(error).__name__}: {error}") from error
 
     async def _open(self) -> aiohttp.ClientSession:
@@ -57,6 +59,16 @@ class Http:
         self._life = _session(self._timeout)
         self._session = await anext(self._life)
         return self._session
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Raises NoAnswer for one that is too large."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _LARGEST:
+            raise NoAnswer(f"the answer is larger than {_LARGEST} bytes")
+    return bytes(body)
 
 
 async def _session(limit: aiohttp.ClientTimeout) -> AsyncGenerator[aiohttp.ClientSession]:

@@ -10,7 +10,10 @@ async def verified(identity: Identity, token: str | None, *said: str | None) -> 
         raise NotAuthenticated("the token is missing")
     # Some clients write it as they would in a header, wherever it stands.
     scheme, _, rest = token.partition(" ")
-    user = await identity.verify(rest.strip() if scheme.lower() == "bearer" else token)
+    shown = rest.strip() if scheme.lower() == "bearer" else token
+    if not shown:
+        raise NotAuthenticated("the token is missing")
+    user = await identity.verify(shown)
     check_said(user, *said)
     return user
 

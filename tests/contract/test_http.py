@@ -110,6 +110,24 @@ async def test_what_takes_too_long_is_no_answer(answer: Answering) -> None:
         await server.closed.wait()
 
 
+@pytest.mark.parametrize("size", [1024 * 1024, 1024 * 1024 + 1])
+async def test_an_answer_of_more_than_a_megabyte_is_none(size: int) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size
+    http = Http(PATIENCE_SECONDS)
+    async with raw_server(saying(head, b"x" * size)) as server:
+        if size <= 1024 * 1024:
+            assert len((await http.send("GET", server.url, {})).body) == size
+        else:
+            with pytest.raises(NoAnswer):
+                await http.send("GET", server.url, {})
+
+
+@pytest.mark.parametrize("url", ["http://a:b@127.0.0.1/", "http://127.0.0.1:99999/", "keys", ""])
+async def test_of_what_is_no_url_there_is_no_answer(url: str) -> None:
+    with pytest.raises(NoAnswer):
+        await Http(PATIENCE_SECONDS).send("GET", url, {"Authorization": "Bearer x"})
+
+
 async def test_a_request_that_is_given_up_is_cancelled_and_its_connection_closed() -> None:
     asked = asyncio.Event()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import jwt
@@ -85,6 +85,9 @@ async def test_each_kind_of_public_key_verifies(
         ({"iat": 4_000_000_000}, "the token is not valid yet: the clocks differ"),
         ({"nbf": 4_000_000_000}, "the token is not valid yet: the clocks differ"),
         ({"iat": float("nan")}, "the token is not valid"),
+        ({"iat": 10**400}, "the token is not valid"),
+        ({"nbf": -(10**400)}, "the token is not valid"),
+        ({"exp": 10**400, "iat": []}, "the token is not valid"),
     ],
 )
 async def test_a_token_that_does_not_say_what_it_must_is_refused(
@@ -137,34 +140,94 @@ def _signed_with(secret: bytes, claims: dict[str, Any]) -> str:
     return (signed + b"." + part(hmac.digest(secret, signed, hashlib.sha256))).decode()
 
 
-async def test_a_new_key_is_fetched_once_it_is_named_and_not_for_every_token(
-    provider: Issuer,
+async def test_a_key_signs_only_as_its_issuer_says(oidc: Identity, provider: Issuer) -> None:
+    provider.keys = ["junk", public_jwk(KEY, "1", alg="RS256")]
+    assert await oidc.verify(provider.token(KEY)) == "auth0|1"
+    assert await refusal(oidc, provider.token(KEY, algorithm="RS512")) == "the token is not valid"
+
+
+async def test_a_private_key_that_anybody_can_read_is_none(
+    oidc: Identity, provider: Issuer
 ) -> None:
+    private = jwt.algorithms.RSAAlgorithm.to_jwk(KEY, as_dict=True)
+    provider.keys = [{**private, "kid": "1"}]
+    assert await refusal(oidc, provider.token(KEY)) == "the token is not valid"
+
+
+Aged = tuple[Identity, list[float]]
+
+
+@pytest.fixture
+def aged(provider: Issuer) -> Aged:
+    """A judge of the issuer's tokens, and the time that its keys' age is taken from."""
     at = [0.0]
     keys = Keys(Http(PATIENCE_SECONDS), provider.url, lambda: at[0])
     judge = OidcIdentity(keys, provider.url, AUDIENCE, audience_claim="aud", user_claim="sub")
+    return judge, at
+
+
+async def test_a_new_key_is_fetched_once_it_is_named_and_not_for_every_token(
+    provider: Issuer, aged: Aged
+) -> None:
+    judge, at = aged
     assert await judge.verify(provider.token(KEY)) == "auth0|1"
     provider.keys = [public_jwk(OTHER_KEY, "2")]
     for _ in range(3):  # too soon after the last fetch
         assert await refusal(judge, provider.token(OTHER_KEY, "2")) == "the token is not valid"
     assert provider.asked.count("/keys") == 1
-    at[0] = 31.0
+    at[0] = 6.0
     assert await judge.verify(provider.token(OTHER_KEY, "2")) == "auth0|1"
     assert await refusal(judge, provider.token(KEY)) == "the token is not valid"
     assert provider.asked.count("/keys") == 2
 
 
-async def test_keys_are_kept_while_the_issuer_is_down(provider: Issuer) -> None:
-    at = [0.0]
-    keys = Keys(Http(PATIENCE_SECONDS), provider.url, lambda: at[0])
-    judge = OidcIdentity(keys, provider.url, AUDIENCE, audience_claim="aud", user_claim="sub")
+async def test_keys_are_good_for_a_day_while_the_issuer_is_down(
+    provider: Issuer, aged: Aged
+) -> None:
+    judge, at = aged
     provider.down = True
     with pytest.raises(IdentityUnavailable):
         await judge.verify(provider.token(KEY))
     provider.down = False
     assert await judge.verify(provider.token(KEY)) == "auth0|1"
-    provider.down, at[0] = True, 4000.0
+    provider.down, at[0] = True, 4_000.0
     assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    # Which keys there are now, nobody can tell: this may be one of them.
+    for at[0] in (4_001.0, 4_010.0):
+        with pytest.raises(IdentityUnavailable):
+            await judge.verify(provider.token(OTHER_KEY, "2"))
+    at[0] = 24 * 60 * 60 + 1.0
+    with pytest.raises(IdentityUnavailable):
+        await judge.verify(provider.token(KEY))
+    provider.down = False
+    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+
+
+async def test_whoever_shows_a_known_key_does_not_wait_for_new_ones(
+    provider: Issuer, aged: Aged
+) -> None:
+    judge, at = aged
+    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    provider.answering.clear()
+    provider.keys, at[0] = [public_jwk(OTHER_KEY, "2")], 4_000.0
+    for _ in range(3):
+        assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    waiting = asyncio.create_task(judge.verify(provider.token(OTHER_KEY, "2")))
+    provider.answering.set()
+    assert await waiting == "auth0|1"
+    assert await refusal(judge, provider.token(KEY)) == "the token is not valid"
+    assert provider.asked.count("/keys") == 2
+
+
+async def test_keys_that_have_moved_are_found_again(provider: Issuer, aged: Aged) -> None:
+    judge, at = aged
+    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    provider.keys_path, provider.keys = "/moved", [public_jwk(OTHER_KEY, "2")]
+    at[0] = 6.0
+    with pytest.raises(IdentityUnavailable):
+        await judge.verify(provider.token(OTHER_KEY, "2"))
+    at[0] = 12.0
+    assert await judge.verify(provider.token(OTHER_KEY, "2")) == "auth0|1"
 
 
 async def test_of_many_who_need_the_keys_one_fetches_them(oidc: Identity, provider: Issuer) -> None:
@@ -251,7 +314,8 @@ async def test_without_an_expiry_a_token_is_good_for_as_long_as_is_set() -> None
     assert await refusal(judge, signed(exp=None, iat=now - 4000)) == "the token has expired"
     assert await refusal(judge, signed(exp=None)) == "the token is not valid"
     assert await refusal(judge, signed(iat=now, exp=1)) == "the token has expired"
-    assert await refusal(judge, signed(exp=None, iat=float("nan"))) == "the token is not valid"
+    for odd in (float("nan"), -(10**400), "now", None):
+        assert await refusal(judge, signed(exp=None, iat=odd)) == "the token is not valid"
 
 
 # An app's own backend
@@ -341,6 +405,18 @@ async def test_what_was_said_holds_for_a_while(app: Backend) -> None:
     assert await refusal(judge, "7|opaque") == "the token is not valid"
 
 
+async def test_a_flood_of_refused_tokens_leaves_the_good_ones_known(
+    app: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.services.identity.introspection._REMEMBERED", 2)
+    judge = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/id")
+    assert await judge.verify("7|opaque") == "USR_7"
+    for count in range(5):
+        assert await refusal(judge, f"{count}|made up") == "the token is not valid"
+    app.users.clear()
+    assert await judge.verify("7|opaque") == "USR_7"
+
+
 @pytest.mark.parametrize("token", ["a\nb", "é", "\0"])
 async def test_what_fits_no_header_is_nobodys_and_asked_of_nobody(
     opaque: Identity, app: Backend, token: str
@@ -352,22 +428,30 @@ async def test_what_fits_no_header_is_nobodys_and_asked_of_nobody(
 # Several at once
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("firebase", "oidc", "secret", "introspection"),
+        ("introspection", "secret", "oidc", "firebase"),
+    ],
+)
 async def test_each_token_goes_to_the_one_provider_whose_own_it_is(
-    provider: Issuer, app: Backend, monkeypatch: pytest.MonkeyPatch
+    provider: Issuer, app: Backend, monkeypatch: pytest.MonkeyPatch, names: Sequence[str]
 ) -> None:
     monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
     judge = chosen(
-        IDENTITY="firebase, oidc, secret, introspection",
+        IDENTITY=", ".join(names),
         OIDC_ISSUER=provider.url,
         OIDC_AUDIENCE=AUDIENCE,
         TOKEN_SECRET=SECRET,
-        TOKEN_ISSUER="app",
+        TOKEN_ISSUER=provider.url,
         INTROSPECTION_URL=app.url,
         INTROSPECTION_USER="/data/id",
     )
     assert await judge.verify(unsigned_token("USR_F", "unring-test")) == "USR_F"
     assert await judge.verify(provider.token(KEY)) == "auth0|1"
-    assert await judge.verify(signed(iss="app")) == "USR_1"
+    # Of tokens whose issuer has one name, how they are signed tells.
+    assert await judge.verify(signed(iss=provider.url)) == "USR_1"
     assert await judge.verify("7|opaque") == "USR_7"
     assert len(app.asked) == 1
     # What is none of theirs is shown to nobody.
@@ -379,6 +463,13 @@ async def test_each_token_goes_to_the_one_provider_whose_own_it_is(
         "e30",
         f"{signed()}.more",
         "eyJhbGciOiJIUzI1NiJ9.broken",
+        # Nor is it to be shown to the app's backend if there is something around it.
+        f"Bearer Bearer {signed()}",
+        f"JWT {provider.token(KEY)}",
+        f'"{provider.token(KEY)}"',
+        f".{provider.token(KEY)}",
+        f" {provider.token(KEY)},",
+        f"x.{provider.token(KEY).partition('.')[2]}",
     ):
         assert await refusal(judge, token) == "the token is not valid"
     assert len(app.asked) == 1

@@ -141,6 +141,12 @@ async def test_a_token_that_is_expired_forged_or_for_others_is_refused(
         (signer.token(aud="another-project"), "the token is not valid"),
         (signer.token(iss="https://example.com"), "the token is not valid"),
         (signer.token(sub=""), "the token is not valid"),
+        (signer.token(exp=[]), "the token is not valid"),
+        (signer.token(iat={"now": 1}), "the token is not valid"),
+        (
+            signer.token(iat=10**400),
+            "the token is not valid yet: the clocks differ by more than 30 seconds",
+        ),
         (unsigned_token("USR_1", PROJECT), "the token is not valid"),
         (signer.token()[:-8], "the token is not valid"),
         ("garbage", "the token is not valid"),

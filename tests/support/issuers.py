@@ -1,5 +1,6 @@
 """Who issues tokens in the tests of identity: an OpenID provider, and an app's own backend."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,7 @@ from starlette.routing import Route
 from infra.emulators.http import serving
 
 AUDIENCE = "the app"
+_DISCOVERY = "/.well-known/openid-configuration"
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -41,8 +43,10 @@ class Issuer:
 
     url: str = ""
     issuer: str | None = None  # what it calls itself; None: its URL
-    keys: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)
+    keys_path: str = "/keys"
     down: bool = False
+    answering: asyncio.Event = field(default_factory=asyncio.Event)  # while it is cleared, it hangs
     asked: list[str] = field(default_factory=list)
 
     def claims(self, **changes: object) -> dict[str, Any]:
@@ -65,17 +69,22 @@ class Issuer:
 
     async def _answer(self, request: Request) -> Response:
         self.asked.append(request.url.path)
+        await self.answering.wait()
         if self.down:
             return Response(status_code=503)
-        if request.url.path == "/keys":
+        if request.url.path == self.keys_path:
             return JSONResponse({"keys": self.keys})
-        return JSONResponse({"issuer": self.issuer or self.url, "jwks_uri": f"{self.url}/keys"})
+        if request.url.path != _DISCOVERY:
+            return Response(status_code=404)
+        keys_url = f"{self.url}{self.keys_path}"
+        return JSONResponse({"issuer": self.issuer or self.url, "jwks_uri": keys_url})
 
 
 @asynccontextmanager
 async def issuer() -> AsyncIterator[Issuer]:
     made = Issuer()
-    routes = [Route(path, made._answer) for path in ("/keys", "/.well-known/openid-configuration")]
+    made.answering.set()
+    routes = [Route("/{path:path}", made._answer)]
     async with serving(Starlette(routes=routes), lifespan="off") as url:
         made.url = url
         yield made

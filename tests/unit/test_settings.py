@@ -71,6 +71,15 @@ def test_in_the_cloud_nothing_is_posted_unsigned() -> None:
     assert settings.load(GatewaySettings, {**GATEWAY, **IN_CLOUD}).aws_region == "us-east-1"
 
 
+@pytest.mark.parametrize("name", ["OIDC_ISSUER", "INTROSPECTION_URL"])
+def test_in_the_cloud_tokens_and_keys_travel_over_https_alone(name: str) -> None:
+    local = {**GATEWAY, name: "http://issuer.example"}
+    settings.load(GatewaySettings, local)
+    with pytest.raises(SettingsError, match=f"{name} must start with https://"):
+        settings.load(GatewaySettings, {**local, **IN_CLOUD})
+    settings.load(GatewaySettings, {**local, **IN_CLOUD, name: "https://issuer.example"})
+
+
 def test_a_role_is_of_no_use_without_its_region() -> None:
     with pytest.raises(SettingsError, match="AWS_REGION"):
         settings.load(DeliverSettings, {**GATEWAY, "AWS_ROLE_ARN": "arn:aws:iam::1:role/r"})
@@ -109,6 +118,9 @@ def test_a_role_is_of_no_use_without_its_region() -> None:
         ("GATEWAY_SECRET", "0123456789\tabcdef"),
         ("GATEWAY_SECRET", "0123456789,abcdef"),
         ("GATEWAY_SECRET_PREVIOUS", "kurz"),
+        ("OIDC_ISSUER", "issuer.example"),
+        ("OIDC_ISSUER", "https://me:password@issuer.example"),
+        ("INTROSPECTION_URL", "https://app.example:99999/me"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(name: str, value: str) -> None:

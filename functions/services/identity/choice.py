@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from functions.calls.call import UserId
 from functions.ports.identity import Identity, NotAuthenticated
 
 NOT_VALID = "the token is not valid"
+# What separates the parts of a JSON Web Token, or stands around one that was copied with a scheme
+# or with quotes.
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9_=-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,12 @@ class Several:
 
 
 def unverified(token: str) -> Unverified | None:
-    """What the token says of itself; None if it is no JSON Web Token, which begins with an object,
-    however broken the rest of it may be."""
-    first, *rest = token.split(".")
-    header = _json(first)
-    if header is None:
+    """What the token says of itself. None if it is no JSON Web Token, neither whole nor broken nor
+    with anything around it: then no part of it is an object."""
+    parts = [_json(part) for part in _NO_BASE64.split(token)]
+    if not any(part is not None for part in parts):
         return None
-    claims = (_json(rest[0]) if rest else None) or {}
+    header, claims = parts[0] or {}, (parts[1] if len(parts) > 1 else None) or {}
     algorithm, issuer = header.get("alg"), claims.get("iss")
     return Unverified(
         algorithm if isinstance(algorithm, str) else "",

@@ -64,7 +64,11 @@ class FirebaseIdentity:
             raise IdentityUnavailable(str(error)) from error
         except auth.ExpiredIdTokenError as error:
             raise NotAuthenticated("the token has expired") from error
-        except (auth.InvalidIdTokenError, ValueError, RecursionError) as error:
+        # The last ones come of claims whose types the SDK does not check.
+        except (
+            *(auth.InvalidIdTokenError, ValueError, RecursionError),
+            *(TypeError, ArithmeticError),
+        ) as error:
             # The SDK's own message quotes the token, so it is not passed on.
             is_early = "used too early" in str(error)
             raise NotAuthenticated(_TOO_EARLY if is_early else "the token is not valid") from error

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from time import monotonic
 
@@ -41,15 +42,15 @@ class IntrospectionIdentity:
         self._url = url
         self._user_at = user_at
         self._clock = clock
-        self._answers: Recent[bytes, _Answer] = Recent(_REMEMBERED)
+        # Apart, so that a flood of what is no token can't make good ones forgotten.
+        self._good: Recent[bytes, _Answer] = Recent(_REMEMBERED)
+        self._refused: Recent[bytes, _Answer] = Recent(_REMEMBERED)
         self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
 
     async def verify(self, token: str) -> UserId:
         """1 GET, unless the answer is known; of those who ask for one token at once, one asks."""
         name = sha256(token.encode(errors="replace")).digest()
-        answer = self._answers.get(name)
-        if answer is None or answer.until <= self._clock():
-            answer = await self._shared(name, token)
+        answer = self._known(name) or await self._shared(name, token)
         if answer.user is None:
             raise NotAuthenticated(NOT_VALID)
         return answer.user
@@ -57,19 +58,31 @@ class IntrospectionIdentity:
     async def warm_up(self) -> None:
         """There is nothing that could be asked without a token."""
 
+    def _known(self, name: bytes) -> _Answer | None:
+        now = self._clock()
+        found = (answers.get(name) for answers in (self._good, self._refused))
+        return next((answer for answer in found if answer and answer.until > now), None)
+
     async def _shared(self, name: bytes, token: str) -> _Answer:
         task = self._asking.get(name)
         if task is None:
             task = self._asking[name] = asyncio.create_task(self._ask(name, token))
-            task.add_done_callback(lambda _: self._asking.pop(name, None))
+            task.add_done_callback(partial(self._asked_for, name))
         # Whoever gives up must not take the answer from the others.
         return await asyncio.shield(task)
 
+    def _asked_for(self, name: bytes, task: asyncio.Task[_Answer]) -> None:
+        self._asking.pop(name, None)
+        if not task.cancelled():
+            task.exception()  # nobody may have waited for it
+
     async def _ask(self, name: bytes, token: str) -> _Answer:
         user = await self._asked(token)
-        held = _REFUSED_SECONDS if user is None else _KNOWN_SECONDS
+        answers, held = (
+            (self._refused, _REFUSED_SECONDS) if user is None else (self._good, _KNOWN_SECONDS)
+        )
         answer = _Answer(user, self._clock() + held)
-        self._answers.put(name, answer)
+        answers.put(name, answer)
         return answer
 
     async def _asked(self, token: str) -> UserId | None:

@@ -62,11 +62,21 @@ def check_not_early(claims: Mapping[str, Any], now: float) -> None:
         moment = claims.get(name)
         if moment is None:
             continue
-        is_number = isinstance(moment, (int, float)) and not isinstance(moment, bool)
-        if not is_number or not isfinite(moment):
-            raise NotAuthenticated(NOT_VALID)
-        if moment > now + CLOCK_SKEW.total_seconds():
+        if seconds_of(moment) > now + CLOCK_SKEW.total_seconds():
             raise NotAuthenticated(TOO_EARLY)
+
+
+def seconds_of(moment: object) -> float:
+    """The Unix time that a claim names. Raises NotAuthenticated."""
+    if not isinstance(moment, (int, float)) or isinstance(moment, bool):
+        raise NotAuthenticated(NOT_VALID)
+    try:
+        seconds = float(moment)
+    except OverflowError as error:
+        raise NotAuthenticated(NOT_VALID) from error
+    if not isfinite(seconds):
+        raise NotAuthenticated(NOT_VALID)
+    return seconds
 
 
 def _names(value: object, audience: str) -> bool:

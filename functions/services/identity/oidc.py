@@ -5,6 +5,7 @@ https://openid.net/specs/openid-connect-discovery-1_0.html
 
 import asyncio
 from collections.abc import Callable, Mapping
+from math import inf
 from time import monotonic, time
 from typing import Any
 
@@ -26,8 +27,9 @@ ALGORITHMS = (
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
 _TIMEOUT_SECONDS = 5.0
-_KEPT_SECONDS = 60 * 60.0  # for which keys are not fetched again, unless an unknown one is named
-_AGAIN_SECONDS = 30.0  # at the earliest, also for tokens that name keys which do not exist
+_FRESH_SECONDS = 60 * 60.0  # for which keys are not fetched again, unless an unknown one is named
+_GOOD_SECONDS = 24 * 60 * 60.0  # for which they are good if the issuer can't be reached meanwhile
+_AGAIN_SECONDS = 5.0  # at the earliest, also for tokens that name keys which do not exist
 _DISCOVERY = "/.well-known/openid-configuration"
 
 log = Log(__name__)
@@ -52,7 +54,8 @@ class OidcIdentity:
         self._user_claim = user_claim
 
     async def verify(self, token: str) -> UserId:
-        """2 GETs if the issuer's keys must be fetched, 1 if they must be again, else nothing."""
+        """2 GETs while the issuer's keys are not known, 1 if the token names another; else nothing:
+        keys that are old are fetched again beside it."""
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
@@ -91,16 +94,22 @@ class Keys:
         self._keys: list[Mapping[str, Any]] | None = None
         self._fetched_at = 0.0
         self._tried_at: float | None = None
+        self._failure: str | None = None  # of the latest try
         self._fetching: asyncio.Task[None] | None = None
 
     async def of(self, id: object, algorithm: str) -> jwt.PyJWK:
         """The key that a token names. Raises NotAuthenticated and IdentityUnavailable."""
-        if self._keys is None or self._clock() - self._fetched_at > _KEPT_SECONDS:
-            await self._fetch_unless_tried()
+        if self._age() > _GOOD_SECONDS:
+            await self.fetch()
         found = self._named(id)
-        if found is None and await self._fetch_unless_tried():
-            found = self._named(id)
-        if found is None:
+        if self._is_to_be_fetched(known=found is not None):
+            fetching = self._begin()
+            if found is None:
+                await asyncio.wait([fetching])  # whatever comes of it
+                found = self._named(id)
+        if found is None and self._failure:  # the issuer may have changed its keys
+            raise IdentityUnavailable(self._failure)
+        if found is None or found.get("alg", algorithm) != algorithm:
             raise NotAuthenticated(NOT_VALID)
         try:
             return jwt.PyJWK(dict(found), algorithm)
@@ -109,29 +118,31 @@ class Keys:
 
     async def fetch(self) -> None:
         """One fetch at a time, for all who wait. Raises IdentityUnavailable."""
+        await asyncio.shield(self._begin())
+
+    def _begin(self) -> asyncio.Task[None]:
         if self._fetching is None:
             self._tried_at = self._clock()
             self._fetching = asyncio.create_task(self._fetch())
             self._fetching.add_done_callback(self._fetched)
-        await asyncio.shield(self._fetching)
+        return self._fetching
 
-    def _fetched(self, _: asyncio.Task[None]) -> None:
+    def _fetched(self, task: asyncio.Task[None]) -> None:
         self._fetching = None
+        failure = None if task.cancelled() else task.exception()
+        self._failure = str(failure) if failure else None
+        if failure:
+            self._url = None  # the issuer may have moved its keys
+            log.warning("keys not fetched", error=str(failure))
 
-    async def _fetch_unless_tried(self) -> bool:
-        """Whether the keys have been fetched now. Without any, it raises IdentityUnavailable; those
-        that are there are kept if the issuer can't be reached."""
+    def _age(self) -> float:
+        return inf if self._keys is None else self._clock() - self._fetched_at
+
+    def _is_to_be_fetched(self, *, known: bool) -> bool:
         is_recent = self._tried_at is not None and self._clock() - self._tried_at < _AGAIN_SECONDS
-        if self._keys is not None and self._fetching is None and is_recent:
-            return False
-        try:
-            await self.fetch()
-        except IdentityUnavailable as error:
-            if self._keys is None:
-                raise
-            log.warning("keys not fetched", error=str(error))
-            return False
-        return True
+        return self._fetching is not None or not (
+            is_recent or (known and self._age() < _FRESH_SECONDS)
+        )
 
     def _named(self, id: object) -> Mapping[str, Any] | None:
         keys = [key for key in self._keys or () if key.get("use", "sig") == "sig"]
@@ -143,9 +154,13 @@ class Keys:
         url = self._url or await self._discovered()
         document = await self._get(url)
         keys = document.get("keys")
-        if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+        if not isinstance(keys, list):
             raise IdentityUnavailable(f"{url} has no keys")
-        self._url, self._keys, self._fetched_at = url, keys, self._clock()
+        # Whoever can read a private key can sign with it.
+        public: list[Mapping[str, Any]] = [
+            key for key in keys if isinstance(key, dict) and "d" not in key
+        ]
+        self._url, self._keys, self._fetched_at = url, public, self._clock()
 
     async def _discovered(self) -> str:
         document = await self._get(self._issuer.rstrip("/") + _DISCOVERY)
@@ -158,6 +173,8 @@ class Keys:
             raise IdentityUnavailable(message)
         if not isinstance(url, str):
             raise IdentityUnavailable(f"{self._issuer} names no jwks_uri")
+        if self._issuer.startswith("https:") and not url.startswith("https:"):
+            raise IdentityUnavailable(f"{self._issuer} names a jwks_uri without https://")
         return url
 
     async def _get(self, url: str) -> Mapping[str, Any]:
@@ -177,7 +194,7 @@ def provider(settings: IdentitySettings) -> Provider:
     assert audience  # noqa: S101
 
     def owns(said: Unverified | None) -> bool:
-        return said is not None and said.issuer == issuer
+        return said is not None and said.issuer == issuer and said.algorithm in ALGORITHMS
 
     identity = OidcIdentity(
         Keys(Http(_TIMEOUT_SECONDS), issuer),

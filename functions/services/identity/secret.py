@@ -13,7 +13,7 @@ from functions.calls.call import UserId
 from functions.ports.identity import NotAuthenticated
 from functions.services.identity.choice import NOT_VALID, Provider, Unverified
 from functions.services.identity.claims import user_at
-from functions.services.identity.jose import EXPIRED, check_not_early, claims_of
+from functions.services.identity.jose import EXPIRED, check_not_early, claims_of, seconds_of
 from functions.settings import IdentitySettings
 
 _ALGORITHM = "HS256"
@@ -43,7 +43,7 @@ class SecretIdentity:
         claims = self._claims(token)
         now = time()
         check_not_early(claims, now)
-        if self._max_age and now - float(claims["iat"]) > self._max_age.total_seconds():
+        if self._max_age and now - seconds_of(claims["iat"]) > self._max_age.total_seconds():
             raise NotAuthenticated(EXPIRED)
         user = user_at(claims, self._user_claim)
         if user is None:

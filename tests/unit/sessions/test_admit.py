@@ -143,6 +143,12 @@ async def test_a_token_may_be_written_as_in_a_header_wherever_it_stands(
     assert await door.let_in(token) == LET_IN
 
 
+@pytest.mark.parametrize("token", ["Bearer", "Bearer ", "bearer   "])
+async def test_a_scheme_without_a_token_is_none(door: Door, token: str) -> None:
+    await door.open(Wire.EIO4)
+    assert await door.let_in(token) == MISSING
+
+
 async def test_the_connects_token_wins_over_a_bad_one_in_the_query(door: Door) -> None:
     await door.open(Wire.EIO4, "garbage")
     assert await door.let_in(token_of(CALLER)) == LET_IN

@@ -266,7 +266,7 @@ variable "fcm_sender_role" {
 }
 
 variable "allow_all_users" {
-  description = "Whether allUsers may call gateway, which knows API Gateway by its secret. false where an organisation forbids that: docs/operations.md says what to do instead."
+  description = "Whether allUsers may call gateway, which knows API Gateway by its secret, and api, which asks for a token. false where an organisation forbids that: docs/operations.md says what to do instead."
   type        = bool
   default     = true
   nullable    = false
@@ -282,7 +282,7 @@ variable "token_secret" {
   default = null
 
   validation {
-    condition     = var.token_secret == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.token_secret.secret)) && can(regex("^[0-9]+$", var.token_secret.version)) && can(regex("^[0-9]+$", coalesce(var.token_secret.previous_version, "1")))
+    condition     = var.token_secret == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.token_secret.secret)) && can(regex("^[0-9]+$", var.token_secret.version)) && (var.token_secret.previous_version == null || can(regex("^[0-9]+$", var.token_secret.previous_version)))
     error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
   }
 }

@@ -605,3 +605,17 @@ run "a_secret_is_no_version" {
 
   expect_failures = [var.token_secret]
 }
+
+run "a_secrets_previous_version_is_a_number" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    token_secret = { secret = "app-tokens", version = "2", previous_version = "" }
+  }
+
+  expect_failures = [var.token_secret]
+}
