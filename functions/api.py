@@ -49,6 +49,7 @@ def handler(
         store.calls,
         identity,
         Load(settings.requests_at_once),
+        [key for key in (settings.api_key, settings.api_key_previous) if key],
         settings.cors_origins,
         clock,
         new_id,

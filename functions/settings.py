@@ -22,6 +22,7 @@ from functions.variables import (
     database,
     days,
     host,
+    https,
     identities,
     origins,
     pointer,
@@ -61,7 +62,12 @@ def _may_be_empty(name: str, parse: Callable[[str], Any], default: Any) -> Any:
 
 
 def _address(name: str) -> Any:
-    return field(metadata={"variable": Variable(name, address, Need.NEVER, https_in_cloud=True)})
+    return field(metadata={"variable": Variable(name, address, Need.NEVER, check_in_cloud=https)})
+
+
+def _key(name: str) -> Any:
+    """What a backend shows: on one's own machine it may be short."""
+    return field(metadata={"variable": Variable(name, text, Need.NEVER, check_in_cloud=secret)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +192,8 @@ class GatewaySettings(SignalingSettings, DevicesSettings):
 class ApiSettings(SignalingSettings):
     function = "api"
 
+    api_key: str | None = _key("API_KEY")
+    api_key_previous: str | None = _key("API_KEY_PREVIOUS")
     cors_origins: tuple[str, ...] = _default("CORS_ORIGINS", origins, ())
 
 
@@ -275,8 +283,8 @@ def _value(variable: Variable, environ: Mapping[str, str]) -> Any:
     value = environ.get(variable.name, "").strip()
     if _is_misplaced(variable, environ):
         raise ValueError(_EMULATOR)
-    if variable.https_in_cloud and value.startswith("http:") and _in_cloud(environ):
-        raise ValueError("must start with https:// on Cloud Run")
+    if value and variable.check_in_cloud and _in_cloud(environ):
+        variable.check_in_cloud(value)
     if value or (variable.may_be_empty and variable.name in environ):
         return variable.parse(value)
     if variable.need is Need.ALWAYS or (variable.need is Need.IN_CLOUD and _in_cloud(environ)):

@@ -27,7 +27,8 @@ class Variable:
     need: Need
     default: Any = None
     may_be_empty: bool = False  # an empty text is a value, and not the default
-    https_in_cloud: bool = False  # tokens go there, or keys come from there
+    # What must hold besides on Cloud Run. Raises ValueError.
+    check_in_cloud: Callable[[str], object] | None = None
 
 
 _IDENTITIES = ("firebase", "oidc", "secret", "introspection")
@@ -64,6 +65,13 @@ def url(value: str) -> str:
 def address(value: str) -> str:
     """A URL as it is written: an issuer with a slash at its end is another than without."""
     url(value)
+    return value
+
+
+def https(value: str) -> str:
+    """Where tokens go, or keys come from."""
+    if not value.lower().startswith("https://"):
+        raise ValueError("must start with https:// on Cloud Run")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The HTTPS interface: what an app asks for by a request of its own, with its user's token.
+"""The HTTPS interface: what an app asks for with its user's token, and its backend with the key.
 
 docs/api.md describes it for people, and openapi.py for programs.
 """
@@ -18,6 +18,7 @@ from functions.delivery.signaling import Received, Signaling
 from functions.inbound.http import body_of, refusal
 from functions.inbound.load import Load, Overloaded, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
+from functions.inbound.secrets import is_known
 from functions.ports.clock import Clock
 from functions.ports.identity import Identity, IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
@@ -25,12 +26,14 @@ from functions.ports.store import Calls, StoredCall, StoreUnavailable
 from functions.sessions.tokens import verified
 from functions.telemetry import Log, latency_ms
 from functions.wire.frames import RequestFrame, reply_data
-from functions.wire.requests import InvalidRequest, parse
+from functions.wire.requests import InvalidRequest, parse, user_in
 from functions.wire.text import NotJson, loads
 
 _SIGNALS = "/v1/signals"
 _CALLS = "/v1/calls/"
 _OPENAPI = "/v1/openapi.json"
+# What a backend has done to a call, by the last step of the path.
+SIGNALS_BY_STEP = {signal.removeprefix("call:"): signal for signal in SIGNALS}
 _RETRY_AFTER_SECONDS = "1"
 _STATUSES = {
     "invalid": 400,
@@ -54,6 +57,7 @@ class Api:
     calls: Calls
     identity: Identity
     load: Load
+    keys: Collection[str]  # of backends
     origins: Collection[str]  # of pages that may read the replies
     clock: Clock
     new_id: Callable[[], SignalId]
@@ -83,12 +87,19 @@ class Api:
         if path == _SIGNALS:
             return {"POST": self._signal}
         if path.startswith(_CALLS):
-            return {"GET": self._call}
+            call, _, step = path.removeprefix(_CALLS).rpartition("/")
+            return (
+                {"POST": self._on_behalf}
+                if call and step in SIGNALS_BY_STEP
+                else {"GET": self._call}
+            )
         return {"GET": _openapi} if path == _OPENAPI else {}
 
     async def _answered(self, answer: Reply, request: Request) -> Response:
         try:
             reply = await answer(request)
+        except InvalidRequest as error:
+            return _verdict(invalid(error.field, error.message), None)
         except NotAuthenticated as error:
             return _unauthenticated(str(error))
         except Overloaded as error:
@@ -103,24 +114,43 @@ class Api:
 
     async def _signal(self, request: Request) -> Response:
         """1 look at the token, and what the signal costs."""
-        body = await body_of(request)
-        if isinstance(body, Response):
-            reply = _verdict(invalid("body", "it is too large, too slow or cut off"), None)
-            reply.status_code = body.status_code
-            return reply
-        content = _object(body)
-        if content is None:
-            return _verdict(invalid("body", "the body must be a JSON object"), None)
-        try:
-            signal = _signal_in(content)
-        except InvalidRequest as error:
-            return _verdict(invalid(error.field, error.message), None)
+        content = await _content_of(request)
+        if isinstance(content, Response):
+            return content
+        signal = _signal_in(content)
         with self.load.carrying_out(urgency_of(RequestFrame(signal))):
             # Where a page sends a beacon, which has no headers, the token is in the body.
             sender = await self._user(request, content.get("token"))
-            began_at = self.clock()
-            received = Received(self.new_id(), began_at, received_at=began_at)
-            verdict = await self.signaling.handle_of(signal, sender, received)
+            return await self._carried_out(signal, sender)
+
+    async def _on_behalf(self, request: Request) -> Response:
+        """What the signal costs. A body without the key is not waited for."""
+        self._check_key(request)
+        content = await _content_of(request)
+        if isinstance(content, Response):
+            return content
+        call, _, step = request.scope["path"].removeprefix(_CALLS).rpartition("/")
+        event = SIGNALS_BY_STEP[step]
+        signal, sender = (
+            _signal_in({"event": event, "data": {**content, "callId": call}}),
+            user_in(content),
+        )
+        with self.load.carrying_out(urgency_of(RequestFrame(signal))):
+            return await self._carried_out(signal, sender)
+
+    def _check_key(self, request: Request) -> None:
+        """Raises NotAuthenticated."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if not key:
+            raise NotAuthenticated("the API key is missing")
+        if scheme.lower() != "bearer" or not is_known(key.strip(), self.keys):
+            log.warning("wrong API key")
+            raise NotAuthenticated("the API key is not valid")
+
+    async def _carried_out(self, signal: Signal, sender: UserId) -> Response:
+        began_at = self.clock()
+        received = Received(self.new_id(), began_at, received_at=began_at)
+        verdict = await self.signaling.handle_of(signal, sender, received)
         log.info(
             "verdict",
             **named(signal, is_known=names_known_call(verdict)),
@@ -162,12 +192,20 @@ def _signal_in(content: dict[str, Any]) -> Signal:
     return request
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+async def _content_of(request: Request) -> dict[str, Any] | Response:
+    """The object that the body is; the reply, if it did not come. Raises InvalidRequest."""
+    body = await body_of(request)
+    if isinstance(body, Response):
+        reply = _verdict(invalid("body", "it is too large, too slow or cut off"), None)
+        reply.status_code = body.status_code
+        return reply
     try:
         content = loads(body.decode())
     except (NotJson, UnicodeDecodeError):
-        return None
-    return content if isinstance(content, dict) else None
+        content = None
+    if not isinstance(content, dict):
+        raise InvalidRequest("body", "the body must be a JSON object")
+    return content
 
 
 def _verdict(verdict: Verdict, signal: Signal | None) -> Response:

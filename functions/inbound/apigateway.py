@@ -1,6 +1,5 @@
 """Requests that API Gateway forwards: checks their secret, and reads the headers it maps."""
 
-import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from starlette.datastructures import Headers
 
 from functions.calls.call import ConnectionId, names_document
 from functions.clients.connection import Wire
+from functions.inbound.secrets import is_known
 from functions.sessions.accept import Handshake
 
 _BEARER = "bearer."
@@ -66,11 +66,7 @@ def subprotocol_for(headers: Headers) -> str | None:
 def is_from_api_gateway(headers: Headers, secrets: Collection[str]) -> bool:
     """Whether the request carries one of the accepted `secrets`, compared in constant time."""
     given = headers.getlist("unring-secret")
-    matches = [
-        hmac.compare_digest(secret.encode(), value.encode())
-        for secret in secrets
-        for value in given
-    ]
+    matches = [is_known(value, secrets) for value in given]
     return len(given) == 1 and any(matches)
 
 

@@ -4,13 +4,16 @@ from typing import Any
 
 from functions.calls.call import Status
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
+from functions.inbound.api import SIGNALS_BY_STEP
 from functions.wire.requests import CALL_ID_LIMIT
 
 _VERDICT = {"$ref": "#/components/schemas/Verdict"}
 _CALL_ID = {"type": "string", "minLength": 1, "maxLength": CALL_ID_LIMIT}
+_CALL_ID_IN_PATH = {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}
+_REASON = {"type": "string", "description": f"Cut to {REASON_LIMIT} characters."}
 _FAILURES = {
     "400": "The request is malformed: `field` says what is wrong, `message` how.",
-    "401": "The token is missing, or not valid: `message` says why.",
+    "401": "The token, or the key, is missing or not valid: `message` says why.",
     "403": "The wrong party: a receiver can't cancel, a caller can't accept or reject.",
     "404": "There is no such call, or the user is no party to it.",
     "409": "The call got another answer first: `outcome` says which.",
@@ -58,14 +61,39 @@ DESCRIPTION: dict[str, Any] = {
                 },
             }
         },
+        "/v1/calls/{callId}/{signal}": {
+            "post": {
+                "operationId": "signalOnBehalf",
+                "summary": "Cancel, reject, accept or end a call on behalf of a user.",
+                "description": "For the app's backend. A repeat is safe, as above.",
+                "security": [{"key": []}],
+                "parameters": [
+                    _CALL_ID_IN_PATH,
+                    {
+                        "name": "signal",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"enum": list(SIGNALS_BY_STEP)},
+                    },
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/OnBehalf"}}
+                    },
+                },
+                "responses": {
+                    "200": _reply("It is done, or was done before.", _VERDICT),
+                    **_failures("400", "401", "403", "404", "408", "409", "413", "422", "503"),
+                },
+            }
+        },
         "/v1/calls/{callId}": {
             "get": {
                 "operationId": "call",
                 "summary": "Whether a call still rings.",
                 "security": [{"token": []}],
-                "parameters": [
-                    {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}
-                ],
+                "parameters": [_CALL_ID_IN_PATH],
                 "responses": {
                     "200": _reply("The call.", {"$ref": "#/components/schemas/Call"}),
                     **_failures("401", "404", "422", "503"),
@@ -74,7 +102,10 @@ DESCRIPTION: dict[str, Any] = {
         },
     },
     "components": {
-        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        "securitySchemes": {
+            "token": {"type": "http", "scheme": "bearer", "description": "The user's token."},
+            "key": {"type": "http", "scheme": "bearer", "description": "The backend's API_KEY."},
+        },
         "schemas": {
             "Request": {
                 "type": "object",
@@ -86,16 +117,21 @@ DESCRIPTION: dict[str, Any] = {
                         "required": ["callId"],
                         "properties": {
                             "callId": _CALL_ID,
-                            "reason": {
-                                "type": "string",
-                                "description": f"Cut to {REASON_LIMIT} characters.",
-                            },
+                            "reason": _REASON,
                         },
                     },
                     "token": {
                         "type": "string",
                         "description": "Instead of the header, where there can be none.",
                     },
+                },
+            },
+            "OnBehalf": {
+                "type": "object",
+                "required": ["userId"],
+                "properties": {
+                    "userId": {"type": ["string", "integer"]},
+                    "reason": _REASON,
                 },
             },
             "Verdict": {

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from functions.calls.call import CallId, names_document
+from functions.calls.call import CallId, UserId, names_document
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 
 CALL_ID_LIMIT = 128  # characters
+_USER_ID_LIMIT = 256  # characters
 _REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
 # What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
 # https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
@@ -79,6 +80,15 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
         "device:unregister": _unregister,
     }
 )
+
+
+def user_in(data: _Data) -> UserId:
+    """The user on whose behalf a backend asks. An id that is a number counts as its digits. Raises
+    InvalidRequest."""
+    value = data.get("userId")
+    if isinstance(value, int) and not isinstance(value, bool):
+        data = {"userId": str(value)}
+    return UserId(_text(data, "userId", _USER_ID_LIMIT))
 
 
 def _call_id(data: _Data) -> CallId:

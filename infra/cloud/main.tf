@@ -21,6 +21,7 @@ module "unring" {
   fcm_sender_role            = var.fcm_sender_role
   allow_all_users            = var.allow_all_users
   token_secret               = var.token_secret
+  api_key                    = var.api_key
   gateway_secret_generation  = var.gateway_secret_generation
   stage                      = var.stage
   throttle                   = var.throttle

@@ -134,6 +134,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             "GOOGLE_CLOUD_PROJECT": options.project,
             "EVENTS_TOPIC": TOPIC,
             "GATEWAY_SECRET": secret,
+            "API_KEY": "local",
             "CONNECTIONS_URL": api.connections_url,
             "FCM_URL": fcm.url,
             **google_services.settings(),

@@ -42,3 +42,21 @@ async def test_a_cancel_over_https_stops_the_ringing_by_socket_and_by_push(
         assert (await http.post("/v1/signals", json=signal)).status_code == 401
     (push,) = await pushes_to(stack, ids.token)
     assert push["data"]["callId"] == ids.call
+
+
+async def test_a_backend_passes_on_what_its_app_has_asked_it_for(
+    stack: Stack, calls: Calls, ids: Ids
+) -> None:
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    async with (
+        json_phone(stack.websocket, stack.token(ids.receiver)) as receiver,
+        httpx.AsyncClient(base_url=stack.functions["api"], trust_env=False) as http,
+    ):
+        path, body = f"/v1/calls/{ids.call}/cancel", {"userId": ids.caller, "reason": "by REST"}
+        for key, status in (("wrong", 401), ("local", 200), ("local", 200)):
+            shown = {"Authorization": f"Bearer {key}"}
+            answer = await http.post(path, json=body, headers=shown)
+            assert answer.status_code == status
+        told = await receiver.told("call:cancelled")
+        assert (told["callId"], told["reason"]) == (ids.call, "by REST")
+        assert receiver.untold() == 0

@@ -26,6 +26,7 @@ from tests.support.processes import settings_of
 
 CANCEL = {"event": "call:cancel", "data": {"callId": CALL, "reason": "because"}}
 ORIGIN = "https://app.example"
+KEY, PREVIOUS_KEY = "local", "another"
 
 
 class Client:
@@ -49,15 +50,23 @@ class Client:
     async def signal(self, content: object = CANCEL, user: str | None = CALLER) -> httpx.Response:
         return await self.ask("POST", "/v1/signals", user, json=content)
 
+    async def on_behalf(
+        self, step: str = "cancel", call: str = CALL, key: str | None = KEY, **content: object
+    ) -> httpx.Response:
+        """A request of the app's backend, for the caller unless it says otherwise."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        content = {"userId": CALLER, **content}
+        path = f"/v1/calls/{quote(call, safe='')}/{step}"
+        return await self.ask("POST", path, None, headers=headers, json=content)
+
     @property
     def costs(self) -> list[str]:
         return self.services.journal.started
 
 
-@pytest.fixture
-def app(services: Services) -> Client:
-    settings = settings_of(ApiSettings, CORS_ORIGINS=ORIGIN, REQUESTS_AT_ONCE="4")
-    function = handler(
+def function_of(services: Services, **more: str) -> Handler:
+    settings = settings_of(ApiSettings, CORS_ORIGINS=ORIGIN, REQUESTS_AT_ONCE="4", **more)
+    return handler(
         settings,
         services.store,
         services.sockets,
@@ -65,7 +74,11 @@ def app(services: Services) -> Client:
         services.identity,
         now,
     )
-    return Client(function, services)
+
+
+@pytest.fixture
+def app(services: Services) -> Client:
+    return Client(function_of(services, API_KEY=KEY, API_KEY_PREVIOUS=PREVIOUS_KEY), services)
 
 
 async def status_of(services: Services) -> Status | None:
@@ -225,6 +238,98 @@ async def test_a_stranger_is_told_the_same_of_every_call(app: Client, services: 
     make_unreadable(services)
     assert (await app.ask("GET", f"/v1/calls/{CALL}", "USR_3")).status_code == 404
     assert (await app.ask("GET", f"/v1/calls/{CALL}")).status_code == 422
+
+
+# What a backend asks for
+
+
+async def test_a_backend_cancels_on_behalf_of_the_caller(app: Client, services: Services) -> None:
+    await connect(services.store, "phone=", RECEIVER)
+    await services.world.ring()
+    answer = await app.on_behalf(reason="because")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ok": True, "outcome": "cancelled", "callId": CALL},
+    )
+    assert sorted(app.costs) == ["BatchGetDocuments", "Commit", "POST", "Publish", "RunQuery"]
+    assert services.clients.posted_to("phone=")
+    (made,) = services.published(CallEvent)
+    assert (made.reason, made.served) == ("because", ("phone=",))
+    again = await app.on_behalf(key=PREVIOUS_KEY)
+    assert (again.status_code, again.json()["outcome"]) == (200, "already_cancelled")
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+async def test_a_backend_may_send_every_signal(
+    app: Client, services: Services, signal: str
+) -> None:
+    call = CallId("CALL 1?")
+    await services.world.ring(call)
+    user = CALLER if signal in ("call:cancel", "call:end") else RECEIVER
+    answer = await app.on_behalf(signal.removeprefix("call:"), call, userId=user, callId="CALL_9")
+    assert (answer.status_code, answer.json()["callId"]) == (200, call)
+
+
+async def test_a_backend_may_do_no_more_than_its_user(app: Client, services: Services) -> None:
+    await services.world.ring()
+    assert (await app.on_behalf(userId=RECEIVER)).status_code == 403
+    assert (await app.on_behalf(userId="USR_3")).status_code == 404
+    assert (await app.on_behalf(userId=17)).status_code == 404
+    assert (await app.on_behalf("accept", userId=RECEIVER)).status_code == 200
+    assert (await app.on_behalf()).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        (None, "the API key is missing"),
+        ("", "the API key is missing"),
+        ("wrong", "the API key is not valid"),
+        (f"{TOKEN_PREFIX}{CALLER}", "the API key is not valid"),
+    ],
+)
+async def test_without_the_key_nobody_is_a_backend(
+    app: Client, services: Services, key: str | None, why: str
+) -> None:
+    await services.world.ring()
+    shown = {} if key is None else {"Authorization": f"Bearer {key}"}
+    # Nor is the body waited for.
+    answer = await app.ask(
+        "POST", f"/v1/calls/{CALL}/cancel", None, headers=shown, content=b"x" * 2_000_000
+    )
+    assert (answer.status_code, answer.json()["message"]) == (401, why)
+    assert app.costs == []
+    # And the key is no user's token.
+    as_user = {"Authorization": f"Bearer {KEY}"}
+    assert (await app.ask("GET", f"/v1/calls/{CALL}", None, headers=as_user)).status_code == 401
+
+
+async def test_where_no_key_is_set_nobody_is_a_backend(services: Services) -> None:
+    app = Client(function_of(services), services)
+    for key in (KEY, "None", ""):
+        assert (await app.on_behalf(key=key)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("user", "why"),
+    [
+        (None, "userId is missing"),
+        ("", "userId must not be empty"),
+        (True, "userId must be a string"),
+        (1.5, "userId must be a string"),
+        ({"id": CALLER}, "userId must be a string"),
+        ("x" * 257, "userId must have at most 256 characters"),
+        ("a\0", "userId must not contain control characters"),
+    ],
+)
+async def test_a_backend_names_its_user(app: Client, user: object, why: str) -> None:
+    answer = await app.on_behalf(userId=user)
+    assert (answer.status_code, answer.json()["field"], answer.json()["message"]) == (
+        400,
+        "userId",
+        why,
+    )
+    assert app.costs == []
 
 
 # When others fail, or there is too much to do

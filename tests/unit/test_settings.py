@@ -7,6 +7,7 @@ import pytest
 from functions import settings
 from functions.settings import (
     FUNCTIONS,
+    ApiSettings,
     DeliverSettings,
     FunctionSettings,
     GatewaySettings,
@@ -78,6 +79,13 @@ def test_in_the_cloud_tokens_and_keys_travel_over_https_alone(name: str) -> None
     with pytest.raises(SettingsError, match=f"{name} must start with https://"):
         settings.load(GatewaySettings, {**local, **IN_CLOUD})
     settings.load(GatewaySettings, {**local, **IN_CLOUD, name: "https://issuer.example"})
+
+
+def test_in_the_cloud_a_backends_key_is_no_short_one() -> None:
+    settings.load(ApiSettings, {**GATEWAY, "API_KEY": "local"})
+    with pytest.raises(SettingsError, match="API_KEY must have at least 16 characters"):
+        settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, "API_KEY": "local"})
+    settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, "API_KEY": "k" * 16})
 
 
 def test_a_role_is_of_no_use_without_its_region() -> None:

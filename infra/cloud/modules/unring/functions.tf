@@ -39,7 +39,7 @@ locals {
       environment = merge(local.publishing, local.posting, {
         REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["api"].concurrency)))
       })
-      secrets = local.token_secrets
+      secrets = merge(local.token_secrets, local.api_keys)
       timeout = 30
       ingress = "ALLOW_ALL"
       caller  = "allUsers" # apps call it; it asks for their users' tokens

@@ -48,12 +48,16 @@ resource "google_secret_manager_secret_iam_member" "gateway" {
   depends_on = [terraform_data.accounts_known]
 }
 
-# The app's own secret is the app's: Terraform never sees it, and only lets gateway and api read it.
+# The app's own secrets are the app's: Terraform never sees them, and only lets those functions read them that need to.
 
 locals {
   token_secrets = var.token_secret == null ? {} : {
     for name, version in { TOKEN_SECRET = var.token_secret.version, TOKEN_SECRET_PREVIOUS = var.token_secret.previous_version } :
     name => { secret = var.token_secret.secret, version = version } if version != null
+  }
+  api_keys = var.api_key == null ? {} : {
+    for name, version in { API_KEY = var.api_key.version, API_KEY_PREVIOUS = var.api_key.previous_version } :
+    name => { secret = var.api_key.secret, version = version } if version != null
   }
 }
 
@@ -61,6 +65,15 @@ resource "google_secret_manager_secret_iam_member" "token" {
   for_each = toset(var.token_secret == null ? [] : ["gateway", "api"])
 
   secret_id  = "projects/${var.project}/secrets/${var.token_secret.secret}"
+  role       = "roles/secretmanager.secretAccessor"
+  member     = google_service_account.function[each.key].member
+  depends_on = [google_project_service.api, terraform_data.accounts_known]
+}
+
+resource "google_secret_manager_secret_iam_member" "api_key" {
+  for_each = toset(var.api_key == null ? [] : ["api"])
+
+  secret_id  = "projects/${var.project}/secrets/${var.api_key.secret}"
   role       = "roles/secretmanager.secretAccessor"
   member     = google_service_account.function[each.key].member
   depends_on = [google_project_service.api, terraform_data.accounts_known]

@@ -287,6 +287,21 @@ variable "token_secret" {
   }
 }
 
+variable "api_key" {
+  description = "What the app's backend shows to api (docs/api.md): a secret of Secret Manager in this project, which you have made, its version, and the version that is still accepted beside it. null: no backend is let in."
+  type = object({
+    secret           = string
+    version          = optional(string, "1")
+    previous_version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.api_key == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.api_key.secret)) && can(regex("^[0-9]+$", var.api_key.version)) && (var.api_key.previous_version == null || can(regex("^[0-9]+$", var.api_key.previous_version)))
+    error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
+  }
+}
+
 variable "gateway_secret_generation" {
   description = "Which gateway secret is current. Raise it by one, and apply once, to rotate the secret; never lower it."
   type        = number

@@ -535,6 +535,7 @@ run "with_every_option" {
     access_log                 = true
     manage_api_gateway_account = true
     token_secret               = { secret = "app-tokens", version = "3", previous_version = "2" }
+    api_key                    = { secret = "app-key", version = "5", previous_version = "4" }
     aws_budget                 = { monthly_usd = 50, emails = ["ops@example.com"] }
     notification_channels      = ["projects/unring-test/notificationChannels/1"]
     throttle                   = { rate = 5, burst = 10 }
@@ -613,6 +614,13 @@ run "with_every_option" {
       TOKEN_SECRET = ["app-tokens", "3"], TOKEN_SECRET_PREVIOUS = ["app-tokens", "2"]
     } && toset(values(google_secret_manager_secret_iam_member.token)[*].secret_id) == toset(["projects/unring-test/secrets/app-tokens"])
     error_message = "gateway reads the secret of the app's own tokens, of which Terraform knows the name alone."
+  }
+
+  assert {
+    condition = { for secret in one(google_cloudfunctions2_function.function["api"].service_config).secret_environment_variables : secret.key => [secret.secret, secret.version] if startswith(secret.key, "API_") } == {
+      API_KEY = ["app-key", "5"], API_KEY_PREVIOUS = ["app-key", "4"]
+    } && { for name, may in google_secret_manager_secret_iam_member.api_key : name => may.secret_id } == { api = "projects/unring-test/secrets/app-key" } && google_secret_manager_secret_iam_member.api_key["api"].member == google_service_account.function["api"].member
+    error_message = "api alone reads the key of the app's backend, of which Terraform knows the name alone."
   }
 
   assert {

@@ -619,3 +619,17 @@ run "a_secrets_previous_version_is_a_number" {
 
   expect_failures = [var.token_secret]
 }
+
+run "a_key_is_no_version" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    api_key = { secret = "projects/unring-test/secrets/key/versions/1" }
+  }
+
+  expect_failures = [var.api_key]
+}
