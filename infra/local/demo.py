@@ -1,16 +1,18 @@
-"""The demo: the request's three test cases, the reject flow, Socket.IO and a late app, on the real
-stack."""
+"""The demo: the request's three test cases, the reject flow, Socket.IO, a late app, and who has no
+socket to cancel by, on the real stack."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any, Protocol
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from infra.client import https
 from infra.client.calls import Calls
 from infra.client.flows import CANCEL, REJECT, Flow, UnexpectedError
 from infra.client.phone import JsonPhone, Phone, json_phone, socketio_phone
@@ -19,16 +21,23 @@ from infra.local.stack import Stack, passing_stack
 
 _PATIENCE_SECONDS = 10.0
 _JSON, _SOCKET_IO, _FCM = "WebSocket", "Socket.IO", "FCM"
+_HTTPS, _BACKEND = "HTTPS", "the app's backend"
 _PHONES: Mapping[str, Callable[[str, str], AbstractAsyncContextManager[Phone]]] = {
     _JSON: json_phone,
     _SOCKET_IO: socketio_phone,
 }
 
 
+class Sender(Protocol):
+    """Who sends a signal, and hears the verdict."""
+
+    async def emit(self, event: str, **data: object) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Case:
-    """A flow, what the two phones speak, what happens to the told one's socket before, and how many
-    seconds after the signal that app connects again, if it does."""
+    """A flow, by what the signal goes and the event comes, what happens to the told one's socket
+    before, and how many seconds after the signal that app connects again, if it does."""
 
     title: str
     flow: Flow
@@ -52,6 +61,8 @@ CASES = (
     Case("5  Socket.IO to JSON", CANCEL, sends=_SOCKET_IO),
     Case("6  JSON to Socket.IO", CANCEL, listens=_SOCKET_IO),
     Case("7  Connects 1 s late", CANCEL, leaves=JsonPhone.die, comes_back=1.0),
+    Case("8  Cancel over HTTPS", CANCEL, sends=_HTTPS),
+    Case("9  Cancel by a backend", CANCEL, sends=_BACKEND),
 )
 
 
@@ -75,7 +86,7 @@ class Played:
 async def demo(google: bool = False) -> int:
     """Plays all cases and prints the table; 0 only if all of them hold."""
     console = Console(highlight=False)
-    console.print("\nStarting four functions and the clouds' services around them …")
+    console.print("\nStarting five functions and the clouds' services around them …")
     async with passing_stack(google) as stack:
         played = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
     console.print(_table(played))
@@ -101,7 +112,17 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
             token = unsigned_token(user, stack.project)
             return await phones.enter_async_context(_PHONES[wire](stack.websocket, token))
 
-        sending = await connected(sender, case.sends)
+        async def without_socket(user: str, by: str) -> Sender:
+            http = await phones.enter_async_context(https.client(stack.functions["api"]))
+            if by == _BACKEND:
+                return https.Backend(http, stack.values["API_KEY"], user)
+            return https.App(http, unsigned_token(user, stack.project))
+
+        sending: Sender = (
+            await connected(sender, case.sends)
+            if case.sends in _PHONES
+            else await without_socket(sender, case.sends)
+        )
         listening = await connected(told, case.listens)
         await listening.emit("device:register", token=f"fcm-token-of-{told}", platform="android")
         if case.leaves and isinstance(listening, JsonPhone):
@@ -130,7 +151,7 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
     return Played(case, sorted(arrivals, key=lambda a: a.milliseconds), status, wrong)
 
 
-async def _answered(flow: Flow, sending: Phone, call: str) -> None:
+async def _answered(flow: Flow, sending: Sender, call: str) -> None:
     verdict = await sending.emit(flow.signal, callId=call)
     if (verdict["ok"], verdict["outcome"]) != (True, flow.status):
         raise UnexpectedError(f"{flow.signal} was answered {verdict['outcome']}")

@@ -66,7 +66,7 @@ async def running(
         yield process
         children = descendants(process.pid)
         if sys.platform == "linux":
-            assert len(children) >= 8  # four functions, each a gunicorn master and its worker
+            assert len(children) >= 10  # five functions, each a gunicorn master and its worker
         process.send_signal(ended_by)
         await process.wait()
         await all_gone(children)
@@ -287,7 +287,8 @@ async def test_a_call_needs_a_running_stack(tmp_path: Path) -> None:
 async def test_the_demo_holds() -> None:
     status, output, errors = await run("demo")
     assert (status, errors) == (0, "")
-    for line in ("Socket connected", "Socket disconnected", "App killed", "Call rejected"):
+    cases = ("Socket connected", "Socket disconnected", "App killed", "Call rejected")
+    for line in (*cases, "Cancel over HTTPS", "Cancel by a backend"):
         assert line in output
     late = output[output.index("Connects 1 s late") :]
     assert late.index("call_cancelled") < late.index("call:cancelled")  # a push, and a second later
