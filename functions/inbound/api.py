@@ -4,7 +4,7 @@ docs/api.md describes it for people, and openapi.py for programs.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from functions.calls.call import Call, CallId, SignalId, UnreadableCall, UserId,
 from functions.calls.decision import NOT_FOUND, UNAVAILABLE, UNREADABLE, Verdict, invalid
 from functions.calls.transitions import SIGNALS, Signal
 from functions.delivery.signaling import Received, Signaling
-from functions.inbound.http import body_of, refusal
+from functions.inbound.http import body_of
 from functions.inbound.load import Load, Overloaded, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
 from functions.inbound.secrets import is_known
@@ -75,11 +75,13 @@ class Api:
         path, method = request.scope["path"], request.method
         replies = self._replies_at(path)
         if not replies:
-            return refusal(404, f"there is no such path; {_OPENAPI} has those that there are")
+            message = f"there is no such path; {_OPENAPI} has those that there are"
+            return _verdict(replace(NOT_FOUND, message=message), None)
         if method == "OPTIONS":
             return _preflight(replies)
         if method not in replies:
-            return _allowing(replies, refusal(405, f"{path} takes {', '.join(replies)}"))
+            verdict = invalid("method", f"{path} takes {', '.join(replies)}")
+            return _allowing(replies, _verdict(verdict, None, 405))
         return await self._answered(replies[method], request)
 
     def _replies_at(self, path: str) -> Mapping[str, Reply]:
@@ -87,12 +89,10 @@ class Api:
         if path == _SIGNALS:
             return {"POST": self._signal}
         if path.startswith(_CALLS):
-            call, _, step = path.removeprefix(_CALLS).rpartition("/")
-            return (
-                {"POST": self._on_behalf}
-                if call and step in SIGNALS_BY_STEP
-                else {"GET": self._call}
-            )
+            call, slash, last = path.removeprefix(_CALLS).rpartition("/")
+            if slash:
+                return {"POST": self._on_behalf} if call and last in SIGNALS_BY_STEP else {}
+            return {"GET": self._call} if last else {}
         return {"GET": _openapi} if path == _OPENAPI else {}
 
     async def _answered(self, answer: Reply, request: Request) -> Response:
@@ -196,9 +196,8 @@ async def _content_of(request: Request) -> dict[str, Any] | Response:
     """The object that the body is; the reply, if it did not come. Raises InvalidRequest."""
     body = await body_of(request)
     if isinstance(body, Response):
-        reply = _verdict(invalid("body", "it is too large, too slow or cut off"), None)
-        reply.status_code = body.status_code
-        return reply
+        verdict = invalid("body", "it is too large, too slow or cut off")
+        return _verdict(verdict, None, body.status_code)
     try:
         content = loads(body.decode())
     except (NotJson, UnicodeDecodeError):
@@ -208,8 +207,9 @@ async def _content_of(request: Request) -> dict[str, Any] | Response:
     return content
 
 
-def _verdict(verdict: Verdict, signal: Signal | None) -> Response:
-    status = 200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT)
+def _verdict(verdict: Verdict, signal: Signal | None, status: int | None = None) -> Response:
+    """The reply that says `verdict`, with the status that its outcome has unless it is given."""
+    status = status or (200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT))
     reply = JSONResponse(reply_data(verdict, signal), status_code=status)
     if status == 503:
         reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
@@ -217,8 +217,7 @@ def _verdict(verdict: Verdict, signal: Signal | None) -> Response:
 
 
 def _unauthenticated(message: str) -> Response:
-    reply = _verdict(Verdict(ok=False, outcome="unauthenticated", message=message), None)
-    reply.status_code = 401
+    reply = _verdict(Verdict(ok=False, outcome="unauthenticated", message=message), None, 401)
     reply.headers["WWW-Authenticate"] = "Bearer"
     return reply
 

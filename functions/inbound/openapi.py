@@ -5,10 +5,21 @@ from typing import Any
 from functions.calls.call import Status
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
 from functions.inbound.api import SIGNALS_BY_STEP
-from functions.wire.requests import CALL_ID_LIMIT
+from functions.wire.requests import CALL_ID_LIMIT, USER_ID_LIMIT
 
 _VERDICT = {"$ref": "#/components/schemas/Verdict"}
-_CALL_ID = {"type": "string", "minLength": 1, "maxLength": CALL_ID_LIMIT}
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+_CALL_ID = {
+    "type": "string",
+    "maxLength": CALL_ID_LIMIT,
+    # What may name a document in Firestore.
+    "pattern": rf"^(?!\.\.?$)(?!_{{2,3}}$|__.*__$)[^/{_CONTROLS}]+$",
+}
+_USER_ID = {
+    "type": ["string", "integer"],
+    "maxLength": USER_ID_LIMIT,
+    "pattern": f"^[^{_CONTROLS}]+$",
+}
 _CALL_ID_IN_PATH = {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}
 _REASON = {"type": "string", "description": f"Cut to {REASON_LIMIT} characters."}
 _FAILURES = {
@@ -130,7 +141,7 @@ DESCRIPTION: dict[str, Any] = {
                 "type": "object",
                 "required": ["userId"],
                 "properties": {
-                    "userId": {"type": ["string", "integer"]},
+                    "userId": _USER_ID,
                     "reason": _REASON,
                 },
             },

@@ -11,7 +11,7 @@ from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platf
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 
 CALL_ID_LIMIT = 128  # characters
-_USER_ID_LIMIT = 256  # characters
+USER_ID_LIMIT = 256  # characters
 _REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
 # What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
 # https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
@@ -88,7 +88,7 @@ def user_in(data: _Data) -> UserId:
     value = data.get("userId")
     if isinstance(value, int) and not isinstance(value, bool):
         data = {"userId": str(value)}
-    return UserId(_text(data, "userId", _USER_ID_LIMIT))
+    return UserId(_text(data, "userId", USER_ID_LIMIT))
 
 
 def _call_id(data: _Data) -> CallId:

@@ -403,9 +403,12 @@ async def test_a_page_of_another_origin_may_not_read_the_answer(app: Client, ori
 
 
 async def test_another_path_is_not_found_and_another_method_not_allowed(app: Client) -> None:
-    assert (await app.ask("GET", "/v2/signals")).status_code == 404
+    for path in ("/v2/signals", f"/v1/calls/{CALL}/ring", "/v1/calls/a/b/cancel/", "/v1/calls/"):
+        answer = await app.ask("POST", path)
+        assert (answer.status_code, answer.json()["outcome"]) == (404, "not_found"), path
     answer = await app.ask("PUT", "/v1/signals")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST, OPTIONS")
+    assert (answer.json()["outcome"], answer.json()["field"]) == ("invalid", "method")
     assert (await app.ask("POST", f"/v1/calls/{CALL}")).status_code == 405
 
 
