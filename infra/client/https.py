@@ -1,11 +1,13 @@
 """Who ends calls without a socket: an app by requests of its own, and the app's backend."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+
+from infra.client.phone import COLD_START_SECONDS
 
 
 class App:
@@ -16,11 +18,9 @@ class App:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
-        """Sends one signal; gives the verdict that answers it."""
+        """Sends one signal; gives the verdict that answers it. Raises TimeoutError."""
         content = {"event": event, "data": data}
-        answer = await self._http.post("/v1/signals", headers=self._headers, json=content)
-        verdict: dict[str, Any] = answer.json()
-        return verdict
+        return await _verdict(self._http, "/v1/signals", self._headers, content)
 
 
 class Backend:
@@ -32,17 +32,26 @@ class Backend:
         self._user = user
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
-        """Sends one signal; gives the verdict that answers it."""
+        """Sends one signal; gives the verdict that answers it. Raises TimeoutError."""
         call = quote(str(data.pop("callId")), safe="")
         path = f"/v1/calls/{call}/{event.removeprefix('call:')}"
         content = {**data, "userId": self._user}
-        answer = await self._http.post(path, headers=self._headers, json=content)
-        verdict: dict[str, Any] = answer.json()
-        return verdict
+        return await _verdict(self._http, path, self._headers, content)
+
+
+async def _verdict(
+    http: httpx.AsyncClient, path: str, headers: Mapping[str, str], content: Mapping[str, object]
+) -> dict[str, Any]:
+    try:
+        answer = await http.post(path, headers=headers, json=content)
+    except httpx.TimeoutException as error:
+        raise TimeoutError(f"{path} was not answered in time") from error
+    verdict: dict[str, Any] = answer.json()
+    return verdict
 
 
 @asynccontextmanager
 async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Requests to the function `api` at `url`; of proxies in the environment none is asked."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=COLD_START_SECONDS) as http:
         yield http

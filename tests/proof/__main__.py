@@ -31,6 +31,7 @@ from tests.support.pace import ANY_RATE, BACKOFF
 _PARTS = ("faults", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
 _ROUNDS, _AT_ONCE = 5_000, 8
+_BACKEND_ROUNDS = 1_000
 _EXAMPLES, _STEPS = 100, 30
 
 
@@ -122,6 +123,8 @@ async def _races(proof: _Proof, *, on_google: bool) -> None:
     async with _stack(options) as stack:
         rounds = run_rounds(stack, _ROUNDS, _AT_ONCE)
         await proof.part(f"accept against cancel, {where}", _alone(rounds, where))
+        rounds = run_rounds(stack, _BACKEND_ROUNDS, _AT_ONCE, by_backend=True)
+        await proof.part(f"accept against the backend's cancel, {where}", _alone(rounds, where))
         model = run_model(stack, _EXAMPLES, _STEPS)
         await proof.part(f"the state machine, {where}", _alone(model, where))
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from socketio.exceptions import ConnectionError as NotConnected
 from socketio.exceptions import TimeoutError as NoAnswer
@@ -37,6 +37,25 @@ class Told(NamedTuple):
     event: str
     call: str
     reason: str
+
+
+class Sender(Protocol):
+    """Who sends signals, by whichever way, and hears the verdict or raises TimeoutError."""
+
+    async def emit(self, event: str, **data: object) -> dict[str, Any]: ...
+
+
+async def say(sender: Sender, event: str, **data: object) -> Answer:
+    """The verdict, and whether it took more than one try. Raises TimeoutError.
+
+    As an app does, it says again what a busy machine leaves undone or unanswered.
+    """
+    for number in range(_DIALS - 1):
+        with suppress(TimeoutError):
+            verdict = await sender.emit(event, **data)
+            if verdict["outcome"] != "unavailable":
+                return verdict, number > 0
+    return await sender.emit(event, **data), True
 
 
 class Handset:
@@ -100,16 +119,8 @@ class Handset:
         return verdict
 
     async def say(self, event: str, **data: object) -> Answer:
-        """The verdict, and whether it took more than one frame. Raises TimeoutError.
-
-        As an app does, it says again what a busy machine leaves undone or unanswered.
-        """
-        for number in range(_DIALS - 1):
-            with suppress(TimeoutError):
-                verdict = await self.emit(event, **data)
-                if verdict["outcome"] != "unavailable":
-                    return verdict, number > 0
-        return await self.emit(event, **data), True
+        """The verdict, and whether it took more than one frame. Raises TimeoutError."""
+        return await say(self, event, **data)
 
     async def hears(self, told: Told) -> None:
         """Waits until it was told so. Raises TimeoutError."""

@@ -8,6 +8,7 @@ from infra.client.flows import Flow
 from infra.emulators.faults import Fault, Kind
 from tests.proof.faults.cast import Cast
 from tests.proof.faults.points import (
+    API,
     CATCH_UP,
     COPIES,
     DELIVER,
@@ -143,7 +144,11 @@ class Case:
         if self.point is None:
             return False
         is_not_published = any(fault.call == "pubsub.Publish" for fault in self.point.prelude(cast))
-        return self.point.function == "gateway" or is_not_published
+        return self.point.function in ("gateway", "api") or is_not_published
+
+    @property
+    def comes_over_https(self) -> bool:
+        return self.point is not None and self.point.function == "api"
 
     def faults(self, cast: Cast) -> list[Fault]:
         """The harm first, then its prelude."""
@@ -181,11 +186,12 @@ def killed(function: str, flow: Flow) -> list[list[Case]]:
         return [Case(flow, point, harm) for point in points for harm in Harm if harm.kills]
 
     match function:
-        case "gateway":  # which waits for a post a second at most
-            return [group([point]) for point in GATEWAY]
+        case "gateway" | "api":  # which wait for a post a second at most
+            return [group([point]) for point in (GATEWAY if function == "gateway" else API)]
         case "deliver":
             return [group(DELIVER), group(COPIES), group(CATCH_UP)]
         case "push":
             return [group(PUSH), group([PUSH_COPY])]
-        case _:  # which goes through all calls in turn
+        case "sweep":  # which goes through all calls in turn
             return [[case] for case in group([SWEEP_LOOK, SWEEP_PUBLISH])]
+    raise AssertionError(f"nobody has said how {function} dies")

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+import httpx
 from google.cloud.firestore import FieldFilter
 
 from functions.calls.transitions import transitions_of
+from infra.client import https
 from infra.client.calls import Calls, client_at
 from infra.emulators.faults import Fault
 from infra.emulators.fcm.errors import FcmError
@@ -62,6 +64,8 @@ class Play:
         self.sender, self.bystander, *self.told = await asyncio.gather(*dialled)
         for phone in (self.sender, self.bystander, *self.told):
             self._phones.push_async_callback(phone.hang_up)
+        http = await self._phones.enter_async_context(https.client(self._stack.functions["api"]))
+        self.app = https.App(http, self._stack.token(cast.sender))
         for token in cast.tokens:
             await self.told[0].insist("device:register", token=token, platform="android")
         await self.bystander.insist("device:register", token=cast.sender_token, platform="ios")
@@ -198,8 +202,9 @@ class Play:
             died.cancel()
 
     async def _emit(self, call: str, **data: object) -> dict[str, Any] | None:
-        with suppress(TimeoutError):
-            return await self.sender.emit(self.case.flow.signal, callId=call, **data)
+        sender = self.app if self.case.comes_over_https else self.sender
+        with suppress(TimeoutError, httpx.TransportError):
+            return await sender.emit(self.case.flow.signal, callId=call, **data)
         return None
 
     async def _ring(self, call: str) -> None:

@@ -1,7 +1,7 @@
 """The remote calls on the path of a signal, and how each is told from all others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 
@@ -104,6 +104,8 @@ GATEWAY = (
         prelude=_commit(Kind.LOSE_REPLY),
     ),
 )
+# A signal that comes over HTTPS goes the same way.
+API = tuple(replace(point, function="api") for point in GATEWAY)
 DELIVER = (
     Point(
         "deliver",

@@ -9,7 +9,7 @@ from tests.proof.faults.matrix import nothing_given_up, rows_of, run_killed, run
 from tests.proof.faults.slices import killed_slice, networked_slice
 from tests.proof.table import Row
 
-_OTHERS = sorted(FUNCTIONS.keys() - {"gateway", "api"})
+_OTHERS = sorted(FUNCTIONS.keys() - {"gateway"})
 
 
 def findings(rows: list[Row]) -> list[str]:

@@ -1,4 +1,5 @@
-"""Rounds of accept against cancel: two phones answer one call at the same time, one may win."""
+"""Rounds of accept against cancel: two phones answer one call at the same time, one may win; or the
+caller's backend cancels it for him."""
 
 import asyncio
 import uuid
@@ -12,9 +13,10 @@ from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient
 
+from infra.client import https
 from infra.client.calls import client_at
 from infra.local.stack import Stack
-from tests.proof.handset import WIRES, Answer, Handset, Told
+from tests.proof.handset import WIRES, Answer, Handset, Sender, Told, say
 from tests.proof.inbox import Inbox, Push
 from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_excused
@@ -29,13 +31,15 @@ _EVENTS = {"cancelled": "call:cancelled", "accepted": "call:accepted"}
 _Message = TypeVar("_Message", Told, Push)
 
 
-async def run_rounds(stack: Stack, count: int, at_once: int) -> Row:
-    """Plays `count` rounds, `at_once` of them at a time, each between two phones.
+async def run_rounds(stack: Stack, count: int, at_once: int, *, by_backend: bool = False) -> Row:
+    """Plays `count` rounds, `at_once` of them at a time, each between two phones, or between the
+    receiver's phone and the caller's backend.
 
     Plays fewer once `_ENOUGH` is found. The row's `fault` says who won how often.
     """
     name = f"RACE_{uuid.uuid4().hex[:8]}"
-    run = _Run(Row("races", "accept against cancel"), stack.logs, iter(range(count)))
+    title = "accept against the backend's cancel" if by_backend else "accept against cancel"
+    run = _Run(Row("races", title), stack.logs, iter(range(count)), by_backend)
     inbox = Inbox(stack, name)
     async with asyncio.TaskGroup() as lanes:
         for lane in range(at_once):
@@ -48,10 +52,11 @@ async def run_rounds(stack: Stack, count: int, at_once: int) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two phones, whose users have a device each as well."""
+    """Two phones, whose users have a device each as well, and who sends the cancel."""
 
     caller: Handset
     receiver: Handset
+    canceller: Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class _Run:
     row: Row
     logs: Path  # of the functions
     numbers: Iterator[int]
+    by_backend: bool
     wins: list[_Win] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)  # calls of rounds without a proper end
 
@@ -124,7 +130,7 @@ async def _lane(stack: Stack, name: str, wires: tuple[str, str], run: _Run) -> N
     """Plays rounds with one pair of phones, one after the other, as long as there are any."""
     documents = client_at(stack.firestore, stack.project)
     expected: dict[Handset, Counter[Told]] = defaultdict(Counter)
-    async with _pair(stack, name, wires) as pair:
+    async with _pair(stack, name, wires, by_backend=run.by_backend) as pair:
         while not run.is_over and (heat := list(islice(run.numbers, _HEAT))):
             await _ring(documents, pair, [f"{name}_{number}" for number in heat])
             wins: list[_Win] = []
@@ -143,14 +149,18 @@ async def _lane(stack: Stack, name: str, wires: tuple[str, str], run: _Run) -> N
 
 
 @asynccontextmanager
-async def _pair(stack: Stack, name: str, wires: tuple[str, str]) -> AsyncIterator[_Pair]:
+async def _pair(
+    stack: Stack, name: str, wires: tuple[str, str], *, by_backend: bool
+) -> AsyncIterator[_Pair]:
     async with (
         Handset.dialled(stack, f"{name}_CALLER", wires[0]) as caller,
         Handset.dialled(stack, f"{name}_RECEIVER", wires[1]) as receiver,
+        https.client(stack.functions["api"]) as http,
     ):
         for phone in (caller, receiver):
             await phone.insist("device:register", token=_token(phone), platform="android")
-        yield _Pair(caller, receiver)
+        backend = https.Backend(http, stack.values["API_KEY"], caller.user)
+        yield _Pair(caller, receiver, backend if by_backend else caller)
 
 
 async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> None:
@@ -163,16 +173,19 @@ async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> No
 
 async def _round(pair: _Pair, call: str, number: int) -> _Win:
     """Plays one round until the other side was told. Raises _WrongEnd, and TimeoutError."""
-    frames = [(pair.caller, "call:cancel"), (pair.receiver, "call:accept")]
+    frames: list[tuple[Sender, str]] = [
+        (pair.canceller, "call:cancel"),
+        (pair.receiver, "call:accept"),
+    ]
     if number % 2:
         frames.reverse()
     # Of two frames sent in one go, each is decided before the other is written. With a head start
     # of up to the time that a signal takes, the first is elsewhere on its way each time.
     head_start = number // 2 % 10 / 10 * _SIGNAL_SECONDS
 
-    async def send(phone: Handset, signal: str, after: float) -> Answer:
+    async def send(sender: Sender, signal: str, after: float) -> Answer:
         await asyncio.sleep(after)
-        return await phone.say(signal, callId=call, reason=call)
+        return await say(sender, signal, callId=call, reason=call)
 
     answers = await asyncio.gather(send(*frames[0], 0), send(*frames[1], head_start))
     signals = [signal for _, signal in frames]

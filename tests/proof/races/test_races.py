@@ -13,10 +13,11 @@ ROUNDS, AT_ONCE = 40, 8
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("by_backend", [False, True], ids=["by the caller", "by the backend"])
 async def test_of_an_accept_and_a_cancel_exactly_one_wins_and_only_the_other_side_is_told(
-    either_stack: Stack,
+    either_stack: Stack, by_backend: bool
 ) -> None:
-    row = await run_rounds(either_stack, ROUNDS, AT_ONCE)
+    row = await run_rounds(either_stack, ROUNDS, AT_ONCE, by_backend=by_backend)
     assert row.findings == []
     assert row.holds
     assert row.tried == ROUNDS
