@@ -4,6 +4,7 @@ docs/api.md describes it for people, and openapi.py for programs.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from functions import telemetry
 from functions.calls.call import Call, CallId, SignalId, UnreadableCall, UserId, names_document
 from functions.calls.decision import NOT_FOUND, UNAVAILABLE, UNREADABLE, Verdict, invalid
 from functions.calls.transitions import SIGNALS, Signal
@@ -118,7 +120,7 @@ class Api:
         if isinstance(content, Response):
             return content
         signal = _signal_in(content)
-        with self.load.carrying_out(urgency_of(RequestFrame(signal))):
+        with self._begun(signal):
             # Where a page sends a beacon, which has no headers, the token is in the body.
             sender = await self._user(request, content.get("token"))
             return await self._carried_out(signal, sender)
@@ -135,8 +137,13 @@ class Api:
             _signal_in({"event": event, "data": {**content, "callId": call}}),
             user_in(content),
         )
-        with self.load.carrying_out(urgency_of(RequestFrame(signal))):
+        with self._begun(signal):
             return await self._carried_out(signal, sender)
+
+    def _begun(self, signal: Signal) -> AbstractContextManager[None]:
+        """For as long as a signal is carried out, and whatever comes of it, the log says which."""
+        telemetry.bind(**named(signal, is_known=False))
+        return self.load.carrying_out(urgency_of(RequestFrame(signal)))
 
     def _check_key(self, request: Request) -> None:
         """Raises NotAuthenticated."""

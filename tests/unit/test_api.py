@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from functions.settings import ApiSettings
 from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
 from tests.memory.store import MemoryCalls
+from tests.support.loglines import logged
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 from tests.support.processes import settings_of
 
@@ -353,6 +355,21 @@ async def test_without_the_identitys_keys_nobody_is_refused(
 ) -> None:
     services.identity.is_down = True
     assert (await app.signal()).status_code == 503
+
+
+async def test_what_failed_is_logged_with_the_call_that_it_was_about(
+    app: Client, services: Services
+) -> None:
+    with logged() as lines:
+        services.faults.fail("firestore.BatchGetDocuments")
+        await app.signal()
+        services.faults.fail("firestore.BatchGetDocuments")
+        await app.on_behalf()
+    first, second = lines()
+    hashed = sha256(CALL.encode()).hexdigest()[:16]
+    for line in (first, second):
+        assert (line["message"], line["request"]) == ("request failed", "call:cancel")
+        assert line["callHash"] == hashed
 
 
 async def test_what_nobody_foresaw_is_answered_too(

@@ -1,34 +1,24 @@
 """The logs as Cloud Logging reads them."""
 
-import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 
 import pytest
 from google.api_core import client_logging
 
 from functions import telemetry
+from tests.support.loglines import Lines, logged
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-Lines = Callable[[], list[dict[str, object]]]
 
 log = telemetry.Log("functions.test")
 
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """What was logged as a function logs it, line by line."""
-    root, ours = logging.getLogger(), logging.getLogger("functions")
-    before = (root.handlers, root.level, ours.level)
-    with redirect_stdout(StringIO()) as out:
-        telemetry.configure()
-    yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
-    root.handlers = before[0]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
+    with logged() as said:
+        yield said
 
 
 def test_an_event_is_one_json_line_with_its_fields(lines: Lines) -> None:
