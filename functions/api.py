@@ -1,4 +1,5 @@
-"""The function `api`: apps whose socket is down, or whose page is left, call it over HTTPS."""
+"""The function `api`, over HTTPS: for apps whose socket is down or whose page is left, and for
+their backends."""
 
 from collections.abc import Callable
 

@@ -32,6 +32,7 @@ class Variable:
 
 
 _IDENTITIES = ("firebase", "oidc", "secret", "introspection")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NAME = "must have at most 100 letters, digits, underscores and hyphens"
 
 # The parsers, from text to values. Each raises ValueError; the message follows the variable's name.
@@ -86,9 +87,16 @@ def origins(value: str) -> tuple[str, ...]:
     """Of web pages, as browsers name them: `https://app.example`."""
     found = tuple(origin.strip() for origin in value.split(","))
     for origin in found:
-        parts = urlsplit(url(origin))
-        if origin != f"{parts.scheme}://{parts.netloc}":
-            raise ValueError("must be origins such as https://app.example, with commas between")
+        parts = urlsplit(origin)
+        # Pages of Capacitor and of Ionic have schemes of their own. What a browser never sends
+        # would never be found equal: capital letters, and the port that a scheme has anyway.
+        is_whole = bool(parts.scheme and parts.hostname) and "*" not in origin
+        is_as_sent = origin == f"{parts.scheme}://{parts.netloc}".lower() and "@" not in origin
+        if not is_whole or not is_as_sent or origin.endswith(_DEFAULT_PORTS.get(parts.scheme, "/")):
+            raise ValueError(
+                "must be origins as browsers send them, such as https://app.example or "
+                "http://localhost:3000, with commas between"
+            )
     return found
 
 

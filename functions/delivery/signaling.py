@@ -31,7 +31,7 @@ class Received:
 
     signal_id: SignalId
     began_at: datetime  # when the function began to carry it out
-    received_at: datetime | None  # when API Gateway got the frame, if it came by a frame
+    received_at: datetime | None  # when API Gateway got the frame, or `api` the request
 
 
 @dataclass(frozen=True, slots=True)

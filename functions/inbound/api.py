@@ -69,6 +69,7 @@ class Api:
         origin = request.headers.get("origin")
         if origin is not None and origin in self.origins:
             reply.headers["Access-Control-Allow-Origin"] = origin
+            reply.headers["Access-Control-Expose-Headers"] = "Retry-After"
         if self.origins:
             reply.headers["Vary"] = "Origin"
         return reply
@@ -116,6 +117,7 @@ class Api:
 
     async def _signal(self, request: Request) -> Response:
         """1 look at the token, and what the signal costs."""
+        came_at = self.clock()
         content = await _content_of(request)
         if isinstance(content, Response):
             return content
@@ -123,11 +125,12 @@ class Api:
         with self._begun(signal):
             # Where a page sends a beacon, which has no headers, the token is in the body.
             sender = await self._user(request, content.get("token"))
-            return await self._carried_out(signal, sender)
+            return await self._carried_out(signal, sender, came_at)
 
     async def _on_behalf(self, request: Request) -> Response:
         """What the signal costs. A body without the key is not waited for."""
         self._check_key(request)
+        came_at = self.clock()
         content = await _content_of(request)
         if isinstance(content, Response):
             return content
@@ -138,7 +141,7 @@ class Api:
             user_in(content),
         )
         with self._begun(signal):
-            return await self._carried_out(signal, sender)
+            return await self._carried_out(signal, sender, came_at)
 
     def _begun(self, signal: Signal) -> AbstractContextManager[None]:
         """For as long as a signal is carried out, and whatever comes of it, the log says which."""
@@ -154,15 +157,14 @@ class Api:
             log.warning("wrong API key")
             raise NotAuthenticated("the API key is not valid")
 
-    async def _carried_out(self, signal: Signal, sender: UserId) -> Response:
-        began_at = self.clock()
-        received = Received(self.new_id(), began_at, received_at=began_at)
+    async def _carried_out(self, signal: Signal, sender: UserId, came_at: datetime) -> Response:
+        received = Received(self.new_id(), self.clock(), received_at=came_at)
         verdict = await self.signaling.handle_of(signal, sender, received)
         log.info(
             "verdict",
             **named(signal, is_known=names_known_call(verdict)),
             outcome=verdict.outcome,
-            latencyMs=latency_ms(began_at, self.clock()),
+            latencyMs=latency_ms(came_at, self.clock()),
         )
         return _verdict(verdict, signal)
 
@@ -187,15 +189,24 @@ class Api:
 
     async def _user(self, request: Request, token: object) -> UserId:
         """Whose the request is. Raises NotAuthenticated and IdentityUnavailable."""
-        shown = request.headers.get("authorization") or (token if isinstance(token, str) else None)
-        return await verified(self.identity, shown or None)
+        shown = request.headers.get("authorization")
+        if not shown:
+            return await verified(
+                self.identity, (token if isinstance(token, str) else None) or None
+            )
+        scheme, _, rest = shown.partition(" ")
+        if rest and scheme.lower() != "bearer":
+            raise NotAuthenticated("the token is not valid: it must be shown as Bearer")
+        return await verified(self.identity, shown)
 
 
 def _signal_in(content: dict[str, Any]) -> Signal:
     """Raises InvalidRequest."""
-    request = parse(content.get("event"), content.get("data"))
-    if not isinstance(request, Signal):
+    event = content.get("event")
+    if isinstance(event, str) and event not in SIGNALS:
         raise InvalidRequest("event", f"event must be one of {', '.join(SIGNALS)}")
+    request = parse(event, content.get("data"))
+    assert isinstance(request, Signal)  # noqa: S101 - as its event says
     return request
 
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-# API Gateway sends the body with the headers. An instance that is busy may take seconds to read
-# what has been there all the time.
+# API Gateway sends the body with the headers; a phone in a bad network may not. An instance that
+# is busy may take seconds to read what has been there all the time.
 _BODY_SECONDS = 20.0
 _MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards 128 KB at most
 

@@ -17,7 +17,11 @@ _CALL_ID = {
 }
 _USER_ID = {
     "type": ["string", "integer"],
+    "minLength": 1,
     "maxLength": USER_ID_LIMIT,
+    # Of an integer.
+    "minimum": -(2**63),
+    "maximum": 2**63 - 1,
     "pattern": f"^[^{_CONTROLS}]+$",
 }
 _CALL_ID_IN_PATH = {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}

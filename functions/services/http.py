@@ -1,4 +1,4 @@
-"""HTTP to AWS and to Google's metadata server, over connections that stay open between requests."""
+"""HTTP to AWS, Google's metadata server and identity providers, over connections that stay open."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass

@@ -3,6 +3,8 @@
 from functions.calls.call import UserId
 from functions.ports.identity import Identity, NotAuthenticated
 
+_LONGEST = 16 * 1024  # characters: to look at more would hold up others, and no token has them
+
 
 async def verified(identity: Identity, token: str | None, *said: str | None) -> UserId:
     """The user whose `token` this is. Raises NotAuthenticated and IdentityUnavailable."""
@@ -13,6 +15,8 @@ async def verified(identity: Identity, token: str | None, *said: str | None) -> 
     shown = rest.strip() if scheme.lower() == "bearer" else token
     if not shown:
         raise NotAuthenticated("the token is missing")
+    if len(shown) > _LONGEST:
+        raise NotAuthenticated("the token is too long")
     user = await identity.verify(shown)
     check_said(user, *said)
     return user

@@ -86,8 +86,12 @@ def user_in(data: _Data) -> UserId:
     """The user on whose behalf a backend asks. An id that is a number counts as its digits. Raises
     InvalidRequest."""
     value = data.get("userId")
+    if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         data = {"userId": str(value)}
+    elif value is not None and not isinstance(value, str):
+        raise InvalidRequest("userId", "userId must be a string or a whole number")
     return UserId(_text(data, "userId", USER_ID_LIMIT))
 
 

@@ -161,7 +161,8 @@ async def test_where_there_can_be_no_header_the_token_is_in_the_body(
         ({}, "the token is missing"),
         ({"Authorization": ""}, "the token is missing"),
         ({"Authorization": "Bearer garbage"}, "the token is not valid"),
-        ({"Authorization": "Basic dTpw"}, "the token is not valid"),
+        ({"Authorization": "Basic dTpw"}, "the token is not valid: it must be shown as Bearer"),
+        ({"Authorization": "Bearer " + "a." * 9000}, "the token is too long"),
     ],
 )
 async def test_who_shows_no_good_token_is_told_so(
@@ -196,6 +197,18 @@ async def test_what_is_malformed_is_told_and_costs_nothing(
 ) -> None:
     answer = await app.ask("POST", "/v1/signals", content=content)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert app.costs == []
+
+
+async def test_an_event_that_is_none_of_these_is_told_which_there_are(app: Client) -> None:
+    for event in ("nope", "device:register"):
+        answer = await app.signal({"event": event, "data": {}})
+        assert answer.json()["message"] == f"event must be one of {', '.join(SIGNALS)}"
+
+
+async def test_a_token_of_a_megabyte_is_not_looked_at(app: Client) -> None:
+    answer = await app.signal({**CANCEL, "token": "a." * 400_000}, user=None)
+    assert (answer.status_code, answer.json()["message"]) == (401, "the token is too long")
     assert app.costs == []
 
 
@@ -276,7 +289,8 @@ async def test_a_backend_may_do_no_more_than_its_user(app: Client, services: Ser
     await services.world.ring()
     assert (await app.on_behalf(userId=RECEIVER)).status_code == 403
     assert (await app.on_behalf(userId="USR_3")).status_code == 404
-    assert (await app.on_behalf(userId=17)).status_code == 404
+    for number in (17, 17.0, 1e3):
+        assert (await app.on_behalf(userId=number)).status_code == 404
     assert (await app.on_behalf("accept", userId=RECEIVER)).status_code == 200
     assert (await app.on_behalf()).status_code == 409
 
@@ -317,9 +331,10 @@ async def test_where_no_key_is_set_nobody_is_a_backend(services: Services) -> No
     [
         (None, "userId is missing"),
         ("", "userId must not be empty"),
-        (True, "userId must be a string"),
-        (1.5, "userId must be a string"),
-        ({"id": CALLER}, "userId must be a string"),
+        (True, "userId must be a string or a whole number"),
+        (1.5, "userId must be a string or a whole number"),
+        ({"id": CALLER}, "userId must be a string or a whole number"),
+        (10**300, "userId must have at most 256 characters"),
         ("x" * 257, "userId must have at most 256 characters"),
         ("a\0", "userId must not contain control characters"),
     ],
@@ -409,6 +424,7 @@ async def test_a_page_of_a_known_origin_may_ask(app: Client) -> None:
     assert "Authorization" in preflight.headers["access-control-allow-headers"]
     answer = await app.ask("GET", f"/v1/calls/{CALL}", headers={"Origin": ORIGIN})
     assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["access-control-expose-headers"] == "Retry-After"
     assert answer.headers["vary"] == "Origin"
 
 

@@ -81,6 +81,26 @@ def test_in_the_cloud_tokens_and_keys_travel_over_https_alone(name: str) -> None
     settings.load(GatewaySettings, {**local, **IN_CLOUD, name: "https://issuer.example"})
 
 
+def test_origins_are_as_browsers_send_them() -> None:
+    said = "https://app.example, http://localhost:3000, capacitor://localhost"
+    loaded = settings.load(ApiSettings, {**GATEWAY, "CORS_ORIGINS": said})
+    assert loaded.cors_origins == tuple(said.split(", "))
+    for wrong in (
+        "https://App.example",
+        "https://a.example:443",
+        "http://a.example:80",
+        "*",
+        "https://a.example/",
+        "https://a.example, ",
+        "https://*.example",
+        "null",
+        "https://me@a.example",
+        "a.example",
+    ):
+        with pytest.raises(SettingsError, match="CORS_ORIGINS must be origins as browsers"):
+            settings.load(ApiSettings, {**GATEWAY, "CORS_ORIGINS": wrong})
+
+
 def test_in_the_cloud_a_backends_key_is_no_short_one() -> None:
     settings.load(ApiSettings, {**GATEWAY, "API_KEY": "local"})
     with pytest.raises(SettingsError, match="API_KEY must have at least 16 characters"):

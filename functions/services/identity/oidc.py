@@ -99,16 +99,15 @@ class Keys:
 
     async def of(self, id: object, algorithm: str) -> jwt.PyJWK:
         """The key that a token names. Raises NotAuthenticated and IdentityUnavailable."""
-        if self._age() > _GOOD_SECONDS:
-            await self.fetch()
         found = self._named(id)
         if self._is_to_be_fetched(known=found is not None):
             fetching = self._begin()
             if found is None:
                 await asyncio.wait([fetching])  # whatever comes of it
                 found = self._named(id)
-        if found is None and self._failure:  # the issuer may have changed its keys
-            raise IdentityUnavailable(self._failure)
+        # What could not be fetched may have been there.
+        if found is None and (self._failure or self._age() > _GOOD_SECONDS):
+            raise IdentityUnavailable(self._failure or "the issuer's keys are not known")
         if found is None or found.get("alg", algorithm) != algorithm:
             raise NotAuthenticated(NOT_VALID)
         try:
@@ -145,6 +144,8 @@ class Keys:
         )
 
     def _named(self, id: object) -> Mapping[str, Any] | None:
+        if self._age() > _GOOD_SECONDS:
+            return None
         keys = [key for key in self._keys or () if key.get("use", "sig") == "sig"]
         if id is None:  # an issuer with a single key need not name it
             return keys[0] if len(keys) == 1 else None

@@ -266,7 +266,7 @@ variable "fcm_sender_role" {
 }
 
 variable "allow_all_users" {
-  description = "Whether allUsers may call gateway, which knows API Gateway by its secret, and api, which asks for a token. false where an organisation forbids that: docs/operations.md says what to do instead."
+  description = "Whether allUsers may call gateway, which knows API Gateway by its secret, and api, which asks for a token or the key. false where an organisation forbids that: docs/operations.md says what to do instead."
   type        = bool
   default     = true
   nullable    = false

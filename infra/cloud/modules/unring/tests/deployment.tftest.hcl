@@ -624,6 +624,11 @@ run "with_every_option" {
   }
 
   assert {
+    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1]
+    error_message = "No function is made before it is known everywhere that it may read its secrets."
+  }
+
+  assert {
     condition     = aws_apigatewayv2_integration.gateway["$connect"].request_parameters["integration.request.header.Sec-WebSocket-Extensions"] == "'none'"
     error_message = "More headers of a handshake can be replaced."
   }
