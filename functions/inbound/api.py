@@ -189,15 +189,12 @@ class Api:
 
     async def _user(self, request: Request, token: object) -> UserId:
         """Whose the request is. Raises NotAuthenticated and IdentityUnavailable."""
-        shown = request.headers.get("authorization")
-        if not shown:
-            return await verified(
-                self.identity, (token if isinstance(token, str) else None) or None
-            )
-        scheme, _, rest = shown.partition(" ")
+        header = request.headers.get("authorization", "")
+        scheme, _, rest = header.partition(" ")
         if rest and scheme.lower() != "bearer":
             raise NotAuthenticated("the token is not valid: it must be shown as Bearer")
-        return await verified(self.identity, shown)
+        in_body = token if isinstance(token, str) else None
+        return await verified(self.identity, header or in_body)
 
 
 def _signal_in(content: dict[str, Any]) -> Signal:
