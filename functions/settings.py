@@ -41,8 +41,8 @@ class SettingsError(Exception):
     """The environment is incomplete or wrong; the message has one line for each problem."""
 
 
-def _from(name: str, parse: Callable[[str], Any], need: Need, default: Any = None) -> Any:
-    return field(metadata={"variable": Variable(name, parse, need, default)})
+def _from(name: str, parse: Callable[[str], Any], need: Need, **more: Any) -> Any:
+    return field(metadata={"variable": Variable(name, parse, need, **more)})
 
 
 def _always(name: str, parse: Callable[[str], Any]) -> Any:
@@ -54,20 +54,20 @@ def _local(name: str, parse: Callable[[str], Any]) -> Any:
 
 
 def _default(name: str, parse: Callable[[str], Any], default: Any) -> Any:
-    return _from(name, parse, Need.NEVER, default)
+    return _from(name, parse, Need.NEVER, default=default)
 
 
 def _may_be_empty(name: str, parse: Callable[[str], Any], default: Any) -> Any:
-    return field(metadata={"variable": Variable(name, parse, Need.NEVER, default, True)})
+    return _from(name, parse, Need.NEVER, default=default, may_be_empty=True)
 
 
 def _address(name: str) -> Any:
-    return field(metadata={"variable": Variable(name, address, Need.NEVER, check_in_cloud=https)})
+    return _from(name, address, Need.NEVER, check_in_cloud=https)
 
 
 def _key(name: str) -> Any:
     """What a backend shows: on one's own machine it may be short."""
-    return field(metadata={"variable": Variable(name, text, Need.NEVER, check_in_cloud=secret)})
+    return _from(name, text, Need.NEVER, check_in_cloud=secret)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ UserId = NewType("UserId", str)
 ConnectionId = NewType("ConnectionId", str)
 SignalId = NewType("SignalId", str)  # new for each frame: tells our commit from another's
 
+USER_ID_LIMIT = 256  # characters
+
 
 def names_document(id: str) -> bool:
     """Whether Firestore takes `id` as the name of a document, which a call's id must be."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -93,9 +94,10 @@ class Api:
             return {"POST": self._signal}
         if path.startswith(_CALLS):
             call, slash, last = path.removeprefix(_CALLS).rpartition("/")
-            if slash:
-                return {"POST": self._on_behalf} if call and last in SIGNALS_BY_STEP else {}
-            return {"GET": self._call} if last else {}
+            if not slash:
+                return {"GET": partial(self._call, last)} if last else {}
+            event = SIGNALS_BY_STEP.get(last)
+            return {"POST": partial(self._on_behalf, call, event)} if call and event else {}
         return {"GET": _openapi} if path == _OPENAPI else {}
 
     async def _answered(self, answer: Reply, request: Request) -> Response:
@@ -127,19 +129,15 @@ class Api:
             sender = await self._user(request, content.get("token"))
             return await self._carried_out(signal, sender, came_at)
 
-    async def _on_behalf(self, request: Request) -> Response:
+    async def _on_behalf(self, call: str, event: str, request: Request) -> Response:
         """What the signal costs. A body without the key is not waited for."""
         self._check_key(request)
         came_at = self.clock()
         content = await _content_of(request)
         if isinstance(content, Response):
             return content
-        call, _, step = request.scope["path"].removeprefix(_CALLS).rpartition("/")
-        event = SIGNALS_BY_STEP[step]
-        signal, sender = (
-            _signal_in({"event": event, "data": {**content, "callId": call}}),
-            user_in(content),
-        )
+        signal = _signal_in({"event": event, "data": {**content, "callId": call}})
+        sender = user_in(content)
         with self._begun(signal):
             return await self._carried_out(signal, sender, came_at)
 
@@ -168,9 +166,8 @@ class Api:
         )
         return _verdict(verdict, signal)
 
-    async def _call(self, request: Request) -> Response:
+    async def _call(self, id: str, request: Request) -> Response:
         """1 look at the token, and 1 BatchGetDocuments."""
-        id = request.scope["path"].removeprefix(_CALLS)
         with self.load.carrying_out(Urgency.SOON):
             user = await self._user(request, None)
             stored = await self.calls.get(CallId(id)) if names_document(id) else None

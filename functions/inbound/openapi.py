@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from functions.calls.call import Status
+from functions.calls.call import USER_ID_LIMIT, Status
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
 from functions.inbound.api import SIGNALS_BY_STEP
-from functions.wire.requests import CALL_ID_LIMIT, USER_ID_LIMIT
+from functions.wire.requests import CALL_ID_LIMIT
 
 _VERDICT = {"$ref": "#/components/schemas/Verdict"}
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f"

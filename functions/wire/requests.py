@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from functions.calls.call import CallId, UserId, names_document
+from functions.calls.call import USER_ID_LIMIT, CallId, UserId, names_document
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 
 CALL_ID_LIMIT = 128  # characters
-USER_ID_LIMIT = 256  # characters
 _REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
 # What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
 # https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point

@@ -12,7 +12,11 @@ import msgspec
 from functions.calls.call import UserId
 from functions.ports.identity import Identity, NotAuthenticated
 
+# What clients are told, and what all providers forgive.
 NOT_VALID = "the token is not valid"
+EXPIRED = "the token has expired"
+TOO_EARLY = "the token is not valid yet: the clocks differ by more than 30 seconds"
+CLOCK_SKEW_SECONDS = 30  # by which a token may seem to come from the future
 # What separates the parts of a JSON Web Token, or stands around one that was copied with a scheme
 # or with quotes.
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9_=-]+")

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-from functions.calls.call import UserId
-
-_LONGEST = 256  # characters of a user's id
+from functions.calls.call import USER_ID_LIMIT, UserId
 
 
 def value_at(content: object, place: str) -> object:
@@ -28,6 +26,6 @@ def user_at(content: object, place: str) -> UserId | None:
     value = value_at(content, place)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable():
+    if isinstance(value, str) and 0 < len(value) <= USER_ID_LIMIT and value.isprintable():
         return UserId(value)
     return None

@@ -17,14 +17,19 @@ from google.auth.credentials import AnonymousCredentials
 
 from functions.calls.call import UserId
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
-from functions.services.identity.choice import Provider, Unverified
+from functions.services.identity.choice import (
+    CLOCK_SKEW_SECONDS,
+    EXPIRED,
+    NOT_VALID,
+    TOO_EARLY,
+    Provider,
+    Unverified,
+)
 from functions.settings import IdentitySettings
 
-_CLOCK_SKEW_SECONDS = 30  # by which a token may seem to come from the future
 _TIMEOUT_SECONDS = 5.0  # to fetch Google's public keys, which are then kept for hours
 # As many as an instance has requests at once: while keys are fetched, none waits for a thread.
 _THREADS = 100
-_TOO_EARLY = "the token is not valid yet: the clocks differ by more than 30 seconds"
 
 
 class FirebaseIdentity:
@@ -44,7 +49,7 @@ class FirebaseIdentity:
         # The SDK checks the expiry only if it checks the signature, so not in its emulator mode.
         expires = claims.get("exp")
         if not isinstance(expires, int) or expires <= datetime.now(UTC).timestamp():
-            raise NotAuthenticated("the token has expired")
+            raise NotAuthenticated(EXPIRED)
         return UserId(claims["uid"])
 
     async def warm_up(self) -> None:
@@ -63,7 +68,7 @@ class FirebaseIdentity:
         except auth.CertificateFetchError as error:
             raise IdentityUnavailable(str(error)) from error
         except auth.ExpiredIdTokenError as error:
-            raise NotAuthenticated("the token has expired") from error
+            raise NotAuthenticated(EXPIRED) from error
         # The last ones come of claims whose types the SDK does not check.
         except (
             *(auth.InvalidIdTokenError, ValueError, RecursionError),
@@ -71,12 +76,12 @@ class FirebaseIdentity:
         ) as error:
             # The SDK's own message quotes the token, so it is not passed on.
             is_early = "used too early" in str(error)
-            raise NotAuthenticated(_TOO_EARLY if is_early else "the token is not valid") from error
+            raise NotAuthenticated(TOO_EARLY if is_early else NOT_VALID) from error
 
     def _verify(self, token: str) -> Mapping[str, Any]:
         """Blocks while the SDK fetches the keys."""
         claims: Mapping[str, Any] = self._client.verify_id_token(
-            token, clock_skew_seconds=_CLOCK_SKEW_SECONDS
+            token, clock_skew_seconds=CLOCK_SKEW_SECONDS
         )
         return claims
 

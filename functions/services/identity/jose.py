@@ -1,18 +1,18 @@
 """JSON Web Tokens of one's own choosing: what PyJWT refuses, in words for the client."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from math import isfinite
 from typing import Any
 
 import jwt
 
 from functions.ports.identity import NotAuthenticated
-from functions.services.identity.choice import NOT_VALID
-
-CLOCK_SKEW = timedelta(seconds=30)  # by which a token may seem to come from the future
-EXPIRED = "the token has expired"
-TOO_EARLY = "the token is not valid yet: the clocks differ by more than 30 seconds"
+from functions.services.identity.choice import (
+    CLOCK_SKEW_SECONDS,
+    EXPIRED,
+    NOT_VALID,
+    TOO_EARLY,
+)
 
 
 def claims_of(
@@ -62,7 +62,7 @@ def check_not_early(claims: Mapping[str, Any], now: float) -> None:
         moment = claims.get(name)
         if moment is None:
             continue
-        if seconds_of(moment) > now + CLOCK_SKEW.total_seconds():
+        if seconds_of(moment) > now + CLOCK_SKEW_SECONDS:
             raise NotAuthenticated(TOO_EARLY)
 
 

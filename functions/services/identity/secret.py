@@ -11,9 +11,9 @@ from typing import Any
 
 from functions.calls.call import UserId
 from functions.ports.identity import NotAuthenticated
-from functions.services.identity.choice import NOT_VALID, Provider, Unverified
+from functions.services.identity.choice import EXPIRED, NOT_VALID, Provider, Unverified
 from functions.services.identity.claims import user_at
-from functions.services.identity.jose import EXPIRED, check_not_early, claims_of, seconds_of
+from functions.services.identity.jose import check_not_early, claims_of, seconds_of
 from functions.settings import IdentitySettings
 
 _ALGORITHM = "HS256"

@@ -4,26 +4,22 @@ GET /robot/v1/metadata/x509/securetoken@system.gserviceaccount.com answers the c
 id. GET /tokens/USER is no part of Firebase: it answers a good token of that user, as plain text.
 """
 
-from contextlib import AsyncExitStack
 from http import HTTPStatus
-from typing import Self
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import request_response
 
+from infra.emulators.auth.server import TOKENS_PATH, TokenServer
 from infra.emulators.auth.signing import SigningKey
 from infra.emulators.auth.tokens import LIFETIME_SECONDS, user_claims
 from infra.emulators.faults import Broken, Faults
-from infra.emulators.http import serving
 
 _ACCOUNT = "securetoken@system.gserviceaccount.com"
 _KEYS_PATH = f"/robot/v1/metadata/x509/{_ACCOUNT}"
-_TOKENS_PATH = "/tokens/"
 
 
-class TokenKeys:
-    """The keys of one project's ID tokens. An async context that listens on a free port."""
+class TokenKeys(TokenServer):
+    """The keys of one project's ID tokens."""
 
     def __init__(
         self, project: str, max_age_seconds: int = 3600, faults: Faults | None = None
@@ -33,26 +29,13 @@ class TokenKeys:
         self._faults = faults or Faults()
         self._project = project
         self._max_age_seconds = max_age_seconds
-        self._stack = AsyncExitStack()
+        super().__init__()
         self.rotate()
-
-    async def __aenter__(self) -> Self:
-        server = serving(request_response(self._answer), lifespan="off")
-        self._origin = await self._stack.enter_async_context(server)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
 
     @property
     def url(self) -> str:
         """Of the certificates."""
         return f"{self._origin}{_KEYS_PATH}"
-
-    @property
-    def tokens_url(self) -> str:
-        """A user's id after it makes the URL of a token."""
-        return f"{self._origin}{_TOKENS_PATH}"
 
     def sign(self, user: str, lifetime_seconds: int = LIFETIME_SECONDS, **changes: object) -> str:
         """An ID token of `user`; a negative lifetime makes one that has expired.
@@ -70,7 +53,6 @@ class TokenKeys:
         self._certificates = {self._key.id: self._key.certificate(_ACCOUNT)}
 
     async def _answer(self, request: Request) -> Response:
-        """Where every request enters."""
         path: str = request.scope["path"]
         if request.method != "GET":
             return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED)
@@ -79,8 +61,8 @@ class TokenKeys:
                 return await self._faults.around("keys.GET", lambda: path, self._keys)
             except Broken:
                 return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
-        if path.startswith(_TOKENS_PATH):
-            return PlainTextResponse(self.sign(path.removeprefix(_TOKENS_PATH)))
+        if path.startswith(TOKENS_PATH):
+            return PlainTextResponse(self.sign(path.removeprefix(TOKENS_PATH)))
         return Response(status_code=HTTPStatus.NOT_FOUND)
 
     async def _keys(self) -> Response:

@@ -6,44 +6,32 @@ is no part of it: it answers a good token of that user, as plain text.
 
 import json
 import time
-from contextlib import AsyncExitStack
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any
 
 from jwt.algorithms import RSAAlgorithm
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import request_response
 
+from infra.emulators.auth.server import TOKENS_PATH, TokenServer
 from infra.emulators.auth.signing import ALGORITHM, SigningKey
 from infra.emulators.auth.tokens import LIFETIME_SECONDS
-from infra.emulators.http import serving
-
-_TOKENS_PATH = "/tokens/"
 
 
-class OidcIssuer:
-    """An issuer of tokens for one audience. An async context that listens on a free port."""
+class OidcIssuer(TokenServer):
+    """An issuer of tokens for one audience."""
 
     def __init__(self, audience: str) -> None:
         self.audience = audience
         self.is_down = False
         self.asked: list[str] = []  # the paths, but for those of tokens
         self.key = SigningKey.new()
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        server = serving(request_response(self._answer), lifespan="off")
-        self.url = await self._stack.enter_async_context(server)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        super().__init__()
 
     @property
-    def tokens_url(self) -> str:
-        """A user's id after it makes the URL of a token."""
-        return f"{self.url}{_TOKENS_PATH}"
+    def url(self) -> str:
+        """What it calls itself."""
+        return self._origin
 
     def claims(self, user: object) -> dict[str, Any]:
         now = int(time.time())
@@ -56,10 +44,9 @@ class OidcIssuer:
         return self.key.sign({name: value for name, value in claims.items() if value is not None})
 
     async def _answer(self, request: Request) -> Response:
-        """Where every request enters."""
         path: str = request.scope["path"]
-        if path.startswith(_TOKENS_PATH):
-            return PlainTextResponse(self.sign(path.removeprefix(_TOKENS_PATH)))
+        if path.startswith(TOKENS_PATH):
+            return PlainTextResponse(self.sign(path.removeprefix(TOKENS_PATH)))
         self.asked.append(path)
         if self.is_down:
             return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -5,45 +5,27 @@ GET /tokens/USER answers a new token of that user, as plain text.
 """
 
 import secrets
-from contextlib import AsyncExitStack
 from http import HTTPStatus
-from typing import Self
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import request_response
 
-from infra.emulators.http import serving
-
-_TOKENS_PATH = "/tokens/"
+from infra.emulators.auth.server import TOKENS_PATH, TokenServer
 
 
-class OpaqueTokens:
-    """Tokens, and whose they are. An async context that listens on a free port."""
+class OpaqueTokens(TokenServer):
+    """Tokens, and whose they are."""
 
     def __init__(self) -> None:
         self.is_down = False
         self.asked: list[str] = []  # the tokens that were shown
         self._users: dict[str, str] = {}
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        server = serving(request_response(self._answer), lifespan="off")
-        self._origin = await self._stack.enter_async_context(server)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        super().__init__()
 
     @property
     def url(self) -> str:
         """Which tells whose a token is."""
         return f"{self._origin}/users/me"
-
-    @property
-    def tokens_url(self) -> str:
-        """A user's id after it makes the URL of a token."""
-        return f"{self._origin}{_TOKENS_PATH}"
 
     def issue(self, user: str) -> str:
         token = f"{len(self._users) + 1}|{secrets.token_urlsafe(30)}"
@@ -54,10 +36,9 @@ class OpaqueTokens:
         del self._users[token]
 
     async def _answer(self, request: Request) -> Response:
-        """Where every request enters."""
         path: str = request.scope["path"]
-        if path.startswith(_TOKENS_PATH):
-            return PlainTextResponse(self.issue(path.removeprefix(_TOKENS_PATH)))
+        if path.startswith(TOKENS_PATH):
+            return PlainTextResponse(self.issue(path.removeprefix(TOKENS_PATH)))
         if path != "/users/me":
             return Response(status_code=HTTPStatus.NOT_FOUND)
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
