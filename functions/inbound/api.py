@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse, Response
 
 from functions import telemetry
 from functions.calls.call import Call, CallId, SignalId, UnreadableCall, UserId, names_document
-from functions.calls.decision import NOT_FOUND, UNAVAILABLE, UNREADABLE, Verdict, invalid
+from functions.calls.decision import NOT_FOUND, UNAVAILABLE, UNREADABLE, invalid
 from functions.calls.transitions import SIGNALS, Signal
 from functions.delivery.signaling import Received, Signaling
 from functions.inbound.http import body_of
 from functions.inbound.load import Load, Overloaded, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
+from functions.inbound.replies import allowing, preflight, said, unauthenticated
 from functions.inbound.secrets import is_known
 from functions.ports.clock import Clock
 from functions.ports.identity import Identity, IdentityUnavailable, NotAuthenticated
@@ -28,7 +29,7 @@ from functions.ports.publisher import PublishFailed
 from functions.ports.store import Calls, StoredCall, StoreUnavailable
 from functions.sessions.tokens import verified
 from functions.telemetry import Log, latency_ms
-from functions.wire.frames import RequestFrame, reply_data
+from functions.wire.frames import RequestFrame
 from functions.wire.requests import InvalidRequest, parse, user_in
 from functions.wire.text import NotJson, loads
 
@@ -37,15 +38,6 @@ _CALLS = "/v1/calls/"
 _OPENAPI = "/v1/openapi.json"
 # What a backend has done to a call, by the last step of the path.
 SIGNALS_BY_STEP = {signal.removeprefix("call:"): signal for signal in SIGNALS}
-_RETRY_AFTER_SECONDS = "1"
-_STATUSES = {
-    "invalid": 400,
-    "forbidden": 403,
-    "not_found": 404,
-    "unreadable": 422,
-    "unavailable": 503,
-}
-_CONFLICT = 409  # the call got another answer first
 
 log = Log(__name__)
 
@@ -80,12 +72,12 @@ class Api:
         replies = self._replies_at(path)
         if not replies:
             message = f"there is no such path; {_OPENAPI} has those that there are"
-            return _verdict(replace(NOT_FOUND, message=message), None)
+            return said(replace(NOT_FOUND, message=message), None)
         if method == "OPTIONS":
-            return _preflight(replies)
+            return preflight(replies)
         if method not in replies:
             verdict = invalid("method", f"{path} takes {', '.join(replies)}")
-            return _allowing(replies, _verdict(verdict, None, 405))
+            return allowing(replies, said(verdict, None, 405))
         return await self._answered(replies[method], request)
 
     def _replies_at(self, path: str) -> Mapping[str, Reply]:
@@ -104,9 +96,9 @@ class Api:
         try:
             reply = await answer(request)
         except InvalidRequest as error:
-            return _verdict(invalid(error.field, error.message), None)
+            return said(invalid(error.field, error.message), None)
         except NotAuthenticated as error:
-            return _unauthenticated(str(error))
+            return unauthenticated(str(error))
         except Overloaded as error:
             log.warning("overloaded", error=str(error))
         except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
@@ -115,7 +107,7 @@ class Api:
             log.exception("request failed")
         else:
             return reply
-        return _verdict(UNAVAILABLE, None)
+        return said(UNAVAILABLE, None)
 
     async def _signal(self, request: Request) -> Response:
         """1 look at the token, and what the signal costs."""
@@ -164,7 +156,7 @@ class Api:
             outcome=verdict.outcome,
             latencyMs=latency_ms(came_at, self.clock()),
         )
-        return _verdict(verdict, signal)
+        return said(verdict, signal)
 
     async def _call(self, id: str, request: Request) -> Response:
         """1 look at the token, and 1 BatchGetDocuments."""
@@ -175,9 +167,9 @@ class Api:
             case Call() as call if call.parties(user):
                 return JSONResponse(self._described(call))
             case UnreadableCall(users=users) if user in users:
-                return _verdict(UNREADABLE, None)
+                return said(UNREADABLE, None)
             case _:  # one answer for both, so that nobody can find out which call ids exist
-                return _verdict(NOT_FOUND, None)
+                return said(NOT_FOUND, None)
 
     def _described(self, call: Call) -> dict[str, object]:
         ends = {"ringsUntil": _unix_ms(call.rings_until)} if call.rings_until else {}
@@ -209,7 +201,7 @@ async def _content_of(request: Request) -> dict[str, Any] | Response:
     body = await body_of(request)
     if isinstance(body, Response):
         verdict = invalid("body", "it is too large, too slow or cut off")
-        return _verdict(verdict, None, body.status_code)
+        return said(verdict, None, body.status_code)
     try:
         content = loads(body.decode())
     except (NotJson, UnicodeDecodeError):
@@ -217,36 +209,6 @@ async def _content_of(request: Request) -> dict[str, Any] | Response:
     if not isinstance(content, dict):
         raise InvalidRequest("body", "the body must be a JSON object")
     return content
-
-
-def _verdict(verdict: Verdict, signal: Signal | None, status: int | None = None) -> Response:
-    """The reply that says `verdict`, with the status that its outcome has unless it is given."""
-    status = status or (200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT))
-    reply = JSONResponse(reply_data(verdict, signal), status_code=status)
-    if status == 503:
-        reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
-    return reply
-
-
-def _unauthenticated(message: str) -> Response:
-    reply = _verdict(Verdict(ok=False, outcome="unauthenticated", message=message), None, 401)
-    reply.headers["WWW-Authenticate"] = "Bearer"
-    return reply
-
-
-def _preflight(methods: Collection[str]) -> Response:
-    """What a browser asks before a page of another origin may send a request."""
-    headers = {
-        "Access-Control-Allow-Methods": ", ".join(methods),
-        "Access-Control-Allow-Headers": "Authorization, Content-Type",
-        "Access-Control-Max-Age": "600",
-    }
-    return _allowing(methods, Response(status_code=204, headers=headers))
-
-
-def _allowing(methods: Collection[str], reply: Response) -> Response:
-    reply.headers["Allow"] = ", ".join((*methods, "OPTIONS"))
-    return reply
 
 
 async def _openapi(_: Request) -> Response:

@@ -7,21 +7,19 @@ token; AssumeRoleWithWebIdentity turns it into access keys that the API Gateway 
 import re
 import secrets
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import jwt
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import request_response
 
 from infra.emulators.apigateway.sigv4 import AccessKeys
-from infra.emulators.http import serving
+from infra.emulators.http import Served
 
 _IDENTITY_PATH = "/computeMetadata/v1/instance/service-accounts/default/identity"
 _ISSUER = "https://accounts.google.com"
@@ -72,41 +70,29 @@ class IssuedKey:
     expires_at: datetime
 
 
-class AwsCredentials:
-    """Both services; every access key that is issued is added to `keys`.
-
-    An async context that listens on a free port while it lasts.
-    """
+class AwsCredentials(Served):
+    """Both services; every access key that is issued is added to `keys`."""
 
     def __init__(self, keys: AccessKeys, trust: Trust = Trust()) -> None:
         self._keys = keys
         self._trust = trust
         self._signing_key = secrets.token_bytes(32)
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        server = serving(request_response(self._answer), lifespan="off")
-        self._url = await self._stack.enter_async_context(server)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        super().__init__()
 
     @property
     def port(self) -> int:
-        return int(self._url.rpartition(":")[2])
+        return int(self._origin.rpartition(":")[2])
 
     @property
     def metadata_host(self) -> str:
         """As GCE_METADATA_HOST has it: host and port, no scheme."""
-        return self._url.removeprefix("http://")
+        return self._origin.removeprefix("http://")
 
     @property
     def sts_url(self) -> str:
-        return self._url
+        return self._origin
 
     async def _answer(self, request: Request) -> Response:
-        """Where every request enters."""
         path = request.url.path
         if path.startswith("/computeMetadata/"):
             return self._metadata(request)

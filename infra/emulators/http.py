@@ -3,11 +3,15 @@
 import asyncio
 import contextlib
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self
 
 import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import request_response
 from starlette.types import ASGIApp
 
 
@@ -46,6 +50,25 @@ async def serving(
         listener.close()
         # Those cancelled at the end of the grace period have yet to unwind.
         await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+
+
+class Served(ABC):
+    """An emulator that is one server. An async context that listens on a free port."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        server = serving(request_response(self._answer), lifespan="off")
+        self._origin = await self._stack.enter_async_context(server)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @abstractmethod
+    async def _answer(self, request: Request) -> Response:
+        """Where every request enters."""
 
 
 def _listener(host: str, port: int) -> socket.socket:
