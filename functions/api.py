@@ -10,6 +10,8 @@ from functions import telemetry
 from functions.calls.call import SignalId
 from functions.delivery.signaling import Signaling
 from functions.inbound.api import Api
+from functions.inbound.asking import Asking
+from functions.inbound.calls import CallRequests
 from functions.inbound.frames import new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
@@ -45,15 +47,11 @@ def handler(
 ) -> Handler:
     """Builds the function on the given ports."""
     timeout = settings.direct_post_timeout
+    keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
+    asking, load = Asking(identity, keys), Load(settings.requests_at_once)
+    signaling = Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout)
     interface = Api(
-        Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout),
-        store.calls,
-        identity,
-        Load(settings.requests_at_once),
-        [key for key in (settings.api_key, settings.api_key_previous) if key],
-        settings.cors_origins,
-        clock,
-        new_id,
+        [CallRequests(signaling, store.calls, asking, load, clock, new_id)], settings.cors_origins
     )
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
 

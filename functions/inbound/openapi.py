@@ -4,7 +4,7 @@ from typing import Any
 
 from functions.calls.call import USER_ID_LIMIT, Status
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
-from functions.inbound.api import SIGNALS_BY_STEP
+from functions.inbound.calls import SIGNALS_BY_STEP
 from functions.wire.requests import CALL_ID_LIMIT
 
 _VERDICT = {"$ref": "#/components/schemas/Verdict"}

@@ -1,0 +1,126 @@
+"""Calls over HTTPS: signals of apps and, on behalf of users, of backends; and how a call stands."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from functions import telemetry
+from functions.calls.call import Call, CallId, SignalId, UnreadableCall, UserId, names_document
+from functions.calls.decision import NOT_FOUND, UNREADABLE
+from functions.calls.transitions import SIGNALS, Signal
+from functions.delivery.signaling import Received, Signaling
+from functions.inbound.asking import Asking, Reply, content_of
+from functions.inbound.load import Load, Urgency, urgency_of
+from functions.inbound.naming import named, names_known_call
+from functions.inbound.replies import said
+from functions.ports.clock import Clock
+from functions.ports.store import Calls, StoredCall
+from functions.telemetry import Log, latency_ms
+from functions.wire.frames import RequestFrame
+from functions.wire.requests import InvalidRequest, parse, user_in
+
+# What a backend has done to a call, by the last step of the path.
+SIGNALS_BY_STEP = {signal.removeprefix("call:"): signal for signal in SIGNALS}
+
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequests:
+    """Replies at `/v1/signals` and `/v1/calls/…`."""
+
+    signaling: Signaling
+    calls: Calls
+    asking: Asking
+    load: Load
+    clock: Clock
+    new_id: Callable[[], SignalId]
+
+    def at(self, steps: Sequence[str]) -> Mapping[str, Reply]:
+        match steps:
+            case ["v1", "signals"]:
+                return {"POST": self._signal}
+            case ["v1", "calls", str(call)] if call:
+                return {"GET": partial(self._call, call)}
+            case ["v1", "calls", str(call), str(last)] if call and last in SIGNALS_BY_STEP:
+                return {"POST": partial(self._on_behalf, call, SIGNALS_BY_STEP[last])}
+            case _:
+                return {}
+
+    async def _signal(self, request: Request) -> Response:
+        """1 look at the token, and what the signal costs."""
+        came_at = self.clock()
+        content = await content_of(request)
+        if isinstance(content, Response):
+            return content
+        signal = _signal_in(content)
+        with self._begun(signal):
+            # Where a page sends a beacon, which has no headers, the token is in the body.
+            sender = await self.asking.user(request, content.get("token"))
+            return await self._carried_out(signal, sender, came_at)
+
+    async def _on_behalf(self, call: str, event: str, request: Request) -> Response:
+        """What the signal costs. A body without the key is not waited for."""
+        self.asking.check_backend(request)
+        came_at = self.clock()
+        content = await content_of(request)
+        if isinstance(content, Response):
+            return content
+        signal = _signal_in({"event": event, "data": {**content, "callId": call}})
+        sender = user_in(content)
+        with self._begun(signal):
+            return await self._carried_out(signal, sender, came_at)
+
+    def _begun(self, signal: Signal) -> AbstractContextManager[None]:
+        """For as long as a signal is carried out, and whatever comes of it, the log says which."""
+        telemetry.bind(**named(signal, is_known=False))
+        return self.load.carrying_out(urgency_of(RequestFrame(signal)))
+
+    async def _carried_out(self, signal: Signal, sender: UserId, came_at: datetime) -> Response:
+        received = Received(self.new_id(), self.clock(), received_at=came_at)
+        verdict = await self.signaling.handle_of(signal, sender, received)
+        log.info(
+            "verdict",
+            **named(signal, is_known=names_known_call(verdict)),
+            outcome=verdict.outcome,
+            latencyMs=latency_ms(came_at, self.clock()),
+        )
+        return said(verdict, signal)
+
+    async def _call(self, id: str, request: Request) -> Response:
+        """1 look at the token, and 1 BatchGetDocuments."""
+        with self.load.carrying_out(Urgency.SOON):
+            user = await self.asking.user(request)
+            stored = await self.calls.get(CallId(id)) if names_document(id) else None
+        match stored.call if isinstance(stored, StoredCall) else stored:
+            case Call() as call if call.parties(user):
+                return JSONResponse(self._described(call))
+            case UnreadableCall(users=users) if user in users:
+                return said(UNREADABLE, None)
+            case _:  # one answer for both, so that nobody can find out which call ids exist
+                return said(NOT_FOUND, None)
+
+    def _described(self, call: Call) -> dict[str, object]:
+        ends = {"ringsUntil": _unix_ms(call.rings_until)} if call.rings_until else {}
+        now = {"serverTime": _unix_ms(self.clock())}
+        return {"callId": call.id, "status": call.status.value, **ends, **now}
+
+
+def _signal_in(content: dict[str, Any]) -> Signal:
+    """Raises InvalidRequest."""
+    event = content.get("event")
+    if isinstance(event, str) and event not in SIGNALS:
+        raise InvalidRequest("event", f"event must be one of {', '.join(SIGNALS)}")
+    request = parse(event, content.get("data"))
+    assert isinstance(request, Signal)  # noqa: S101 - as its event says
+    return request
+
+
+def _unix_ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
