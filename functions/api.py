@@ -8,6 +8,9 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.calls.call import SignalId
+from functions.calls.transitions import PushPolicy
+from functions.delivery.commit import Committer
+from functions.delivery.ringing import Ringing
 from functions.delivery.signaling import Signaling
 from functions.inbound.api import Api
 from functions.inbound.asking import Asking
@@ -49,9 +52,24 @@ def handler(
     timeout = settings.direct_post_timeout
     keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
     asking, load = Asking(identity, keys), Load(settings.requests_at_once)
-    signaling = Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout)
+    committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
+    pushes = PushPolicy()
+    signaling = Signaling(store.calls, committer, clock, pushes)
+    ringing = Ringing(store.calls, committer, clock, pushes, settings.call_ttl)
     interface = Api(
-        [CallRequests(signaling, store.calls, asking, load, clock, new_id)], settings.cors_origins
+        [
+            CallRequests(
+                signaling,
+                ringing,
+                store.calls,
+                asking,
+                load,
+                clock,
+                new_id,
+                settings.ring_seconds,
+            )
+        ],
+        settings.cors_origins,
     )
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
 

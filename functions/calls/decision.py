@@ -1,6 +1,7 @@
 """The decision on a signal, and the verdict that its sender is told."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from functions.calls.call import Call, UnreadableCall, UserId
 from functions.calls.transitions import Signal, Transition, transitions_of
@@ -14,6 +15,7 @@ class Verdict:
     outcome: str
     field: str | None = None  # the part of the request that is wrong, or `connection`
     message: str | None = None  # what is wrong with `field`
+    rings_until: datetime | None = None  # of a call that rings because of the request
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,15 @@ class Client:
         path = f"/v1/calls/{quote(call, safe='')}/{step}"
         return await self.ask("POST", path, None, headers=headers, json=content)
 
+    async def put(
+        self, call: str = CALL, key: str | None = KEY, **content: object
+    ) -> httpx.Response:
+        """A ring of the app's backend, of the caller to the receiver unless it says otherwise."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        content = {"callerId": CALLER, "receiverId": RECEIVER, **content}
+        path = f"/v1/calls/{quote(call, safe='')}"
+        return await self.ask("PUT", path, None, headers=headers, json=content)
+
     @property
     def costs(self) -> list[str]:
         return self.services.journal.started

@@ -24,6 +24,7 @@ from functions.ports.store import StoreConflict, StoreUnavailable
 from functions.services.rpc import LIMITS
 
 Snapshot = DocumentSnapshot[Any]
+NewDocument = tuple[AsyncDocumentReference, Mapping[str, object]]
 
 # What a write ends in whose precondition on the document is not met; nothing is written then.
 _CHANGED = (
@@ -120,17 +121,20 @@ class Documents:
         version: datetime,
         fields: Mapping[str, object],
         *,
-        created: tuple[AsyncDocumentReference, Mapping[str, object]],
+        created: NewDocument,
     ) -> None:
         """Updates a document of `version` and creates another, or neither. Raises StoreConflict."""
         batch = self.batch()
         batch.update(reference, dict(fields), self._client.write_option(last_update_time=version))
         batch.create(created[0], dict(created[1]))
-        try:
-            async with remote_call(*_CHANGED):
-                await batch.commit(**LIMITS)
-        except _CHANGED as error:
-            raise StoreConflict(str(error)) from error
+        await _all_or_none(batch)
+
+    async def create_all(self, *created: NewDocument) -> None:
+        """Creates all of the documents or none. Raises StoreConflict if one is there."""
+        batch = self.batch()
+        for reference, fields in created:
+            batch.create(reference, dict(fields))
+        await _all_or_none(batch)
 
 
 def entry_name(call: CallId, signal: SignalId) -> str:
@@ -147,6 +151,15 @@ async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
         raise
     except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def _all_or_none(batch: AsyncWriteBatch) -> None:
+    """Raises StoreConflict if a precondition of one of its writes is not met."""
+    try:
+        async with remote_call(*_CHANGED):
+            await batch.commit(**LIMITS)
+    except _CHANGED as error:
+        raise StoreConflict(str(error)) from error
 
 
 async def _is_done(write: Awaitable[object], *refusals: type[Exception]) -> bool:
