@@ -53,7 +53,11 @@ def handler(
     keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
     asking, load = Asking(identity, keys), Load(settings.requests_at_once)
     committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
-    pushes = PushPolicy()
+    pushes = PushPolicy.named(
+        incoming=settings.push_incoming,
+        cancelled=settings.push_cancelled,
+        rejected=settings.push_rejected,
+    )
     signaling = Signaling(store.calls, committer, clock, pushes)
     ringing = Ringing(store.calls, committer, clock, pushes, settings.call_ttl)
     interface = Api(

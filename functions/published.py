@@ -1,11 +1,12 @@
-"""What is published on the topic: a call has changed, or a connection was accepted or admitted."""
+"""What is published on the topic: a call has changed, a connection was accepted or admitted, or a
+device is gone."""
 
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from functions.calls.call import ConnectionId, names_document
+from functions.calls.call import ConnectionId, UserId, names_document
 from functions.calls.event import CallEvent, MalformedEvent
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -45,13 +46,45 @@ class ConnectionAdmitted(
     """A connection has become a user's, and the user is to be told by it what he has missed."""
 
 
-Published = CallEvent | ConnectionAccepted | ConnectionAdmitted
+class DeviceGone(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    omit_defaults=True,
+    tag_field="name",
+    tag="device.gone",
+):
+    """FCM says of a device's address that it reaches nobody any more."""
+
+    user_id: UserId
+    platform: str
+    registered_at: _Moment
+    found_at: _Moment
+    token: str | None = None  # one of the two is its address
+    fid: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The event's name, for the log."""
+        return str(self.__struct_config__.tag)
+
+
+Published = CallEvent | ConnectionAccepted | ConnectionAdmitted | DeviceGone
 
 
 def attributes(event: Published) -> dict[str, str]:
-    """What subscriptions filter by: `push` is "true" if a recipient has a push."""
-    is_pushed = isinstance(event, CallEvent) and bool(event.push_recipients)
-    return {"push": "true"} if is_pushed else {}
+    """What subscriptions filter by: `push` is "true" if we push to a recipient, `wanted` if the
+    app's backend does, `webhook` if it hears of the event. `only` names the one function that has
+    something to do with it."""
+    match event:
+        case CallEvent():
+            kinds = {"push": event.push_recipients, "wanted": event.backend_recipients}
+            return {"webhook": "true", **{kind: "true" for kind, who in kinds.items() if who}}
+        case DeviceGone():
+            return {"webhook": "true", "only": "webhook"}
+        case _:
+            return {}
 
 
 def encode(event: Published) -> bytes:

@@ -1,4 +1,5 @@
-"""The function `push`: sends the FCM message to every device of the recipients who have a push."""
+"""The function `push`: sends the FCM message to every device of the recipients who have a push, and
+tells of devices that are gone."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,24 +10,31 @@ from functions.delivery.push import Pusher
 from functions.inbound.http import Handler
 from functions.inbound.pubsub import receive
 from functions.ports.clock import Clock, system_clock
+from functions.ports.publisher import Publisher
 from functions.ports.push_sender import PushSender
 from functions.ports.store import Store
 from functions.published import Published
-from functions.services import fcm, firestore
+from functions.services import fcm, firestore, pubsub
 from functions.settings import PushSettings
 from functions.warmup import WarmUp
 
 
 def build(settings: PushSettings) -> Handler:
     """Builds the function on the real services, as it is deployed."""
-    return handler(settings, firestore.connect(settings), fcm.connect(settings))
+    return handler(
+        settings, firestore.connect(settings), fcm.connect(settings), pubsub.connect(settings)
+    )
 
 
 def handler(
-    settings: PushSettings, store: Store, sender: PushSender, clock: Clock = system_clock
+    settings: PushSettings,
+    store: Store,
+    sender: PushSender,
+    publisher: Publisher,
+    clock: Clock = system_clock,
 ) -> Handler:
     """Builds the function on the given ports."""
-    pusher = Pusher(store, sender, clock, settings.devices_per_user)
+    pusher = Pusher(store, sender, publisher, clock, settings.devices_per_user)
     warm_up = WarmUp(store.calls.warm_up, sender.warm_up)
 
     async def handle(event: Published, attempt: Attempt) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any, ClassVar, TypeVar
 
 from functions.collections import USUAL, Collections
@@ -16,6 +17,7 @@ from functions.variables import (
     Variable,
     address,
     age,
+    allowed,
     cap,
     collection,
     connections_url,
@@ -28,6 +30,7 @@ from functions.variables import (
     pointer,
     post_timeout,
     prefix,
+    pushed_by,
     rate,
     ringing,
     seconds,
@@ -35,6 +38,8 @@ from functions.variables import (
     signing_secret,
     text,
     url,
+    urls,
+    webhook_key,
 )
 
 
@@ -119,7 +124,37 @@ class SocketsSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdentitySettings(FunctionSettings):
+class FirebaseSettings(FunctionSettings):
+    """What a function needs that asks Firebase, which may be another project's."""
+
+    firebase_project: str | None = _default("FIREBASE_PROJECT", text, None)
+
+    @property
+    def firebase(self) -> str:
+        """The project of the ID tokens and of FCM."""
+        return self.firebase_project or self.project
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookUrlsSettings(FunctionSettings):
+    """What a function needs to know of the webhooks."""
+
+    webhook_urls: tuple[str, ...] = _default("WEBHOOK_URLS", urls, ())
+    # Whether they may go to this machine, to its network, and over plain HTTP.
+    webhook_private_addresses: bool | None = _from("WEBHOOK_PRIVATE_ADDRESSES", allowed, Need.LOCAL)
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().contradictions(values)
+        is_open = values.get("webhook_private_addresses", True)
+        if not is_open and not all(
+            each.startswith("https://") for each in values.get("webhook_urls", ())
+        ):
+            yield "WEBHOOK_URLS must be URLs that start with https://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentitySettings(FirebaseSettings):
     """What a function needs that judges ID tokens."""
 
     identity: tuple[str, ...] = _default("IDENTITY", identities, ("firebase",))
@@ -165,8 +200,13 @@ class DevicesSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings):
+class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings, WebhookUrlsSettings):
     """What a function needs that carries out signals."""
+
+    # Who sends the FCM messages of each type. It is written into each event.
+    push_incoming: str = _default("PUSH_INCOMING", pushed_by, "unring")
+    push_cancelled: str = _default("PUSH_CANCELLED", pushed_by, "unring")
+    push_rejected: str = _default("PUSH_REJECTED", pushed_by, "unring")
 
     direct_post_timeout: timedelta = _default(
         "DIRECT_POST_TIMEOUT_MS", post_timeout, timedelta(milliseconds=500)
@@ -174,6 +214,14 @@ class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings):
     # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
     # it has begun to start more instances before this one refuses anything.
     requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().contradictions(values)
+        variables = variables_of(cls)
+        for name in ("push_incoming", "push_cancelled", "push_rejected"):
+            if values.get(name) == "backend" and values.get("webhook_urls") == ():
+                yield f"WEBHOOK_URLS is missing, which {variables[name].name}=backend needs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,10 +273,29 @@ class DeliverSettings(SocketsSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushSettings(DevicesSettings):
+class PushSettings(TopicSettings, DevicesSettings, FirebaseSettings):
     function = "push"
 
     fcm_url: str | None = _local("FCM_URL", url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookSettings(WebhookUrlsSettings):
+    function = "webhook"
+
+    webhook_secret: str = _always("WEBHOOK_SECRET", webhook_key)
+    webhook_secret_previous: str | None = _default("WEBHOOK_SECRET_PREVIOUS", webhook_key, None)
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().contradictions(values)
+        if values.get("webhook_urls") == ():
+            yield "WEBHOOK_URLS is missing"
+
+    @property
+    def webhooks(self) -> Mapping[str, str]:
+        """The URLs, by the name that each has in the path of its deliveries."""
+        return {webhook_name(url): url for url in self.webhook_urls}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +308,14 @@ class SweepSettings(TopicSettings, SocketsSettings):
 
 FUNCTIONS: Mapping[str, type[FunctionSettings]] = {
     each.function: each
-    for each in (GatewaySettings, ApiSettings, DeliverSettings, PushSettings, SweepSettings)
+    for each in (
+        GatewaySettings,
+        ApiSettings,
+        DeliverSettings,
+        PushSettings,
+        WebhookSettings,
+        SweepSettings,
+    )
 }
 
 _EMULATOR = "points at an emulator and must not be set on Cloud Run"
@@ -265,6 +339,11 @@ def load(kind: type[_Settings], environ: Mapping[str, str] = os.environ) -> _Set
     if problems:
         raise SettingsError("\n  ".join([f"{kind.function} can't start:", *problems]))
     return kind(**values)
+
+
+def webhook_name(url: str) -> str:
+    """What its subscription calls a URL of a webhook, wherever it stands among the others."""
+    return sha256(url.encode()).hexdigest()[:16]
 
 
 def variables_of(kind: type[FunctionSettings]) -> Mapping[str, Variable]:

@@ -1,5 +1,7 @@
 """Environment variables: which values they take, and when one must be set."""
 
+import base64
+import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ class Variable:
 
 
 _IDENTITIES = ("firebase", "oidc", "secret", "introspection")
+_PUSHED_BY = ("unring", "backend", "off")
+_WEBHOOK_SECRET = "whsec_"  # noqa: S105 - how each of them begins
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NAME = "must have at most 100 letters, digits, underscores and hyphens"
 
@@ -98,6 +102,41 @@ def origins(value: str) -> tuple[str, ...]:
                 "http://localhost:3000, with commas between"
             )
     return found
+
+
+def pushed_by(value: str) -> str:
+    if value not in _PUSHED_BY:
+        raise ValueError(f"must be one of {', '.join(_PUSHED_BY)}")
+    return value
+
+
+def urls(value: str) -> tuple[str, ...]:
+    """Where webhooks go, each as it is written."""
+    found = tuple(each.strip() for each in value.split(","))
+    for each in found:
+        address(each)
+        if not (each.isascii() and each.isprintable()) or " " in each or "#" in each:
+            raise ValueError("must be URLs as they are sent: percent-encoded, without a fragment")
+    if len(set(found)) != len(found):
+        raise ValueError("must not name a URL twice")
+    return found
+
+
+def webhook_key(value: str) -> str:
+    """As Standard Webhooks writes one."""
+    try:
+        key = base64.b64decode(value.removeprefix(_WEBHOOK_SECRET), validate=True)
+    except binascii.Error:
+        key = b""
+    if not value.startswith(_WEBHOOK_SECRET) or not 24 <= len(key) <= 64:
+        raise ValueError("must be whsec_ and 24 to 64 bytes in base64")
+    return value
+
+
+def allowed(value: str) -> bool:
+    if value != "allowed":
+        raise ValueError("must be `allowed`, or not set")
+    return True
 
 
 def signing_secret(value: str) -> str:

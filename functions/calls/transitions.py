@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Self
 
 import msgspec
 
@@ -47,6 +48,11 @@ class PushPolicy:
     incoming: PushedBy | None = PushedBy.UNRING
     cancelled: PushedBy | None = PushedBy.UNRING
     rejected: PushedBy | None = PushedBy.UNRING
+
+    @classmethod
+    def named(cls, *, incoming: str, cancelled: str, rejected: str) -> Self:
+        """The policy by the names that settings have: those of PushedBy, or `off`."""
+        return cls(_named(incoming), _named(cancelled), _named(rejected))
 
     def applied_to(self, push: Push | None) -> Push | None:
         """The push as it is to be sent, or None if none is."""
@@ -162,6 +168,10 @@ INCOMING = Notice(
 )
 
 SIGNALS = tuple(dict.fromkeys(row.signal for row in TRANSITIONS))
+
+
+def _named(by: str) -> PushedBy | None:
+    return None if by == "off" else PushedBy(by)
 
 
 def transitions_of(signal: str) -> Iterator[Transition]:

@@ -7,12 +7,14 @@ from datetime import datetime
 from functions.attempt import Attempt, NotDelivered
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.caps import capped
-from functions.clients.device import Device, DeviceId, Platform
+from functions.clients.device import Device, DeviceId, InstallationId, Platform
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
+from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.push_sender import PushOutcome, PushResult, PushSender
 from functions.ports.store import Store, StoreUnavailable
+from functions.published import DeviceGone
 from functions.telemetry import Log
 
 log = Log(__name__)
@@ -22,18 +24,25 @@ class Pusher:
     """Sends an event to the devices that do not have it yet."""
 
     def __init__(
-        self, store: Store, sender: PushSender, clock: Clock, devices_per_user: int
+        self,
+        store: Store,
+        sender: PushSender,
+        publisher: Publisher,
+        clock: Clock,
+        devices_per_user: int,
     ) -> None:
         self._store = store
         self._sender = sender
+        self._publisher = publisher
         self._clock = clock
         self._devices_per_user = devices_per_user
         self._memory: Memory[DeviceId] = Memory()
 
     async def push(self, event: CallEvent, attempt: Attempt) -> None:
-        """Costs 1 RunQuery, 1 POST for each device that does not have the event yet, and 1 Commit
-        for each dead token. An event that comes late costs 1 BatchGetDocuments before. If it is
-        late or a device was not reached, 1 Commit more. An event without a push costs nothing.
+        """Costs 1 RunQuery, and 1 POST for each device that does not have the event yet; if tokens
+        are dead, 1 Publish, and 1 Commit for each. An event that comes late costs 1
+        BatchGetDocuments before. If it is late or a device was not reached, 1 Commit more. An event
+        without a push costs nothing.
 
         Safe to run twice. Raises StoreUnavailable, and NotDelivered if FCM could not take a message
         just now.
@@ -117,12 +126,28 @@ class Pusher:
             log.warning("not remembered", error=str(error))
 
     async def _forget(self, dead: list[Device]) -> None:
-        """Costs 1 Commit for each device; a failure is only logged."""
+        """Says that these are gone, and forgets them: 1 Publish, and 1 Commit for each device. A
+        failure is only logged, and what nobody was told stays."""
+        if not dead:
+            return
+        now = self._clock()
         try:
+            await self._publisher.publish(*(_gone(device, now) for device in dead))
             await asyncio.gather(*map(self._store.devices.forget, dead))
-        except StoreUnavailable as error:
+        except (PublishFailed, StoreUnavailable) as error:
             # No retry: the next event meets the token again, and nobody must get this one twice.
             log.warning("dead tokens stay", error=str(error))
+
+
+def _gone(device: Device, now: datetime) -> DeviceGone:
+    is_fid = isinstance(device.address, InstallationId)
+    return DeviceGone(
+        user_id=device.user,
+        platform=device.platform.value,
+        registered_at=device.version,
+        found_at=now,
+        **{"fid" if is_fid else "token": str(device.address)},
+    )
 
 
 def _reaches(recipient: Recipient, device: Device) -> bool:

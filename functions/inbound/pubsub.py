@@ -13,7 +13,13 @@ from functions import telemetry
 from functions.attempt import Attempt, MessageId, NotDelivered
 from functions.calls.event import CallEvent, MalformedEvent
 from functions.ports.store import StoreUnavailable
-from functions.published import ConnectionAccepted, ConnectionAdmitted, Published, decode
+from functions.published import (
+    ConnectionAccepted,
+    ConnectionAdmitted,
+    DeviceGone,
+    Published,
+    decode,
+)
 from functions.telemetry import Log
 
 ACKNOWLEDGED = 204
@@ -67,6 +73,8 @@ def _names(event: Published) -> dict[str, object]:
             return {"status": status.value, "callId": call_id, "signalId": signal_id}
         case ConnectionAccepted(connection_id=id) | ConnectionAdmitted(connection_id=id):
             return {"event": event.name, "connectionId": id}
+        case DeviceGone():
+            return {"event": event.name}
 
 
 async def _status_of(handle: Handle, event: Published, attempt: Attempt) -> int:

@@ -96,7 +96,7 @@ def message(
 
 
 def connect(settings: PushSettings) -> FcmPushSender:
-    """The sender of the project's messages, to FCM or to whatever plays FCM at FCM_URL."""
+    """The sender of FIREBASE_PROJECT's messages, to FCM or to whatever plays FCM at FCM_URL."""
     # The SDK would repeat by itself what FCM failed to take, up to four times within seven seconds.
     # Pub/Sub does that better: it waits longer, and the instance is free meanwhile. There is no
     # public setting.
@@ -109,7 +109,7 @@ def connect(settings: PushSettings) -> FcmPushSender:
         credential = _LocalCredential()
     app = firebase_admin.initialize_app(
         credential,
-        {"projectId": settings.project, "httpTimeout": _ATTEMPT_SECONDS},
+        {"projectId": settings.firebase, "httpTimeout": _ATTEMPT_SECONDS},
         name=f"fcm-{uuid4()}",  # no two apps of a process may share a name
     )
     return FcmPushSender(app)

@@ -1,14 +1,22 @@
-"""HTTP to AWS, Google's metadata server and identity providers, over connections that stay open."""
+"""HTTP to AWS, Google's metadata server, identity providers and apps' backends, over connections
+that stay open."""
 
-from collections.abc import AsyncGenerator, Mapping
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 # aiohttp by itself closes a connection that is idle for 15 s, so most posts would need a handshake.
 _KEPT_SECONDS = 60.0
 _LARGEST = 1024 * 1024  # bytes of an answer: what is larger is not what was asked for
+
+
+Address = IPv4Address | IPv6Address
 
 
 class NoAnswer(Exception):
@@ -26,9 +34,21 @@ class Answer:
 class Http:
     """One pool of connections. It opens with the first request and closes with the event loop."""
 
-    def __init__(self, timeout_seconds: float) -> None:
-        """The time is that of a whole request, connection and answer included."""
+    def __init__(
+        self,
+        timeout_seconds: float,
+        *,
+        only_status: bool = False,
+        may_connect_to: Callable[[Address], bool] | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        """The time is that of a whole request, connection and answer included. With `only_status`,
+        no body is read. Of each connection that it opens it asks `may_connect_to`, whatever name
+        has led to the address."""
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._only_status = only_status
+        self._may_connect_to = may_connect_to
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
         self._life: AsyncGenerator[aiohttp.ClientSession] | None = None
 
@@ -47,6 +67,8 @@ class Http:
                 data=body or None,
                 allow_redirects=False,
             ) as response:
+                if self._only_status:
+                    return Answer(response.status, b"")
                 # To the end, or the connection could not be used for another request.
                 return Answer(response.status, await _body(response))
         # A TimeoutError is an OSError, and a URL that makes no sense is a ValueError.
@@ -56,7 +78,13 @@ class Http:
     async def _open(self) -> aiohttp.ClientSession:
         """Not before the first request: a session belongs to the event loop, and there is none yet
         when a function is built."""
-        self._life = _session(self._timeout)
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=_KEPT_SECONDS,
+            resolver=self._resolver,
+            socket_factory=_sockets(self._may_connect_to) if self._may_connect_to else None,
+        )
+        self._life = _session(connector, self._timeout)
         self._session = await anext(self._life)
         return self._session
 
@@ -71,14 +99,27 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-async def _session(limit: aiohttp.ClientTimeout) -> AsyncGenerator[aiohttp.ClientSession]:
+def _sockets(may_connect_to: Callable[[Address], bool]) -> Callable[..., socket.socket]:
+    def opened(info: tuple[Any, ...]) -> socket.socket:
+        """For an address as getaddrinfo gives it. Raises OSError."""
+        family, kind, protocol, _, (host, *_) = info
+        if not may_connect_to(ip_address(host)):
+            raise OSError(f"nothing is sent to {host}")
+        return socket.socket(family, kind, protocol)
+
+    return opened
+
+
+async def _session(
+    connector: aiohttp.TCPConnector, limit: aiohttp.ClientTimeout
+) -> AsyncGenerator[aiohttp.ClientSession]:
     """Yields one session, and closes it when the generator is closed.
 
     Nobody tells a function that it ends. But an event loop that ends closes the generators that it
     has begun, and it closes one that nobody holds any more.
     """
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS),
+        connector=connector,
         timeout=limit,
         cookie_jar=aiohttp.DummyCookieJar(),
         # Nobody has asked for a compressed answer, so whatever says that it is one stays as it is.

@@ -27,10 +27,20 @@ from infra.emulators.scheduler import Scheduler
 from infra.local.functions import Function, NotStarted
 from infra.local.identities import Identities, identities
 from infra.local.signers import Signers, signers
-from infra.local.topology import API, TOPIC, create_subscriptions, routes
+from infra.local.topology import (
+    API,
+    BACKOFF,
+    TOPIC,
+    WEBHOOK_BACKOFF,
+    Backoff,
+    create_subscriptions,
+    routes,
+)
 
 _WARM_UPS = 5  # tries: on a busy machine, Google's emulators answer late at first
 _AUTH_EMULATOR = "127.0.0.1:9099"  # its presence alone makes the SDK take unsigned tokens
+# By which anybody may play this stack to a backend, as he may come in by an unsigned token.
+WEBHOOK_SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgbG9jYWwgc3RhY2s="  # noqa: S105
 _TRUST = Trust(
     role_arn="arn:aws:iam::123456789012:role/unring-gateway",
     audience="unring-local",
@@ -49,7 +59,8 @@ class Options:
     signed: bool = False  # whoever calls anything is checked, by signatures and by tokens
     keys_max_age: timedelta = timedelta(hours=1)  # for which the keys of ID tokens may be kept
     sweep_every: timedelta = timedelta(minutes=1)
-    backoff: tuple[timedelta, timedelta] = (timedelta(seconds=1), timedelta(seconds=10))
+    backoff: Backoff = BACKOFF
+    webhook_backoff: Backoff = WEBHOOK_BACKOFF
     gateway: apigateway.Options = API
     settings: Mapping[str, str] = field(default_factory=dict)  # environment of the functions
     faults: Faults = field(default_factory=Faults)  # Google's emulators know nothing of them
@@ -92,7 +103,8 @@ class Stack:
     def token(self, user: str, lifetime_seconds: int = LIFETIME_SECONDS) -> str:
         """An ID token of `user` that this stack takes; a negative lifetime makes an expired one."""
         if self.signers is None:
-            return unsigned_token(user, self.project, lifetime_seconds)
+            project = self.values.get("FIREBASE_PROJECT", self.project)
+            return unsigned_token(user, project, lifetime_seconds)
         return self.signers.users.sign(user, lifetime_seconds)
 
     def headers(self, function: str) -> dict[str, str]:
@@ -137,6 +149,8 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             "API_KEY": "local",
             "CONNECTIONS_URL": api.connections_url,
             "FCM_URL": fcm.url,
+            "WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
             **google_services.settings(),
             **_identity_settings(signing),
             **played.settings(),
@@ -145,7 +159,14 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         }
         processes = await _start_functions(parts, values, options.logs)
         urls = await _ready_urls(parts, processes, signing, options.logs)
-        await create_subscriptions(google_services.pubsub, options.project, urls, options.backoff)
+        await create_subscriptions(
+            google_services.pubsub,
+            options.project,
+            urls,
+            options.backoff,
+            options.webhook_backoff,
+            _webhooks(values),
+        )
         ready.update(urls)
         stack = Stack(
             websocket=api.websocket_url,
@@ -167,6 +188,12 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         sweeping = Scheduler(urls["sweep"], options.sweep_every, lambda: stack.headers("sweep"))
         parts.enter_context(sweeping)
         yield stack
+
+
+def _webhooks(values: Mapping[str, str]) -> tuple[str, ...]:
+    """The URLs that webhooks go to. Without any, their function is not there."""
+    said = (each.strip() for each in values.get("WEBHOOK_URLS", "").split(","))
+    return tuple(each for each in said if each)
 
 
 @asynccontextmanager
@@ -278,7 +305,8 @@ async def _start_functions(
     parts: AsyncExitStack, values: Mapping[str, str], logs: Path
 ) -> dict[str, Function]:
     """Starts all of them at once, and has them end at once: each takes its second."""
-    functions = {name: Function(name, values, logs) for name in FUNCTIONS}
+    names = [name for name in FUNCTIONS if name != "webhook" or _webhooks(values)]
+    functions = {name: Function(name, values, logs) for name in names}
 
     async def stop() -> None:
         await asyncio.gather(*(each.stop() for each in functions.values()))

@@ -4,7 +4,8 @@ The same as in the cloud, in the services' own terms, so that the local stack pl
 deployed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 import grpc
@@ -19,6 +20,7 @@ from google.pubsub_v1 import (
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
+from functions.settings import webhook_name
 from infra.emulators.apigateway import Options, Route
 
 # The stage, and a mapping key on a custom domain: the path of a Socket.IO client that names none.
@@ -26,9 +28,21 @@ API = Options(api_id="unring0000", base_paths=("/dev", "/socket.io"))
 
 TOPIC = "call-events"
 DEAD_LETTERS = "call-events-dead"
+DELIVER_FILTER = "NOT attributes:only"  # whatever is not for one other function alone
 PUSH_FILTER = 'attributes.push = "true"'
+WEBHOOK_FILTER = 'attributes.webhook = "true"'
+WANTED_FILTER = 'attributes.wanted = "true"'
 ACK_SECONDS = 20
 MAX_ATTEMPTS = 10
+# A webhook is waited for longer, and tried for some 15 hours, which are the most that there are.
+WEBHOOK_ACK_SECONDS = 30
+WEBHOOK_MAX_ATTEMPTS = 100
+
+
+# How long a failed delivery waits, at least and at most.
+Backoff = tuple[timedelta, timedelta]
+BACKOFF: Backoff = (timedelta(seconds=1), timedelta(seconds=10))
+WEBHOOK_BACKOFF: Backoff = (timedelta(seconds=10), timedelta(seconds=600))
 
 _HEADER = "integration.request.header"
 _EVERY_ROUTE = {
@@ -78,12 +92,14 @@ async def create_subscriptions(
     address: str,
     project: str,
     endpoints: Mapping[str, str],
-    backoff: tuple[timedelta, timedelta] = (timedelta(seconds=1), timedelta(seconds=10)),
+    backoff: Backoff = BACKOFF,
+    webhook_backoff: Backoff = WEBHOOK_BACKOFF,
+    webhooks: Iterable[str] = (),
 ) -> None:
     """Makes the topics and subscriptions at the Pub/Sub emulator on `address`.
 
-    `endpoints` has the URLs of `deliver` and `push`. Dead letters wait in a subscription that is
-    pulled, `call-events-dead`.
+    `endpoints` has the URLs of `deliver` and `push`, and of `webhook` if there are `webhooks`: the
+    URLs that it posts to. Dead letters wait in a subscription that is pulled, `call-events-dead`.
     """
     async with grpc.aio.insecure_channel(address) as channel:
         publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
@@ -97,21 +113,64 @@ async def create_subscriptions(
         await subscriber.create_subscription(
             name=f"{subscriptions}/{DEAD_LETTERS}", topic=topics[DEAD_LETTERS]
         )
-        for name, filter in (("deliver", ""), ("push", PUSH_FILTER)):
+        for each in _deliveries(backoff, webhook_backoff, webhooks):
             subscription = Subscription(
-                name=f"{subscriptions}/{name}",
+                name=f"{subscriptions}/{each.name}",
                 topic=topics[TOPIC],
-                filter=filter,
-                ack_deadline_seconds=ACK_SECONDS,
+                filter=each.filter,
+                ack_deadline_seconds=each.ack_seconds,
                 push_config=PushConfig(
-                    push_endpoint=endpoints[name],
+                    push_endpoint=f"{endpoints[each.function]}{each.path}",
                     oidc_token=PushConfig.OidcToken(
-                        service_account_email=caller(project), audience=endpoints[name]
+                        service_account_email=caller(project), audience=endpoints[each.function]
                     ),
                 ),
-                retry_policy=RetryPolicy(minimum_backoff=backoff[0], maximum_backoff=backoff[1]),
-                dead_letter_policy=DeadLetterPolicy(
-                    dead_letter_topic=topics[DEAD_LETTERS], max_delivery_attempts=MAX_ATTEMPTS
+                retry_policy=RetryPolicy(
+                    minimum_backoff=each.backoff[0], maximum_backoff=each.backoff[1]
                 ),
             )
+            if each.attempts:
+                subscription.dead_letter_policy = DeadLetterPolicy(
+                    dead_letter_topic=topics[DEAD_LETTERS], max_delivery_attempts=each.attempts
+                )
             await subscriber.create_subscription(request=subscription)
+
+
+@dataclass(frozen=True)
+class _Deliveries:
+    """A subscription that is pushed to a function."""
+
+    name: str
+    function: str
+    filter: str
+    backoff: Backoff
+    attempts: int | None = MAX_ATTEMPTS  # None: no dead letters
+    ack_seconds: int = ACK_SECONDS
+    path: str = ""
+
+
+def _deliveries(
+    backoff: Backoff, webhook_backoff: Backoff, webhooks: Iterable[str]
+) -> Iterator[_Deliveries]:
+    yield _Deliveries("deliver", "deliver", DELIVER_FILTER, backoff)
+    yield _Deliveries("push", "push", PUSH_FILTER, backoff)
+    for name in map(webhook_name, webhooks):
+        yield _Deliveries(
+            f"webhook-{name}",
+            "webhook",
+            WEBHOOK_FILTER,
+            webhook_backoff,
+            attempts=WEBHOOK_MAX_ATTEMPTS,
+            ack_seconds=WEBHOOK_ACK_SECONDS,
+            path=f"/{name}",
+        )
+        # Until it expires, and then never: a late push would silence the next call.
+        yield _Deliveries(
+            f"wanted-{name}",
+            "webhook",
+            WANTED_FILTER,
+            backoff,
+            attempts=None,
+            ack_seconds=WEBHOOK_ACK_SECONDS,
+            path=f"/{name}/wanted",
+        )

@@ -52,7 +52,7 @@ def test_a_function_in_the_cloud_refuses_an_emulator() -> None:
     assert "FIRESTORE_EMULATOR_HOST points at an emulator" in ended.stderr
 
 
-def test_there_is_no_fifth_function() -> None:
+def test_there_is_no_other_function() -> None:
     ended = start("cancel")
     assert ended.returncode != 0
     assert "cancel" in ended.stderr
@@ -70,7 +70,8 @@ NOT_CHOSEN = {f"functions.services.identity.{name}" for name in ("oidc", "secret
         ),
         ("api", {"firebase_admin.messaging", "boto3", "mockfirestore", "pydantic", *NOT_CHOSEN}),
         ("deliver", {"firebase_admin", "google.pubsub_v1", "google.cloud.pubsub_v1", "boto3"}),
-        ("push", {"botocore", "google.pubsub_v1", "google.cloud.pubsub_v1", "firebase_admin.auth"}),
+        ("push", {"botocore", "aiohttp", "google.cloud.pubsub_v1", "firebase_admin.auth"}),
+        ("webhook", {"firebase_admin", "google.pubsub_v1", "google.cloud.pubsub_v1", "botocore"}),
         ("sweep", {"firebase_admin", "boto3"}),
     ],
 )

@@ -11,7 +11,7 @@ from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.sockets import Gone, PostFailed, Refused
-from functions.published import Published
+from functions.published import DeviceGone, Published
 from tests.memory.network import CallFailed, Network
 
 TOKEN_PREFIX = "token of "
@@ -40,9 +40,13 @@ class MemoryPublisher:
 
 
 def _named(event: Published) -> str:
-    if isinstance(event, CallEvent):
-        return f"{event.call_id}:{event.signal_id}"
-    return event.connection_id
+    match event:
+        case CallEvent():
+            return f"{event.call_id}:{event.signal_id}"
+        case DeviceGone():
+            return f"{event.name} {event.user_id}"
+        case _:
+            return event.connection_id
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def _handler(function: str, line: Line, services: Services, stage: Stage) -> Han
             return deliver.handler(_DELIVER, store, sockets, clock)
         case "push":
             phones = MemoryPushSender(line, services.phone)
-            return push.handler(_PUSH, store, phones, clock)
+            return push.handler(_PUSH, store, phones, publisher, clock)
         case _:
             return sweep.handler(_SWEEP, store, sockets, publisher, clock)
 

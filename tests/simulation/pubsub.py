@@ -8,7 +8,7 @@ from functools import partial
 from starlette.responses import Response
 
 from functions.calls.event import CallEvent
-from functions.published import Published, attributes
+from functions.published import DeviceGone, Published, attributes
 from tests.simulation.functions import Functions
 from tests.simulation.handling import Handling, Harm
 from tests.simulation.stage import Stage
@@ -28,10 +28,11 @@ class Message:
 
     @property
     def about(self) -> str:
-        event = self.event
-        if isinstance(event, CallEvent):
-            return f"{event.call_id}:{event.signal_id}"
-        return f"{event.name} {event.connection_id}"
+        match event := self.event:
+            case CallEvent():
+                return f"{event.call_id}:{event.signal_id}"
+            case _:
+                return f"{event.name} {_key(event)}"
 
 
 class Topic:
@@ -49,8 +50,10 @@ class Topic:
     def publish(self, event: Published) -> None:
         message = Message(f"message{self._stage.number()}", event)
         self.published[_key(event)] += 1
-        self._accept("deliver", message)
-        if attributes(event).get("push") == "true":
+        kinds = attributes(event)
+        if "only" not in kinds:
+            self._accept("deliver", message)
+        if kinds.get("push") == "true":
             self._accept("push", message)
 
     def _accept(self, function: str, message: Message) -> None:
@@ -139,7 +142,13 @@ class _Delivery:
 
 
 def _key(event: Published) -> str:
-    return event.signal_id if isinstance(event, CallEvent) else event.connection_id
+    match event:
+        case CallEvent():
+            return event.signal_id
+        case DeviceGone():
+            return event.user_id
+        case _:
+            return event.connection_id
 
 
 def _ignore(_: Response | None) -> None:

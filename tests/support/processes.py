@@ -5,6 +5,7 @@ from typing import TypeVar
 from functions.settings import FunctionSettings, load
 
 SECRET = "a secret of sixteen and more"
+WEBHOOK, WEBHOOK_SECRET = "https://app.example/hook", f"whsec_{'a' * 32}"
 
 _Settings = TypeVar("_Settings", bound=FunctionSettings)
 
@@ -19,4 +20,6 @@ def environment() -> dict[str, str]:
         "GOOGLE_CLOUD_PROJECT": "unring-test",
         "GATEWAY_SECRET": SECRET,
         "CONNECTIONS_URL": "http://127.0.0.1:9/dev/@connections",
+        "WEBHOOK_URLS": WEBHOOK,
+        "WEBHOOK_SECRET": WEBHOOK_SECRET,
     }

@@ -35,6 +35,7 @@ async def test_a_cancel_costs_every_function_as_little_as_it_can(
     assert journal.started == ["RunQuery", "Commit"]
 
     journal.clear()
-    await Pusher(store, services.sender, now, devices_per_user=20).push(made, FIRST)
+    pusher = Pusher(store, services.sender, services.publisher, now, devices_per_user=20)
+    await pusher.push(made, FIRST)
     assert journal.started == ["RunQuery", "send", "send"]
     assert len(services.phones.messages) == 2

@@ -113,7 +113,7 @@ class OneAtATime:
 
 
 def provider(settings: IdentitySettings) -> Provider:
-    issuer = f"https://securetoken.google.com/{settings.project}"
+    issuer = f"https://securetoken.google.com/{settings.firebase}"
 
     def owns(said: Unverified | None) -> bool:
         return said is not None and said.issuer == issuer
@@ -128,7 +128,7 @@ def connect(settings: IdentitySettings) -> FirebaseIdentity:
         _token_gen.ID_TOKEN_CERT_URI = settings.id_token_keys_url
     app = firebase_admin.initialize_app(
         _NoCredential(),
-        {"projectId": settings.project, "httpTimeout": _TIMEOUT_SECONDS},
+        {"projectId": settings.firebase, "httpTimeout": _TIMEOUT_SECONDS},
         name=f"identity-{uuid4()}",  # no two apps of a process may share a name
     )
     return FirebaseIdentity(app)

@@ -132,7 +132,7 @@ async def cap_connections(services: Services, many: int) -> Step:
 async def push_to_all(services: Services, many: int) -> Step:
     for number in range(many):
         await register(services.store, f"{number}", RECEIVER)
-    pusher = Pusher(services.store, services.sender, now, devices_per_user=many)
+    pusher = Pusher(services.store, services.sender, services.publisher, now, devices_per_user=many)
     return lambda: pusher.push(event(), FIRST)
 
 

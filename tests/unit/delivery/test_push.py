@@ -29,7 +29,7 @@ CAP = 3  # devices of one user
 
 def pusher_of(services: Services) -> Pusher:
     """An instance that remembers nothing."""
-    return Pusher(services.store, services.sender, now, devices_per_user=CAP)
+    return Pusher(services.store, services.sender, services.publisher, now, devices_per_user=CAP)
 
 
 @pytest.fixture
@@ -82,7 +82,9 @@ async def test_an_opened_connection_is_no_business_of_phones(
         connected_at=now(),
         expires_at=now() + timedelta(seconds=20),
     )
-    function = handler(settings_of(PushSettings), services.store, services.sender, now)
+    function = handler(
+        settings_of(PushSettings), services.store, services.sender, services.publisher, now
+    )
     assert (await call(function, envelope(opened))).status_code == 204
     assert services.journal.started == []
     assert phones.messages == []
@@ -283,7 +285,9 @@ async def test_push_takes_an_event_and_is_warmed_up_by_a_get(
     services: Services, phones: Phones
 ) -> None:
     await register(services.store, "phone", RECEIVER)
-    function = handler(settings_of(PushSettings), services.store, services.sender, now)
+    function = handler(
+        settings_of(PushSettings), services.store, services.sender, services.publisher, now
+    )
     assert (await call(function, envelope(event()))).status_code == 204
     assert phones.tokens == ["phone"]
     services.journal.clear()

@@ -1,0 +1,92 @@
+"""What a webhook says, in JSON: `{"type", "timestamp", "data"}`, each with an id."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import msgspec
+
+from functions.calls.event import CallEvent, Recipient
+from functions.clients.device import FcmToken, InstallationId, device_id
+from functions.published import DeviceGone
+from functions.wire.frames import unix_ms
+from functions.wire.push import push_data
+
+PUSH_WANTED = "push.wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """`id` is the same however often it is sent: printable ASCII without a dot, as its signature
+    is over ID.TIME.BODY."""
+
+    id: str
+    type: str
+    body: str
+
+
+def call_webhook(event: CallEvent) -> Webhook:
+    """A call has changed. Whatever is not known is null."""
+    data = {
+        **_of_event(event),
+        "callerId": event.caller_id,
+        "receiverId": event.receiver_id,
+        "status": event.status.value,
+        "previousStatus": event.previous_status,
+        "by": event.by,
+        "cause": event.cause,
+        "reason": event.reason,
+        "ringsUntil": event.rings_until_ms,
+        "data": msgspec.json.decode(event.data) if event.data else None,
+    }
+    id = f"{_plain(event.call_id)}:{_plain(event.signal_id)}"
+    return _webhook(id, f"call.{event.status}", event.decided_at, data)
+
+
+def push_webhook(event: CallEvent, recipient: Recipient, now: datetime) -> Webhook:
+    """The backend is to send a recipient's FCM message."""
+    data = {
+        **_of_event(event),
+        "userId": recipient.user_id,
+        "data": push_data(event, recipient),
+        "passedOver": (),  # devices: nobody says yet which of them acted
+        # For a receiver whose clock is wrong.
+        "ttlSeconds": max(1, (event.expires_at - now) // timedelta(seconds=1)),
+    }
+    parts = (event.call_id, event.signal_id, recipient.user_id)
+    return _webhook(":".join(map(_plain, parts)), PUSH_WANTED, event.decided_at, data)
+
+
+def device_webhook(gone: DeviceGone) -> Webhook:
+    """A device can't be reached any more."""
+    address = InstallationId(gone.fid) if gone.fid else FcmToken(gone.token or "")
+    data = {
+        "userId": gone.user_id,
+        "fid" if gone.fid else "token": str(address),
+        "platform": gone.platform,
+        "registeredAt": unix_ms(gone.registered_at),
+        "occurredAt": unix_ms(gone.found_at),
+    }
+    id = f"{device_id(address)}:{unix_ms(gone.registered_at)}"
+    return _webhook(id, "device.gone", gone.found_at, data)
+
+
+def _of_event(event: CallEvent) -> Mapping[str, object]:
+    return {
+        "callId": event.call_id,
+        "signalId": event.signal_id,
+        "occurredAt": event.timestamp,
+        "expiresAt": event.expires_at_ms,
+    }
+
+
+def _webhook(id: str, type: str, at: datetime, data: Mapping[str, object]) -> Webhook:
+    moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = msgspec.json.encode({"type": type, "timestamp": moment, "data": data}).decode()
+    return Webhook(id, type, body)
+
+
+def _plain(part: str) -> str:
+    """Percent-encoded where it must be; ids of apps may be any text."""
+    return quote(part, safe="").replace(".", "%2E")
