@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from functions.calls.call import ConnectionId, UserId, names_document
-from functions.calls.event import CallEvent, MalformedEvent
+from functions.calls.event import CallEvent, MalformedEvent, UnixMs
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -59,8 +59,8 @@ class DeviceGone(
 
     user_id: UserId
     platform: str
-    registered_at: _Moment
-    found_at: _Moment
+    registered_at: UnixMs
+    found_at: UnixMs
     token: str | None = None  # one of the two is its address
     fid: str | None = None
 

@@ -36,7 +36,7 @@ LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a d
 
 _OURS = PushPolicy()
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_UnixMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # up to the year 9999
+UnixMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # up to the year 9999
 
 
 class MalformedEvent(ValueError):
@@ -72,13 +72,13 @@ class CallEvent(
     receiver_id: UserId
     by: UserId  # the party whose doing it is
     recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # no user twice
-    timestamp: _UnixMs  # when the server decided
-    expires_at_ms: _UnixMs = msgspec.field(name="expiresAt")  # nobody is told from then on
+    timestamp: UnixMs  # when the server decided
+    expires_at_ms: UnixMs = msgspec.field(name="expiresAt")  # nobody is told from then on
     cause: Cause | None = None
     reason: str | None = None  # None only for a call that begins to ring
     # Of a call that begins to ring: until when it does, and what the app passes on, an object in
     # JSON.
-    rings_until_ms: _UnixMs | None = msgspec.field(name="ringsUntil", default=None)
+    rings_until_ms: UnixMs | None = msgspec.field(name="ringsUntil", default=None)
     data: str | None = None
     # The connections that have the event already; None on a copy from the outbox, whose publisher
     # can't know.

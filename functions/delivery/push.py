@@ -16,6 +16,7 @@ from functions.ports.push_sender import PushOutcome, PushResult, PushSender
 from functions.ports.store import Store, StoreUnavailable
 from functions.published import DeviceGone
 from functions.telemetry import Log
+from functions.wire.frames import unix_ms
 
 log = Log(__name__)
 
@@ -144,8 +145,8 @@ def _gone(device: Device, now: datetime) -> DeviceGone:
     return DeviceGone(
         user_id=device.user,
         platform=device.platform.value,
-        registered_at=device.version,
-        found_at=now,
+        registered_at=unix_ms(device.version),
+        found_at=unix_ms(now),
         **{"fid" if is_fid else "token": str(device.address)},
     )
 

@@ -10,10 +10,7 @@ import msgspec
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import FcmToken, InstallationId, device_id
 from functions.published import DeviceGone
-from functions.wire.frames import unix_ms
 from functions.wire.push import push_data
-
-PUSH_WANTED = "push.wanted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ def call_webhook(event: CallEvent) -> Webhook:
         "data": msgspec.json.decode(event.data) if event.data else None,
     }
     id = f"{_plain(event.call_id)}:{_plain(event.signal_id)}"
-    return _webhook(id, f"call.{event.status}", event.decided_at, data)
+    return _webhook(id, f"call.{event.status}", event.timestamp, data)
 
 
 def push_webhook(event: CallEvent, recipient: Recipient, now: datetime) -> Webhook:
@@ -55,7 +52,7 @@ def push_webhook(event: CallEvent, recipient: Recipient, now: datetime) -> Webho
         "ttlSeconds": max(1, (event.expires_at - now) // timedelta(seconds=1)),
     }
     parts = (event.call_id, event.signal_id, recipient.user_id)
-    return _webhook(":".join(map(_plain, parts)), PUSH_WANTED, event.decided_at, data)
+    return _webhook(":".join(map(_plain, parts)), "push.wanted", event.timestamp, data)
 
 
 def device_webhook(gone: DeviceGone) -> Webhook:
@@ -65,10 +62,10 @@ def device_webhook(gone: DeviceGone) -> Webhook:
         "userId": gone.user_id,
         "fid" if gone.fid else "token": str(address),
         "platform": gone.platform,
-        "registeredAt": unix_ms(gone.registered_at),
-        "occurredAt": unix_ms(gone.found_at),
+        "registeredAt": gone.registered_at,
+        "occurredAt": gone.found_at,
     }
-    id = f"{device_id(address)}:{unix_ms(gone.registered_at)}"
+    id = f"{device_id(address)}:{gone.registered_at}"
     return _webhook(id, "device.gone", gone.found_at, data)
 
 
@@ -81,8 +78,9 @@ def _of_event(event: CallEvent) -> Mapping[str, object]:
     }
 
 
-def _webhook(id: str, type: str, at: datetime, data: Mapping[str, object]) -> Webhook:
-    moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _webhook(id: str, type: str, at_ms: int, data: Mapping[str, object]) -> Webhook:
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    moment = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = msgspec.json.encode({"type": type, "timestamp": moment, "data": data}).decode()
     return Webhook(id, type, body)
 
