@@ -1,6 +1,7 @@
 """HTTP to AWS, Google's metadata server, identity providers and apps' backends, over connections
 that stay open."""
 
+import errno
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def _sockets(may_connect_to: Callable[[Address], bool]) -> Callable[..., socket.
         """For an address as getaddrinfo gives it. Raises OSError."""
         family, kind, protocol, _, (host, *_) = info
         if not may_connect_to(ip_address(host)):
-            raise OSError(f"nothing is sent to {host}")
+            raise PermissionError(errno.EACCES, f"nothing is sent to {host}")
         return socket.socket(family, kind, protocol)
 
     return opened

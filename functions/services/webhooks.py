@@ -49,6 +49,8 @@ def is_public(address: Address) -> bool:
     match address:
         case IPv6Address() if inner := _inner(address):
             return is_public(inner)
+        case IPv6Address(is_site_local=True):
+            return False
         case _:
             return address.is_global and not address.is_multicast and not address.is_reserved
 

@@ -2,9 +2,9 @@
 
 import re
 
-from functions.calls.call import ConnectionId
-from functions.calls.transitions import SIGNALS
-from functions.published import ConnectionAdmitted, attributes
+from functions.calls.call import ConnectionId, UserId
+from functions.calls.transitions import SIGNALS, PushedBy, PushPolicy
+from functions.published import ConnectionAdmitted, DeviceGone, attributes
 from functions.settings import GatewaySettings, load
 from infra import ROOT
 from infra.emulators.pubsub import compile_filter
@@ -23,6 +23,28 @@ def test_push_is_called_only_with_what_it_has_to_send() -> None:
     assert not matches(attributes(ADMITTED))
 
 
+GONE = DeviceGone(user_id=UserId("USR_2"), token="t", platform="web", registered_at=0, found_at=0)
+
+
+def test_webhook_is_called_with_what_the_backend_is_to_know_and_to_push() -> None:
+    told, wanted = map(compile_filter, (topology.WEBHOOK_FILTER, topology.WANTED_FILTER))
+    backend = PushPolicy(cancelled=PushedBy.BACKEND)
+    for signal in SIGNALS:
+        made = event(signal, pushes=backend)
+        assert told(attributes(made))
+        assert wanted(attributes(made)) == bool(made.backend_recipients)
+    assert told(attributes(GONE))
+    assert not wanted(attributes(GONE))
+    assert not told(attributes(ADMITTED))
+
+
+def test_deliver_is_called_with_all_that_sockets_may_be_told() -> None:
+    matches = compile_filter(topology.DELIVER_FILTER)
+    assert matches(attributes(event()))
+    assert matches(attributes(ADMITTED))
+    assert not matches(attributes(GONE))
+
+
 def test_the_topic_is_the_one_that_is_published_to_by_default() -> None:
     assert load(GatewaySettings, environment()).events_topic == topology.TOPIC
 
@@ -30,6 +52,8 @@ def test_the_topic_is_the_one_that_is_published_to_by_default() -> None:
 def test_a_delivery_is_over_before_its_acknowledgement_is_due() -> None:
     # A query, all posts or messages at once, a commit: 4 + 10 + 4 seconds at the very most.
     assert topology.ACK_SECONDS > 18
+    # A look at the outbox, and a webhook.
+    assert topology.WEBHOOK_ACK_SECONDS > 4 + 15
 
 
 def test_the_caller_has_the_name_that_terraform_gives_it() -> None:

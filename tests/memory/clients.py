@@ -1,7 +1,9 @@
-"""Who is at the other end of the sockets and of FCM in memory."""
+"""Who is at the other end of the sockets, of FCM and of webhooks in memory."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent, Recipient
@@ -75,3 +77,37 @@ class Phones:
         if outcome is PushOutcome.SENT:
             self.messages.append(Message(device.address, event, recipient))
         return outcome
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A webhook that a backend took."""
+
+    url: str
+    id: str
+    content: Any
+
+    @property
+    def type(self) -> str:
+        return str(self.content["type"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.content["data"]
+        return data
+
+
+@dataclass
+class Backend:
+    """Takes every webhook, but for the next, which are answered with `answers`."""
+
+    taken: list[Hook] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    asked: int = 0
+
+    def take(self, url: str, id: str, body: str) -> int:
+        self.asked += 1
+        status = self.answers.pop(0) if self.answers else 204
+        if status == 204:
+            self.taken.append(Hook(url, id, json.loads(body)))
+        return status

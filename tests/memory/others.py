@@ -1,4 +1,4 @@
-"""The publisher, the sockets, the push sender and the identity in memory."""
+"""The publisher, the sockets, the push sender, the webhooks and the identity in memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.sockets import Gone, PostFailed, Refused
+from functions.ports.webhooks import NotTaken, Unwanted
 from functions.published import DeviceGone, Published
 from tests.memory.network import CallFailed, Network
 
@@ -118,6 +119,29 @@ class MemoryPushSender:
 
     async def warm_up(self) -> None:
         """There is nothing to open."""
+
+
+@dataclass(frozen=True)
+class MemoryWebhooks:
+    """Hands each webhook, its URL, id and body, to `backend`, which replies with an HTTP status."""
+
+    network: Network
+    backend: Callable[[str, str, str], int]
+
+    async def post(self, url: str, id: str, body: str, now: datetime) -> None:
+        try:
+            status = await self.network.call(
+                "webhook.POST", f"{url} {id} {body}", lambda: self.backend(url, id, body)
+            )
+        except CallFailed as error:
+            raise NotTaken(str(error)) from error
+        match status:
+            case 204:
+                return
+            case 410:
+                raise Unwanted(url)
+            case _:
+                raise NotTaken(f"HTTP {status}", status)
 
 
 @dataclass

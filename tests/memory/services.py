@@ -11,10 +11,16 @@ from functions.delivery.commit import Committer
 from functions.delivery.signaling import Signaling
 from functions.published import Published
 from infra.emulators.faults import Broken, Faults
-from tests.memory.clients import Clients, Phones
+from tests.memory.clients import Backend, Clients, Phones
 from tests.memory.database import Database
 from tests.memory.network import CallFailed
-from tests.memory.others import MemoryIdentity, MemoryPublisher, MemoryPushSender, MemorySockets
+from tests.memory.others import (
+    MemoryIdentity,
+    MemoryPublisher,
+    MemoryPushSender,
+    MemorySockets,
+    MemoryWebhooks,
+)
 from tests.memory.store import memory_store
 from tests.memory.world import MemoryWorld
 from tests.support.journal import Journal
@@ -56,7 +62,7 @@ class Services:
 
     def __init__(self) -> None:
         self.journal, self.faults = Journal(), Faults()
-        self.clients, self.phones = Clients(), Phones()
+        self.clients, self.phones, self.backend = Clients(), Phones(), Backend()
         self.topic: list[Published] = []
         network = Watched(self.journal, self.faults)
         self.database = Database(now)
@@ -65,6 +71,7 @@ class Services:
         self.sockets = MemorySockets(network, self.clients.take, self.clients.close)
         self.publisher = MemoryPublisher(network, self.topic.append)
         self.sender = MemoryPushSender(network, self.phones.take)
+        self.webhooks = MemoryWebhooks(network, self.backend.take)
         self.identity = MemoryIdentity()
 
     def committer(self, timeout_seconds: float = 0.5) -> Committer:

@@ -16,10 +16,11 @@ async def call(
     handler: Handler,
     body: bytes | AsyncIterator[bytes] = b"",
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    path: str = "/",
 ) -> httpx.Response:
     """The response to a POST of `body`."""
     async with _client(handler) as http:
-        return await http.post("/", content=body, headers=httpx.Headers(headers))
+        return await http.post(path, content=body, headers=httpx.Headers(headers))
 
 
 async def get(handler: Handler) -> httpx.Response:
@@ -28,13 +29,15 @@ async def get(handler: Handler) -> httpx.Response:
         return await http.get("/")
 
 
-def envelope(published: Published, *, id: str = "1", attempt: int = 1) -> bytes:
-    """What Pub/Sub posts of it: an attempt at the message `id`."""
+def envelope(published: Published, *, id: str = "1", attempt: int | None = 1) -> bytes:
+    """What Pub/Sub posts of it: an attempt at the message `id`, which it counts only where the
+    subscription has dead letters."""
     data = base64.b64encode(encode(published)).decode()
     message = {"messageId": id, "data": data}
-    return json.dumps({"message": message, "deliveryAttempt": attempt}).encode()
+    counted = {} if attempt is None else {"deliveryAttempt": attempt}
+    return json.dumps({"message": message, **counted}).encode()
 
 
 def _client(handler: Handler) -> httpx.AsyncClient:
-    app = Starlette(routes=[Route("/", handler, methods=["GET", "POST"])])
+    app = Starlette(routes=[Route("/{path:path}", handler, methods=["GET", "POST"])])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://function")

@@ -9,7 +9,7 @@ from functions.attempt import Attempt, MessageId
 from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, UserId
 from functions.calls.event import CallEvent
 from functions.calls.ring import Ring
-from functions.calls.transitions import Signal, transitions_of
+from functions.calls.transitions import PushPolicy, Signal, transitions_of
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, Platform
 from functions.collections import USUAL
@@ -48,13 +48,16 @@ def event(
     call: CallId = CALL,
     caller: UserId = CALLER,
     receiver: UserId = RECEIVER,
+    pushes: PushPolicy | None = None,
 ) -> CallEvent:
     """An event as `gateway` publishes it; `served=None` makes it a republished copy."""
     row = next(transitions_of(name))
     before = Call(call, caller, receiver, row.from_status)
     sender = caller if Party.CALLER in row.senders else receiver
     signal_id = SignalId(uuid.uuid4().hex)
-    made = CallEvent.of(before, row, signal(name, call), sender, signal_id, decided or now())
+    made = CallEvent.of(
+        before, row, signal(name, call), sender, signal_id, decided or now(), pushes or PushPolicy()
+    )
     return made.served_to(None if served is None else map(ConnectionId, served))
 
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.calls.call import ConnectionId
+from functions.calls.call import ConnectionId, UserId
 from functions.calls.event import MalformedEvent
+from functions.calls.transitions import PushedBy, PushPolicy
 from functions.published import (
     ConnectionAccepted,
     ConnectionAdmitted,
+    DeviceGone,
     Published,
     attributes,
     decode,
@@ -149,13 +151,38 @@ def test_an_event_of_a_call_that_no_handler_could_finish_is_refused(
     assert "exploded" not in str(refused.value)  # which is logged
 
 
-def test_what_is_to_be_pushed_to_phones_says_so() -> None:
-    assert attributes(event("call:cancel")) == {"push": "true"}
-    for made in (event("call:accept"), OPENED, ADMITTED):
-        assert attributes(made) == {}
-
-
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_reader_raise_anything_else(data: bytes) -> None:
     with pytest.raises(MalformedEvent):
         decode(data)
+
+
+GONE = DeviceGone(
+    user_id=UserId("USR_2"), token="dead", platform="android", registered_at=1, found_at=2
+)
+
+
+def test_a_device_that_is_gone_is_read_as_it_was_published() -> None:
+    assert decode(encode(GONE)) == GONE
+    assert json.loads(encode(GONE)) == {
+        "name": "device.gone",
+        "userId": "USR_2",
+        "token": "dead",
+        "platform": "android",
+        "registeredAt": 1,
+        "foundAt": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("by", "kinds"),
+    [(PushedBy.UNRING, {"push"}), (PushedBy.BACKEND, {"wanted"}), (None, set())],
+)
+def test_an_event_says_who_has_something_to_do_with_it(
+    by: PushedBy | None, kinds: set[str]
+) -> None:
+    made = event("call:cancel", pushes=PushPolicy(by, by, by))
+    assert attributes(made) == dict.fromkeys({"webhook", *kinds}, "true")
+    assert attributes(event("call:accept")) == {"webhook": "true"}
+    assert attributes(GONE) == {"webhook": "true", "only": "webhook"}
+    assert attributes(ADMITTED) == attributes(OPENED) == {}

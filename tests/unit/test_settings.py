@@ -9,10 +9,14 @@ from functions.settings import (
     FUNCTIONS,
     ApiSettings,
     DeliverSettings,
+    FirebaseSettings,
     FunctionSettings,
     GatewaySettings,
+    PushSettings,
     SettingsError,
+    WebhookSettings,
     every_variable,
+    webhook_name,
 )
 from functions.variables import Need
 
@@ -20,6 +24,11 @@ GATEWAY = {
     "GOOGLE_CLOUD_PROJECT": "unring-test",
     "GATEWAY_SECRET": "0123456789abcdef",
     "CONNECTIONS_URL": "https://abc.execute-api.us-east-1.amazonaws.com/dev/@connections",
+}
+HOOKS = {
+    "GOOGLE_CLOUD_PROJECT": "unring-test",
+    "WEBHOOK_URLS": "https://a.example/hook, https://b.example/hook?k=1%2F2",
+    "WEBHOOK_SECRET": f"whsec_{'a' * 32}",
 }
 IN_CLOUD = {"K_SERVICE": "gateway", "AWS_REGION": "us-east-1", "AWS_ROLE_ARN": "arn:aws:iam::1:r"}
 
@@ -51,7 +60,7 @@ def test_a_secret_is_not_quoted_in_the_refusal() -> None:
 
 @pytest.mark.parametrize("kind", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_each_function_starts_with_what_it_reads_alone(kind: type[FunctionSettings]) -> None:
-    own = {name: value for name, value in GATEWAY.items() if name in _names(kind)}
+    own = {name: value for name, value in {**HOOKS, **GATEWAY}.items() if name in _names(kind)}
     assert settings.load(kind, own).project == "unring-test"
 
 
@@ -106,6 +115,73 @@ def test_in_the_cloud_a_backends_key_is_no_short_one() -> None:
     with pytest.raises(SettingsError, match="API_KEY must have at least 16 characters"):
         settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, "API_KEY": "local"})
     settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, "API_KEY": "k" * 16})
+
+
+def test_webhooks_are_named_by_their_urls_as_they_are_written() -> None:
+    loaded = settings.load(WebhookSettings, HOOKS)
+    first, second = HOOKS["WEBHOOK_URLS"].split(", ")
+    assert loaded.webhooks == {webhook_name(first): first, webhook_name(second): second}
+    turned = settings.load(WebhookSettings, {**HOOKS, "WEBHOOK_URLS": f"{second},{first}"})
+    assert turned.webhooks == loaded.webhooks
+    assert webhook_name("https://a.example") == "38612c965a9c4c35"  # as Terraform has it
+
+
+def test_webhooks_need_a_url_and_a_secret() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        settings.load(WebhookSettings, {"GOOGLE_CLOUD_PROJECT": "unring-test"})
+    for name in ("WEBHOOK_URLS", "WEBHOOK_SECRET"):
+        assert f"{name} is missing" in str(refusal.value)
+
+
+def test_webhooks_go_over_https_unless_they_may_stay_on_this_machine() -> None:
+    plain = {**HOOKS, "WEBHOOK_URLS": "https://a.example, http://127.0.0.1:8000/hook"}
+    with pytest.raises(SettingsError, match="WEBHOOK_URLS must be URLs that start with https://"):
+        settings.load(WebhookSettings, plain)
+    settings.load(WebhookSettings, {**plain, "WEBHOOK_PRIVATE_ADDRESSES": "allowed"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEBHOOK_URLS", "https://me:password@a.example"),
+        ("WEBHOOK_URLS", "https://a.example,https://a.example"),
+        ("WEBHOOK_URLS", "https://a.example,"),
+        ("WEBHOOK_URLS", "ftp://a.example"),
+        ("WEBHOOK_URLS", "https://a.example/#part"),
+        ("WEBHOOK_URLS", "https://a.example/a b"),
+        ("WEBHOOK_URLS", "https://ä.example"),
+        ("WEBHOOK_SECRET", "a" * 32),
+        ("WEBHOOK_SECRET", "whsec_"),
+        ("WEBHOOK_SECRET", f"whsec_{'a' * 28}"),  # 21 bytes
+        ("WEBHOOK_SECRET", f"whsec_{'a' * 88}"),  # 66 bytes
+        ("WEBHOOK_SECRET", f"whsec_{'a' * 31}-"),
+        ("WEBHOOK_SECRET_PREVIOUS", "whsec_short"),
+        ("WEBHOOK_PRIVATE_ADDRESSES", "yes"),
+    ],
+)
+def test_a_webhook_that_makes_no_sense_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refusal:
+        settings.load(WebhookSettings, {**HOOKS, name: value})
+    assert value == "whsec_" or value not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", [GatewaySettings, ApiSettings])
+@pytest.mark.parametrize("name", ["PUSH_INCOMING", "PUSH_CANCELLED", "PUSH_REJECTED"])
+def test_a_backend_that_is_to_push_must_be_told(kind: type[FunctionSettings], name: str) -> None:
+    for by in ("unring", "off"):
+        settings.load(kind, {**GATEWAY, name: by})
+    with pytest.raises(SettingsError, match=f"WEBHOOK_URLS is missing, which {name}=backend needs"):
+        settings.load(kind, {**GATEWAY, name: "backend"})
+    settings.load(kind, {**GATEWAY, name: "backend", "WEBHOOK_URLS": "https://a.example"})
+    with pytest.raises(SettingsError, match=f"{name} must be one of unring, backend, off"):
+        settings.load(kind, {**GATEWAY, name: "both"})
+
+
+def test_firebase_may_be_another_projects() -> None:
+    kinds: tuple[type[FirebaseSettings], ...] = (GatewaySettings, PushSettings)
+    for kind in kinds:
+        assert settings.load(kind, GATEWAY).firebase == "unring-test"
+        assert settings.load(kind, {**GATEWAY, "FIREBASE_PROJECT": "the-app"}).firebase == "the-app"
 
 
 def test_a_role_is_of_no_use_without_its_region() -> None:

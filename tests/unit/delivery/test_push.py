@@ -12,9 +12,10 @@ from functions.clients.device import Device
 from functions.delivery.push import Pusher
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.store import StoreUnavailable
-from functions.published import ConnectionAccepted
+from functions.published import ConnectionAccepted, DeviceGone
 from functions.push import handler
 from functions.settings import PushSettings
+from functions.wire.frames import unix_ms
 from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Phones
 from tests.memory.others import MemoryPushSender
@@ -124,6 +125,33 @@ async def test_a_dead_token_is_forgotten(
         "alive"
     ]
     assert phones.tokens == ["alive"]
+
+
+async def test_the_backend_hears_of_a_dead_token_before_it_is_forgotten(
+    services: Services, pusher: Pusher, phones: Phones
+) -> None:
+    await register(services.store, "dead", RECEIVER)
+    (device,) = await services.store.devices.of([RECEIVER], now())
+    services.journal.clear()
+    phones.fail("dead", PushOutcome.DEAD)
+    await pusher.push(event(), FIRST)
+    assert services.journal.started == ["RunQuery", "send", "Publish", "Commit"]
+    (gone,) = services.published(DeviceGone)
+    assert (gone.user_id, gone.token, gone.fid) == (RECEIVER, "dead", None)
+    assert (gone.platform, gone.registered_at) == ("android", unix_ms(device.version))
+
+
+async def test_a_dead_token_of_which_nobody_could_be_told_stays(
+    services: Services, pusher: Pusher, phones: Phones
+) -> None:
+    await register(services.store, "dead", RECEIVER)
+    phones.fail("dead", PushOutcome.DEAD)
+    with services.faults.during(Fault(Kind.FAIL, "pubsub.Publish")):
+        await pusher.push(event(), FIRST)
+    assert len(await services.store.devices.of([RECEIVER], now())) == 1
+    await pusher.push(event(), FIRST)
+    assert await services.store.devices.of([RECEIVER], now()) == []
+    assert len(services.published(DeviceGone)) == 1
 
 
 async def test_a_message_that_fcm_refuses_is_not_tried_again(
