@@ -73,6 +73,11 @@ output "gateway_secret_versions" {
   value       = module.unring.gateway_secret_versions
 }
 
+output "webhooks" {
+  description = "The URLs that webhook posts to, by the names that its subscriptions and its log have for them."
+  value       = module.unring.webhooks
+}
+
 output "dashboard_url" {
   description = "The dashboard in Cloud Monitoring."
   value       = module.unring.dashboard_url

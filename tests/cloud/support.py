@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 MODULE = "infra/cloud/modules/unring"
+# In the run `deployed`.
+WEBHOOK_URLS = ("https://app.example/hook", "https://audit.example/?key=a%2Fb")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.cloud.support import Report
+from functions.settings import webhook_name
+from tests.cloud.support import WEBHOOK_URLS, Report
 
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
 
@@ -31,17 +32,21 @@ def test_each_account_has_exactly_its_roles(report: Report) -> None:
     store = ("project", "roles/datastore.user")
     publish = ("topic unring-call-events", "roles/pubsub.publisher")
     secret = ("secret unring-gateway", "roles/secretmanager.secretAccessor")
+    hooks = ("secret app-webhooks", "roles/secretmanager.secretAccessor")
+    webhooks = {f"webhook-{webhook_name(url)}" for url in WEBHOOK_URLS}
     assert roles == {
         "gateway": {store, publish, secret},
         "api": {store, publish},
         "deliver": {store},
-        "push": {store, ("project", "sends FCM")},
+        "push": {store, publish, ("project", "sends FCM")},
+        "webhook": {store, hooks},
         "sweep": {store, publish},
         "allUsers": {
             (f"service unring-{name}", "roles/run.invoker") for name in ("gateway", "api")
         },
         "caller": {
-            (f"service unring-{name}", "roles/run.invoker") for name in ("deliver", "push", "sweep")
+            (f"service unring-{name}", "roles/run.invoker")
+            for name in ("deliver", "push", "webhook", "sweep")
         },
         "builder": {
             ("project", "roles/logging.logWriter"),
@@ -51,8 +56,10 @@ def test_each_account_has_exactly_its_roles(report: Report) -> None:
         "Pub/Sub": {
             ("account unring-caller", "roles/iam.serviceAccountOpenIdTokenCreator"),
             ("topic unring-call-events-dead", "roles/pubsub.publisher"),
-            ("subscription unring-deliver", "roles/pubsub.subscriber"),
-            ("subscription unring-push", "roles/pubsub.subscriber"),
+            *(
+                (f"subscription unring-{name}", "roles/pubsub.subscriber")
+                for name in ("deliver-2", "push", *webhooks)
+            ),
         },
     }
 

@@ -1,7 +1,8 @@
 # Who acts. What each may do stands beside the resource it may do it to.
 
 locals {
-  function_names = ["gateway", "api", "deliver", "push", "sweep"]
+  # webhook is there only if somebody is to be told.
+  function_names = concat(["gateway", "api", "deliver", "push", "sweep"], length(var.webhook_urls) > 0 ? ["webhook"] : [])
 }
 
 resource "google_service_account" "function" {

@@ -3,7 +3,9 @@
 locals {
   promised_ms = 100
   p99_of_told = "histogram_quantile(0.99, sum by (le) (increase(${local.logged.told_latency}_bucket{${local.on_run}}[5m])))"
-  requests    = "run_googleapis_com:request_count{${local.on_run},service_name=~\"${local.every_service}\""
+  # Of a webhook that is not taken, another alert tells.
+  answering = "${local.requests},service_name!=\"${var.name}-webhook\""
+  requests  = "run_googleapis_com:request_count{${local.on_run},service_name=~\"${local.every_service}\""
 
   alerts = {
     latency = {
@@ -26,7 +28,7 @@ locals {
       query    = "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource=\"pubsub_subscription\",subscription_id=\"${google_pubsub_subscription.dead_letters.name}\"}) > 0"
       lasting  = "0s"
       text     = <<-EOT
-        An event was delivered ${google_pubsub_subscription.push["deliver"].dead_letter_policy[0].max_delivery_attempts} times without success. It has expired since, or sweep has published it again: it must not be sent once more, but what it met may meet others.
+        An event was delivered ${google_pubsub_subscription.push["deliver"].dead_letter_policy[0].max_delivery_attempts} times without success, or a webhook posted a hundred times. An event has expired since, or sweep has published it again: it must not be sent once more, but what it met may meet others. A webhook may: docs/operations.md says how.
 
         1. `gcloud pubsub subscriptions pull ${google_pubsub_subscription.dead_letters.name} --project=${var.project} --limit=10` shows the events; the attribute `CloudPubSubDeadLetterSourceSubscription` says which function failed.
         2. In Logs Explorer, search that function for the event's `signalId` or `connectionId`: `will be retried` and `delivery failed` say why.
@@ -89,6 +91,33 @@ locals {
         3. `InvalidArgumentError` means that FCM does not like what we send: look for what changed with the last deployment, and roll back if it did.
       EOT
     }
+    webhooks = {
+      title    = "Webhooks are not taken"
+      severity = "ERROR"
+      query    = "sum(increase(${local.logged.webhooks_failed}{${local.on_run}}[10m])) > 0"
+      lasting  = "600s"
+      text     = <<-EOT
+        For twenty minutes or so, the app's backend has not taken webhooks: its database no longer follows what becomes of calls. Each is tried for some 15 hours, with up to ten minutes between; then it is a dead letter. Pushes that the backend is to send are lost meanwhile.
+
+        1. In Logs Explorer, look for `jsonPayload.message="webhook failed"`: `status` and `error` say what the backend answers, `host` which it is.
+        2. `401` or `403` most often means another secret: compare the version of `webhook_secret` with the backend's. `nothing is sent to` means that the URL's name leads to a private address.
+        3. Once the backend takes them, all come by themselves. Past the 15 hours, docs/operations.md says how to send dead letters once more.
+      EOT
+    }
+    unwanted_webhooks = {
+      title    = "A backend wants no webhooks"
+      severity = "ERROR"
+      # Ten minutes, as a line may be counted some minutes late.
+      query   = "sum(increase(${local.logged.webhooks_unwanted}{${local.on_run}}[10m])) > 0"
+      lasting = "0s"
+      text    = <<-EOT
+        A URL of `webhook_urls` answered 410: it says that it wants no more webhooks, so what it answered so is not sent again. Its database no longer follows.
+
+        1. In Logs Explorer, look for `jsonPayload.message="webhook unwanted"`: `host` says which backend it is.
+        2. If it is meant so, take the URL out of `webhook_urls` and apply.
+        3. If it is not, mend the backend. What it missed is in the log by `callId`: `GET /v1/calls/{id}` says how each call stands.
+      EOT
+    }
     sweep = {
       title    = "The outbox is not swept"
       severity = "ERROR"
@@ -107,10 +136,10 @@ locals {
       title    = "Functions answer with errors"
       severity = "ERROR"
       # The count beside the share: of three requests at night, one is no trend.
-      query   = "sum by (service_name) (increase(${local.requests},response_code_class=\"5xx\"}[5m])) / sum by (service_name) (increase(${local.requests}}[5m])) > 0.05 and sum by (service_name) (increase(${local.requests},response_code_class=\"5xx\"}[5m])) > 5"
+      query   = "sum by (service_name) (increase(${local.answering},response_code_class=\"5xx\"}[5m])) / sum by (service_name) (increase(${local.answering}}[5m])) > 0.05 and sum by (service_name) (increase(${local.answering},response_code_class=\"5xx\"}[5m])) > 5"
       lasting = "120s"
       text    = <<-EOT
-        More than 5 % of a function's requests ended with a 5xx. Of deliver and push these are deliveries that come again; of gateway they are clients who were refused or cut off. sweep is called too seldom to be counted here: it has an alert of its own.
+        More than 5 % of a function's requests ended with a 5xx. Of deliver and push these are deliveries that come again; of gateway they are clients who were refused or cut off. sweep is called too seldom to be counted here, and webhook answers so whenever a backend does: each has an alert of its own.
 
         1. In Logs Explorer, look at the errors of that function: `error` and `exception` say what it could not reach.
         2. If it began with a deployment, roll back as docs/operations.md says.

@@ -41,6 +41,13 @@ locals {
       queries = { "by push" = "sum(increase(${local.logged.refused_pushes}_sum{${local.on_run}}[5m]))" }
     },
     {
+      title = "Webhooks that were not taken"
+      queries = {
+        "come again"      = "sum(increase(${local.logged.webhooks_failed}{${local.on_run}}[5m]))"
+        "answered by 410" = "sum(increase(${local.logged.webhooks_unwanted}{${local.on_run}}[5m]))"
+      }
+    },
+    {
       title = "Found dead"
       queries = {
         connections  = "sum(increase(${local.logged.dead_connections}_sum{${local.on_run}}[5m]))"

@@ -21,9 +21,29 @@ locals {
     AWS_TOKEN_AUDIENCE = local.token_audience
   }
 
-  functions = {
+  # Where FCM and ID tokens belong, if not to this project.
+  firebase = var.firebase_project == null ? {} : { FIREBASE_PROJECT = var.firebase_project }
+  telling  = length(var.webhook_urls) == 0 ? {} : { WEBHOOK_URLS = join(",", var.webhook_urls) }
+  # What is written into each event: who sends its FCM messages.
+  pushing = {
+    PUSH_INCOMING  = var.pushed_by.incoming
+    PUSH_CANCELLED = var.pushed_by.cancelled
+    PUSH_REJECTED  = var.pushed_by.rejected
+  }
+  signaling = merge(local.publishing, local.posting, local.firebase, local.telling, local.pushing)
+
+  functions = merge(local.always, { for name in ["webhook"] : name => local.webhook if length(var.webhook_urls) > 0 })
+
+  webhook = {
+    environment = local.telling
+    secrets     = local.webhook_secrets
+    timeout     = 45 # more than the acknowledgement deadline
+    ingress     = "ALLOW_INTERNAL_ONLY"
+    caller      = local.caller
+  }
+  always = {
     gateway = {
-      environment = merge(local.publishing, local.posting, {
+      environment = merge(local.signaling, {
         # Of what Cloud Run lets in at once: it adds instances from 60 % on, before this one refuses.
         REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["gateway"].concurrency)))
       })
@@ -36,7 +56,7 @@ locals {
       caller  = "allUsers" # API Gateway can't present a Google identity: it sends the secret
     }
     api = {
-      environment = merge(local.publishing, local.posting, {
+      environment = merge(local.signaling, {
         REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["api"].concurrency)))
       })
       secrets = merge(local.token_secrets, local.api_keys)
@@ -52,7 +72,7 @@ locals {
       caller      = local.caller
     }
     push = {
-      environment = {}
+      environment = merge(local.publishing, local.firebase)
       secrets     = {}
       timeout     = 30
       ingress     = "ALLOW_INTERNAL_ONLY"
@@ -135,6 +155,7 @@ resource "terraform_data" "roles_known" {
     google_secret_manager_secret_iam_member.gateway.id,
     [for member in google_secret_manager_secret_iam_member.token : member.id],
     [for member in google_secret_manager_secret_iam_member.api_key : member.id],
+    [for member in google_secret_manager_secret_iam_member.webhook : member.id],
   ]
 
   provisioner "local-exec" {

@@ -62,6 +62,16 @@ locals {
       unit        = "1"
       bounds      = local.count_bounds
     }
+    webhooks_failed = {
+      description = "Webhooks that the app's backend did not take, each time they were posted"
+      function    = "webhook"
+      message     = "webhook failed"
+    }
+    webhooks_unwanted = {
+      description = "Webhooks that were answered with 410, and are not posted again"
+      function    = "webhook"
+      message     = "webhook unwanted"
+    }
     outbox_age = {
       description = "For how long the oldest outbox entry that a call of sweep saw had been pending"
       function    = "sweep"

@@ -77,6 +77,11 @@ output "gateway_secret_versions" {
   value       = local.gateway_secrets
 }
 
+output "webhooks" {
+  description = "The URLs that webhook posts to, by the names that its subscriptions and its log have for them."
+  value       = local.webhooks
+}
+
 output "dashboard_url" {
   description = "The dashboard in Cloud Monitoring."
   value       = "https://console.cloud.google.com/monitoring/dashboards/builder/${element(split("/", google_monitoring_dashboard.this.id), 3)}?project=${var.project}"

@@ -4,7 +4,7 @@ resource "google_pubsub_topic" "events" {
 }
 
 resource "google_pubsub_topic_iam_member" "publisher" {
-  for_each = toset(["gateway", "api", "sweep"])
+  for_each = toset(["gateway", "api", "push", "sweep"])
 
   topic  = google_pubsub_topic.events.name
   role   = "roles/pubsub.publisher"
@@ -14,11 +14,15 @@ resource "google_pubsub_topic_iam_member" "publisher" {
 }
 
 locals {
-  # What is pushed to a function, by the filter of its subscription.
+  # What is pushed to a function. A filter can't be changed: with a new one a subscription needs a new name, too, so
+  # that it is there before the old one goes, and no event falls between them.
   subscriptions_pushed = {
-    deliver = "" # everything
-    push    = "attributes.push = \"true\""
+    deliver = { name = "${var.name}-deliver-2", filter = "NOT attributes:only" } # whatever is not for one other function alone
+    push    = { name = "${var.name}-push", filter = "attributes.push = \"true\"" }
   }
+  # The URLs that webhook posts to, by the names that functions/settings.py gives them: one that moves in the list
+  # keeps its subscriptions.
+  webhooks           = { for url in var.webhook_urls : substr(sha256(url), 0, 16) => url }
   subscription_names = join("|", [for subscription in google_pubsub_subscription.push : subscription.name])
 }
 
@@ -27,9 +31,9 @@ locals {
 resource "google_pubsub_subscription" "push" {
   for_each = local.subscriptions_pushed
 
-  name                 = "${var.name}-${each.key}"
+  name                 = each.value.name
   topic                = google_pubsub_topic.events.id
-  filter               = each.value
+  filter               = each.value.filter
   ack_deadline_seconds = 20
 
   push_config {
@@ -53,6 +57,74 @@ resource "google_pubsub_subscription" "push" {
 
   expiration_policy {
     ttl = "" # never, however quiet it gets
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+# What the app's own backend is told. It may be down for long: a hundred attempts are some 15 hours, and then it is a
+# dead letter. Nothing is dropped for being late.
+resource "google_pubsub_subscription" "webhook" {
+  for_each = local.webhooks
+
+  name                 = "${var.name}-webhook-${each.key}"
+  topic                = google_pubsub_topic.events.id
+  filter               = "attributes.webhook = \"true\""
+  ack_deadline_seconds = 30
+
+  push_config {
+    push_endpoint = "${google_cloudfunctions2_function.function["webhook"].service_config[0].uri}/${each.key}"
+
+    oidc_token {
+      service_account_email = google_service_account.caller.email
+      audience              = google_cloudfunctions2_function.function["webhook"].service_config[0].uri
+    }
+  }
+
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.dead_letters.id
+    max_delivery_attempts = 100
+  }
+
+  expiration_policy {
+    ttl = ""
+  }
+}
+
+# What that backend is to push. It is tried often until the event expires, when webhook acknowledges it, and is never a
+# dead letter: a late push would silence the next call.
+resource "google_pubsub_subscription" "wanted" {
+  for_each = local.webhooks
+
+  name                       = "${var.name}-wanted-${each.key}"
+  topic                      = google_pubsub_topic.events.id
+  filter                     = "attributes.wanted = \"true\""
+  ack_deadline_seconds       = 30
+  message_retention_duration = "600s" # the shortest that there is
+
+  push_config {
+    push_endpoint = "${google_cloudfunctions2_function.function["webhook"].service_config[0].uri}/${each.key}/wanted"
+
+    oidc_token {
+      service_account_email = google_service_account.caller.email
+      audience              = google_cloudfunctions2_function.function["webhook"].service_config[0].uri
+    }
+  }
+
+  retry_policy {
+    minimum_backoff = "1s"
+    maximum_backoff = "10s"
+  }
+
+  expiration_policy {
+    ttl = ""
   }
 }
 
@@ -95,9 +167,9 @@ resource "google_pubsub_topic_iam_member" "dead_letters" {
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letters" {
-  for_each = local.subscriptions_pushed
+  for_each = merge(google_pubsub_subscription.push, google_pubsub_subscription.webhook)
 
-  subscription = google_pubsub_subscription.push[each.key].name
+  subscription = each.value.name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
   depends_on   = [terraform_data.pubsub_known]

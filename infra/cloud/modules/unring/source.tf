@@ -1,4 +1,4 @@
-# One archive for the four functions, with nothing of the repository that they don't run.
+# One archive for all functions, with nothing of the repository that they don't run.
 
 locals {
   source_path = coalesce(var.source_path, "${path.module}/../../../..")

@@ -1,7 +1,7 @@
 # Where it runs
 
 variable "project" {
-  description = "Id of the Google Cloud project: that of the app's Firebase project, whose ID tokens are accepted and whose devices are pushed."
+  description = "Id of the Google Cloud project: that of the app's Firebase project, whose ID tokens are accepted and whose devices are pushed, unless firebase_project names another."
   type        = string
 
   validation {
@@ -176,6 +176,14 @@ variable "functions" {
       min_instances = optional(number, 0)
       max_instances = optional(number, 10)
     }), {})
+    # Only if there are webhook_urls.
+    webhook = optional(object({
+      cpu           = optional(number, 1)
+      memory        = optional(string, "512Mi")
+      concurrency   = optional(number, 80)
+      min_instances = optional(number, 0)
+      max_instances = optional(number, 10)
+    }), {})
     # One call a minute, which mostly sleeps.
     sweep = optional(object({
       cpu           = optional(number, 0.333)
@@ -226,7 +234,7 @@ locals {
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
     gateway = concat(local.identity_settings, ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
-    api     = concat(local.identity_settings, ["CORS_ORIGINS", "DIRECT_POST_TIMEOUT_MS"])
+    api     = concat(local.identity_settings, ["CALL_TTL_DAYS", "CORS_ORIGINS", "DIRECT_POST_TIMEOUT_MS", "RING_SECONDS"])
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
@@ -299,6 +307,72 @@ variable "api_key" {
   validation {
     condition     = var.api_key == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.api_key.secret)) && can(regex("^[0-9]+$", var.api_key.version)) && (var.api_key.previous_version == null || can(regex("^[0-9]+$", var.api_key.previous_version)))
     error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
+  }
+}
+
+variable "firebase_project" {
+  description = "Id of the app's Firebase project, to which FCM and ID tokens belong, where Unring has a project of its own; null: var.project. Whoever applies may give roles there, and the FCM API is enabled in it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.firebase_project == null || can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.firebase_project))
+    error_message = "A project id has 6 to 30 lowercase letters, digits and hyphens and begins with a letter."
+  }
+}
+
+# The app's own backend
+
+variable "webhook_urls" {
+  description = "Where the app's backend is told what becomes of calls (docs/webhooks.md). Without any, there is no function webhook."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for url in var.webhook_urls : can(regex("^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?][!\"$-+\\--~]*)?$", url))]) && length(distinct(var.webhook_urls)) == length(var.webhook_urls)
+    error_message = "A URL starts with https:// and a host's name, has no user, comma, space or fragment, and is named once."
+  }
+}
+
+variable "webhook_secret" {
+  description = "What webhooks are signed with: a secret of Secret Manager in this project, which you have made, its version, and the version that is signed with beside it. Each holds whsec_ and 24 to 64 bytes in base64."
+  type = object({
+    secret           = string
+    version          = optional(string, "1")
+    previous_version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.webhook_secret == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.webhook_secret.secret)) && can(regex("^[0-9]+$", var.webhook_secret.version)) && (var.webhook_secret.previous_version == null || can(regex("^[0-9]+$", var.webhook_secret.previous_version)))
+    error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
+  }
+
+  validation {
+    condition     = var.webhook_secret != null || length(var.webhook_urls) == 0
+    error_message = "Webhooks are signed: webhook_urls need a secret."
+  }
+}
+
+variable "pushed_by" {
+  description = "Who sends the FCM messages incoming_call, call_cancelled and call_rejected: unring, backend (a webhook asks it to) or off, nobody."
+  type = object({
+    incoming  = optional(string, "unring")
+    cancelled = optional(string, "unring")
+    rejected  = optional(string, "unring")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for by in values(var.pushed_by) : contains(["unring", "backend", "off"], by)])
+    error_message = "Each is sent by unring, by backend, or off."
+  }
+
+  validation {
+    condition     = !contains(values(var.pushed_by), "backend") || length(var.webhook_urls) > 0
+    error_message = "A backend that is to push is asked to by webhooks: it needs one of webhook_urls."
   }
 }
 

@@ -74,6 +74,17 @@ override_resource {
 }
 
 override_resource {
+  target = google_service_account.function["webhook"]
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-webhook@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-webhook@unring-test.iam.gserviceaccount.com"
+    email     = "unring-webhook@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-webhook@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000008"
+  }
+}
+
+override_resource {
   target = google_service_account.caller
   values = {
     id        = "projects/unring-test/serviceAccounts/unring-caller@unring-test.iam.gserviceaccount.com"
@@ -98,6 +109,8 @@ override_resource {
 run "deployed" {
   variables {
     firestore_location = "nam5"
+    webhook_urls       = ["https://app.example/hook", "https://audit.example/?key=a%2Fb"]
+    webhook_secret     = { secret = "app-webhooks", version = "2", previous_version = "1" }
   }
 
   # What is turned on: of each of these, something here or in the functions calls the API
@@ -122,11 +135,11 @@ run "deployed" {
       for key, invoker in google_cloud_run_v2_service_iam_member.invoker :
       invoker.role == "roles/run.invoker" && invoker.name == "unring-${key}" && (contains(["gateway", "api"], key) || invoker.member == google_service_account.caller.member)
     ])
-    error_message = "Who calls deliver, push and sweep is Pub/Sub and Cloud Scheduler, by one account, and it may do no more than that."
+    error_message = "Who calls deliver, push, webhook and sweep is Pub/Sub and Cloud Scheduler, by one account, and it may do no more than that."
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).ingress_settings } == { gateway = "ALLOW_ALL", api = "ALLOW_ALL", deliver = "ALLOW_INTERNAL_ONLY", push = "ALLOW_INTERNAL_ONLY", sweep = "ALLOW_INTERNAL_ONLY" }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).ingress_settings } == { gateway = "ALLOW_ALL", api = "ALLOW_ALL", deliver = "ALLOW_INTERNAL_ONLY", push = "ALLOW_INTERNAL_ONLY", webhook = "ALLOW_INTERNAL_ONLY", sweep = "ALLOW_INTERNAL_ONLY" }
     error_message = "Only gateway and api are reached from outside of the project."
   }
 
@@ -134,7 +147,7 @@ run "deployed" {
     condition = alltrue([
       for key, function in google_cloudfunctions2_function.function :
       one(function.service_config).service_account_email == google_service_account.function[key].email
-    ]) && length(distinct(values(google_service_account.function)[*].email)) == 5
+    ]) && length(distinct(values(google_service_account.function)[*].email)) == 6
     error_message = "Each function has an account of its own."
   }
 
@@ -144,8 +157,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "api", "sweep"] : key => ["unring-call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
-    error_message = "gateway, api and sweep publish, to this topic only."
+    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "api", "push", "sweep"] : key => ["unring-call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
+    error_message = "gateway, api, push and sweep publish, to this topic only."
   }
 
   assert {
@@ -172,7 +185,7 @@ run "deployed" {
   # The functions
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => [one(function.build_config).runtime, one(function.build_config).entry_point, one(function.service_config).environment_variables.FUNCTION_USE_ASGI] } == { for key in ["gateway", "api", "deliver", "push", "sweep"] : key => ["python313", key, "true"] }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => [one(function.build_config).runtime, one(function.build_config).entry_point, one(function.service_config).environment_variables.FUNCTION_USE_ASGI] } == { for key in ["gateway", "api", "deliver", "push", "webhook", "sweep"] : key => ["python313", key, "true"] }
     error_message = "There are the five functions, on Python 3.13 and ASGI."
   }
 
@@ -182,7 +195,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, api = 0, deliver = 1, push = 0, sweep = 0 }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, api = 0, deliver = 1, push = 0, webhook = 0, sweep = 0 }
     error_message = "An instance of gateway and one of deliver are always there."
   }
 
@@ -204,7 +217,7 @@ run "deployed" {
   # Pub/Sub
 
   assert {
-    condition = { for key, subscription in google_pubsub_subscription.push : key => subscription.name } == { deliver = "unring-deliver", push = "unring-push" } && alltrue([
+    condition = { for key, subscription in google_pubsub_subscription.push : key => subscription.name } == { deliver = "unring-deliver-2", push = "unring-push" } && alltrue([
       for key, subscription in google_pubsub_subscription.push :
       one(subscription.push_config).push_endpoint == one(google_cloudfunctions2_function.function[key].service_config).uri &&
       one(one(subscription.push_config).oidc_token).service_account_email == google_service_account.caller.email &&
@@ -221,6 +234,40 @@ run "deployed" {
   assert {
     condition     = alltrue([for subscription in google_pubsub_subscription.push : one(subscription.dead_letter_policy).dead_letter_topic == google_pubsub_topic.dead_letters.id && one(subscription.dead_letter_policy).max_delivery_attempts == 10])
     error_message = "What fails again and again becomes a dead letter."
+  }
+
+  assert {
+    condition = output.webhooks == { for url in ["https://app.example/hook", "https://audit.example/?key=a%2Fb"] : substr(sha256(url), 0, 16) => url } && alltrue(flatten([
+      for key in keys(output.webhooks) : [for kind, path in { webhook = "", wanted = "/wanted" } : [
+        for subscription in [kind == "webhook" ? google_pubsub_subscription.webhook[key] : google_pubsub_subscription.wanted[key]] :
+        subscription.name == "unring-${kind}-${key}" &&
+        subscription.filter == "attributes.${kind} = \"true\"" &&
+        one(subscription.push_config).push_endpoint == "${one(google_cloudfunctions2_function.function["webhook"].service_config).uri}/${key}${path}" &&
+        one(one(subscription.push_config).oidc_token).service_account_email == google_service_account.caller.email &&
+        one(one(subscription.push_config).oidc_token).audience == one(google_cloudfunctions2_function.function["webhook"].service_config).uri &&
+        one(subscription.expiration_policy).ttl == "" &&
+        one(google_cloudfunctions2_function.function["webhook"].service_config).timeout_seconds > subscription.ack_deadline_seconds
+      ]]
+    ]))
+    error_message = "Each URL has two subscriptions, named by it, whose deliveries webhook tells apart by their path."
+  }
+
+  assert {
+    condition = alltrue([
+      for subscription in google_pubsub_subscription.webhook :
+      one(subscription.retry_policy).minimum_backoff == "10s" && one(subscription.retry_policy).maximum_backoff == "600s" &&
+      one(subscription.dead_letter_policy).dead_letter_topic == google_pubsub_topic.dead_letters.id && one(subscription.dead_letter_policy).max_delivery_attempts == 100
+    ])
+    error_message = "A webhook is tried for some 15 hours, and is then a dead letter."
+  }
+
+  assert {
+    condition = alltrue([
+      for subscription in google_pubsub_subscription.wanted :
+      one(subscription.retry_policy).minimum_backoff == "1s" && one(subscription.retry_policy).maximum_backoff == "10s" &&
+      length(subscription.dead_letter_policy) == 0 && subscription.message_retention_duration == "600s"
+    ])
+    error_message = "A push that a backend is to send is tried often, and is never a dead letter."
   }
 
   assert {
@@ -241,7 +288,7 @@ run "deployed" {
   assert {
     condition = (
       [google_pubsub_topic_iam_member.dead_letters.topic, google_pubsub_topic_iam_member.dead_letters.role] == ["unring-call-events-dead", "roles/pubsub.publisher"] &&
-      { for key, member in google_pubsub_subscription_iam_member.dead_letters : key => member.role } == { deliver = "roles/pubsub.subscriber", push = "roles/pubsub.subscriber" } &&
+      { for key, member in google_pubsub_subscription_iam_member.dead_letters : key => member.role } == { for key in concat(["deliver", "push"], keys(output.webhooks)) : key => "roles/pubsub.subscriber" } &&
       toset(concat([google_pubsub_topic_iam_member.dead_letters.member], values(google_pubsub_subscription_iam_member.dead_letters)[*].member)) == toset(["serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"])
     )
     error_message = "Pub/Sub itself may move a dead letter."
@@ -329,8 +376,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, api = {}, deliver = {}, push = {}, sweep = {} }
-    error_message = "gateway gets both secrets from Secret Manager, and no other function any."
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, api = {}, deliver = {}, push = {}, webhook = { WEBHOOK_SECRET = "2", WEBHOOK_SECRET_PREVIOUS = "1" }, sweep = {} }
+    error_message = "gateway gets both secrets from Secret Manager, webhook its own, and no other function any."
   }
 
   assert {
@@ -452,16 +499,18 @@ run "deployed" {
       one(one(policy.conditions).condition_prometheus_query_language).duration,
       replace(one(one(policy.conditions).condition_prometheus_query_language).query, "\"", "'"),
       ] } == {
-      latency        = ["WARNING", "300s", "histogram_quantile(0.99, sum by (le) (increase(logging_googleapis_com:user_unring_told_latency_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 100 and sum(increase(logging_googleapis_com:user_unring_told_latency_count{monitored_resource='cloud_run_revision'}[5m])) > 5"]
-      dead_letters   = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='unring-call-events-dead'}) > 0"]
-      backlog        = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-deliver|unring-push'}) > 30"]
-      outbox         = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
-      unreadable     = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
-      refused_pushes = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
-      sweep          = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
-      errors         = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep',response_code_class='5xx'}[5m])) > 5"]
+      latency           = ["WARNING", "300s", "histogram_quantile(0.99, sum by (le) (increase(logging_googleapis_com:user_unring_told_latency_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 100 and sum(increase(logging_googleapis_com:user_unring_told_latency_count{monitored_resource='cloud_run_revision'}[5m])) > 5"]
+      dead_letters      = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='unring-call-events-dead'}) > 0"]
+      backlog           = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-deliver-2|unring-push'}) > 30"]
+      outbox            = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
+      unreadable        = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
+      refused_pushes    = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
+      webhooks          = ["ERROR", "600s", "sum(increase(logging_googleapis_com:user_unring_webhooks_failed{monitored_resource='cloud_run_revision'}[10m])) > 0"]
+      unwanted_webhooks = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_webhooks_unwanted{monitored_resource='cloud_run_revision'}[10m])) > 0"]
+      sweep             = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
+      errors            = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) > 5"]
     }
-    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, refused messages, sweep and errors, each with its bounds."
+    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, refused messages, webhooks, sweep and errors, each with its bounds."
   }
 
   assert {
@@ -478,14 +527,14 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 13
+    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 14
     error_message = "The dashboard shows every metric."
   }
 
   assert {
     condition = alltrue(flatten([for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : [for axis in ["xPos", "yPos"] : try(tile[axis], 1) > 0]])) && length(distinct([
       for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : "${try(tile.xPos, 0)} ${try(tile.yPos, 0)}"
-    ])) == 13
+    ])) == 14
     error_message = "Each tile has a place of its own, and none a 0 that Google leaves out."
   }
 
@@ -539,6 +588,10 @@ run "with_every_option" {
     aws_budget                 = { monthly_usd = 50, emails = ["ops@example.com"] }
     notification_channels      = ["projects/unring-test/notificationChannels/1"]
     throttle                   = { rate = 5, burst = 10 }
+    firebase_project           = "the-app"
+    webhook_urls               = ["https://app.example/hook"]
+    webhook_secret             = { secret = "app-webhooks", version = "2", previous_version = "1" }
+    pushed_by                  = { incoming = "backend", cancelled = "off" }
     functions                  = { push = { cpu = 2, memory = "1Gi", concurrency = 7, min_instances = 3, max_instances = 9 } }
     domain = {
       name            = "ws.example.com"
@@ -553,7 +606,7 @@ run "with_every_option" {
         TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub"
       }
       api = {
-        CORS_ORIGINS   = "https://app.example", DIRECT_POST_TIMEOUT_MS = "300"
+        CALL_TTL_DAYS  = "90", CORS_ORIGINS = "https://app.example", DIRECT_POST_TIMEOUT_MS = "300", RING_SECONDS = "45"
         IDENTITY       = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id"
         OIDC_AUDIENCE  = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub"
         TOKEN_AUDIENCE = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub"
@@ -600,13 +653,13 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "api") && length(google_cloud_run_v2_service_iam_member.invoker) == 3
+    condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "api") && length(google_cloud_run_v2_service_iam_member.invoker) == 4
     error_message = "Where allUsers is forbidden, nobody is let in by a role."
   }
 
   assert {
-    condition     = length(google_project_iam_custom_role.sender) == 0 && google_project_iam_member.sender.role == "projects/unring-test/roles/fcmSender"
-    error_message = "A role that was made by hand is used."
+    condition     = length(google_project_iam_custom_role.sender) == 0 && google_project_iam_member.sender.role == "projects/unring-test/roles/fcmSender" && google_project_iam_member.sender.project == "the-app"
+    error_message = "A role that was made by hand is used, in the project of FCM."
   }
 
   assert {
@@ -624,8 +677,21 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1]
+    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1, 1]
     error_message = "No function is made before it is known everywhere that it may read its secrets."
+  }
+
+  assert {
+    condition = alltrue([for key in ["gateway", "api"] : [
+      for name in ["FIREBASE_PROJECT", "WEBHOOK_URLS", "PUSH_INCOMING", "PUSH_CANCELLED", "PUSH_REJECTED"] :
+      one(google_cloudfunctions2_function.function[key].service_config).environment_variables[name]
+    ] == ["the-app", "https://app.example/hook", "backend", "off", "unring"]])
+    error_message = "Who makes an event writes into it who pushes."
+  }
+
+  assert {
+    condition     = { for name, may in google_secret_manager_secret_iam_member.webhook : name => may.secret_id } == { webhook = "projects/unring-test/secrets/app-webhooks" } && google_secret_manager_secret_iam_member.webhook["webhook"].member == google_service_account.function["webhook"].member
+    error_message = "webhook alone reads what webhooks are signed with."
   }
 
   assert {

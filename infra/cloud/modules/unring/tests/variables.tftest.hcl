@@ -633,3 +633,133 @@ run "a_key_is_no_version" {
 
   expect_failures = [var.api_key]
 }
+
+run "a_firebase_project_has_an_id" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    firebase_project = "The App"
+  }
+
+  expect_failures = [var.firebase_project]
+}
+
+run "a_webhook_goes_over_https" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    webhook_urls   = ["http://app.example/hook"]
+    webhook_secret = { secret = "app-webhooks" }
+  }
+
+  expect_failures = [var.webhook_urls]
+}
+
+run "a_webhook_has_no_user" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    webhook_urls   = ["https://me@app.example/hook"]
+    webhook_secret = { secret = "app-webhooks" }
+  }
+
+  expect_failures = [var.webhook_urls]
+}
+
+run "a_webhooks_url_is_one" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    webhook_urls   = ["https://a.example/1,https://a.example/2"]
+    webhook_secret = { secret = "app-webhooks" }
+  }
+
+  expect_failures = [var.webhook_urls]
+}
+
+run "a_webhook_goes_there_once" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    webhook_urls   = ["https://app.example/hook", "https://app.example/hook"]
+    webhook_secret = { secret = "app-webhooks" }
+  }
+
+  expect_failures = [var.webhook_urls]
+}
+
+run "a_webhook_secret_is_no_version" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    webhook_secret = { secret = "projects/unring-test/secrets/key/versions/1" }
+  }
+
+  expect_failures = [var.webhook_secret]
+}
+
+run "webhooks_are_signed" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    webhook_urls = ["https://app.example/hook"]
+  }
+
+  expect_failures = [var.webhook_secret]
+}
+
+run "somebody_pushes_or_nobody" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    pushed_by = { incoming = "both" }
+  }
+
+  expect_failures = [var.pushed_by]
+}
+
+run "a_backend_that_pushes_is_asked_to" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    pushed_by = { rejected = "backend" }
+  }
+
+  expect_failures = [var.pushed_by]
+}
