@@ -24,6 +24,7 @@ class Taken:
 
     path: str
     id: str
+    body: str
     content: Any  # of its body, which is JSON
 
     @property
@@ -59,24 +60,25 @@ class WebhookReceiver(Served):
         self._answers += statuses
 
     async def wait_for(
-        self, *types: str, about: str = "", patience: float = 10.0
+        self, *wanted: str, about: str = "", patience: float = 10.0
     ) -> Sequence[Taken]:
-        """One webhook of each type, as soon as they are here, whose body contains `about`. Raises
-        TimeoutError."""
+        """One webhook of each type, or at each path, as soon as they are here, whose body contains
+        `about`. Raises TimeoutError."""
         async with asyncio.timeout(patience):
             while True:
                 self._changed.clear()
-                found = [self._first(type, about) for type in types]
+                found = [self._first(each, about) for each in wanted]
                 if None not in found:
                     return [each for each in found if each]
                 await self._changed.wait()
 
-    def _first(self, type: str, about: str) -> Taken | None:
-        return next((each for each in self.about(about) if each.type == type), None)
+    def _first(self, wanted: str, about: str) -> Taken | None:
+        found = self.about(about)
+        return next((each for each in found if wanted in (each.type, each.path)), None)
 
     def about(self, text: str) -> list[Taken]:
         """Those whose body contains `text`."""
-        return [each for each in self.taken if text in json.dumps(each.content)]
+        return [each for each in self.taken if text in each.body]
 
     async def _answer(self, request: Request) -> Response:
         body = (await request.body()).decode()
@@ -86,7 +88,7 @@ class WebhookReceiver(Served):
             return Response(status_code=HTTPStatus.UNAUTHORIZED)
         if self._answers:
             return Response(status_code=self._answers.pop(0))
-        taken = Taken(request.url.path, headers["webhook-id"], json.loads(body))
+        taken = Taken(request.url.path, headers["webhook-id"], body, json.loads(body))
 
         async def take() -> Response:
             self.taken.append(taken)

@@ -24,6 +24,7 @@ from infra.emulators.fcm import FcmServer
 from infra.emulators.firestore import FirestoreServer
 from infra.emulators.pubsub import PubSubServer
 from infra.emulators.scheduler import Scheduler
+from infra.emulators.webhooks import WebhookReceiver
 from infra.local.functions import Function, NotStarted
 from infra.local.identities import Identities, identities
 from infra.local.signers import Signers, signers
@@ -61,6 +62,7 @@ class Options:
     sweep_every: timedelta = timedelta(minutes=1)
     backoff: Backoff = BACKOFF
     webhook_backoff: Backoff = WEBHOOK_BACKOFF
+    webhook_paths: tuple[str, ...] = ()  # of a backend that is played, to which webhooks go
     gateway: apigateway.Options = API
     settings: Mapping[str, str] = field(default_factory=dict)  # environment of the functions
     faults: Faults = field(default_factory=Faults)  # Google's emulators know nothing of them
@@ -77,6 +79,7 @@ class Stack:
     pubsub: str
     project: str
     fcm: FcmServer
+    backend: WebhookReceiver | None  # if it is played
     functions: Mapping[str, str]  # base URLs by name
     processes: Mapping[str, Function]
     secret: str  # by which `gateway` knows API Gateway
@@ -142,6 +145,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         signing = await _signing(parts, options)
         played = await identities(parts, options.settings)
         google_services = await _google_services(parts, options, signing)
+        backend = await _backend(parts, options)
         values = {
             "GOOGLE_CLOUD_PROJECT": options.project,
             "EVENTS_TOPIC": TOPIC,
@@ -154,6 +158,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             **google_services.settings(),
             **_identity_settings(signing),
             **played.settings(),
+            **({"WEBHOOK_URLS": _told(backend, options)} if backend else {}),
             **(await _aws_settings(parts, keys, options) if keys is not None else {}),
             **options.settings,
         }
@@ -175,6 +180,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             pubsub=google_services.pubsub,
             project=options.project,
             fcm=fcm,
+            backend=backend,
             functions=urls,
             processes=processes,
             values=values,
@@ -188,6 +194,17 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         sweeping = Scheduler(urls["sweep"], options.sweep_every, lambda: stack.headers("sweep"))
         parts.enter_context(sweeping)
         yield stack
+
+
+async def _backend(parts: AsyncExitStack, options: Options) -> WebhookReceiver | None:
+    if not options.webhook_paths:
+        return None
+    backend = WebhookReceiver(WEBHOOK_SECRET, faults=options.faults)
+    return await parts.enter_async_context(backend)
+
+
+def _told(backend: WebhookReceiver, options: Options) -> str:
+    return ",".join(f"{backend.url}{path}" for path in options.webhook_paths)
 
 
 def _webhooks(values: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 # Of a failed delivery: ten attempts in seven seconds instead of in a minute.
 BACKOFF = (timedelta(milliseconds=100), timedelta(seconds=1))
+# A hundred attempts in ten seconds instead of in fifteen hours.
+WEBHOOK_BACKOFF = (timedelta(milliseconds=100), timedelta(milliseconds=100))
 ONE_LOOK = {"SWEEP_EVERY_SECONDS": "60"}  # a call of the sweep
 # For who sends frames as fast as they are answered.
 ANY_RATE = {"FRAMES_PER_SECOND": "100000"}

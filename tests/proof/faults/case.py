@@ -20,6 +20,7 @@ from tests.proof.faults.points import (
     PUSH_COPY,
     SWEEP_LOOK,
     SWEEP_PUBLISH,
+    WEBHOOK,
     Point,
 )
 from tests.proof.handset import JSON
@@ -192,6 +193,8 @@ def killed(function: str, flow: Flow) -> list[list[Case]]:
             return [group(DELIVER), group(COPIES), group(CATCH_UP)]
         case "push":
             return [group(PUSH), group([PUSH_COPY])]
+        case "webhook":
+            return [group(WEBHOOK)]
         case "sweep":  # which goes through all calls in turn
             return [[case] for case in group([SWEEP_LOOK, SWEEP_PUBLISH])]
     raise AssertionError(f"nobody has said how {function} dies")

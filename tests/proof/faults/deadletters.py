@@ -28,7 +28,9 @@ async def dead_letters(stack: Stack) -> dict[str, set[str]]:
             for each in pulled:
                 event = json.loads(each.message.data)
                 source = each.message.attributes["CloudPubSubDeadLetterSourceSubscription"]
-                found.setdefault(event.get("callId", ""), set()).add(source.rpartition("/")[2])
+                # Those of a webhook are named by its URL, too.
+                name = source.rpartition("/")[2].partition("-")[0]
+                found.setdefault(event.get("callId", ""), set()).add(name)
             await client.acknowledge(
                 subscription=subscription, ack_ids=[each.ack_id for each in pulled]
             )

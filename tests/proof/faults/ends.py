@@ -18,6 +18,7 @@ from tests.proof.faults.cast import Cast
 from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.play import Play
 from tests.proof.faults.played import Played
+from tests.proof.faults.points import WEBHOOK_PATHS
 from tests.proof.faults.staging import Stage
 from tests.proof.table import Row
 
@@ -41,8 +42,8 @@ class End:
     heals: bool = False  # once the event has expired
 
 
-def _never(call: str) -> Callable[[Cast], Fault]:
-    return lambda cast: Fault(Kind.FAIL, call, (cast.call,), times=None, code=_OVERRUN)
+def _never(call: str, *about: str) -> Callable[[Cast], Fault]:
+    return lambda cast: Fault(Kind.FAIL, call, (*about, cast.call), times=None, code=_OVERRUN)
 
 
 def _late(call: str) -> Callable[[Cast], Fault]:
@@ -50,6 +51,7 @@ def _late(call: str) -> Callable[[Cast], Fault]:
 
 
 _NO_PUSH, _NO_POST, _NO_PUBLISH = map(_never, ("fcm.send", "connections.POST", "pubsub.Publish"))
+_no_webhook = _never("webhook.POST", f"{WEBHOOK_PATHS[0]} ")
 _LATE_DELIVER, _LATE_PUSH = map(_late, ("delivery.deliver", "delivery.push"))
 
 ENDS = (
@@ -67,6 +69,13 @@ ENDS = (
         pushed=1,
         expired=frozenset({"deliver", "push"}),  # the last copies
         dead=frozenset({"deliver"}),
+    ),
+    End(
+        "the app's backend takes no webhook at one URL, to the end",
+        lambda cast: [_no_webhook(cast)],
+        told=1,
+        pushed=1,
+        dead=frozenset({"webhook"}),
     ),
     End(
         "Pub/Sub takes no event until it has expired",
@@ -130,9 +139,11 @@ def _row(stack: Stack, end: End, played: Played, dead: dict[str, set[str]]) -> R
     call = played.cast.call
     row = Row(PART, end.fault, tried=1)
     told = [sum(phone.values()) for phone in played.told]
+    hooked = {path for path, _, _ in played.hooks}
     pushed = Counter(token for token, _, _ in played.pushes.elements())
     checks = {
         f"it ended as {played.statuses[call]}": played.statuses[call] == CANCEL.status,
+        f"the backend was told at {hooked}": hooked == _hooked(end),
         "it is still pending": not played.outbox,
         f"phones were told {told} times": told == [end.told] * len(told),
         f"devices were pushed {dict(pushed)}": pushed == Counter(played.cast.tokens * end.pushed),
@@ -142,6 +153,11 @@ def _row(stack: Stack, end: End, played: Played, dead: dict[str, set[str]]) -> R
     row.findings = [text for text, holds in checks.items() if not holds]
     row.wrong = bool(row.findings)
     return row
+
+
+def _hooked(end: End) -> set[str]:
+    """The URLs that must have the event, be it expired or not."""
+    return set(WEBHOOK_PATHS[1:] if "webhook" in end.dead else WEBHOOK_PATHS)
 
 
 def _expired(stack: Stack, call: str) -> set[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.proof.faults.played import Played
+from tests.proof.faults.points import WEBHOOK_PATHS
 from tests.proof.handset import Told
 
 _ERROR = Told("", "", "")  # API Gateway's own frame, when a function died over one
@@ -39,6 +40,7 @@ def judge(played: Played) -> Judgement:
     if strangers:
         found.wrong.append(f"somebody was told who should not know: {strangers}")
     _pushes(played, found)
+    _hooks(played, found)
     _old_ring(played, found)
     return found
 
@@ -93,6 +95,18 @@ def _pushes(played: Played, found: Judgement) -> None:
             found.wrong.append(f"{push} was pushed {times} times")
     if strange := set(played.pushes) - expected:
         found.wrong.append(f"a phone was pushed something untrue: {strange}")
+
+
+def _hooks(played: Played, found: Judgement) -> None:
+    """Every URL of the app's backend has every event, once or more often."""
+    expected = {
+        (path, played.case.flow.status, call) for path in WEBHOOK_PATHS for call in played.statuses
+    }
+    found.lost += [f"the backend was never told {hook}" for hook in expected - set(played.hooks)]
+    if strange := set(played.hooks) - expected:
+        found.wrong.append(f"the backend was told something untrue: {strange}")
+    if played.is_device_forgotten and played.gone_hooks != set(WEBHOOK_PATHS):
+        found.lost.append(f"of a device that is gone only these were told: {played.gone_hooks}")
 
 
 def _old_ring(played: Played, found: Judgement) -> None:

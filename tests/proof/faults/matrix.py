@@ -14,9 +14,10 @@ from tests.proof.faults.deadletters import dead_letters
 from tests.proof.faults.judge import judge
 from tests.proof.faults.play import RETRIES_SECONDS, Play
 from tests.proof.faults.played import Played
+from tests.proof.faults.points import WEBHOOK_PATHS
 from tests.proof.faults.staging import Stage
 from tests.proof.table import Row
-from tests.support.pace import BACKOFF, ONE_LOOK
+from tests.support.pace import BACKOFF, ONE_LOOK, WEBHOOK_BACKOFF
 
 PART = "faults"
 _AT_ONCE = 14  # cases: more would make phones wait for the processor
@@ -29,6 +30,8 @@ def options(logs: Path) -> Options:
     return Options(
         port=0,
         backoff=BACKOFF,
+        webhook_backoff=WEBHOOK_BACKOFF,
+        webhook_paths=WEBHOOK_PATHS,
         sweep_every=timedelta(seconds=2),
         settings={
             **ONE_LOOK,

@@ -13,13 +13,15 @@ from infra.client import https
 from infra.client.calls import Calls, client_at
 from infra.emulators.faults import Fault
 from infra.emulators.fcm.errors import FcmError
+from infra.emulators.webhooks import WebhookReceiver
 from infra.local.stack import Stack
 from tests.proof.faults.case import Case, Deed, Delivery, Harm
 from tests.proof.faults.cast import Cast
 from tests.proof.faults.logs import Tail
 from tests.proof.faults.played import Played
+from tests.proof.faults.points import WEBHOOK_PATHS
 from tests.proof.handset import JSON, SOCKET_IO, Handset, Told
-from tests.support.collections import CONNECTIONS
+from tests.support.collections import CONNECTIONS, DEVICES
 
 _TOLD = (JSON, SOCKET_IO)  # the wires of the told user's phones
 _OUT_SECONDS = 5.0
@@ -135,6 +137,12 @@ class Play:
                 await phone.catch_up()
         played.told = [phone.told() for phone in self.told]
         played.bystanders = [self.sender.told(), self.bystander.told()]
+        for hook in self._backend.about(self.cast.unique):
+            if hook.type == "device.gone":
+                played.gone_hooks.add(hook.path)
+            else:
+                played.hooks[hook.path, hook.data["status"], hook.data["callId"]] += 1
+        played.is_device_forgotten = await self._is_device_forgotten()
         for message in self._messages():
             data = message["data"]
             played.pushes[message["token"], data["type"], data["callId"]] += 1
@@ -279,6 +287,7 @@ class Play:
         for call in self.cast.calls:
             await self._calls.until_delivered(call, every=0.1)
             await self._until_pushed(call)
+            await self._backend.wait_for(*WEBHOOK_PATHS, about=call, patience=self._patience)
 
     async def _until_pushed(self, call: str) -> None:
         """Waits until every device that can has the push."""
@@ -293,6 +302,16 @@ class Play:
     def _messages(self) -> list[Mapping[str, Any]]:
         """What FCM has taken for this case."""
         return [each for each in self._stack.fcm.messages if self.cast.unique in each["token"]]
+
+    async def _is_device_forgotten(self) -> bool:
+        """Whether the second device was, whose token may die."""
+        found = await self._documents.collection(DEVICES).document(self.cast.device(1)).get()
+        return not found.exists
+
+    @property
+    def _backend(self) -> WebhookReceiver:
+        assert self._stack.backend is not None
+        return self._stack.backend
 
     async def _connections(self, user: str) -> list[tuple[str, str]]:
         """The user's open connections: id and wire."""

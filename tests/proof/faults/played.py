@@ -41,3 +41,6 @@ class Played:
     bystanders: list[Counter[Told]] = field(default_factory=list)
     pushes: Pushes = field(default_factory=Counter)
     old_ring: OldRing | None = None
+    hooks: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # path, status, call
+    is_device_forgotten: bool = False
+    gone_hooks: set[str] = field(default_factory=set)  # the paths that heard of a dead device

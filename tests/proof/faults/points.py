@@ -193,6 +193,13 @@ PUSH = (
     ),
     Point(
         "push",
+        "say that a device is gone",
+        "pubsub.Publish",
+        lambda cast: ("device.gone", cast.tokens[1]),
+        second_token_dies=True,
+    ),
+    Point(
+        "push",
         "forget",
         "firestore.Commit",
         lambda cast: (f"devices/{cast.device(1)}",),
@@ -204,6 +211,34 @@ PUSH = (
         "firestore.BatchGetDocuments",
         _the_entry,
         prelude=delivery_fails("push"),
+    ),
+)
+WEBHOOK_PATHS = ("/calls", "/audit")  # of the app's backend
+WEBHOOK = (
+    Point("webhook", "post", "webhook.POST", lambda cast: (f"{WEBHOOK_PATHS[0]} ", cast.call)),
+    Point(
+        "webhook",
+        "post again",
+        "webhook.POST",
+        lambda cast: (f"{WEBHOOK_PATHS[0]} ", cast.call),
+        skip=1,
+        prelude=lambda cast: [
+            Fault(Kind.FAIL, "webhook.POST", (f"{WEBHOOK_PATHS[0]} ", cast.call))
+        ],
+    ),
+    Point(
+        "webhook",
+        "post of a copy",
+        "webhook.POST",
+        lambda cast: (f"{WEBHOOK_PATHS[1]} ", cast.call),
+        prelude=publish_fails,
+    ),
+    Point(
+        "webhook",
+        "post that a device is gone",
+        "webhook.POST",
+        lambda cast: (f"{WEBHOOK_PATHS[0]} ", "device.gone", cast.tokens[1]),
+        second_token_dies=True,
     ),
 )
 PUSH_COPY = Point(
@@ -241,4 +276,4 @@ DELIVERIES = (
     Point("push", "delivery", "delivery.push", the_call),
 )
 # All of a signal's path, in its order; who catches up comes after.
-PATH = (*GATEWAY, *DELIVER, *COPIES, *PUSH, PUSH_COPY, SWEEP_LOOK, SWEEP_PUBLISH)
+PATH = (*GATEWAY, *DELIVER, *COPIES, *PUSH, PUSH_COPY, *WEBHOOK, SWEEP_LOOK, SWEEP_PUBLISH)

@@ -6,7 +6,7 @@ from itertools import chain
 from infra.client.flows import CANCEL, REJECT, Flow
 from tests.proof.faults import people
 from tests.proof.faults.case import Case, Harm, networked
-from tests.proof.faults.points import API, DELIVER, GATEWAY, PUSH, SWEEP_PUBLISH
+from tests.proof.faults.points import API, DELIVER, GATEWAY, PUSH, SWEEP_PUBLISH, WEBHOOK
 
 _BOTH = (Harm.KILLED_BEFORE, Harm.KILLED_AFTER)
 _DEATHS = {
@@ -14,6 +14,7 @@ _DEATHS = {
     "api": (CANCEL, API[4], _BOTH),
     "deliver": (REJECT, DELIVER[2], _BOTH),
     "push": (CANCEL, PUSH[1], _BOTH),
+    "webhook": (CANCEL, WEBHOOK[0], _BOTH),
     "sweep": (REJECT, SWEEP_PUBLISH, (Harm.KILLED_BEFORE,)),  # it makes its calls in turn
 }
 
