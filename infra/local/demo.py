@@ -22,6 +22,7 @@ from infra.local.stack import Stack, passing_stack
 _PATIENCE_SECONDS = 10.0
 _JSON, _SOCKET_IO, _FCM = "WebSocket", "Socket.IO", "FCM"
 _HTTPS, _BACKEND = "HTTPS", "the app's backend"
+_WEBHOOK = "webhook"
 _PHONES: Mapping[str, Callable[[str, str], AbstractAsyncContextManager[Phone]]] = {
     _JSON: json_phone,
     _SOCKET_IO: socketio_phone,
@@ -45,6 +46,7 @@ class Case:
     listens: str = _JSON
     leaves: Callable[[JsonPhone], Awaitable[None]] | None = None
     comes_back: float | None = None
+    is_followed: bool = False  # by the app's backend, which hears of it by a webhook
 
     def __post_init__(self) -> None:
         if self.leaves and self.listens != _JSON:
@@ -62,7 +64,7 @@ CASES = (
     Case("6  JSON to Socket.IO", CANCEL, listens=_SOCKET_IO),
     Case("7  Connects 1 s late", CANCEL, leaves=JsonPhone.die, comes_back=1.0),
     Case("8  Cancel over HTTPS", CANCEL, sends=_HTTPS),
-    Case("9  Cancel by a backend", CANCEL, sends=_BACKEND),
+    Case("9  Cancel by a backend", CANCEL, sends=_BACKEND, is_followed=True),
 )
 
 
@@ -86,8 +88,8 @@ class Played:
 async def demo(google: bool = False) -> int:
     """Plays all cases and prints the table; 0 only if all of them hold."""
     console = Console(highlight=False)
-    console.print("\nStarting five functions and the clouds' services around them …")
-    async with passing_stack(google) as stack:
+    console.print("\nStarting six functions and the clouds' services around them …")
+    async with passing_stack(google, webhook_paths=("/unring",)) as stack:
         played = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
     console.print(_table(played))
     failures = [result for result in played if result.wrong]
@@ -134,6 +136,8 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_answered(case.flow, sending, call))
                 tasks.create_task(_pushed(case.flow, stack, call, start, arrivals))
+                if case.is_followed:
+                    tasks.create_task(_followed(case.flow, stack, call, start, arrivals))
                 if case.comes_back:
                     await asyncio.sleep(case.comes_back)
                     listening = await connected(told, case.listens)
@@ -174,6 +178,15 @@ async def _pushed(
     arrivals.append(Arrival(flow.push, _FCM, (perf_counter() - start) * 1000))
     if (message["data"]["type"], message["data"]["callId"]) != (flow.push, call):
         raise UnexpectedError(f"FCM was sent {message['data']}")
+
+
+async def _followed(
+    flow: Flow, stack: Stack, call: str, start: float, arrivals: list[Arrival]
+) -> None:
+    assert stack.backend is not None  # noqa: S101 - the demo's stack plays it
+    type = f"call.{flow.status}"
+    await stack.backend.wait_for(type, about=f'"{call}"', patience=_PATIENCE_SECONDS)
+    arrivals.append(Arrival(type, _WEBHOOK, (perf_counter() - start) * 1000))
 
 
 async def _disconnected(calls: Calls, user: str) -> None:

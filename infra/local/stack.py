@@ -214,10 +214,18 @@ def _webhooks(values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def passing_stack(google: bool = False, **settings: str) -> AsyncIterator[Stack]:
+async def passing_stack(
+    google: bool = False, webhook_paths: tuple[str, ...] = (), **settings: str
+) -> AsyncIterator[Stack]:
     """A stack on free ports that leaves nothing behind, its logs neither. Raises NotStarted."""
     with tempfile.TemporaryDirectory(prefix="unring-") as folder:
-        options = Options(port=0, google=google, settings=settings, logs=Path(folder))
+        options = Options(
+            port=0,
+            google=google,
+            webhook_paths=webhook_paths,
+            settings=settings,
+            logs=Path(folder),
+        )
         async with running(options) as stack:
             yield stack
 
