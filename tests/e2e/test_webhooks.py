@@ -28,7 +28,9 @@ class Told:
     urls: tuple[str, str]
 
 
-@pytest.fixture(scope="module", params=["unsigned", "signed"])
+@pytest.fixture(
+    scope="module", params=["embedded", pytest.param("signed", marks=pytest.mark.thorough)]
+)
 async def told(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Told]:

@@ -252,6 +252,7 @@ async def test_a_late_push_is_asked_for_by_nobody(
     old = event(decided=now() - timedelta(seconds=31), pushes=BY_BACKEND)
     assert await asked(function, old) == 204
     assert backend.asked == 0
+    assert services.journal.started == []
 
 
 async def test_a_push_that_is_no_longer_true_is_asked_for_by_nobody(
