@@ -15,6 +15,7 @@ from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 from functions.wire.push import is_reserved, texts
 
 CALL_ID_LIMIT = 128  # characters
+DEVICE_LIMIT = 128  # characters of the app's name for a device
 SHORTEST_RING = 5  # seconds
 PASSED_ON_LIMIT = 3000  # bytes; FCM takes 4096 in all
 _REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
@@ -62,7 +63,7 @@ def parse(event: object, data: object) -> Request:
 
 def _signal(name: str) -> Callable[[_Data], Signal]:
     def read(data: _Data) -> Signal:
-        return Signal(name, _call_id(data), _reason(data))
+        return Signal(name, _call_id(data), _reason(data), _device(data))
 
     return read
 
@@ -186,6 +187,14 @@ def _reason(data: _Data) -> str | None:
         return None
     readable = "".join(each for each in reason[:_REASON_READ] if not _is_unreadable(each))
     return readable.strip()[:REASON_LIMIT] or None
+
+
+def _device(data: _Data) -> str | None:
+    """The device on which the user acts. No request is refused for its device either."""
+    try:
+        return _text(data, "deviceId", DEVICE_LIMIT)
+    except InvalidRequest:
+        return None
 
 
 def _is_control(character: str) -> bool:

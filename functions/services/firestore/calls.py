@@ -98,7 +98,8 @@ def _changed(call: Call, event: CallEvent) -> dict[str, object]:
         return {"ringsUntil": event.rings_until} if call.is_ours else {}
     at, by = event.decided_at, event.by
     is_answered = event.status is Status.ACCEPTED
-    said = {"answeredAt": at, "answeredBy": by} if is_answered else {"endedAt": at, "endedBy": by}
+    answered = {"answeredAt": at, "answeredBy": by, "answeredOn": event.on_device or DELETE_FIELD}
+    said = answered if is_answered else {"endedAt": at, "endedBy": by}
     # Of a document that is not ours, the app's own fields may have these names.
     over = dict.fromkeys(_OF_THE_RING, DELETE_FIELD) if call.is_ours else {}
     return {**said, **over, "reason": event.reason, "cause": event.cause or DELETE_FIELD}
