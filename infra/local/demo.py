@@ -115,7 +115,7 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
         async def without_socket(user: str, by: str) -> Sender:
             http = await phones.enter_async_context(https.client(stack.functions["api"]))
             if by == _BACKEND:
-                return https.Backend(http, stack.values["API_KEY"], user)
+                return https.Backend(http, stack.values["API_KEY"]).on_behalf_of(user)
             return https.App(http, unsigned_token(user, stack.project))
 
         sending: Sender = (
