@@ -10,11 +10,13 @@ from functions import telemetry
 from functions.calls.call import SignalId
 from functions.calls.transitions import PushPolicy
 from functions.delivery.commit import Committer
+from functions.delivery.emit import Emitter
 from functions.delivery.ringing import Ringing
 from functions.delivery.signaling import Signaling
-from functions.inbound.api import Api
+from functions.inbound.api import Api, Part
 from functions.inbound.asking import Asking
 from functions.inbound.calls import CallRequests
+from functions.inbound.emits import EmitRequests
 from functions.inbound.frames import new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
@@ -50,27 +52,22 @@ def handler(
 ) -> Handler:
     """Builds the function on the given ports."""
     timeout = settings.direct_post_timeout
-    keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
+    keys = _set(settings.api_key, settings.api_key_previous)
     asking, load = Asking(identity, keys), Load(settings.requests_at_once)
     committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
     pushes = PushPolicy()
     signaling = Signaling(store.calls, committer, clock, pushes)
     ringing = Ringing(store.calls, committer, clock, pushes, settings.call_ttl)
-    interface = Api(
-        [
-            CallRequests(
-                signaling,
-                ringing,
-                store.calls,
-                asking,
-                load,
-                clock,
-                new_id,
-                settings.ring_seconds,
-            )
-        ],
-        settings.cors_origins,
-    )
+    parts: list[Part] = [
+        CallRequests(
+            signaling, ringing, store.calls, asking, load, clock, new_id, settings.ring_seconds
+        )
+    ]
+    if settings.internal_secret:
+        secrets = _set(settings.internal_secret, settings.internal_secret_previous)
+        emitter = Emitter(store, sockets, signaling, clock)
+        parts.append(EmitRequests(emitter, secrets, load, clock, new_id))
+    interface = Api(parts, settings.cors_origins)
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
 
     async def api(request: Request) -> Response:
@@ -81,3 +78,8 @@ def handler(
             return await interface.reply(request)
 
     return api
+
+
+def _set(*secrets: str | None) -> list[str]:
+    """Those that are set."""
+    return [secret for secret in secrets if secret]

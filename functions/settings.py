@@ -195,6 +195,8 @@ class ApiSettings(SignalingSettings):
 
     api_key: str | None = _key("API_KEY")
     api_key_previous: str | None = _key("API_KEY_PREVIOUS")
+    internal_secret: str | None = _key("INTERNAL_SECRET")
+    internal_secret_previous: str | None = _key("INTERNAL_SECRET_PREVIOUS")
     # What a call rings for at most, and if its backend asks for nothing else.
     ring_seconds: int = _default("RING_SECONDS", ringing, 30)
     call_ttl: timedelta = _default("CALL_TTL_DAYS", days, timedelta(days=30))

@@ -91,14 +91,19 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
 def user_in(data: _Data, field: str = "userId") -> UserId:
     """The user whom a backend names. An id that is a number counts as its digits. Raises
     InvalidRequest."""
+    return UserId(_text(with_digits(data, field), field, USER_ID_LIMIT))
+
+
+def with_digits(data: _Data, field: str) -> _Data:
+    """The same with its digits in the place of an id that is a number. Raises InvalidRequest."""
     value = data.get(field)
     if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        data = {field: str(value)}
-    elif value is not None and not isinstance(value, str):
+        return {**data, field: str(value)}
+    if value is not None and not isinstance(value, str):
         raise InvalidRequest(field, f"{field} must be a string or a whole number")
-    return UserId(_text(data, field, USER_ID_LIMIT))
+    return data
 
 
 def ring_in(call: str, data: _Data, longest: int) -> Ring:

@@ -302,6 +302,21 @@ variable "api_key" {
   }
 }
 
+variable "internal_secret" {
+  description = "What the app's backend shows to api where it calls its old socket server's paths (docs/api.md): a secret of Secret Manager in this project, which you have made, its version, and the version that is still accepted beside it. null: there are no such paths."
+  type = object({
+    secret           = string
+    version          = optional(string, "1")
+    previous_version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.internal_secret == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.internal_secret.secret)) && can(regex("^[0-9]+$", var.internal_secret.version)) && (var.internal_secret.previous_version == null || can(regex("^[0-9]+$", var.internal_secret.previous_version)))
+    error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
+  }
+}
+
 variable "gateway_secret_generation" {
   description = "Which gateway secret is current. Raise it by one, and apply once, to rotate the secret; never lower it."
   type        = number

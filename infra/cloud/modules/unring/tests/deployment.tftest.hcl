@@ -536,6 +536,7 @@ run "with_every_option" {
     manage_api_gateway_account = true
     token_secret               = { secret = "app-tokens", version = "3", previous_version = "2" }
     api_key                    = { secret = "app-key", version = "5", previous_version = "4" }
+    internal_secret            = { secret = "app-internal", version = "7", previous_version = "6" }
     aws_budget                 = { monthly_usd = 50, emails = ["ops@example.com"] }
     notification_channels      = ["projects/unring-test/notificationChannels/1"]
     throttle                   = { rate = 5, burst = 10 }
@@ -624,7 +625,14 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1]
+    condition = { for secret in one(google_cloudfunctions2_function.function["api"].service_config).secret_environment_variables : secret.key => [secret.secret, secret.version] if startswith(secret.key, "INTERNAL_") } == {
+      INTERNAL_SECRET = ["app-internal", "7"], INTERNAL_SECRET_PREVIOUS = ["app-internal", "6"]
+    } && { for name, may in google_secret_manager_secret_iam_member.internal : name => may.secret_id } == { api = "projects/unring-test/secrets/app-internal" } && google_secret_manager_secret_iam_member.internal["api"].member == google_service_account.function["api"].member
+    error_message = "api alone reads the secret of the old socket server's paths, of which Terraform knows the name alone."
+  }
+
+  assert {
+    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1, 1]
     error_message = "No function is made before it is known everywhere that it may read its secrets."
   }
 
