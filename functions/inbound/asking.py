@@ -38,7 +38,7 @@ class Asking:
         if rest and scheme.lower() != "bearer":
             raise NotAuthenticated("the token is not valid: it must be shown as Bearer")
         in_body = token if isinstance(token, str) else None
-        return await verified(self.identity, header or in_body)
+        return (await verified(self.identity, header or in_body)).user
 
     def check_backend(self, request: Request) -> None:
         """Raises NotAuthenticated if the app's backend is not who asks."""
