@@ -114,10 +114,11 @@ class MemoryCalls:
 
     def _put(self, call: Call, event: CallEvent | None) -> None:
         at = self.database.tick()
-        self.database.calls[call.id] = StoredCall(call, at)
         if event is None:
+            self.database.calls[call.id] = StoredCall(call, at)
             return
         self.database.changed_by[call.id] = event.by
+        self.database.calls[call.id] = StoredCall(call, at)
         self.database.put_entry(
             Entry(
                 event=event,
