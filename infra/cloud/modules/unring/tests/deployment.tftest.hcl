@@ -260,6 +260,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : [field.database, field.collection, field.field, length(field.ttl_config), length(one(field.index_config).indexes)]] == [["(default)", "calls", "unringExpiresAt", 1, 0]]
+    error_message = "Calls that we created go when they have expired, and no index grows with them."
+  }
+
+  assert {
     condition = toset([for field in google_firestore_field.unindexed : "${field.collection} ${field.field}"]) == toset([
       "unring_connections admittedAt", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
       "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event",
@@ -600,6 +605,11 @@ run "with_every_option" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : "${field.database} ${field.collection}"] == ["calls rings"]
+    error_message = "Calls expire in the collection that is asked for."
+  }
+
+  assert {
     condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "api") && length(google_cloud_run_v2_service_iam_member.invoker) == 3
     error_message = "Where allUsers is forbidden, nobody is let in by a role."
   }
@@ -726,8 +736,27 @@ run "into_a_database_that_exists" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : "${field.database} ${field.collection} ${field.field}"] == ["(default) calls unringExpiresAt"]
+    error_message = "Of the app's calls, nothing is touched but a field that it does not write."
+  }
+
+  assert {
     condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 5
     error_message = "Everything else is as in a project of Unring's own."
+  }
+}
+
+run "where_the_apps_calls_have_a_ttl_policy" {
+  command = plan
+
+  variables {
+    create_firestore_database = false
+    expire_calls              = false
+  }
+
+  assert {
+    condition     = length(google_firestore_field.call_expires_at) == 0 && length(google_firestore_field.expires_at) == 3
+    error_message = "Nothing of the app's calls is touched, and all else expires as ever."
   }
 }
 
