@@ -13,6 +13,7 @@ module "unring" {
   manage_firestore_rules     = var.manage_firestore_rules
   firestore_location         = var.firestore_location
   calls_collection           = var.calls_collection
+  expire_calls               = var.expire_calls
   collection_prefix          = var.collection_prefix
   settle_seconds             = var.settle_seconds
   functions                  = var.functions

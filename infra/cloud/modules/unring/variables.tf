@@ -57,7 +57,7 @@ variable "firestore_database" {
 }
 
 variable "create_firestore_database" {
-  description = "Whether Terraform creates the database. false where the app has it already: then nothing of it is touched but indexes and TTL policies of Unring's own collections."
+  description = "Whether Terraform creates the database. false where the app has it already: then nothing of it is touched but indexes and TTL policies of Unring's own collections, and of its own field of the calls."
   type        = bool
   default     = true
   nullable    = false
@@ -104,6 +104,13 @@ variable "calls_collection" {
     condition     = !contains([for name in ["connections", "devices", "outbox"] : "${var.collection_prefix}${name}"], var.calls_collection)
     error_message = "This is a collection of Unring's own, by collection_prefix."
   }
+}
+
+variable "expire_calls" {
+  description = "Whether calls that a backend creates by api are deleted after CALL_TTL_DAYS, by a TTL policy on their field unringExpiresAt. Firestore takes one such policy for all collections of a name: false where calls_collection has another. Such calls then stay until the app deletes them."
+  type        = bool
+  default     = true
+  nullable    = false
 }
 
 variable "collection_prefix" {
@@ -227,7 +234,7 @@ locals {
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
     gateway = concat(local.identity_settings, ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
-    api     = concat(local.identity_settings, ["CORS_ORIGINS", "DIRECT_POST_TIMEOUT_MS"])
+    api     = concat(local.identity_settings, ["CALL_TTL_DAYS", "CORS_ORIGINS", "DIRECT_POST_TIMEOUT_MS", "RING_SECONDS"])
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]

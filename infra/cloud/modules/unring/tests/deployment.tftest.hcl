@@ -260,6 +260,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : [field.database, field.collection, field.field, length(field.ttl_config), length(one(field.index_config).indexes)]] == [["(default)", "calls", "unringExpiresAt", 1, 0]]
+    error_message = "Calls that we created go when they have expired, and no index grows with them."
+  }
+
+  assert {
     condition = toset([for field in google_firestore_field.unindexed : "${field.collection} ${field.field}"]) == toset([
       "unring_connections admittedAt", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
       "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event",
@@ -554,7 +559,7 @@ run "with_every_option" {
         TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
       }
       api = {
-        CORS_ORIGINS   = "https://app.example", DIRECT_POST_TIMEOUT_MS = "300"
+        CALL_TTL_DAYS  = "7", CORS_ORIGINS = "https://app.example", DIRECT_POST_TIMEOUT_MS = "300", RING_SECONDS = "45"
         IDENTITY       = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id", INTROSPECTION_NAME = "/name"
         OIDC_AUDIENCE  = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub", OIDC_NAME_CLAIM = "name"
         TOKEN_AUDIENCE = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
@@ -598,6 +603,11 @@ run "with_every_option" {
   assert {
     condition     = toset([for field in google_firestore_field.expires_at : field.collection]) == toset(["connections", "devices", "outbox"]) && google_firestore_index.missed.collection == "outbox" && one(google_cloudfunctions2_function.function["gateway"].service_config).environment_variables.CALLS_COLLECTION == "rings"
     error_message = "The collections have the names that are asked for."
+  }
+
+  assert {
+    condition     = [for field in google_firestore_field.call_expires_at : "${field.database} ${field.collection}"] == ["calls rings"]
+    error_message = "Calls expire in the collection that is asked for."
   }
 
   assert {
@@ -734,8 +744,27 @@ run "into_a_database_that_exists" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : "${field.database} ${field.collection} ${field.field}"] == ["(default) calls unringExpiresAt"]
+    error_message = "Of the app's calls, nothing is touched but a field that it does not write."
+  }
+
+  assert {
     condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 5
     error_message = "Everything else is as in a project of Unring's own."
+  }
+}
+
+run "where_the_apps_calls_have_a_ttl_policy" {
+  command = plan
+
+  variables {
+    create_firestore_database = false
+    expire_calls              = false
+  }
+
+  assert {
+    condition     = length(google_firestore_field.call_expires_at) == 0 && length(google_firestore_field.expires_at) == 3
+    error_message = "Nothing of the app's calls is touched, and all else expires as ever."
   }
 }
 
