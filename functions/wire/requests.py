@@ -26,6 +26,7 @@ _IGNORABLE = (
     (0xFFF0, 0xFFF8),
     (0xE0000, 0xE0FFF),
 )
+DEVICE_ID_LIMIT = 128  # characters, of what an app calls its device
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -65,7 +66,9 @@ def _register(data: _Data) -> RegisterDevice:
     address, platform = _address(data), data.get("platform")
     if not isinstance(platform, str) or platform not in set(Platform):
         raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
-    return RegisterDevice(address, Platform(platform))
+    is_named = data.get("deviceId") is not None
+    app_id = _text(data, "deviceId", DEVICE_ID_LIMIT) if is_named else None
+    return RegisterDevice(address, Platform(platform), app_id)
 
 
 def _unregister(data: _Data) -> UnregisterDevice:
