@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.calls.call import SignalId
+from functions.delivery.erasure import Erasure
 from functions.delivery.signaling import Signaling
 from functions.inbound.api import Api
 from functions.inbound.asking import Asking
@@ -15,12 +16,16 @@ from functions.inbound.calls import CallRequests
 from functions.inbound.frames import new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
+from functions.inbound.rate import RequestRate
+from functions.inbound.users import UserRequests
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
 from functions.ports.publisher import Publisher
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
 from functions.services import apigateway, firestore, identity, pubsub
+from functions.sessions.registration import Registration
+from functions.sessions.signout import SignOut
 from functions.settings import ApiSettings
 from functions.warmup import WarmUp
 
@@ -46,13 +51,25 @@ def handler(
     new_id: Callable[[], SignalId] = new_signal_id,
 ) -> Handler:
     """Builds the function on the given ports."""
-    timeout = settings.direct_post_timeout
+    connections, timeout = store.connections, settings.direct_post_timeout
     keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
-    asking, load = Asking(identity, keys), Load(settings.requests_at_once)
+    asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock))
+    load = Load(settings.requests_at_once)
     signaling = Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout)
-    interface = Api(
-        [CallRequests(signaling, store.calls, asking, load, clock, new_id)], settings.cors_origins
+    calls = CallRequests(signaling, store.calls, asking, load, clock, new_id)
+    sign_out = SignOut(connections, sockets, clock)
+    users = UserRequests(
+        store,
+        sign_out,
+        Registration(
+            connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
+        ),
+        Erasure(store, signaling, sign_out.is_everywhere, clock, new_id),
+        asking,
+        load,
+        clock,
     )
+    interface = Api([calls, users], settings.cors_origins)
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
 
     async def api(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """The HTTPS interface's replies: verdicts with their statuses, and what browsers ask before."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from starlette.responses import JSONResponse, Response
 
@@ -14,6 +15,7 @@ _STATUSES = {
     "forbidden": 403,
     "not_found": 404,
     "unreadable": 422,
+    "limited": 429,
     "unavailable": 503,
 }
 _CONFLICT = 409  # the call got another answer first
@@ -23,7 +25,7 @@ def said(verdict: Verdict, signal: Signal | None, status: int | None = None) -> 
     """The reply that says `verdict`, with the status that its outcome has unless it is given."""
     status = status or (200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT))
     reply = JSONResponse(reply_data(verdict, signal), status_code=status)
-    if status == 503:
+    if status in (429, 503):
         reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return reply
 
@@ -47,3 +49,8 @@ def preflight(methods: Collection[str]) -> Response:
 def allowing(methods: Collection[str], reply: Response) -> Response:
     reply.headers["Allow"] = ", ".join((*methods, "OPTIONS"))
     return reply
+
+
+def unix_ms(moment: datetime) -> int:
+    """A time as replies have it."""
+    return int(moment.timestamp() * 1000)
