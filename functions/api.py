@@ -8,7 +8,10 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.calls.call import SignalId
+from functions.calls.transitions import PushPolicy
+from functions.delivery.commit import Committer
 from functions.delivery.erasure import Erasure
+from functions.delivery.ringing import Ringing
 from functions.delivery.signaling import Signaling
 from functions.inbound.api import Api
 from functions.inbound.asking import Asking
@@ -54,9 +57,19 @@ def handler(
     connections, timeout = store.connections, settings.direct_post_timeout
     keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
     asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock))
-    load = Load(settings.requests_at_once)
-    signaling = Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout)
-    calls = CallRequests(signaling, store.calls, asking, load, clock, new_id)
+    load, pushes = Load(settings.requests_at_once), PushPolicy()
+    committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
+    signaling = Signaling(store.calls, committer, clock, pushes)
+    calls = CallRequests(
+        signaling,
+        Ringing(store.calls, committer, clock, pushes, settings.call_ttl),
+        store.calls,
+        asking,
+        load,
+        clock,
+        new_id,
+        settings.ring_seconds,
+    )
     sign_out = SignOut(connections, sockets, clock)
     users = UserRequests(
         store,

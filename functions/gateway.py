@@ -7,6 +7,8 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.calls.call import SignalId
+from functions.calls.transitions import PushPolicy
+from functions.delivery.commit import Committer
 from functions.delivery.signaling import Signaling
 from functions.inbound.forwarding import Forwarding
 from functions.inbound.frames import Frames, new_signal_id
@@ -52,9 +54,11 @@ def handler(
     connections, ttl = store.connections, settings.connection_ttl
     timeout = settings.direct_post_timeout
     load = Load(settings.requests_at_once)
+    committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
+    pushes = PushPolicy()
     closing = Closing(connections, sockets, clock)
     frames = Frames(
-        Signaling(store, sockets, publisher, clock, direct_post_timeout=timeout),
+        Signaling(store.calls, committer, clock, pushes),
         Registration(
             connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
         ),

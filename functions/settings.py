@@ -29,6 +29,7 @@ from functions.variables import (
     post_timeout,
     prefix,
     rate,
+    ringing,
     seconds,
     secret,
     signing_secret,
@@ -200,6 +201,9 @@ class ApiSettings(SignalingSettings, RegistrationSettings):
 
     api_key: str | None = _key("API_KEY")
     api_key_previous: str | None = _key("API_KEY_PREVIOUS")
+    # What a call rings for at most, and if its backend asks for nothing else.
+    ring_seconds: int = _default("RING_SECONDS", ringing, 30)
+    call_ttl: timedelta = _default("CALL_TTL_DAYS", days, timedelta(days=30))
     cors_origins: tuple[str, ...] = _default("CORS_ORIGINS", origins, ())
 
 

@@ -165,6 +165,14 @@ def cap(value: str) -> int:
     return _whole(value, 1000)
 
 
+def ringing(value: str) -> int:
+    """Seconds. No phone gets an event that is older than two minutes."""
+    number = _whole(value, 120)
+    if number < 5:
+        raise ValueError("must be a whole number from 5 to 120")
+    return number
+
+
 def rate(value: str) -> int:
     return _whole(value, 100_000)
 

@@ -31,6 +31,14 @@ class Status(StrEnum):
     ENDED = "ended"
 
 
+class Cause(StrEnum):
+    """Why a call ended, or stopped ringing, in words for programs; its `reason` is for people."""
+
+    CALLER_CANCELLED = "caller_cancelled"
+    REJECTED = "rejected"
+    ENDED = "ended"
+
+
 class Party(Enum):
     """One of the two sides of a call."""
 
@@ -48,6 +56,13 @@ class Call:
     status: Status
     signal_id: SignalId | None = None  # of the last signal that changed it, if any did
     rings_until: datetime | None = None  # when its ringing ends by itself, if that is known
+    cause: Cause | None = None  # of its end, if we have seen it
+    answered_on: str | None = None  # the device, if who answered named it
+    is_ours: bool = False  # we made its document, so that it expires
+    # Of a call of ours while it rings: what the app passes on, an object in JSON, and what was
+    # asked for.
+    data: str | None = None
+    ring_seconds: int | None = None
 
     def parties(self, user: UserId) -> Set[Party]:
         """Which parties `user` is in this call: none, one, or both if he calls himself."""

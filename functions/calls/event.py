@@ -9,13 +9,23 @@ import msgspec
 from functions.calls.call import (
     Call,
     CallId,
+    Cause,
     ConnectionId,
     SignalId,
     Status,
     UserId,
     names_document,
 )
-from functions.calls.transitions import Push, Signal, Transition, Whom
+from functions.calls.transitions import (
+    INCOMING,
+    Notice,
+    Push,
+    PushedBy,
+    PushPolicy,
+    Signal,
+    Transition,
+    Whom,
+)
 
 # An event may be told until the ring would have ended by itself, or for `_LIFE` if nobody knows
 # when that is. A later event would silence the ring of the next call on an app that does not
@@ -24,6 +34,7 @@ _LIFE = timedelta(seconds=30)
 _SHORTEST_LIFE = timedelta(seconds=20)  # a phone that is just waking up must still get the event
 LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a document says
 
+_OURS = PushPolicy()
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UnixMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # up to the year 9999
 
@@ -56,11 +67,20 @@ class CallEvent(
     signal_id: SignalId
     call_id: CallId
     status: Status  # the call's new status
+    previous_status: Status | None  # None for a call that begins to ring
     caller_id: UserId
+    receiver_id: UserId
+    by: UserId  # the party whose doing it is
+    on_device: str | None = None  # of that party, by the app's own name for it
     recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # no user twice
-    reason: str
     timestamp: _UnixMs  # when the server decided
     expires_at_ms: _UnixMs = msgspec.field(name="expiresAt")  # nobody is told from then on
+    cause: Cause | None = None
+    reason: str | None = None  # None only for a call that begins to ring
+    # Of a call that begins to ring: until when it does, and what the app passes on, an object in
+    # JSON.
+    rings_until_ms: _UnixMs | None = msgspec.field(name="ringsUntil", default=None)
+    data: str | None = None
     # The connections that have the event already; None on a copy from the outbox, whose publisher
     # can't know.
     served: tuple[ConnectionId, ...] | None = None
@@ -81,17 +101,43 @@ class CallEvent(
         sender: UserId,
         signal_id: SignalId,
         now: datetime,
+        pushes: PushPolicy = _OURS,
     ) -> Self:
         """The event of `transition`, which `signal` of `sender` causes; `call` is as it was."""
         return cls(
             signal_id=signal_id,
             call_id=call.id,
             status=transition.to_status,
+            previous_status=call.status,
             caller_id=call.caller,
-            recipients=_recipients(call, transition, sender),
-            reason=signal.reason or transition.default_reason,
+            receiver_id=call.receiver,
+            by=sender,
+            on_device=signal.device,
+            recipients=_recipients(call, transition.notices, sender, pushes),
             timestamp=_milliseconds(now),
             expires_at_ms=_milliseconds(_expiry(call, now)),
+            cause=transition.cause,
+            reason=signal.reason or transition.default_reason,
+        )
+
+    @classmethod
+    def of_ring(
+        cls, call: Call, signal_id: SignalId, now: datetime, pushes: PushPolicy = _OURS
+    ) -> Self:
+        """The event of a `call` that begins to ring."""
+        return cls(
+            signal_id=signal_id,
+            call_id=call.id,
+            status=Status.RINGING,
+            previous_status=None,
+            caller_id=call.caller,
+            receiver_id=call.receiver,
+            by=call.caller,
+            recipients=_recipients(call, (INCOMING,), call.caller, pushes),
+            timestamp=_milliseconds(now),
+            expires_at_ms=_milliseconds(_expiry(call, now)),
+            rings_until_ms=_milliseconds(call.rings_until) if call.rings_until else None,
+            data=call.data,
         )
 
     def served_to(self, connections: Iterable[ConnectionId] | None) -> Self:
@@ -114,8 +160,16 @@ class CallEvent(
 
     @property
     def push_recipients(self) -> tuple[Recipient, ...]:
-        """The recipients who are to be told by FCM too."""
-        return tuple(recipient for recipient in self.recipients if recipient.push)
+        """The recipients who are to be told by FCM too, by us."""
+        return self._pushed_by(PushedBy.UNRING)
+
+    @property
+    def backend_recipients(self) -> tuple[Recipient, ...]:
+        """The recipients who are to be told by FCM too, by the app's backend."""
+        return self._pushed_by(PushedBy.BACKEND)
+
+    def _pushed_by(self, by: PushedBy) -> tuple[Recipient, ...]:
+        return tuple(each for each in self.recipients if each.push and each.push.by is by)
 
     @property
     def decided_at(self) -> datetime:
@@ -126,6 +180,12 @@ class CallEvent(
     def expires_at(self) -> datetime:
         """`expires_at_ms` in UTC."""
         return datetime.fromtimestamp(self.expires_at_ms / 1000, UTC)
+
+    @property
+    def rings_until(self) -> datetime | None:
+        """`rings_until_ms` in UTC."""
+        ends = self.rings_until_ms
+        return None if ends is None else datetime.fromtimestamp(ends / 1000, UTC)
 
     def expired(self, now: datetime) -> bool:
         return self.expires_at <= now
@@ -157,12 +217,15 @@ def from_fields(fields: object) -> CallEvent:
         raise MalformedEvent.of(error) from error
 
 
-def _recipients(call: Call, transition: Transition, sender: UserId) -> tuple[Recipient, ...]:
+def _recipients(
+    call: Call, notices: Iterable[Notice], sender: UserId, pushes: PushPolicy
+) -> tuple[Recipient, ...]:
     """The recipients, no user twice: one who calls himself gets the first notice for him."""
     users: dict[UserId, Recipient] = {}
-    for notice in transition.notices:
+    for notice in notices:
         user = _user(call, notice.whom, sender)
-        found = Recipient(user, notice.event, notice.true_while, notice.push)
+        push = pushes.applied_to(notice.push)
+        found = Recipient(user, notice.event, notice.true_while, push)
         users.setdefault(user, found)
     return tuple(users.values())
 

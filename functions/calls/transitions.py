@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from functions.calls.call import CallId, Party, Status
+from functions.calls.call import CallId, Cause, Party, Status
 
 REASON_LIMIT = 200  # characters
 
@@ -23,11 +23,42 @@ class Whom(Enum):
     RECEIVER = auto()
 
 
+class PushedBy(Enum):
+    """Who sends a recipient's FCM message: we, or the app's backend, which a webhook asks to."""
+
+    UNRING = "unring"
+    BACKEND = "backend"
+
+
 class Push(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The FCM message for a recipient's devices: its `type`, and whether it has the `reason`."""
+    """The FCM message for a recipient's devices: its `type`, whether it has the `reason`, whether
+    it makes the phone ring, and who sends it."""
 
     type: str
     with_reason: bool = False
+    rings: bool = False
+    by: PushedBy = PushedBy.UNRING
+
+
+@dataclass(frozen=True, slots=True)
+class PushPolicy:
+    """Who sends the FCM messages of each type; None: nobody does."""
+
+    incoming: PushedBy | None = PushedBy.UNRING
+    cancelled: PushedBy | None = PushedBy.UNRING
+    rejected: PushedBy | None = PushedBy.UNRING
+
+    def applied_to(self, push: Push | None) -> Push | None:
+        """The push as it is to be sent, or None if none is."""
+        if push is None:
+            return None
+        of_type = {
+            "incoming_call": self.incoming,
+            "call_cancelled": self.cancelled,
+            "call_rejected": self.rejected,
+        }
+        by = of_type.get(push.type, PushedBy.UNRING)
+        return msgspec.structs.replace(push, by=by) if by else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +81,7 @@ class Transition:
     to_status: Status
     notices: tuple[Notice, ...]
     default_reason: str
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +93,7 @@ class Signal:
     # At most `REASON_LIMIT` characters, none of them a control character; None if the client gave
     # no reason: then the transition's default is used.
     reason: str | None
+    device: str | None = None  # on which the user acts, by the app's own name for it
 
 
 _CANCEL = Transition(
@@ -77,6 +110,7 @@ _CANCEL = Transition(
         ),
     ),
     default_reason="Caller cancelled",
+    cause=Cause.CALLER_CANCELLED,
 )
 _REJECT = Transition(
     signal="call:reject",
@@ -92,6 +126,7 @@ _REJECT = Transition(
         ),
     ),
     default_reason="User declined",
+    cause=Cause.REJECTED,
 )
 
 TRANSITIONS = (
@@ -115,7 +150,16 @@ TRANSITIONS = (
         to_status=Status.ENDED,
         notices=(Notice(Whom.OTHER_PARTY, "call:ended", true_while=(Status.ENDED,)),),
         default_reason="Call ended",
+        cause=Cause.ENDED,
     ),
+)
+
+# The beginning of a ring, which no signal of a client brings about yet: whoever is called is told.
+INCOMING = Notice(
+    Whom.RECEIVER,
+    "call:incoming",
+    true_while=(Status.RINGING,),
+    push=Push("incoming_call", rings=True),
 )
 
 SIGNALS = tuple(dict.fromkeys(row.signal for row in TRANSITIONS))

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from functions.calls.call import SignalId, Status, UserId
 from functions.calls.event import LONGEST_LIFE
 from functions.calls.transitions import Signal
-from functions.delivery.signaling import Received, Signaling
+from functions.delivery.commit import Received
+from functions.delivery.signaling import Signaling
 from functions.ports.clock import Clock
 from functions.ports.store import Mention, Store
 from functions.telemetry import Log

@@ -7,7 +7,7 @@ from datetime import datetime
 from functions.attempt import Attempt, NotDelivered
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.caps import capped
-from functions.clients.device import Device, DeviceId
+from functions.clients.device import Device, DeviceId, Platform
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
@@ -72,7 +72,7 @@ class Pusher:
             *(
                 self._send_to(device, event, recipient, now)
                 for device in devices
-                if (recipient := event.recipient(device.user))
+                if (recipient := event.recipient(device.user)) and _reaches(recipient, device)
             )
         )
 
@@ -123,6 +123,11 @@ class Pusher:
         except StoreUnavailable as error:
             # No retry: the next event meets the token again, and nobody must get this one twice.
             log.warning("dead tokens stay", error=str(error))
+
+
+def _reaches(recipient: Recipient, device: Device) -> bool:
+    """Whether a message does what it is for: on Apple's phones nothing but a VoIP push rings."""
+    return not (recipient.push and recipient.push.rings and device.platform is Platform.IOS)
 
 
 def _by(outcome: PushOutcome, sent: Collection[PushResult]) -> list[PushResult]:

@@ -11,10 +11,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from functions import telemetry
-from functions.calls.call import Call, CallId, SignalId, UnreadableCall, UserId, names_document
+from functions.calls.call import (
+    Call,
+    CallId,
+    SignalId,
+    Status,
+    UnreadableCall,
+    UserId,
+    names_document,
+)
 from functions.calls.decision import NOT_FOUND, UNREADABLE
 from functions.calls.transitions import SIGNALS, Signal
-from functions.delivery.signaling import Received, Signaling
+from functions.delivery.commit import Received
+from functions.delivery.ringing import Ringing
+from functions.delivery.signaling import Signaling
 from functions.inbound.asking import Asking, Reply, content_of
 from functions.inbound.load import Load, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
@@ -22,8 +32,9 @@ from functions.inbound.replies import said
 from functions.ports.clock import Clock
 from functions.ports.store import Calls, StoredCall
 from functions.telemetry import Log, latency_ms
-from functions.wire.frames import RequestFrame
-from functions.wire.requests import InvalidRequest, parse, user_in
+from functions.wire.frames import RequestFrame, unix_ms
+from functions.wire.requests import InvalidRequest, parse, ring_in, user_in
+from functions.wire.text import loads
 
 # What a backend has done to a call, by the last step of the path.
 SIGNALS_BY_STEP = {signal.removeprefix("call:"): signal for signal in SIGNALS}
@@ -36,18 +47,20 @@ class CallRequests:
     """Replies at `/v1/signals` and `/v1/calls/…`."""
 
     signaling: Signaling
+    ringing: Ringing
     calls: Calls
     asking: Asking
     load: Load
     clock: Clock
     new_id: Callable[[], SignalId]
+    ring_seconds: int  # at most
 
     def at(self, steps: Sequence[str]) -> Mapping[str, Reply]:
         match steps:
             case ["v1", "signals"]:
                 return {"POST": self._signal}
             case ["v1", "calls", str(call)] if call:
-                return {"GET": partial(self._call, call)}
+                return {"GET": partial(self._call, call), "PUT": partial(self._ring, call)}
             case ["v1", "calls", str(call), str(last)] if call and last in SIGNALS_BY_STEP:
                 return {"POST": partial(self._on_behalf, call, SIGNALS_BY_STEP[last])}
             case _:
@@ -64,6 +77,22 @@ class CallRequests:
             # Where a page sends a beacon, which has no headers, the token is in the body.
             sender = await self.asking.user(request, content.get("token"))
             return await self._carried_out(signal, sender, came_at)
+
+    async def _ring(self, call: str, request: Request) -> Response:
+        """What the ring costs. A body without the key is not waited for."""
+        self.asking.check_backend(request)
+        came_at = self.clock()
+        content = await content_of(request)
+        if isinstance(content, Response):
+            return content
+        ring = ring_in(call, content, self.ring_seconds)
+        telemetry.bind(request="ring", callId=ring.call_id)
+        with self.load.carrying_out(Urgency.SOON):
+            received = Received(self.new_id(), self.clock(), received_at=came_at)
+            verdict = await self.ringing.begin(ring, received)
+        latency = latency_ms(came_at, self.clock())
+        log.info("verdict", outcome=verdict.outcome, latencyMs=latency)
+        return said(verdict, ring.call_id)
 
     async def _on_behalf(self, call: str, event: str, request: Request) -> Response:
         """What the signal costs. A body without the key is not waited for."""
@@ -91,7 +120,7 @@ class CallRequests:
             outcome=verdict.outcome,
             latencyMs=latency_ms(came_at, self.clock()),
         )
-        return said(verdict, signal)
+        return said(verdict, signal.call_id)
 
     async def _call(self, id: str, request: Request) -> Response:
         """1 look at the token, and 1 BatchGetDocuments."""
@@ -107,9 +136,15 @@ class CallRequests:
                 return said(NOT_FOUND, None)
 
     def _described(self, call: Call) -> dict[str, object]:
-        ends = {"ringsUntil": _unix_ms(call.rings_until)} if call.rings_until else {}
-        now = {"serverTime": _unix_ms(self.clock())}
-        return {"callId": call.id, "status": call.status.value, **ends, **now}
+        rings = call.status is Status.RINGING
+        known = {
+            "cause": None if rings else call.cause,
+            "ringsUntil": unix_ms(call.rings_until) if rings and call.rings_until else None,
+            "data": loads(call.data) if rings and call.data else None,
+        }
+        described: dict[str, object] = {"callId": call.id, "status": call.status.value}
+        described |= {name: value for name, value in known.items() if value is not None}
+        return {**described, "serverTime": unix_ms(self.clock())}
 
 
 def _signal_in(content: dict[str, Any]) -> Signal:
@@ -120,7 +155,3 @@ def _signal_in(content: dict[str, Any]) -> Signal:
     request = parse(event, content.get("data"))
     assert isinstance(request, Signal)  # noqa: S101 - as its event says
     return request
-
-
-def _unix_ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

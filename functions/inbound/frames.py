@@ -8,7 +8,8 @@ from datetime import datetime
 from functions.calls.call import ConnectionId, SignalId
 from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
 from functions.calls.transitions import Signal
-from functions.delivery.signaling import Received, Signaling
+from functions.delivery.commit import Received
+from functions.delivery.signaling import Signaling
 from functions.inbound.load import Load, Overloaded, urgency_of
 from functions.inbound.naming import named, names_known_call
 from functions.inbound.rate import FrameRate, Rate

@@ -2,12 +2,18 @@
 
 from typing import Any
 
-from functions.calls.call import USER_ID_LIMIT, Status
+from functions.calls.call import USER_ID_LIMIT, Cause, Status
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
 from functions.clients.connection import Wire
 from functions.clients.device import Platform
 from functions.inbound.calls import SIGNALS_BY_STEP
-from functions.wire.requests import CALL_ID_LIMIT, DEVICE_ID_LIMIT, TOKEN_LIMIT
+from functions.wire.requests import (
+    CALL_ID_LIMIT,
+    DEVICE_ID_LIMIT,
+    PASSED_ON_LIMIT,
+    SHORTEST_RING,
+    TOKEN_LIMIT,
+)
 
 _VERDICT = {"$ref": "#/components/schemas/Verdict"}
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f"
@@ -28,6 +34,10 @@ _USER_ID = {
 }
 _CALL_ID_IN_PATH = {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}
 _REASON = {"type": "string", "description": f"Cut to {REASON_LIMIT} characters."}
+_DEVICE = {
+    "type": "string",
+    "description": "The app's own name for the device on which the user acts.",
+}
 _FAILURES = {
     "400": "The request is malformed: `field` says what is wrong, `message` how.",
     "401": "The token, or the key, is missing or not valid: `message` says why.",
@@ -272,6 +282,24 @@ DESCRIPTION: dict[str, Any] = {
             }
         },
         "/v1/calls/{callId}": {
+            "put": {
+                "operationId": "ring",
+                "summary": "Create a call, and make it ring.",
+                "description": "For the app's backend. A repeat is safe, and answered "
+                "`already_ringing`; another call under the same id is answered `differs`.",
+                "security": [{"key": []}],
+                "parameters": [_CALL_ID_IN_PATH],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Ring"}}
+                    },
+                },
+                "responses": {
+                    "200": _reply("It rings, or is known.", _VERDICT),
+                    **_failures("400", "401", "408", "409", "413", "422", "503"),
+                },
+            },
             "get": {
                 "operationId": "call",
                 "summary": "Whether a call still rings.",
@@ -281,7 +309,7 @@ DESCRIPTION: dict[str, Any] = {
                     "200": _reply("The call.", {"$ref": "#/components/schemas/Call"}),
                     **_failures("401", "404", "422", "429", "503"),
                 },
-            }
+            },
         },
         **_USER_PATHS,
     },
@@ -303,6 +331,7 @@ DESCRIPTION: dict[str, Any] = {
                         "properties": {
                             "callId": _CALL_ID,
                             "reason": _REASON,
+                            "deviceId": _DEVICE,
                         },
                     },
                     "token": {
@@ -317,6 +346,31 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "userId": _USER_ID,
                     "reason": _REASON,
+                    "deviceId": _DEVICE,
+                },
+            },
+            "Ring": {
+                "type": "object",
+                "required": ["callerId", "receiverId"],
+                "properties": {
+                    "callerId": _USER_ID,
+                    "receiverId": _USER_ID,
+                    "ringSeconds": {
+                        "type": "integer",
+                        "minimum": SHORTEST_RING,
+                        "description": "At most, and by default, the setting RING_SECONDS.",
+                    },
+                    "data": {
+                        "type": "object",
+                        "description": "What the app passes on to the receiver, unread: at most "
+                        f"{PASSED_ON_LIMIT} bytes, and no name that FCM reserves.",
+                    },
+                    "ring": {
+                        "type": "boolean",
+                        "default": True,
+                        "description": "false: the call is known and can be cancelled, and "
+                        "nobody is told of it yet.",
+                    },
                 },
             },
             "Verdict": {
@@ -326,6 +380,7 @@ DESCRIPTION: dict[str, Any] = {
                     "ok": {"type": "boolean"},
                     "outcome": {"type": "string"},
                     "callId": {"type": "string"},
+                    "ringsUntil": {"type": "integer", "description": "Unix ms."},
                     "field": {"type": "string"},
                     "message": {"type": "string"},
                 },
@@ -336,7 +391,15 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "callId": {"type": "string"},
                     "status": {"enum": [status.value for status in Status]},
-                    "ringsUntil": {"type": "integer", "description": "Unix ms, if it is known."},
+                    "cause": {"enum": [cause.value for cause in Cause]},
+                    "ringsUntil": {
+                        "type": "integer",
+                        "description": "Unix ms, while it rings, if it is known.",
+                    },
+                    "data": {
+                        "type": "object",
+                        "description": "What the app passes on, while it rings.",
+                    },
                     "serverTime": {"type": "integer", "description": "Unix ms."},
                 },
             },

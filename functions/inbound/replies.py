@@ -1,12 +1,11 @@
 """The HTTPS interface's replies: verdicts with their statuses, and what browsers ask before."""
 
 from collections.abc import Collection
-from datetime import datetime
 
 from starlette.responses import JSONResponse, Response
 
+from functions.calls.call import CallId
 from functions.calls.decision import Verdict
-from functions.calls.transitions import Signal
 from functions.wire.frames import reply_data
 
 _RETRY_AFTER_SECONDS = "1"
@@ -21,10 +20,11 @@ _STATUSES = {
 _CONFLICT = 409  # the call got another answer first
 
 
-def said(verdict: Verdict, signal: Signal | None, status: int | None = None) -> Response:
-    """The reply that says `verdict`, with the status that its outcome has unless it is given."""
+def said(verdict: Verdict, call: CallId | None, status: int | None = None) -> Response:
+    """The reply that says `verdict`, on a `call` if it is about one, with the status that its
+    outcome has unless it is given."""
     status = status or (200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT))
-    reply = JSONResponse(reply_data(verdict, signal), status_code=status)
+    reply = JSONResponse(reply_data(verdict, call), status_code=status)
     if status in (429, 503):
         reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return reply
@@ -49,8 +49,3 @@ def preflight(methods: Collection[str]) -> Response:
 def allowing(methods: Collection[str], reply: Response) -> Response:
     reply.headers["Allow"] = ", ".join((*methods, "OPTIONS"))
     return reply
-
-
-def unix_ms(moment: datetime) -> int:
-    """A time as replies have it."""
-    return int(moment.timestamp() * 1000)

@@ -15,12 +15,12 @@ from functions.clients.device import Device, DeviceId, InstallationId
 from functions.delivery.erasure import Erasure
 from functions.inbound.asking import Asking, Reply, content_of
 from functions.inbound.load import Load, Urgency
-from functions.inbound.replies import said, unix_ms
+from functions.inbound.replies import said
 from functions.ports.clock import Clock
 from functions.ports.store import Store
 from functions.sessions.registration import Registration
 from functions.sessions.signout import SignOut
-from functions.wire.frames import RegisterDevice
+from functions.wire.frames import RegisterDevice, unix_ms
 from functions.wire.requests import parse, user_in
 
 _UNFINISHED = replace(UNAVAILABLE, message="it is not finished; a repeat goes on")

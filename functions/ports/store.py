@@ -115,10 +115,17 @@ class Calls(Protocol):
     async def reload(self, event: CallEvent) -> Reloaded:
         """Finds out what became of a commit of `event` that failed or was not answered."""
 
-    async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
-        """Writes both the call's new status, set `by` a user, and its outbox entry, or neither.
+    async def commit(self, stored: StoredCall, event: CallEvent) -> None:
+        """Writes both the call's new status and its outbox entry, or neither.
 
         Raises StoreConflict when the call changed since `stored` was read.
+        """
+
+    async def create(self, call: Call, event: CallEvent | None, expires: datetime) -> None:
+        """Writes a new call, which is ours until it `expires`, and the outbox entry of its ring if
+        it has one; or neither.
+
+        Raises StoreConflict when there is such a call.
         """
 
     async def current(self, ids: Iterable[CallId]) -> Mapping[CallId, Call]:

@@ -1,7 +1,6 @@
 """Firebase Cloud Messaging: sends a recipient's data message to a device."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from uuid import uuid4
@@ -12,11 +11,11 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 
 from functions.calls.event import CallEvent, Recipient
-from functions.calls.transitions import Push
 from functions.clients.device import Device, DeviceId, FcmAddress, InstallationId
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.recent import Recent
 from functions.settings import PushSettings
+from functions.wire.push import push_data, push_of
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
 _TOTAL_SECONDS = 10.0  # with fetching an access token; well within the ack deadline of `push`
@@ -75,10 +74,10 @@ def message(
     (https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas).
     """
     left = event.expires_at - now
-    push = _push_of(recipient)
+    push = push_of(recipient)
     return messaging.Message(
         **{"fid" if isinstance(to, InstallationId) else "token": str(to)},
-        data=data(event, recipient),
+        data=dict(push_data(event, recipient)),
         # By it, Firebase's delivery data tells how phones got the messages of this type.
         fcm_options=messaging.FCMOptions(analytics_label=push.type),
         android=messaging.AndroidConfig(priority="high", ttl=left, direct_boot_ok=True),
@@ -94,19 +93,6 @@ def message(
             headers={"Urgency": "high", "TTL": str(max(1, left // timedelta(seconds=1)))}
         ),
     )
-
-
-def data(event: CallEvent, recipient: Recipient) -> Mapping[str, str]:
-    """What the app reads: `type`, `callId`, `callerId` and, where the recipient's push says so,
-    `reason`."""
-    push = _push_of(recipient)
-    fields = {"type": push.type, "callId": event.call_id, "callerId": event.caller_id}
-    return {**fields, "reason": event.reason} if push.with_reason else fields
-
-
-def _push_of(recipient: Recipient) -> Push:
-    assert recipient.push  # noqa: S101 - others are sent no message
-    return recipient.push
 
 
 def connect(settings: PushSettings) -> FcmPushSender:

@@ -1,7 +1,11 @@
 """What frames mean, on whichever wire they come or go."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+import msgspec
+
+from functions.calls.call import CallId, Status
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
@@ -78,11 +82,13 @@ class Ignored:
 Frame = RequestFrame | Malformed | Connect | Goodbye | Ping | Ignored
 
 
-def reply_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
+def reply_data(verdict: Verdict, call: CallId | None) -> dict[str, object]:
     """The `data` of a reply: always `ok` and `outcome`, the other fields if they have a value."""
     data: dict[str, object] = {"ok": verdict.ok, "outcome": verdict.outcome}
-    if isinstance(request, Signal):
-        data["callId"] = request.call_id
+    if call is not None:
+        data["callId"] = call
+    if verdict.rings_until is not None:
+        data["ringsUntil"] = unix_ms(verdict.rings_until)
     if verdict.field is not None:
         data["field"] = verdict.field
     if verdict.message is not None:
@@ -90,6 +96,27 @@ def reply_data(verdict: Verdict, request: Request | None) -> dict[str, object]:
     return data
 
 
+def call_of(request: Request | None) -> CallId | None:
+    """The call that a request is about, if it is about one."""
+    return request.call_id if isinstance(request, Signal) else None
+
+
+def unix_ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
 def event_data(event: CallEvent) -> dict[str, object]:
-    """The `data` of an event: `callId`, `reason` and `timestamp` (Unix ms)."""
-    return {"callId": event.call_id, "reason": event.reason, "timestamp": event.timestamp}
+    """The `data` of an event: `callId`, `timestamp` (Unix ms), and what is known of `reason` and
+    `cause`. Of a ring also `callerId`, `ringsUntil` (Unix ms) and what the app passes on."""
+    told: dict[str, object] = {
+        "callId": event.call_id,
+        "reason": event.reason,
+        "cause": event.cause,
+        "ringsUntil": event.rings_until_ms,
+        "timestamp": event.timestamp,
+    }
+    known = {name: value for name, value in told.items() if value is not None}
+    if event.status is not Status.RINGING:
+        return known
+    passed_on: dict[str, object] = msgspec.json.decode(event.data) if event.data else {}
+    return {**passed_on, "callerId": event.caller_id, **known}

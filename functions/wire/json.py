@@ -13,6 +13,7 @@ from functions.wire.frames import (
     Ping,
     Request,
     RequestFrame,
+    call_of,
     event_data,
     reply_data,
 )
@@ -45,7 +46,7 @@ def decode(text: bytes) -> Frame:
 
 def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
     """The reply to a frame; it has an `id` if the frame had one."""
-    return _encode({"event": "ack", "data": reply_data(verdict, request)}, ack)
+    return _encode({"event": "ack", "data": reply_data(verdict, call_of(request))}, ack)
 
 
 def encode_pong(ping: Ping) -> str:

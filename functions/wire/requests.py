@@ -5,12 +5,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from functions.calls.call import USER_ID_LIMIT, CallId, UserId, names_document
+from functions.calls.ring import Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
+from functions.wire.push import is_reserved, texts
 
 CALL_ID_LIMIT = 128  # characters
+DEVICE_LIMIT = 128  # characters of the app's name for a device
+SHORTEST_RING = 5  # seconds
+PASSED_ON_LIMIT = 3000  # bytes; FCM takes 4096 in all
 _REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
 # What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
 # https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
@@ -57,7 +64,7 @@ def parse(event: object, data: object) -> Request:
 
 def _signal(name: str) -> Callable[[_Data], Signal]:
     def read(data: _Data) -> Signal:
-        return Signal(name, _call_id(data), _reason(data))
+        return Signal(name, _call_id(data), _reason(data), _device(data))
 
     return read
 
@@ -84,17 +91,65 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
 )
 
 
-def user_in(data: _Data) -> UserId:
-    """The user on whose behalf a backend asks. An id that is a number counts as its digits. Raises
+def user_in(data: _Data, field: str = "userId") -> UserId:
+    """The user whom a backend names. An id that is a number counts as its digits. Raises
     InvalidRequest."""
-    value = data.get("userId")
+    value = data.get(field)
     if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        data = {"userId": str(value)}
+        data = {field: str(value)}
     elif value is not None and not isinstance(value, str):
-        raise InvalidRequest("userId", "userId must be a string or a whole number")
-    return UserId(_text(data, "userId", USER_ID_LIMIT))
+        raise InvalidRequest(field, f"{field} must be a string or a whole number")
+    return UserId(_text(data, field, USER_ID_LIMIT))
+
+
+def ring_in(call: str, data: _Data, longest: int) -> Ring:
+    """The ring that a backend asks for, of `longest` seconds at most. Raises InvalidRequest."""
+    return Ring(
+        call_id=_call_id({"callId": call}),
+        caller=user_in(data, "callerId"),
+        receiver=user_in(data, "receiverId"),
+        seconds=_ring_seconds(data.get("ringSeconds"), longest),
+        data=_passed_on(data.get("data")),
+        is_told=_is_told(data.get("ring")),
+    )
+
+
+def _ring_seconds(value: object, longest: int) -> int:
+    if value is None:
+        return longest
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number or not SHORTEST_RING <= int(str(value)) <= longest:
+        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {longest}"
+        raise InvalidRequest("ringSeconds", message)
+    return int(str(value))
+
+
+def _is_told(value: object) -> bool:
+    if value is None or isinstance(value, bool):
+        return value is not False
+    raise InvalidRequest("ring", "ring must be true or false")
+
+
+def _passed_on(value: object) -> str | None:
+    """What the app passes on, as JSON; it is measured as a message by FCM would carry it."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InvalidRequest("data", "data must be an object")
+    for name in filter(is_reserved, value):
+        raise InvalidRequest("data", f"data must have no field {name!r}: FCM takes none")
+    try:
+        carried = msgspec.json.encode(texts(value))
+        text = msgspec.json.encode(value).decode()
+    except (UnicodeEncodeError, msgspec.MsgspecError) as error:
+        raise InvalidRequest("data", "data can't be written in UTF-8") from error
+    if len(carried) > PASSED_ON_LIMIT:
+        raise InvalidRequest("data", f"data must have at most {PASSED_ON_LIMIT} bytes")
+    return text if value else None
 
 
 def _call_id(data: _Data) -> CallId:
@@ -135,6 +190,14 @@ def _reason(data: _Data) -> str | None:
         return None
     readable = "".join(each for each in reason[:_REASON_READ] if not _is_unreadable(each))
     return readable.strip()[:REASON_LIMIT] or None
+
+
+def _device(data: _Data) -> str | None:
+    """The device on which the user acts. No request is refused for its device either."""
+    try:
+        return _text(data, "deviceId", DEVICE_LIMIT)
+    except InvalidRequest:
+        return None
 
 
 def _is_control(character: str) -> bool:

@@ -23,6 +23,7 @@ from functions.wire.frames import (
     Ping,
     Request,
     RequestFrame,
+    call_of,
     event_data,
     reply_data,
 )
@@ -92,7 +93,7 @@ def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -
     client whose connection is not known is made to connect anew."""
     if verdict == UNKNOWN_CONNECTION:
         return RECONNECT
-    data = reply_data(verdict, request)
+    data = reply_data(verdict, call_of(request))
     if ack is not None:
         return f"43{ack}{_json([data])}"
     return NOOP if verdict.ok else f"42{_json([ERROR_EVENT, data])}"

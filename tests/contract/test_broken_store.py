@@ -97,7 +97,7 @@ async def test_a_calls_commit_that_lost_its_reply_meets_itself_and_is_known_agai
     broken.faults.lose_reply("firestore.Commit")
     broken.journal.clear()
     with pytest.raises(StoreConflict):
-        await broken.store.calls.commit(stored, made, by=CALLER)
+        await broken.store.calls.commit(stored, made)
     assert broken.journal.started == ["Commit", "Commit"]
     assert (await broken.store.calls.reload(made)).is_ours
 
@@ -114,7 +114,7 @@ async def test_a_commit_that_is_not_answered_is_given_up(
     broken.journal.clear()
     with broken.faults.during(unanswered):
         with pytest.raises(StoreUnavailable):
-            await broken.store.calls.commit(stored, made, by=CALLER)
+            await broken.store.calls.commit(stored, made)
         assert broken.journal.started == ["Commit"]  # what hangs is not tried again
         assert (await broken.store.calls.reload(made)).is_ours == is_ours
         unanswered.drop()
@@ -129,7 +129,7 @@ async def test_a_commit_that_meets_a_transaction_of_somebody_elses_writes_nothin
     made = event()
     broken.faults.fail("firestore.Commit", code=grpc.StatusCode.ABORTED)
     with pytest.raises(StoreConflict):
-        await broken.store.calls.commit(stored, made, by=CALLER)
+        await broken.store.calls.commit(stored, made)
     assert not (await broken.store.calls.reload(made)).is_ours
 
 

@@ -25,7 +25,7 @@ from infra.emulators.firestore import FirestoreServer
 from tests.contract.world import firestore_world_at
 from tests.memory.services import Services
 from tests.support.journal import Journal
-from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, register
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, register, ring_of_ours
 from tests.support.world import World, committed
 
 GONE = ConnectionId("gone=")
@@ -90,7 +90,12 @@ async def reload(scene: Scene) -> Step:
 
 async def commit(scene: Scene) -> Step:
     stored = await scene.call()
-    return lambda: scene.store.calls.commit(stored, event(), by=CALLER)
+    return lambda: scene.store.calls.commit(stored, event())
+
+
+async def create(scene: Scene) -> Step:
+    expires = now() + timedelta(days=30)
+    return lambda: ring_of_ours(scene.store, expires)
 
 
 async def current(scene: Scene) -> Step:
@@ -322,6 +327,7 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("calls.get", get_call, ["BatchGetDocuments"]),
     ("calls.reload", reload, ["BatchGetDocuments"]),
     ("calls.commit", commit, ["Commit"]),
+    ("calls.create", create, ["Commit"]),
     ("calls.current", current, ["BatchGetDocuments"]),
     ("calls.mentions", mentions, ["RunQuery"]),
     ("calls.pseudonymise", pseudonymise, ["Commit"]),

@@ -166,7 +166,7 @@ async def test_the_entries_for_a_user_go_and_those_for_others_stay(
 
 
 async def test_what_the_parties_have_said_goes_with_their_names(documents: FirestoreWorld) -> None:
-    fields = {
+    fields: dict[str, object] = {
         "status": "ended",
         "answeredBy": RECEIVER,
         "endedBy": CALLER,

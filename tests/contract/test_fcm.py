@@ -175,7 +175,7 @@ async def test_an_answer_that_is_not_googles_says_nothing_of_a_token(answer: str
 async def test_what_is_wrong_with_a_message_is_no_fault_of_its_token(
     sender: FcmPushSender, inbox: FcmServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fcm, "data", lambda *_: {"google.ours": "no such key is allowed"})
+    monkeypatch.setattr(fcm, "push_data", lambda *_: {"google.ours": "no such key is allowed"})
     assert (await send(sender, event())).outcome is PushOutcome.REFUSED
 
 

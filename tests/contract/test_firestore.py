@@ -22,6 +22,7 @@ from tests.support.makers import (
     fields_of,
     now,
     register,
+    ring_of_ours,
     socketio_connections,
 )
 from tests.support.processes import settings_of
@@ -40,7 +41,7 @@ async def test_a_commit_writes_the_call_and_the_outbox(
     before = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert isinstance(before, StoredCall)
     made = event()
-    await store.calls.commit(before, made, by=CALLER)
+    await store.calls.commit(before, made)
     call = await fields_of(documents.client, "calls", CALL)
     assert call == {
         "callerId": CALLER,
@@ -49,6 +50,7 @@ async def test_a_commit_writes_the_call_and_the_outbox(
         "endedAt": made.decided_at,
         "endedBy": CALLER,
         "reason": "Caller ended call",
+        "cause": "caller_cancelled",
         "signalId": made.signal_id,
     }
     entry = await store.outbox.entry(CALL, made.signal_id)
@@ -61,6 +63,45 @@ async def test_a_commit_writes_the_call_and_the_outbox(
     fields = await fields_of(documents.client, "outbox", f"{CALL}:{made.signal_id}")
     assert fields is not None
     assert (fields["recipients"], fields["expiresAt"]) == ([RECEIVER], made.expires_at)
+
+
+async def test_a_call_of_ours_loses_what_is_its_rings_when_the_ring_ends(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    expires = now() + timedelta(days=30)
+    call = await ring_of_ours(store, expires)
+    fields = await fields_of(documents.client, "calls", CALL)
+    assert fields == {
+        "callerId": CALLER,
+        "receiverId": RECEIVER,
+        "status": "ringing",
+        "ringsUntil": call.rings_until,
+        "ringSeconds": 30,
+        "data": '{"a":1}',
+        "signalId": call.signal_id,
+        "unringExpiresAt": expires,
+    }
+    stored = await store.calls.get(CALL)
+    assert isinstance(stored, StoredCall)
+    await store.calls.commit(stored, event())
+    fields = await fields_of(documents.client, "calls", CALL)
+    assert fields is not None
+    assert {"ringsUntil", "ringSeconds", "data"}.isdisjoint(fields)
+    assert fields["unringExpiresAt"] == expires
+
+
+async def test_a_call_of_the_apps_keeps_its_fields_whatever_they_are_called(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    await documents.ring()
+    theirs = {"data": {"of": "the app"}, "ringsUntil": now(), "expiresAt": now()}
+    await documents.client.collection("calls").document(CALL).update(theirs)
+    stored = await store.calls.get(CALL)
+    assert isinstance(stored, StoredCall)
+    await store.calls.commit(stored, event())
+    fields = await fields_of(documents.client, "calls", CALL)
+    assert fields is not None
+    assert theirs.items() <= fields.items()
 
 
 async def test_who_answered_and_when_is_kept_apart_from_who_ended_the_call(
@@ -197,7 +238,7 @@ async def test_a_function_keeps_its_documents_in_the_database_and_the_collection
     await register(store, "T", RECEIVER)
     loaded = await store.calls.load(CALL, ConnectionId("1="), now())
     assert isinstance(loaded.call, StoredCall)
-    await store.calls.commit(loaded.call, made := event(), CALLER)
+    await store.calls.commit(loaded.call, made := event())
     assert await store.outbox.entry(CALL, made.signal_id)
     names = {collection.id async for collection in client.collections()}
     assert names == {"rings", "connections", "devices", "outbox"}

@@ -14,7 +14,15 @@ from functions.calls.decision import UNKNOWN_CONNECTION, Verdict
 from functions.calls.transitions import SIGNALS, Signal
 from functions.clients.connection import Wire
 from functions.wire import socketio
-from functions.wire.frames import Connect, Ignored, Ping, RequestFrame, event_data, reply_data
+from functions.wire.frames import (
+    Connect,
+    Ignored,
+    Ping,
+    RequestFrame,
+    call_of,
+    event_data,
+    reply_data,
+)
 from tests.support.examples import examples
 from tests.support.makers import event
 from tests.support.packets import (
@@ -70,7 +78,7 @@ def test_an_ack_is_read_by_python_socketio_as_the_verdict(
 ) -> None:
     read = received(socketio.encode_reply(verdict, request, ack))
     assert (read.packet_type, read.namespace, read.id) == (oracle.ACK, None, ack)
-    assert read.data == [reply_data(verdict, request)]
+    assert read.data == [reply_data(verdict, call_of(request))]
 
 
 @given(verdicts, st.none() | signals)
@@ -84,7 +92,7 @@ def test_without_an_ack_id_only_what_was_refused_is_told(
         return
     read = received(frame)
     assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
-    assert read.data == ["call:error", reply_data(verdict, request)]
+    assert read.data == ["call:error", reply_data(verdict, call_of(request))]
 
 
 @given(st.sampled_from(SIGNALS), texts, st.integers(0, 10**13))

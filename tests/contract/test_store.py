@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
+from functions.calls.call import Call, CallId, Cause, ConnectionId, SignalId, Status, UserId
+from functions.calls.event import CallEvent
+from functions.calls.ring import Ring
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform, device_id
 from functions.ports.store import Store, StoreConflict, StoredCall
@@ -17,6 +19,7 @@ from tests.support.makers import (
     event,
     now,
     register,
+    ring_of_ours,
     socketio_connections,
 )
 from tests.support.world import World, committed
@@ -43,14 +46,70 @@ async def test_a_call_and_its_sender_are_loaded_together(store: Store, world: Wo
     assert (loaded.call.call.caller, loaded.call.call.receiver) == (CALLER, RECEIVER)
 
 
+async def test_a_new_call_is_written_with_the_entry_of_its_ring(store: Store, world: World) -> None:
+    call = await ring_of_ours(store, now() + timedelta(days=30))
+    assert await world.call() == call
+    assert call.signal_id is not None
+    entry = await store.outbox.entry(CALL, call.signal_id)
+    assert entry is not None
+    assert entry.event.rings_until == call.rings_until
+    assert entry.pending_since is not None
+
+
+async def test_a_new_call_may_be_told_to_nobody(store: Store, world: World) -> None:
+    call = Call(CALL, CALLER, RECEIVER, Status.RINGING, is_ours=True, ring_seconds=30)
+    await store.calls.create(call, None, now() + timedelta(days=30))
+    assert await world.call() == call
+    assert await world.pending_calls() == set()
+
+
+async def test_a_call_that_is_there_is_not_created_again(store: Store, world: World) -> None:
+    await world.ring(status=Status.ACCEPTED)
+    with pytest.raises(StoreConflict):
+        await ring_of_ours(store, now() + timedelta(days=30))
+    call = await world.call()
+    assert call is not None
+    assert call.status is Status.ACCEPTED
+    assert await world.pending_calls() == set()
+
+
+async def test_what_a_call_of_ours_has_while_it_rings_goes_with_the_ring(
+    store: Store, world: World
+) -> None:
+    await ring_of_ours(store, now() + timedelta(days=30))
+    stored = await store.calls.get(CALL)
+    assert isinstance(stored, StoredCall)
+    await store.calls.commit(stored, event("call:reject"))
+    call = await world.call()
+    assert call is not None
+    assert (call.rings_until, call.data, call.ring_seconds) == (None, None, None)
+    assert (call.is_ours, call.cause) == (True, Cause.REJECTED)
+
+
+async def test_a_call_that_was_only_known_may_begin_to_ring(store: Store, world: World) -> None:
+    call = Call(CALL, CALLER, RECEIVER, Status.RINGING, is_ours=True, ring_seconds=30)
+    await store.calls.create(call, None, now() + timedelta(days=30))
+    stored = await store.calls.get(CALL)
+    assert isinstance(stored, StoredCall)
+    ring = Ring(CALL, CALLER, RECEIVER, 30, None, is_told=True)
+    begun = ring.begun(SignalId("S"), now(), stored.call)
+    await store.calls.commit(stored, CallEvent.of_ring(begun, SignalId("S"), now()))
+    assert await world.call() == begun
+
+
 async def test_a_commit_writes_the_call_and_the_outbox(store: Store, world: World) -> None:
     await world.ring()
     before = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert isinstance(before, StoredCall)
     made = event()
-    await store.calls.commit(before, made, by=CALLER)
+    await store.calls.commit(before, made)
     call = await world.call()
-    assert call == replace(before.call, status=Status.CANCELLED, signal_id=made.signal_id)
+    assert call == replace(
+        before.call,
+        status=Status.CANCELLED,
+        signal_id=made.signal_id,
+        cause=Cause.CALLER_CANCELLED,
+    )
     entry = await store.outbox.entry(CALL, made.signal_id)
     assert entry is not None
     assert entry.event == made
@@ -118,7 +177,7 @@ async def test_a_commit_that_is_done_twice_writes_once(store: Store, world: Worl
     stored = (await store.calls.load(CALL, ConnectionId("c="), now())).call
     assert isinstance(stored, StoredCall)
     with pytest.raises(StoreConflict):
-        await store.calls.commit(stored, made, by=CALLER)
+        await store.calls.commit(stored, made)
     call = await world.call()
     assert call is not None
     assert call.status == "ringing"
@@ -130,7 +189,7 @@ async def test_a_commit_on_a_changed_call_writes_nothing(store: Store, world: Wo
     assert isinstance(stale, StoredCall)
     await world.ring(status="accepted")
     with pytest.raises(StoreConflict):
-        await store.calls.commit(stale, event(), by=CALLER)
+        await store.calls.commit(stale, event())
     call = await world.call()
     assert call is not None
     assert call.status == "accepted"
@@ -143,7 +202,7 @@ async def test_a_commit_on_a_deleted_call_writes_nothing(store: Store, world: Wo
     assert isinstance(stale, StoredCall)
     await world.delete_call()
     with pytest.raises(StoreConflict):
-        await store.calls.commit(stale, event(), by=CALLER)
+        await store.calls.commit(stale, event())
     assert await world.ids_in("calls") | await world.ids_in("outbox") == set()
 
 

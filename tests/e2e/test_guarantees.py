@@ -43,7 +43,7 @@ def crashed(store: Store, documents: AsyncClient, calls: Calls, ids: Ids) -> Cra
         loaded = await store.calls.load(call, ConnectionId("none="), now())
         assert isinstance(loaded.call, StoredCall)
         theirs = event(call=call, decided=now() - ago, caller=caller, receiver=receiver)
-        await store.calls.commit(loaded.call, theirs, by=caller)
+        await store.calls.commit(loaded.call, theirs)
         await pend(documents, theirs, theirs.decided_at)
 
     return crash

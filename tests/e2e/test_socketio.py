@@ -96,7 +96,11 @@ async def test_a_cancel_with_or_without_a_callback_stops_the_other_phone(
         assert verdict == {"ok": True, "outcome": "cancelled", "callId": ids.call}
         told = await receiver.told("call:cancelled")
         assert isinstance(told.pop("timestamp"), int)
-        assert told == {"callId": ids.call, "reason": "Caller ended call"}
+        assert told == {
+            "callId": ids.call,
+            "reason": "Caller ended call",
+            "cause": "caller_cancelled",
+        }
 
         second = f"{ids.call}_2"
         await calls.ring(second, ids.caller, ids.receiver)

@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
+from functions.calls.transitions import PushPolicy
+from functions.delivery.commit import Committer
+from functions.delivery.signaling import Signaling
 from functions.published import Published
 from infra.emulators.faults import Broken, Faults
 from tests.memory.clients import Clients, Phones
@@ -62,6 +66,13 @@ class Services:
         self.publisher = MemoryPublisher(network, self.topic.append)
         self.sender = MemoryPushSender(network, self.phones.take)
         self.identity = MemoryIdentity()
+
+    def committer(self, timeout_seconds: float = 0.5) -> Committer:
+        timeout = timedelta(seconds=timeout_seconds)
+        return Committer(self.store, self.sockets, self.publisher, now, direct_post_timeout=timeout)
+
+    def signaling(self, timeout_seconds: float = 0.5) -> Signaling:
+        return Signaling(self.store.calls, self.committer(timeout_seconds), now, PushPolicy())
 
     def published(self, kind: type[_Kind]) -> list[_Kind]:
         """What has been published since the last look, all of which must be of this kind."""

@@ -7,7 +7,15 @@ from functools import partial
 from typing import ClassVar, Protocol, TypeVar
 
 from functions.attempt import MessageId
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, UnreadableCall, UserId
+from functions.calls.call import (
+    Call,
+    CallId,
+    ConnectionId,
+    SignalId,
+    Status,
+    UnreadableCall,
+    UserId,
+)
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
@@ -112,29 +120,41 @@ class MemoryCalls:
 
         return await self.remote.get(f"{event.call_id}:{event.signal_id}", read)
 
-    async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
+    async def commit(self, stored: StoredCall, event: CallEvent) -> None:
         def write() -> None:
             found = self.database.calls.get(stored.call.id)
             if found is None or found.version != stored.version or self.database.entry(event):
                 raise StoreConflict("the call is not as it was read")
-            at = self.database.tick()
-            call = replace(found.call, status=event.status, signal_id=event.signal_id)
-            self.database.changed_by[call.id] = by
-            self.database.calls[call.id] = StoredCall(call, at)
-            self.database.put_entry(
-                Entry(
-                    event=event,
-                    created=at,
-                    version=at,
-                    pending_since=at,
-                    served=frozenset(),
-                    pushed=frozenset(),
-                    claimed_by=None,
-                    claimed_at=None,
-                )
-            )
+            self._put(_changed(found.call, event), event)
 
         await self.remote.commit(f"{event.call_id}:{event.signal_id}", write)
+
+    async def create(self, call: Call, event: CallEvent | None, expires: datetime) -> None:
+        def write() -> None:
+            if self.database.stored_call(call.id) or (event and self.database.entry(event)):
+                raise StoreConflict("there is such a call")
+            self._put(call, event)
+
+        await self.remote.commit(f"{call.id}:{call.signal_id}", write)
+
+    def _put(self, call: Call, event: CallEvent | None) -> None:
+        at = self.database.tick()
+        self.database.calls[call.id] = StoredCall(call, at)
+        if event is None:
+            return
+        self.database.changed_by[call.id] = event.by
+        self.database.put_entry(
+            Entry(
+                event=event,
+                created=at,
+                version=at,
+                pending_since=at,
+                served=frozenset(),
+                pushed=frozenset(),
+                claimed_by=None,
+                claimed_at=None,
+            )
+        )
 
     async def current(self, ids: Iterable[CallId]) -> dict[CallId, Call]:
         wanted = sorted(ids)  # they may be a set, whose order is another in each process
@@ -154,6 +174,18 @@ class MemoryCalls:
 
     async def warm_up(self) -> None:
         await self.remote.get("warm-up", lambda: None)
+
+
+def _changed(call: Call, event: CallEvent) -> Call:
+    changed = replace(call, status=event.status, signal_id=event.signal_id)
+    if event.status is Status.RINGING:
+        return replace(changed, rings_until=event.rings_until) if call.is_ours else changed
+    changed = replace(changed, cause=event.cause)
+    if event.status is Status.ACCEPTED:
+        changed = replace(changed, answered_on=event.on_device)
+    if not call.is_ours:
+        return changed
+    return replace(changed, rings_until=None, data=None, ring_seconds=None)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ docs/decisions/2026-11-26-variants-of-the-simulation.md says why.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -22,8 +21,8 @@ from functions.calls.event import CallEvent, Recipient
 from functions.clients.connection import Connection
 from functions.clients.device import Device
 from functions.delivery.catchup import CatchUp
+from functions.delivery.commit import Committed, Committer, NotCommitted, Received
 from functions.delivery.notify import notify
-from functions.delivery.signaling import Received, Signaling
 from functions.inbound.pubsub import Handle, receive
 from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnavailable
 from functions.published import ConnectionAdmitted, Published
@@ -45,15 +44,18 @@ def no_outbox(patch: Patch) -> None:
 
 
 def post_before_commit(patch: Patch) -> None:
-    commit = Signaling._commit
+    commit = Committer.commit
 
     async def hasty(
-        self: Signaling, stored: StoredCall, event: CallEvent, sender: UserId, received: Received
-    ) -> Any:
+        self: Committer,
+        event: CallEvent,
+        write: Callable[[], Awaitable[None]],
+        received: Received,
+    ) -> Committed | NotCommitted:
         await notify(self._sockets, await self._look_up(event), event)
-        return await commit(self, stored, event, sender, received)
+        return await commit(self, event, write, received)
 
-    patch.setattr(Signaling, "_commit", hasty)
+    patch.setattr(Committer, "commit", hasty)
 
 
 def no_precondition(patch: Patch) -> None:
@@ -63,8 +65,8 @@ def no_precondition(patch: Patch) -> None:
         def __ne__(self, other: object) -> bool:
             return False
 
-    async def blind(self: MemoryCalls, stored: StoredCall, event: CallEvent, by: UserId) -> None:
-        await commit(self, replace(stored, version=Whatever(2026, 1, 1)), event, by)
+    async def blind(self: MemoryCalls, stored: StoredCall, event: CallEvent) -> None:
+        await commit(self, replace(stored, version=Whatever(2026, 1, 1)), event)
 
     patch.setattr(MemoryCalls, "commit", blind)
 
@@ -147,11 +149,11 @@ def late_events_do_not_look_at_the_call(patch: Patch) -> None:
 
 def late_commits_do_not_look_at_the_call(patch: Patch) -> None:
     async def unserved(
-        self: Signaling, event: CallEvent, reloaded: Reloaded
+        self: Committer, event: CallEvent, reloaded: Reloaded
     ) -> Sequence[Connection]:
         return await self._look_up(event)
 
-    patch.setattr(Signaling, "_unserved_late", unserved)
+    patch.setattr(Committer, "_unserved_late", unserved)
 
 
 def expired_events_are_told(patch: Patch) -> None:

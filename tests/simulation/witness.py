@@ -153,7 +153,7 @@ class Witness:
         by = current.get()
         outcome = self._devices.outcome(device.address)
         self._stage.say(f"{device.address} is pushed {event.reason} by {by}: {outcome.name}")
-        said = self.said.get(event.reason)
+        said = self.said.get(event.reason or "")
         if said is None or said.commit is None:
             self.find(f"{device.address} was pushed {said} before its commit", event.call_id)
             return outcome

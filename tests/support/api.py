@@ -8,11 +8,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from functions.api import handler
+from functions.calls.call import Status, UnreadableCall
 from functions.inbound.http import Handler
 from functions.settings import ApiSettings
 from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
-from tests.support.makers import CALL, CALLER, now
+from tests.support.makers import CALL, CALLER, RECEIVER, now
 from tests.support.processes import settings_of
 
 CANCEL = {"event": "call:cancel", "data": {"callId": CALL, "reason": "because"}}
@@ -50,6 +51,15 @@ class Client:
         path = f"/v1/calls/{quote(call, safe='')}/{step}"
         return await self.ask("POST", path, None, headers=headers, json=content)
 
+    async def put(
+        self, call: str = CALL, key: str | None = KEY, **content: object
+    ) -> httpx.Response:
+        """A ring of the app's backend, of the caller to the receiver unless it says otherwise."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        content = {"callerId": CALLER, "receiverId": RECEIVER, **content}
+        path = f"/v1/calls/{quote(call, safe='')}"
+        return await self.ask("PUT", path, None, headers=headers, json=content)
+
     async def manage(
         self, method: str, user: str, rest: str = "", key: str | None = KEY, **more: Any
     ) -> httpx.Response:
@@ -73,3 +83,14 @@ def function_of(services: Services, **more: str) -> Handler:
         services.identity,
         now,
     )
+
+
+async def status_of(services: Services) -> Status | None:
+    call = await services.world.call()
+    return call.status if call else None
+
+
+def make_unreadable(services: Services) -> None:
+    users = frozenset({CALLER, RECEIVER})
+    services.database.calls.pop(CALL, None)
+    services.database.unreadable_calls[CALL] = UnreadableCall(CALL, users)

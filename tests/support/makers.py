@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from functions.attempt import Attempt, MessageId
 from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, UserId
 from functions.calls.event import CallEvent
+from functions.calls.ring import Ring
 from functions.calls.transitions import Signal, transitions_of
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, Platform
@@ -55,6 +56,15 @@ def event(
     signal_id = SignalId(uuid.uuid4().hex)
     made = CallEvent.of(before, row, signal(name, call), sender, signal_id, decided or now())
     return made.served_to(None if served is None else map(ConnectionId, served))
+
+
+async def ring_of_ours(store: Store, expires: datetime) -> Call:
+    """A call that a backend has created by `api`, and that rings."""
+    signal_id = SignalId(uuid.uuid4().hex)
+    ring = Ring(CALL, CALLER, RECEIVER, 30, '{"a":1}', is_told=True)
+    call = ring.begun(signal_id, now(), None)
+    await store.calls.create(call, CallEvent.of_ring(call, signal_id, now()), expires)
+    return call
 
 
 async def connect(

@@ -6,7 +6,7 @@ from typing import Protocol
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status
 from functions.calls.event import CallEvent
 from functions.ports.store import Store, StoredCall
-from tests.support.makers import CALL, CALLER, RECEIVER, now
+from tests.support.makers import CALL, now
 
 
 class World(Protocol):
@@ -49,6 +49,5 @@ async def committed(world: World, made: CallEvent) -> CallEvent:
     await world.ring(made.call_id)
     loaded = await world.store.calls.load(made.call_id, ConnectionId("nobody="), now())
     assert isinstance(loaded.call, StoredCall)
-    by = CALLER if made.status is Status.CANCELLED else RECEIVER
-    await world.store.calls.commit(loaded.call, made, by=by)
+    await world.store.calls.commit(loaded.call, made)
     return made

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -79,13 +78,7 @@ def phones(services: Services) -> Phones:
 
 @pytest.fixture
 def signaling(services: Services) -> Signaling:
-    return Signaling(
-        services.store,
-        services.sockets,
-        services.publisher,
-        now,
-        direct_post_timeout=timedelta(milliseconds=500),
-    )
+    return services.signaling()
 
 
 @pytest.fixture

@@ -8,14 +8,23 @@ from urllib.parse import quote
 
 import pytest
 
-from functions.calls.call import CallId, Status, UnreadableCall
+from functions.calls.call import CallId, Status
 from functions.calls.event import CallEvent
 from functions.calls.transitions import SIGNALS
 from functions.inbound.openapi import DESCRIPTION
 from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
 from tests.memory.store import MemoryCalls
-from tests.support.api import CANCEL, KEY, ORIGIN, PREVIOUS_KEY, Client, function_of
+from tests.support.api import (
+    CANCEL,
+    KEY,
+    ORIGIN,
+    PREVIOUS_KEY,
+    Client,
+    function_of,
+    make_unreadable,
+    status_of,
+)
 from tests.support.loglines import logged
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 
@@ -23,17 +32,6 @@ from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 @pytest.fixture
 def app(services: Services) -> Client:
     return Client(function_of(services, API_KEY=KEY, API_KEY_PREVIOUS=PREVIOUS_KEY), services)
-
-
-async def status_of(services: Services) -> Status | None:
-    call = await services.world.call()
-    return call.status if call else None
-
-
-def make_unreadable(services: Services) -> None:
-    users = frozenset({CALLER, RECEIVER})
-    services.database.calls.pop(CALL, None)
-    services.database.unreadable_calls[CALL] = UnreadableCall(CALL, users)
 
 
 # Signals
@@ -198,6 +196,35 @@ async def test_a_stranger_is_told_the_same_of_every_call(app: Client, services: 
 
 
 # What a backend asks for
+
+
+async def test_whatever_comes_many_times_at_once_is_done_once_without_an_idempotency_key(
+    app: Client, services: Services
+) -> None:
+    await services.world.ring()
+    answers = await asyncio.gather(
+        app.signal(), app.signal(), app.on_behalf(), app.on_behalf(reason="another")
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    outcomes = sorted(answer.json()["outcome"] for answer in answers)
+    assert outcomes == [*["already_cancelled"] * 3, "cancelled"]
+    # The repeats publish it again for as long as it is not known to have arrived.
+    assert len({made.signal_id for made in services.published(CallEvent)}) == 1
+
+
+async def test_a_backend_may_name_the_device_that_answered(app: Client) -> None:
+    await app.services.world.ring()
+    assert (await app.on_behalf("accept", userId=RECEIVER, deviceId="phone")).status_code == 200
+    again = await app.on_behalf("accept", userId=RECEIVER, deviceId="phone")
+    assert (again.status_code, again.json()["ok"]) == (200, True)
+    other = await app.on_behalf("accept", userId=RECEIVER, deviceId="tablet")
+    assert (other.status_code, other.json()["outcome"]) == (409, "already_accepted")
+
+
+@pytest.mark.parametrize("device", [7, "", "x" * 129, ["phone"], "a\u0000"])
+async def test_no_signal_is_refused_for_its_device(app: Client, device: object) -> None:
+    await app.services.world.ring()
+    assert (await app.on_behalf(deviceId=device)).status_code == 200
 
 
 async def test_a_backend_cancels_on_behalf_of_the_caller(app: Client, services: Services) -> None:

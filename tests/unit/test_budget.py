@@ -4,10 +4,11 @@ import uuid
 
 from functions.calls.call import ConnectionId, SignalId
 from functions.calls.event import CallEvent
+from functions.delivery.commit import Received
 from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.delivery.push import Pusher
-from functions.delivery.signaling import Received, Signaling
+from functions.delivery.signaling import Signaling
 from tests.memory.services import Services
 from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, signal
 

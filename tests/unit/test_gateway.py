@@ -173,7 +173,12 @@ async def test_an_emit_costs_what_a_json_frame_costs_and_tells_both_wires(
     (made,) = phones.services.published(CallEvent)
     assert set(made.served or ()) == {"json=", "sio="}
     (in_json,), (in_packets,) = clients.posted_to("json="), clients.posted_to("sio=")
-    told = {"callId": CALL, "reason": "because", "timestamp": made.timestamp}
+    told = {
+        "callId": CALL,
+        "reason": "because",
+        "cause": "caller_cancelled",
+        "timestamp": made.timestamp,
+    }
     assert json.loads(in_json) == {"event": "call:cancelled", "data": told}
     assert in_packets.startswith("42[")
     assert json.loads(in_packets[2:]) == ["call:cancelled", told]

@@ -28,7 +28,7 @@ ALLOWED = {
     "warmup": {"inbound", "telemetry"},
     "ports": {*_PURE, "ports"},
     "wire": {"calls", "clients", "wire"},
-    "services": {*_PURE, "collections", "ports", "services", "settings", "telemetry"},
+    "services": {*_PURE, "collections", "ports", "services", "settings", "telemetry", "wire"},
     "delivery": {*_PURE, "ports", "wire", "telemetry", "delivery"},
     "sessions": {*_PURE, "ports", "wire", "telemetry", "sessions"},
     "inbound": {*_PURE, "ports", "wire", "telemetry", "delivery", "sessions", "inbound"},

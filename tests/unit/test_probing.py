@@ -11,7 +11,8 @@ from functions.calls.call import CallId, ConnectionId, SignalId, Status, UserId
 from functions.calls.decision import FORBIDDEN, NOT_FOUND, Verdict
 from functions.calls.transitions import SIGNALS, Signal
 from functions.clients.device import FcmToken, Platform
-from functions.delivery.signaling import Received, Signaling
+from functions.delivery.commit import Received
+from functions.delivery.signaling import Signaling
 from functions.sessions.registration import Registration
 from functions.wire.frames import RegisterDevice, UnregisterDevice
 from tests.memory.services import Services

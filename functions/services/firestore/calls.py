@@ -8,16 +8,18 @@ from google.cloud.firestore import DELETE_FIELD, SERVER_TIMESTAMP
 from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
 from functions.calls.event import CallEvent, to_fields
 from functions.ports.store import Loaded, Mention, Reloaded, StoredCall
-from functions.services.firestore.documents import call_in, connection_in, entry_in
-from functions.services.firestore.remote import PAGE, Change, Documents, Snapshot
+from functions.services.firestore.documents import EXPIRES_AT, call_in, connection_in, entry_in
+from functions.services.firestore.remote import PAGE, Change, Documents, NewDocument, Snapshot
 
+# What a call of ours has only while it rings.
+_OF_THE_RING = ("ringsUntil", "ringSeconds", "data")
 _PARTIES = ("callerId", "receiverId")
 _NAMING = (*_PARTIES, "answeredBy", "endedBy")  # the fields that may have a party's id
 _SAID = ("reason", "data")  # what the parties, or their app, have written
 
 
 class FirestoreCalls:
-    """The collection `calls`, whose documents the app's own backend creates."""
+    """The collection `calls`, whose documents the app's own backend may create."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -43,26 +45,44 @@ class FirestoreCalls:
         )
         return Reloaded(is_ours=entry.exists, entry=entry_in(entry), call=_call_in(stored))
 
-    async def commit(self, stored: StoredCall, event: CallEvent, by: UserId) -> None:
+    async def commit(self, stored: StoredCall, event: CallEvent) -> None:
         """1 Commit. The library repeats a commit whose reply was lost, so a conflict may be with
         our own write; `reload` finds out."""
-        entry = {
-            "event": to_fields(event),
-            "recipients": list(event.users),
-            "pendingSince": SERVER_TIMESTAMP,
-            "expiresAt": event.expires_at,
-        }
         await self._documents.commit_if_unchanged(
             self._documents.at("calls", stored.call.id),
             stored.version,
             {
                 "status": event.status.value,
-                **_changed(event.status, event.decided_at, by),
-                "reason": event.reason,
                 "signalId": event.signal_id,
+                **_changed(stored.call, event),
             },
-            created=(self._documents.entry(event.call_id, event.signal_id), entry),
+            created=self._entry(event),
         )
+
+    async def create(self, call: Call, event: CallEvent | None, expires: datetime) -> None:
+        """1 Commit. As of `commit`, a conflict may be with our own write."""
+        fields = {
+            "callerId": call.caller,
+            "receiverId": call.receiver,
+            "status": call.status.value,
+            "ringsUntil": call.rings_until,
+            "ringSeconds": call.ring_seconds,
+            "data": call.data,
+            "signalId": call.signal_id,
+            EXPIRES_AT: expires,
+        }
+        known = {name: value for name, value in fields.items() if value is not None}
+        written = (self._documents.at("calls", call.id), known)
+        await self._documents.create_all(written, *([self._entry(event)] if event else []))
+
+    def _entry(self, event: CallEvent) -> NewDocument:
+        fields = {
+            "event": to_fields(event),
+            "recipients": list(event.users),
+            "pendingSince": SERVER_TIMESTAMP,
+            "expiresAt": event.expires_at,
+        }
+        return self._documents.entry(event.call_id, event.signal_id), fields
 
     async def current(self, ids: Iterable[CallId]) -> dict[CallId, Call]:
         """1 BatchGetDocuments."""
@@ -93,11 +113,17 @@ class FirestoreCalls:
         await self._documents.get(self._documents.at("calls", "warm-up"))
 
 
-def _changed(status: Status, at: datetime, by: UserId) -> dict[str, object]:
-    """The fields that say when and by whom the call was changed."""
-    if status is Status.ACCEPTED:
-        return {"answeredAt": at, "answeredBy": by}
-    return {"endedAt": at, "endedBy": by}
+def _changed(call: Call, event: CallEvent) -> dict[str, object]:
+    """The fields that say what has become of the call, when and by whom."""
+    if event.status is Status.RINGING:
+        return {"ringsUntil": event.rings_until} if call.is_ours else {}
+    at, by = event.decided_at, event.by
+    is_answered = event.status is Status.ACCEPTED
+    answered = {"answeredAt": at, "answeredBy": by, "answeredOn": event.on_device or DELETE_FIELD}
+    said = answered if is_answered else {"endedAt": at, "endedBy": by}
+    # Of a document that is not ours, the app's own fields may have these names.
+    over = dict.fromkeys(_OF_THE_RING, DELETE_FIELD) if call.is_ours else {}
+    return {**said, **over, "reason": event.reason, "cause": event.cause or DELETE_FIELD}
 
 
 def _call_in(snapshot: Snapshot) -> StoredCall | UnreadableCall | None:

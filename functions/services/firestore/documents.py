@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from functions.calls.call import (
     Call,
     CallId,
+    Cause,
     ConnectionId,
     SignalId,
     Status,
@@ -27,6 +28,9 @@ from functions.clients.device import (
 from functions.ports.store import Entry, StoredCall
 from functions.services.firestore.remote import Snapshot
 from functions.telemetry import Log
+
+# By this field a call is known to be ours. An `expiresAt` may be the app's own.
+EXPIRES_AT = "unringExpiresAt"
 
 Fields = Mapping[str, Any]
 _Member = TypeVar("_Member", bound=StrEnum)
@@ -92,6 +96,11 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         # The app's backend may write anything into this field.
         signal_id=SignalId(signal) if isinstance(signal, str) and names_document(signal) else None,
         rings_until=_moment_if_any(fields, "ringsUntil"),
+        cause=_member_if_any(Cause, fields, "cause"),
+        answered_on=device if isinstance(device := fields.get("answeredOn"), str) else None,
+        is_ours=EXPIRES_AT in fields,
+        data=data if isinstance(data := fields.get("data"), str) else None,
+        ring_seconds=seconds if isinstance(seconds := fields.get("ringSeconds"), int) else None,
     )
     return StoredCall(call, version)
 
@@ -190,3 +199,8 @@ def _member(kind: type[_Member], fields: Fields, name: str) -> _Member:
         return kind(_text(fields, name))
     except ValueError as error:
         raise MalformedDocument(f"{name}: {error}") from error
+
+
+def _member_if_any(kind: type[_Member], fields: Fields, name: str) -> _Member | None:
+    """None also for what the app's backend may have written there."""
+    return kind(fields[name]) if fields.get(name) in set(kind) else None

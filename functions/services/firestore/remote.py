@@ -28,6 +28,7 @@ from functions.ports.store import StoreConflict, StoreUnavailable
 from functions.services.rpc import LIMITS
 
 Snapshot = DocumentSnapshot[Any]
+NewDocument = tuple[AsyncDocumentReference, Mapping[str, object]]
 
 PAGE = 300  # documents that are read, or written, at once; a Commit takes 500
 _COMMITS_AT_ONCE = 20
@@ -177,17 +178,20 @@ class Documents:
         version: datetime,
         fields: Mapping[str, object],
         *,
-        created: tuple[AsyncDocumentReference, Mapping[str, object]],
+        created: NewDocument,
     ) -> None:
         """Updates a document of `version` and creates another, or neither. Raises StoreConflict."""
         batch = self.batch()
         batch.update(reference, dict(fields), self._client.write_option(last_update_time=version))
         batch.create(created[0], dict(created[1]))
-        try:
-            async with remote_call(*_CHANGED):
-                await batch.commit(**LIMITS)
-        except _CHANGED as error:
-            raise StoreConflict(str(error)) from error
+        await _all_or_none(batch)
+
+    async def create_all(self, *created: NewDocument) -> None:
+        """Creates all of the documents or none. Raises StoreConflict if one is there."""
+        batch = self.batch()
+        for reference, fields in created:
+            batch.create(reference, dict(fields))
+        await _all_or_none(batch)
 
 
 def entry_name(call: CallId, signal: SignalId) -> str:
@@ -204,6 +208,15 @@ async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
         raise
     except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def _all_or_none(batch: AsyncWriteBatch) -> None:
+    """Raises StoreConflict if a precondition of one of its writes is not met."""
+    try:
+        async with remote_call(*_CHANGED):
+            await batch.commit(**LIMITS)
+    except _CHANGED as error:
+        raise StoreConflict(str(error)) from error
 
 
 async def _is_done(write: Awaitable[object], *refusals: type[Exception]) -> bool:

@@ -155,7 +155,10 @@ EXPIRED = CallEvent(
     signal_id=SignalId("1"),
     call_id=CallId("CALL_1"),
     status=Status.CANCELLED,
-    caller_id=UserId("USR_4"),
+    previous_status=Status.RINGING,
+    caller_id=UserId("USR_3"),
+    receiver_id=UserId("USR_4"),
+    by=UserId("USR_3"),
     recipients=(
         Recipient(UserId("USR_4"), "call:cancelled", (Status.CANCELLED,), Push("call_cancelled")),
     ),

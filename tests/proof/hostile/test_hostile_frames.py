@@ -101,7 +101,7 @@ async def undelivered(documents: AsyncClient, ids: Ids, signal: str) -> str:
     caller, receiver = ids.caller, ids.receiver
     in_an_hour = now() + timedelta(hours=1)
     theirs = event(signal, call=call, decided=in_an_hour, caller=caller, receiver=receiver)
-    await store.calls.commit(loaded.call, theirs, by=caller)
+    await store.calls.commit(loaded.call, theirs)
     return call
 
 

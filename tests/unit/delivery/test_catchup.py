@@ -57,7 +57,12 @@ async def test_who_comes_after_the_cancel_is_told_once(
     await come(services)
     await catch_up.tell(admitted())
     ((id, frame),) = clients.posts
-    told = {"callId": CALL, "reason": made.reason, "timestamp": made.timestamp}
+    told = {
+        "callId": CALL,
+        "reason": made.reason,
+        "cause": "caller_cancelled",
+        "timestamp": made.timestamp,
+    }
     assert (id, json.loads(frame)) == (ID, {"event": "call:cancelled", "data": told})
     paid = ["BatchGetDocuments", "RunQuery", "BatchGetDocuments", "POST", "Commit"]
     assert services.journal.started == paid

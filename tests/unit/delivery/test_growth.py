@@ -11,10 +11,10 @@ import pytest
 
 from functions.calls.call import ConnectionId, SignalId
 from functions.clients.device import FcmToken, Platform
+from functions.delivery.commit import Received
 from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.delivery.push import Pusher
-from functions.delivery.signaling import Received, Signaling
 from functions.ports.push_sender import PushOutcome
 from functions.sessions.cap import ConnectionCap
 from functions.sessions.registration import Registration
@@ -118,13 +118,7 @@ async def cancel(services: Services, many: int) -> Step:
     await connected(services, many)
     await connect(services.store, "caller=", CALLER)
     await services.world.ring()
-    signaling = Signaling(
-        services.store,
-        services.sockets,
-        services.publisher,
-        now,
-        direct_post_timeout=timedelta(seconds=1),
-    )
+    signaling = services.signaling(timeout_seconds=1)
     received = Received(SignalId("1"), now(), now())
     return lambda: signaling.handle(signal(), ConnectionId("caller="), received)
 

@@ -19,7 +19,7 @@ from functions.calls.call import (
 from functions.calls.decision import UNAVAILABLE, Verdict
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection, Wire
-from functions.delivery.signaling import Received, Signaling
+from functions.delivery.commit import Received
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
 from infra.emulators.faults import Fault, Kind
@@ -35,13 +35,7 @@ class System(Services):
 
     def __init__(self) -> None:
         super().__init__()
-        self.signaling = Signaling(
-            self.store,
-            self.sockets,
-            self.publisher,
-            now,
-            direct_post_timeout=timedelta(milliseconds=500),
-        )
+        self.path = self.signaling()
 
     async def send(
         self,
@@ -52,7 +46,7 @@ class System(Services):
         self.journal.clear()
         received = Received(SignalId(uuid.uuid4().hex), now(), received_at)
         try:
-            return await self.signaling.handle(signal(name), ConnectionId(f"{by}="), received)
+            return await self.path.handle(signal(name), ConnectionId(f"{by}="), received)
         except (StoreUnavailable, PublishFailed):
             return UNAVAILABLE
 
@@ -144,6 +138,7 @@ async def test_the_receivers_connections_are_told_and_named_in_the_event(
     assert frame["data"] == {
         "callId": CALL,
         "reason": "Caller ended call",
+        "cause": "caller_cancelled",
         "timestamp": made.timestamp,
     }
     assert set(made.served or ()) == {f"{RECEIVER}=", "tablet="}

@@ -11,7 +11,7 @@ import pytest
 
 from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
 from functions.calls.event import CallEvent
-from functions.clients.connection import Wire
+from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, device_id
 from infra.emulators.faults import Fault, Kind
 from tests.memory.services import Services
@@ -198,8 +198,8 @@ async def test_a_socket_whose_session_is_over_or_has_not_begun_is_closed_too(
     assert sorted(services.clients.closed) == ["left=", "shown="]
 
 
-def _shown_by(services: Services, id: ConnectionId):
-
+def _shown_by(services: Services, id: ConnectionId) -> Connection:
+    """The connection, as if its handshake had shown the caller's token."""
     return replace(services.database.connections[id], shown_user=CALLER)
 
 

@@ -217,6 +217,7 @@ def test_an_event_goes_out_as_the_app_reads_it() -> None:
         "data": {
             "callId": "CALL_1",
             "reason": "Caller ended call",
+            "cause": "caller_cancelled",
             "timestamp": 1_700_000_000_000,
         },
     }

@@ -1,0 +1,44 @@
+"""The data of FCM messages, all of it texts, as the app reads it."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from functions.calls.event import CallEvent, Recipient
+from functions.calls.transitions import Push
+
+# What FCM takes no message with, wherever it came from.
+# https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
+_RESERVED = frozenset({"from", "notification", "message_type"})
+_RESERVED_PREFIXES = ("google.", "gcm.", "gcm_")
+
+
+def push_data(event: CallEvent, recipient: Recipient) -> Mapping[str, str]:
+    """What a recipient's app reads: `type`, `callId`, `callerId` and, where the push says so,
+    `reason`. A ring has the server's `timestamp` (Unix ms), and what the app passes on."""
+    push = push_of(recipient)
+    fields = {"type": push.type, "callId": event.call_id, "callerId": event.caller_id}
+    if push.with_reason and event.reason is not None:
+        fields["reason"] = event.reason
+    if not push.rings:
+        return fields
+    passed_on = texts(msgspec.json.decode(event.data)) if event.data else {}
+    return {**passed_on, **fields, "timestamp": str(event.timestamp)}
+
+
+def push_of(recipient: Recipient) -> Push:
+    assert recipient.push  # noqa: S101 - others are sent no message
+    return recipient.push
+
+
+def texts(content: Mapping[str, object]) -> Mapping[str, str]:
+    """An object as a message carries it: what is no text, in JSON."""
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in content.items()
+    }
+
+
+def is_reserved(name: str) -> bool:
+    """Whether FCM would refuse a message with a field of this name."""
+    return not name or name in _RESERVED or name.startswith(_RESERVED_PREFIXES)
