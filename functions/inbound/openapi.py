@@ -9,7 +9,7 @@ from functions.clients.device import Platform
 from functions.inbound.calls import SIGNALS_BY_STEP
 from functions.wire.requests import (
     CALL_ID_LIMIT,
-    DEVICE_ID_LIMIT,
+    DEVICE_LIMIT,
     PASSED_ON_LIMIT,
     SHORTEST_RING,
     TOKEN_LIMIT,
@@ -192,7 +192,7 @@ _USER_SCHEMAS: dict[str, Any] = {
         "required": ["platform"],
         "properties": {
             "platform": _PLATFORM,
-            "deviceId": {**_TEXT, "type": ["string", "null"], "maxLength": DEVICE_ID_LIMIT},
+            "deviceId": {**_TEXT, "type": ["string", "null"], "maxLength": DEVICE_LIMIT},
         },
         "oneOf": [
             {"required": ["token"], "properties": {"token": _ADDRESS, "fid": _NOTHING}},

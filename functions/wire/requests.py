@@ -33,7 +33,6 @@ _IGNORABLE = (
     (0xFFF0, 0xFFF8),
     (0xE0000, 0xE0FFF),
 )
-DEVICE_ID_LIMIT = 128  # characters, of what an app calls its device
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -74,7 +73,7 @@ def _register(data: _Data) -> RegisterDevice:
     if not isinstance(platform, str) or platform not in set(Platform):
         raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
     is_named = data.get("deviceId") is not None
-    app_id = _text(data, "deviceId", DEVICE_ID_LIMIT) if is_named else None
+    app_id = _text(data, "deviceId", DEVICE_LIMIT) if is_named else None
     return RegisterDevice(address, Platform(platform), app_id)
 
 

@@ -169,6 +169,7 @@ async def test_what_the_parties_have_said_goes_with_their_names(documents: Fires
     fields: dict[str, object] = {
         "status": "ended",
         "answeredBy": RECEIVER,
+        "answeredOn": "his phone",
         "endedBy": CALLER,
         "reason": "bye",
         "data": {"callerName": "Anna"},
@@ -192,6 +193,16 @@ async def test_what_the_parties_have_said_goes_with_their_names(documents: Fires
         "receiverId": PSEUDONYM,
         "status": "?",
     }
+
+
+async def test_the_device_on_which_the_other_answered_stays(documents: FirestoreWorld) -> None:
+    answered: dict[str, object] = {"answeredBy": RECEIVER, "answeredOn": "his phone"}
+    await documents.write_call({"status": "accepted", **answered})
+    mentions = await documents.store.calls.mentions(CALLER)
+    assert await documents.store.calls.pseudonymise(mentions, PSEUDONYM) == 1
+    call = await fields_of(documents.client, "calls", CALL)
+    parties = {"callerId": PSEUDONYM, "receiverId": RECEIVER, "status": "accepted"}
+    assert call == {**parties, **answered}
 
 
 async def test_a_call_to_oneself_has_one_pseudonym(documents: FirestoreWorld) -> None:

@@ -181,7 +181,10 @@ class Database:
         if not is_tried:
             caller = pseudonym if "callerId" in read.fields else found.call.caller
             receiver = pseudonym if "receiverId" in read.fields else found.call.receiver
-            self.put_call(replace(found.call, caller=caller, receiver=receiver))
+            renamed = replace(found.call, caller=caller, receiver=receiver, data=None)
+            if "receiverId" in read.fields:  # who alone may have answered
+                renamed = replace(renamed, answered_on=None)
+            self.put_call(renamed)
             if "endedBy" in read.fields:
                 self.changed_by[read.id] = pseudonym
         return True

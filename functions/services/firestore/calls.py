@@ -15,6 +15,7 @@ from functions.services.firestore.remote import PAGE, Change, Documents, NewDocu
 _OF_THE_RING = ("ringsUntil", "ringSeconds", "data")
 _PARTIES = ("callerId", "receiverId")
 _NAMING = (*_PARTIES, "answeredBy", "endedBy")  # the fields that may have a party's id
+_HIS_DEVICE = ("answeredOn",)  # who answered has named it
 _SAID = ("reason", "data")  # what the parties, or their app, have written
 
 
@@ -97,13 +98,8 @@ class FirestoreCalls:
 
     async def pseudonymise(self, mentions: Sequence[Mention], pseudonym: UserId) -> int:
         """1 Commit, 0 for none; if a call has changed, 1 more for each."""
-        removed = dict.fromkeys(_SAID, DELETE_FIELD)
         changes = [
-            Change(
-                self._documents.at("calls", each.id),
-                each.version,
-                {**dict.fromkeys(each.fields, pseudonym), **removed},
-            )
+            Change(self._documents.at("calls", each.id), each.version, _without(each, pseudonym))
             for each in mentions
         ]
         return await self._documents.change_unchanged(changes)
@@ -150,3 +146,9 @@ def _mention_in(snapshot: Snapshot, user: UserId) -> Mention:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _without(mention: Mention, pseudonym: UserId) -> dict[str, object]:
+    """The fields that change when a user's name is to be in a call no more."""
+    removed = [*_SAID, *(_HIS_DEVICE if "answeredBy" in mention.fields else ())]
+    return {**dict.fromkeys(mention.fields, pseudonym), **dict.fromkeys(removed, DELETE_FIELD)}
