@@ -87,11 +87,13 @@ class Erasure:
             now = self._clock()
             live = [each for each in mentions if _is_live(each, now)]
             over = [each for each in mentions if not _is_live(each, now)]
-            renamed += await self._store.calls.pseudonymise(over, pseudonym)
+            done = await self._store.calls.pseudonymise(over, pseudonym)
+            renamed += done
             for mention in live:
                 if self._clock() < until:
                     await self._end(mention, user)
-            if self._clock() >= until:
+            # Without progress the documents keep changing: not to be asked again and again.
+            if self._clock() >= until or not (done or live):
                 return renamed, False
         return renamed, True
 

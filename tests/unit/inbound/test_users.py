@@ -15,6 +15,7 @@ from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, device_id
 from infra.emulators.faults import Fault, Kind
 from tests.memory.services import Services
+from tests.memory.store import MemoryCalls
 from tests.support.api import CANCEL, KEY, PREVIOUS_KEY, Client, function_of
 from tests.support.loglines import logged
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now, register
@@ -488,6 +489,20 @@ async def test_an_erasure_that_fails_anywhere_is_finished_by_a_repeat(
     assert CALLER not in repr(services.database.calls)
     assert CALLER not in repr(services.database.devices)
     assert CALLER not in repr(services.database.connections)
+
+
+async def test_a_call_that_keeps_changing_is_left_to_a_repeat(
+    app: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def changed(*_: object) -> int:
+        return 0
+
+    await services.world.ring(status="ended")
+    with monkeypatch.context() as broken:
+        broken.setattr(MemoryCalls, "pseudonymise", changed)
+        assert (await erase(app))[0] == 503
+    assert app.costs.count("RunQuery") == 5
+    assert await erase(app) == (200, {**ZEROS, "calls": 1})
 
 
 async def test_an_erasure_that_takes_too_long_is_left_to_a_repeat(
