@@ -131,16 +131,19 @@ class IdentitySettings(FunctionSettings):
     oidc_audience: str | None = _default("OIDC_AUDIENCE", text, None)
     oidc_audience_claim: str = _default("OIDC_AUDIENCE_CLAIM", text, "aud")
     oidc_user_claim: str = _default("OIDC_USER_CLAIM", text, "sub")
+    oidc_name_claim: str = _default("OIDC_NAME_CLAIM", text, "name")
 
     token_secret: str | None = _default("TOKEN_SECRET", signing_secret, None)
     token_secret_previous: str | None = _default("TOKEN_SECRET_PREVIOUS", signing_secret, None)
     token_user_claim: str = _default("TOKEN_USER_CLAIM", text, "sub")
+    token_name_claim: str = _default("TOKEN_NAME_CLAIM", text, "name")
     token_issuer: str | None = _default("TOKEN_ISSUER", text, None)
     token_audience: str | None = _default("TOKEN_AUDIENCE", text, None)
     token_max_age: timedelta | None = _default("TOKEN_MAX_AGE", age, None)
 
     introspection_url: str | None = _address("INTROSPECTION_URL")
     introspection_user: str | None = _default("INTROSPECTION_USER", pointer, None)
+    introspection_name: str | None = _default("INTROSPECTION_NAME", pointer, None)
 
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
@@ -201,6 +204,8 @@ class ApiSettings(SignalingSettings, RegistrationSettings):
 
     api_key: str | None = _key("API_KEY")
     api_key_previous: str | None = _key("API_KEY_PREVIOUS")
+    internal_secret: str | None = _key("INTERNAL_SECRET")
+    internal_secret_previous: str | None = _key("INTERNAL_SECRET_PREVIOUS")
     # What a call rings for at most, and if its backend asks for nothing else.
     ring_seconds: int = _default("RING_SECONDS", ringing, 30)
     call_ttl: timedelta = _default("CALL_TTL_DAYS", days, timedelta(days=30))

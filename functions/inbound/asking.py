@@ -40,7 +40,7 @@ class Asking:
         if rest and scheme.lower() != "bearer":
             raise NotAuthenticated("the token is not valid: it must be shown as Bearer")
         in_body = token if isinstance(token, str) else None
-        user = await verified(self.identity, header or in_body)
+        user = (await verified(self.identity, header or in_body)).user
         self.rate.count(user)
         return user
 

@@ -17,6 +17,7 @@ from functions.calls.call import (
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform
+from functions.ports.identity import Identified
 
 
 class StoreUnavailable(Exception):
@@ -156,10 +157,14 @@ class Connections(Protocol):
         """Notes that the connection, if it is still there, has had its open packet."""
 
     async def admit(
-        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
+        self,
+        connection: Connection,
+        admitted: Identified,
+        received_at: datetime | None,
+        expires: datetime,
     ) -> bool:
-        """Makes the connection `user`'s, by a CONNECT that API Gateway got at `received_at`. False
-        if the connection has changed since it was read."""
+        """Makes the connection the user's who is `admitted`, with his profile, by a CONNECT that
+        API Gateway got at `received_at`. False if the connection has changed since it was read."""
 
     async def leave(
         self,

@@ -1,6 +1,5 @@
 """Makes a checked request of an event's name and data, the same for every wire."""
 
-import unicodedata
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +10,7 @@ from functions.calls.call import USER_ID_LIMIT, CallId, UserId, names_document
 from functions.calls.ring import Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
+from functions.readable import is_control, readable
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 from functions.wire.push import is_reserved, texts
 
@@ -18,21 +18,6 @@ CALL_ID_LIMIT = 128  # characters
 DEVICE_LIMIT = 128  # characters of the app's name for a device
 SHORTEST_RING = 5  # seconds
 PASSED_ON_LIMIT = 3000  # bytes; FCM takes 4096 in all
-_REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
-# What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
-# https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
-_IGNORABLE = (
-    (0x034F, 0x034F),
-    (0x115F, 0x1160),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x2065, 0x2065),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFF8),
-    (0xE0000, 0xE0FFF),
-)
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -93,14 +78,19 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
 def user_in(data: _Data, field: str = "userId") -> UserId:
     """The user whom a backend names. An id that is a number counts as its digits. Raises
     InvalidRequest."""
+    return UserId(_text(with_digits(data, field), field, USER_ID_LIMIT))
+
+
+def with_digits(data: _Data, field: str) -> _Data:
+    """The same with its digits in the place of an id that is a number. Raises InvalidRequest."""
     value = data.get(field)
     if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        data = {field: str(value)}
-    elif value is not None and not isinstance(value, str):
+        return {**data, field: str(value)}
+    if value is not None and not isinstance(value, str):
         raise InvalidRequest(field, f"{field} must be a string or a whole number")
-    return UserId(_text(data, field, USER_ID_LIMIT))
+    return data
 
 
 def ring_in(call: str, data: _Data, longest: int) -> Ring:
@@ -177,18 +167,14 @@ def _text(data: _Data, field: str, limit: int) -> str:
         raise InvalidRequest(field, f"{field} must not be empty")
     if len(value) > limit:
         raise InvalidRequest(field, f"{field} must have at most {limit} characters")
-    if any(map(_is_control, value)):
+    if any(map(is_control, value)):
         raise InvalidRequest(field, f"{field} must not contain control characters")
     return value
 
 
 def _reason(data: _Data) -> str | None:
     """The reason as the other party may read it. No request is refused for its reason."""
-    reason = data.get("reason")
-    if not isinstance(reason, str):
-        return None
-    readable = "".join(each for each in reason[:_REASON_READ] if not _is_unreadable(each))
-    return readable.strip()[:REASON_LIMIT] or None
+    return readable(data.get("reason"), REASON_LIMIT)
 
 
 def _device(data: _Data) -> str | None:
@@ -197,15 +183,3 @@ def _device(data: _Data) -> str | None:
         return _text(data, "deviceId", DEVICE_LIMIT)
     except InvalidRequest:
         return None
-
-
-def _is_control(character: str) -> bool:
-    # Cc: control characters; Cs: halves of surrogate pairs, which no wire can carry on.
-    return unicodedata.category(character) in {"Cc", "Cs"}
-
-
-def _is_unreadable(character: str) -> bool:
-    # Cf: formats, some of no width and some that turn the text around; Zl and Zp: ends of lines.
-    if _is_control(character) or unicodedata.category(character) in {"Cf", "Zl", "Zp"}:
-        return True
-    return any(first <= ord(character) <= last for first, last in _IGNORABLE)

@@ -22,6 +22,7 @@ module "unring" {
   allow_all_users            = var.allow_all_users
   token_secret               = var.token_secret
   api_key                    = var.api_key
+  internal_secret            = var.internal_secret
   gateway_secret_generation  = var.gateway_secret_generation
   stage                      = var.stage
   throttle                   = var.throttle

@@ -14,6 +14,7 @@ from google.cloud.firestore import AsyncClient
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, device_id
+from functions.ports.identity import Identified
 from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
 from functions.services.firestore import store_of
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
@@ -80,7 +81,7 @@ async def test_an_admission_whose_commit_lost_its_reply_meets_itself(broken: Bro
     broken.faults.lose_reply("firestore.Commit")
     broken.journal.clear()
     at = now()
-    assert not await broken.store.connections.admit(read, CALLER, at, read.expires_at)
+    assert not await broken.store.connections.admit(read, Identified(CALLER), at, read.expires_at)
     assert broken.journal.started == ["Commit", "Commit"]
     admitted = await broken.store.connections.get(SOCKET, now())
     assert admitted is not None

@@ -11,6 +11,7 @@ from functions.attempt import MessageId
 from functions.calls.call import CallId, ConnectionId, UserId
 from functions.clients.connection import Connection
 from functions.clients.device import Device, FcmToken, Platform
+from functions.ports.identity import Identified
 from functions.ports.store import (
     Calls,
     Connections,
@@ -152,7 +153,7 @@ async def note_opened(scene: Scene) -> Step:
 
 async def admit(scene: Scene) -> Step:
     connection = await scene.connection()
-    return lambda: scene.store.connections.admit(connection, CALLER, now(), now())
+    return lambda: scene.store.connections.admit(connection, Identified(CALLER), now(), now())
 
 
 async def leave(scene: Scene) -> Step:

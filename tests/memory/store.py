@@ -19,6 +19,7 @@ from functions.calls.call import (
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
+from functions.ports.identity import Identified
 from functions.ports.store import (
     Entry,
     Known,
@@ -139,10 +140,11 @@ class MemoryCalls:
 
     def _put(self, call: Call, event: CallEvent | None) -> None:
         at = self.database.tick()
-        self.database.calls[call.id] = StoredCall(call, at)
         if event is None:
+            self.database.calls[call.id] = StoredCall(call, at)
             return
         self.database.changed_by[call.id] = event.by
+        self.database.calls[call.id] = StoredCall(call, at)
         self.database.put_entry(
             Entry(
                 event=event,
@@ -225,14 +227,19 @@ class MemoryConnections:
         await self.remote.commit(id, write)
 
     async def admit(
-        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
+        self,
+        connection: Connection,
+        admitted: Identified,
+        received_at: datetime | None,
+        expires: datetime,
     ) -> bool:
-        admitted = replace(
+        changed = replace(
             connection,
-            owner=user,
+            owner=admitted.user,
+            profile=admitted.profile,
             former_owner=connection.owner,
             former_left_at=connection.left_at,
-            user=user,
+            user=admitted.user,
             is_open=True,
             admitted_at=received_at,
             closed_at=None,
@@ -240,7 +247,7 @@ class MemoryConnections:
             admit_by=None,
             expires_at=expires,
         )
-        return await self._if_unchanged(connection, lambda: self.database.put_connection(admitted))
+        return await self._if_unchanged(connection, lambda: self.database.put_connection(changed))
 
     async def leave(
         self,

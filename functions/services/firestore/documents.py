@@ -25,6 +25,7 @@ from functions.clients.device import (
     InstallationId,
     Platform,
 )
+from functions.clients.profile import NO_PROFILE, Profile
 from functions.ports.store import Entry, StoredCall
 from functions.services.firestore.remote import Snapshot
 from functions.telemetry import Log
@@ -114,9 +115,11 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         expires_at=_moment(fields, "expiresAt"),
         is_open=fields.get("isOpen") is not False,
         shown_user=_user(fields, "shownUserId"),
+        shown_profile=_profile(fields, "shownProfile"),
         said_user=fields.get("saidUserId"),
         refusal=fields.get("refusal"),
         owner=_user(fields, "owner"),
+        profile=_profile(fields, "profile"),
         former_owner=_user(fields, "formerOwner"),
         former_left_at=_moment_if_any(fields, "formerLeftAt"),
         admitted_at=_moment_if_any(fields, "admittedAt"),
@@ -175,6 +178,12 @@ def _address(fields: Fields) -> FcmAddress:
 
 def _user(fields: Fields, name: str) -> UserId | None:
     return UserId(_text(fields, name)) if name in fields else None
+
+
+def _profile(fields: Fields, name: str) -> Profile:
+    """None of it may make a connection unreadable: its user would be told nothing."""
+    value = fields.get(name)
+    return Profile.of(value.get("name")) if isinstance(value, Mapping) else NO_PROFILE
 
 
 def _moment(fields: Fields, name: str) -> datetime:

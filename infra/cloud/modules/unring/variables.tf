@@ -219,8 +219,9 @@ variable "functions" {
 
 locals {
   identity_settings = [
-    "IDENTITY", "INTROSPECTION_URL", "INTROSPECTION_USER", "OIDC_AUDIENCE", "OIDC_AUDIENCE_CLAIM", "OIDC_ISSUER",
-    "OIDC_USER_CLAIM", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "TOKEN_MAX_AGE", "TOKEN_USER_CLAIM",
+    "IDENTITY", "INTROSPECTION_NAME", "INTROSPECTION_URL", "INTROSPECTION_USER", "OIDC_AUDIENCE", "OIDC_AUDIENCE_CLAIM",
+    "OIDC_ISSUER", "OIDC_NAME_CLAIM", "OIDC_USER_CLAIM", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "TOKEN_MAX_AGE",
+    "TOKEN_NAME_CLAIM", "TOKEN_USER_CLAIM",
   ]
 
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
@@ -298,6 +299,21 @@ variable "api_key" {
 
   validation {
     condition     = var.api_key == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.api_key.secret)) && can(regex("^[0-9]+$", var.api_key.version)) && (var.api_key.previous_version == null || can(regex("^[0-9]+$", var.api_key.previous_version)))
+    error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
+  }
+}
+
+variable "internal_secret" {
+  description = "What the app's backend shows to api where it calls its old socket server's paths (docs/api.md): a secret of Secret Manager in this project, which you have made, its version, and the version that is still accepted beside it. null: there are no such paths."
+  type = object({
+    secret           = string
+    version          = optional(string, "1")
+    previous_version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.internal_secret == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.internal_secret.secret)) && can(regex("^[0-9]+$", var.internal_secret.version)) && (var.internal_secret.previous_version == null || can(regex("^[0-9]+$", var.internal_secret.previous_version)))
     error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
   }
 }
