@@ -162,9 +162,17 @@ class IdentitySettings(FunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DevicesSettings(FunctionSettings):
-    """What a function needs that registers devices, or pushes to them."""
+    """What a function needs to which only so many devices of a user count."""
 
     devices_per_user: int = _default("DEVICES_PER_USER", cap, 20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationSettings(DevicesSettings):
+    """What a function needs that registers devices."""
+
+    # FCM itself gives up a token that was not used for 270 days.
+    device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,23 +185,21 @@ class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings):
     # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
     # it has begun to start more instances before this one refuses anything.
     requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
+    frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(SignalingSettings, DevicesSettings):
+class GatewaySettings(SignalingSettings, RegistrationSettings):
     function = "gateway"
 
     gateway_secret: str = _always("GATEWAY_SECRET", secret)
     gateway_secret_previous: str | None = _default("GATEWAY_SECRET_PREVIOUS", secret, None)
     # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
     connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
-    frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
-    # FCM itself gives up a token that was not used for 270 days.
-    device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiSettings(SignalingSettings):
+class ApiSettings(SignalingSettings, RegistrationSettings):
     function = "api"
 
     api_key: str | None = _key("API_KEY")

@@ -11,9 +11,10 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from functions.calls.decision import NOT_FOUND, UNAVAILABLE, Verdict, invalid
+from functions.calls.decision import LIMITED, NOT_FOUND, UNAVAILABLE, Verdict, invalid
 from functions.inbound.asking import Reply
 from functions.inbound.load import Overloaded
+from functions.inbound.rate import RateExceeded
 from functions.inbound.replies import allowing, preflight, said
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
@@ -85,6 +86,9 @@ async def answered(
         return said(invalid(error.field, error.message))
     except NotAuthenticated as error:
         return said(Verdict(ok=False, outcome="unauthenticated", message=str(error)))
+    except RateExceeded as error:
+        log.warning("too many requests", outcome="limited", userHash=error.user_hash)
+        return said(LIMITED)
     except Overloaded as error:
         log.warning("overloaded", error=str(error))
     except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:

@@ -4,8 +4,16 @@ from typing import Any
 
 from functions.calls.call import USER_ID_LIMIT, Cause, Status
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
+from functions.clients.connection import Wire
+from functions.clients.device import Platform
 from functions.inbound.calls import SIGNALS_BY_STEP
-from functions.wire.requests import CALL_ID_LIMIT, PASSED_ON_LIMIT, SHORTEST_RING
+from functions.wire.requests import (
+    CALL_ID_LIMIT,
+    DEVICE_LIMIT,
+    PASSED_ON_LIMIT,
+    SHORTEST_RING,
+    TOKEN_LIMIT,
+)
 
 _VERDICT = {"$ref": "#/components/schemas/Verdict"}
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f"
@@ -39,6 +47,7 @@ _FAILURES = {
     "408": "The body did not come.",
     "413": "The body is larger than a megabyte.",
     "422": "The call's document makes no sense; only its writer can mend it.",
+    "429": "The user asks more often than FRAMES_PER_SECOND: see `Retry-After`.",
     "503": "Something could not be reached, or there is too much to do: see `Retry-After`.",
 }
 
@@ -50,6 +59,170 @@ def _reply(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _failures(*statuses: str) -> dict[str, Any]:
     return {status: _reply(_FAILURES[status], _VERDICT) for status in statuses}
 
+
+# Users, for backends
+
+_TEXT = {"type": "string", "minLength": 1, "pattern": f"^[^{_CONTROLS}]+$"}
+_MOMENT = {"type": "integer", "description": "Unix ms."}
+_USER_ID_IN_PATH = {
+    "name": "userId",
+    "in": "path",
+    "required": True,
+    # A client of HTTP makes something else of `.` and `..`.
+    "schema": {**_TEXT, "maxLength": USER_ID_LIMIT, "pattern": rf"^(?!\.\.?$)[^{_CONTROLS}]+$"},
+}
+_COUNT = {"type": "integer", "minimum": 0}
+
+
+def _done(outcome: str, **more: dict[str, Any]) -> dict[str, Any]:
+    """The reply that says what was done."""
+    properties = {"ok": {"const": True}, "outcome": {"const": outcome}, **more}
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    return _reply("It is done.", schema)
+
+
+def _for_backend(
+    id: str, summary: str, done: dict[str, Any], *failures: str, **more: Any
+) -> dict[str, Any]:
+    return {
+        "operationId": id,
+        "summary": summary,
+        "security": [{"key": []}],
+        "responses": {
+            "200": done,
+            **_failures("400", "401"),
+            "404": _reply("There is no such path, or no such device of the user's.", _VERDICT),
+            **_failures(*failures, "503"),
+        },
+        **more,
+    }
+
+
+_USER_PATHS: dict[str, Any] = {
+    "/v1/users/{userId}": {
+        "parameters": [_USER_ID_IN_PATH],
+        "delete": _for_backend(
+            "erase",
+            "Erase a user: his connections, his devices, his name in calls.",
+            _done("erased", connections=_COUNT, devices=_COUNT, calls=_COUNT),
+        ),
+    },
+    "/v1/users/{userId}/connections": {
+        "parameters": [_USER_ID_IN_PATH],
+        "get": _for_backend(
+            "connections",
+            "Whether a user is online.",
+            _reply("His connections.", {"$ref": "#/components/schemas/Connections"}),
+        ),
+        "delete": _for_backend(
+            "signOut",
+            "Sign a user out everywhere: close his sockets.",
+            _done("signed_out", closed=_COUNT),
+        ),
+    },
+    "/v1/users/{userId}/devices": {
+        "parameters": [_USER_ID_IN_PATH],
+        "get": _for_backend(
+            "devices",
+            "Which devices a user has.",
+            _reply("His devices.", {"$ref": "#/components/schemas/Devices"}),
+        ),
+        "put": _for_backend(
+            "registerDevice",
+            "Register a device of a user; it may have been another's.",
+            _done("registered", id={"type": "string"}),
+            "408",
+            "413",
+            requestBody={
+                "required": True,
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/NewDevice"}}
+                },
+            },
+        ),
+        "delete": _for_backend(
+            "unregisterDevices",
+            "Forget all devices of a user.",
+            _done("unregistered", devices=_COUNT),
+        ),
+    },
+    "/v1/users/{userId}/devices/{id}": {
+        "parameters": [
+            _USER_ID_IN_PATH,
+            {
+                "name": "id",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1, "pattern": "^[0-9a-f]{64}$"},
+            },
+        ],
+        "delete": _for_backend(
+            "unregisterDevice",
+            "Forget one device of a user.",
+            _done("unregistered", devices=_COUNT),
+        ),
+    },
+}
+_ADDRESS = {**_TEXT, "maxLength": TOKEN_LIMIT}
+_NOTHING = {"type": "null"}  # the same as if it were not there
+_PLATFORM = {"enum": [platform.value for platform in Platform]}
+_USER_SCHEMAS: dict[str, Any] = {
+    "Connections": {
+        "type": "object",
+        "required": ["userId", "online", "connections"],
+        "properties": {
+            "userId": {"type": "string"},
+            "online": {"type": "boolean", "description": "Whether one of them is open."},
+            "connections": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["wire", "connectedAt", "isOpen"],
+                    "properties": {
+                        "wire": {"enum": [wire.value for wire in Wire]},
+                        "connectedAt": _MOMENT,
+                        "isOpen": {"type": "boolean"},
+                    },
+                },
+            },
+        },
+    },
+    "NewDevice": {
+        "type": "object",
+        "required": ["platform"],
+        "properties": {
+            "platform": _PLATFORM,
+            "deviceId": {**_TEXT, "type": ["string", "null"], "maxLength": DEVICE_LIMIT},
+        },
+        "oneOf": [
+            {"required": ["token"], "properties": {"token": _ADDRESS, "fid": _NOTHING}},
+            {"required": ["fid"], "properties": {"fid": _ADDRESS, "token": _NOTHING}},
+        ],
+    },
+    "Devices": {
+        "type": "object",
+        "required": ["userId", "devices"],
+        "properties": {
+            "userId": {"type": "string"},
+            "devices": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "platform", "expiresAt"],
+                    "properties": {
+                        "id": {"type": "string", "description": "SHA-256 of its address."},
+                        "token": {"type": "string", "description": "Shortened."},
+                        "fid": {"type": "string", "description": "Shortened."},
+                        "platform": _PLATFORM,
+                        "deviceId": {"type": "string"},
+                        "registeredAt": _MOMENT,
+                        "expiresAt": _MOMENT,
+                    },
+                },
+            },
+        },
+    },
+}
 
 DESCRIPTION: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -76,7 +249,8 @@ DESCRIPTION: dict[str, Any] = {
                 },
                 "responses": {
                     "200": _reply("It is done, or was done before.", _VERDICT),
-                    **_failures("400", "401", "403", "404", "408", "409", "413", "422", "503"),
+                    **_failures("400", "401", "403", "404", "408", "409", "413", "422"),
+                    **_failures("429", "503"),
                 },
             }
         },
@@ -133,10 +307,11 @@ DESCRIPTION: dict[str, Any] = {
                 "parameters": [_CALL_ID_IN_PATH],
                 "responses": {
                     "200": _reply("The call.", {"$ref": "#/components/schemas/Call"}),
-                    **_failures("401", "404", "422", "503"),
+                    **_failures("401", "404", "422", "429", "503"),
                 },
             },
         },
+        **_USER_PATHS,
     },
     "components": {
         "securitySchemes": {
@@ -144,6 +319,7 @@ DESCRIPTION: dict[str, Any] = {
             "key": {"type": "http", "scheme": "bearer", "description": "The backend's API_KEY."},
         },
         "schemas": {
+            **_USER_SCHEMAS,
             "Request": {
                 "type": "object",
                 "required": ["event", "data"],

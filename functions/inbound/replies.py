@@ -15,6 +15,7 @@ _STATUSES = {
     "forbidden": 403,
     "not_found": 404,
     "unreadable": 422,
+    "limited": 429,
     "unavailable": 503,
 }
 _CONFLICT = 409  # the call got another answer first
@@ -36,7 +37,7 @@ def status_of(verdict: Verdict) -> int:
 def replied(content: Mapping[str, object], status: int) -> Response:
     """The reply with this `content`; if a repeat may help, it says when."""
     reply = JSONResponse(content, status_code=status)
-    if status == 503:
+    if status in (429, 503):
         reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return reply
 

@@ -20,6 +20,7 @@ class RegisterDevice:
 
     address: FcmAddress
     platform: Platform
+    app_id: str | None = None  # what the app calls the device
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,9 @@ def _register(data: _Data) -> RegisterDevice:
     address, platform = _address(data), data.get("platform")
     if not isinstance(platform, str) or platform not in set(Platform):
         raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
-    return RegisterDevice(address, Platform(platform))
+    is_named = data.get("deviceId") is not None
+    app_id = _text(data, "deviceId", DEVICE_LIMIT) if is_named else None
+    return RegisterDevice(address, Platform(platform), app_id)
 
 
 def _unregister(data: _Data) -> UnregisterDevice:

@@ -311,7 +311,7 @@ async def test_a_device_is_reached_by_its_token_or_by_its_installation_id(store:
     found = {device.address for device in await store.devices.of([RECEIVER], now())}
     assert found == set(addresses)
     assert {type(address) for address in found} == {FcmToken, InstallationId}
-    await store.devices.unregister(RECEIVER, InstallationId("F"))
+    await store.devices.unregister(RECEIVER, device_id(InstallationId("F")))
     (left,) = await store.devices.of([RECEIVER], now())
     assert left.address == "T"
 
@@ -393,10 +393,10 @@ async def test_a_device_belongs_to_who_registered_it_last(store: Store) -> None:
 
 async def test_nobody_unregisters_the_device_of_another(store: Store) -> None:
     await register(store, "T", RECEIVER)
-    await store.devices.unregister(CALLER, FcmToken("T"))
-    await store.devices.unregister(CALLER, FcmToken("never registered"))
+    await store.devices.unregister(CALLER, device_id(FcmToken("T")))
+    await store.devices.unregister(CALLER, device_id(FcmToken("never registered")))
     assert len(await store.devices.of([RECEIVER], now())) == 1
-    await store.devices.unregister(RECEIVER, FcmToken("T"))
+    await store.devices.unregister(RECEIVER, device_id(FcmToken("T")))
     assert await store.devices.of([RECEIVER], now()) == []
 
 

@@ -1,6 +1,6 @@
 """Connections in Firestore: created by a handshake, changed as the session begins and ends."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from google.cloud.firestore import DELETE_FIELD, FieldFilter
@@ -10,7 +10,7 @@ from functions.clients.connection import Connection
 from functions.clients.profile import Profile
 from functions.ports.identity import Identified
 from functions.services.firestore.documents import connection_in
-from functions.services.firestore.remote import Documents
+from functions.services.firestore.remote import Change, Documents
 
 # Frames that were sent before the close may still be on their way, but come within seconds.
 _CLOSED_IS_KEPT = timedelta(seconds=60)
@@ -119,6 +119,21 @@ class FirestoreConnections:
     async def turn_away(self, connection: Connection, now: datetime, admit_by: datetime) -> bool:
         """1 Commit."""
         return await self._change(connection, {**closed(now), "admitBy": admit_by})
+
+    async def naming(self, user: UserId) -> AsyncIterator[list[Connection]]:
+        """1 RunQuery for each page of 300."""
+        query = self._documents.naming("connections", user, "userId", "owner", "shownUserId")
+        async for page in self._documents.pages(query):
+            yield [found for each in page if (found := connection_in(each, _LONG_AGO))]
+
+    async def remove(self, connections: Sequence[Connection]) -> int:
+        """1 Commit, 0 for none; if a connection has changed, 1 more for each."""
+        changes = [
+            Change(self._documents.at("connections", each.id), each.version)
+            for each in connections
+            if each.version
+        ]
+        return await self._documents.change_unchanged(changes)
 
     async def _change(self, connection: Connection, fields: Mapping[str, object]) -> bool:
         assert connection.version is not None  # noqa: S101 - `connection` was read, not made

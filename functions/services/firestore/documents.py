@@ -131,6 +131,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
 
 
 def read_device(id: str, fields: Fields, version: datetime) -> Device:
+    app_id = fields.get("deviceId")
     return Device(
         id=DeviceId(id),
         user=UserId(_text(fields, "userId")),
@@ -138,6 +139,8 @@ def read_device(id: str, fields: Fields, version: datetime) -> Device:
         platform=_member(Platform, fields, "platform"),
         expires_at=_moment(fields, "expiresAt"),
         version=version,
+        registered_at=_moment_if_any(fields, "registeredAt"),
+        app_id=app_id if isinstance(app_id, str) else None,
     )
 
 

@@ -10,8 +10,8 @@ from functions.calls.call import Status
 from functions.calls.event import CallEvent
 from functions.wire.push import push_data
 from tests.memory.services import Services
+from tests.support.api import KEY, PREVIOUS_KEY, Client, function_of, make_unreadable, status_of
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
-from tests.unit.test_api import KEY, PREVIOUS_KEY, Client, function_of, make_unreadable, status_of
 
 DATA = {"callType": "AUDIO", "channelName": "room", "uid": 7}
 

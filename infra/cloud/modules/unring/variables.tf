@@ -234,7 +234,7 @@ locals {
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
     gateway = concat(local.identity_settings, ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
-    api     = concat(local.identity_settings, ["CALL_TTL_DAYS", "CORS_ORIGINS", "DIRECT_POST_TIMEOUT_MS", "RING_SECONDS"])
+    api     = concat(local.identity_settings, ["CALL_TTL_DAYS", "CORS_ORIGINS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND", "RING_SECONDS"])
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]

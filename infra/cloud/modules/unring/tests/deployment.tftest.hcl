@@ -559,7 +559,7 @@ run "with_every_option" {
         TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
       }
       api = {
-        CALL_TTL_DAYS  = "7", CORS_ORIGINS = "https://app.example", DIRECT_POST_TIMEOUT_MS = "300", RING_SECONDS = "45"
+        CALL_TTL_DAYS  = "7", CORS_ORIGINS = "https://app.example", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10", RING_SECONDS = "45"
         IDENTITY       = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id", INTROSPECTION_NAME = "/name"
         OIDC_AUDIENCE  = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub", OIDC_NAME_CLAIM = "name"
         TOKEN_AUDIENCE = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
