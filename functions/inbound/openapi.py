@@ -10,6 +10,7 @@ from functions.inbound.calls import SIGNALS_BY_STEP
 from functions.wire.requests import (
     CALL_ID_LIMIT,
     DEVICE_LIMIT,
+    LONGEST_RING,
     PASSED_ON_LIMIT,
     SHORTEST_RING,
     TOKEN_LIMIT,
@@ -297,7 +298,7 @@ DESCRIPTION: dict[str, Any] = {
                 },
                 "responses": {
                     "200": _reply("It rings, or is known.", _VERDICT),
-                    **_failures("400", "401", "408", "409", "413", "422", "503"),
+                    **_failures("400", "401", "404", "408", "409", "413", "422", "503"),
                 },
             },
             "get": {
@@ -356,17 +357,22 @@ DESCRIPTION: dict[str, Any] = {
                     "callerId": _USER_ID,
                     "receiverId": _USER_ID,
                     "ringSeconds": {
-                        "type": "integer",
+                        "type": ["integer", "null"],
                         "minimum": SHORTEST_RING,
-                        "description": "At most, and by default, the setting RING_SECONDS.",
+                        "maximum": LONGEST_RING,
+                        "description": "By default, and at most, what RING_SECONDS says.",
                     },
                     "data": {
-                        "type": "object",
+                        "type": ["object", "null"],
+                        "propertyNames": {
+                            "minLength": 1,
+                            "pattern": r"^(?!(from|notification|message_type)$|google\.|gcm[._])",
+                        },
                         "description": "What the app passes on to the receiver, unread: at most "
                         f"{PASSED_ON_LIMIT} bytes, and no name that FCM reserves.",
                     },
                     "ring": {
-                        "type": "boolean",
+                        "type": ["boolean", "null"],
                         "default": True,
                         "description": "false: the call is known and can be cancelled, and "
                         "nobody is told of it yet.",

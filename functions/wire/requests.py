@@ -1,5 +1,6 @@
 """Makes a checked request of an event's name and data, the same for every wire."""
 
+import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -16,8 +17,9 @@ from functions.wire.push import is_reserved, texts
 
 CALL_ID_LIMIT = 128  # characters
 DEVICE_LIMIT = 128  # characters of the app's name for a device
-SHORTEST_RING = 5  # seconds
+SHORTEST_RING, LONGEST_RING = 5, 120  # seconds
 PASSED_ON_LIMIT = 3000  # bytes; FCM takes 4096 in all
+_MOST = 2**63  # of a whole number: no database has larger ids
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -86,15 +88,16 @@ def with_digits(data: _Data, field: str) -> _Data:
     value = data.get(field)
     if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and -_MOST <= value < _MOST:
         return {**data, field: str(value)}
     if value is not None and not isinstance(value, str):
-        raise InvalidRequest(field, f"{field} must be a string or a whole number")
+        raise InvalidRequest(field, f"{field} must be a string or a whole number of 64 bits")
     return data
 
 
 def ring_in(call: str, data: _Data, longest: int) -> Ring:
-    """The ring that a backend asks for, of `longest` seconds at most. Raises InvalidRequest."""
+    """The ring that a backend asks for; one that is to be longer than `longest`, in seconds, is as
+    long. Raises InvalidRequest."""
     return Ring(
         call_id=_call_id({"callId": call}),
         caller=user_in(data, "callerId"),
@@ -111,10 +114,10 @@ def _ring_seconds(value: object, longest: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if not is_number or not SHORTEST_RING <= int(str(value)) <= longest:
-        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {longest}"
+    if not isinstance(value, int) or not is_number or not SHORTEST_RING <= value <= LONGEST_RING:
+        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {LONGEST_RING}"
         raise InvalidRequest("ringSeconds", message)
-    return int(str(value))
+    return min(value, longest)
 
 
 def _is_told(value: object) -> bool:
@@ -132,10 +135,12 @@ def _passed_on(value: object) -> str | None:
     for name in filter(is_reserved, value):
         raise InvalidRequest("data", f"data must have no field {name!r}: FCM takes none")
     try:
-        carried = msgspec.json.encode(texts(value))
-        text = msgspec.json.encode(value).decode()
-    except (UnicodeEncodeError, msgspec.MsgspecError) as error:
-        raise InvalidRequest("data", "data can't be written in UTF-8") from error
+        # A half of a character becomes a question mark, as no wire can carry it on.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = text.encode(errors="replace").decode()
+        carried = msgspec.json.encode(texts(text))
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("data", "data has a number that is too large") from error
     if len(carried) > PASSED_ON_LIMIT:
         raise InvalidRequest("data", f"data must have at most {PASSED_ON_LIMIT} bytes")
     return text if value else None
