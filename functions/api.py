@@ -62,7 +62,7 @@ def handler(
     load, pushes = Load(settings.requests_at_once), PushPolicy()
     committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
     signaling = Signaling(store.calls, committer, clock, pushes)
-    ringing = Ringing(store.calls, committer, clock, pushes, settings.call_ttl)
+    ringing = Ringing(store, committer, clock, pushes, settings.call_ttl)
     sign_out = SignOut(connections, sockets, clock)
     registration = Registration(
         connections, store.devices, clock, settings.device_ttl, settings.devices_per_user

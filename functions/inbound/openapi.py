@@ -44,7 +44,8 @@ _FAILURES = {
     "401": "The token, or the key, is missing or not valid: `message` says why.",
     "403": "The wrong party: a receiver can't cancel, a caller can't accept or reject.",
     "404": "There is no such call, or the user is no party to it.",
-    "409": "The call got another answer first: `outcome` says which.",
+    "409": "The call got another answer first, which `outcome` says; or another call has this id "
+    "(`differs`).",
     "408": "The body did not come.",
     "413": "The body is larger than a megabyte.",
     "422": "The call's document makes no sense; only its writer can mend it.",

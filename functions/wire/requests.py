@@ -18,7 +18,8 @@ from functions.wire.push import is_reserved, texts
 CALL_ID_LIMIT = 128  # characters
 DEVICE_LIMIT = 128  # characters of the app's name for a device
 SHORTEST_RING, LONGEST_RING = 5, 120  # seconds
-PASSED_ON_LIMIT = 3000  # bytes; FCM takes 4096 in all
+PASSED_ON_LIMIT = 3000  # bytes
+_PUSHED_LIMIT = 3900  # with the ids; FCM takes 4096 in all, names and type included
 _MOST = 2**63  # of a whole number: no database has larger ids
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
@@ -98,7 +99,7 @@ def with_digits(data: _Data, field: str) -> _Data:
 def ring_in(call: str, data: _Data, longest: int) -> Ring:
     """The ring that a backend asks for; one that is to be longer than `longest`, in seconds, is as
     long. Raises InvalidRequest."""
-    return Ring(
+    ring = Ring(
         call_id=_call_id({"callId": call}),
         caller=user_in(data, "callerId"),
         receiver=user_in(data, "receiverId"),
@@ -106,6 +107,10 @@ def ring_in(call: str, data: _Data, longest: int) -> Ring:
         data=_passed_on(data.get("data")),
         is_told=_is_told(data.get("ring")),
     )
+    ids = len(ring.call_id.encode()) + len(ring.caller.encode())
+    if ids + len(ring.data or "") > _PUSHED_LIMIT:
+        raise InvalidRequest("data", "data and the ids are too long together to be pushed")
+    return ring
 
 
 def _ring_seconds(value: object, longest: int) -> int:
@@ -139,7 +144,9 @@ def _passed_on(value: object) -> str | None:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text = text.encode(errors="replace").decode()
         carried = msgspec.json.encode(texts(text))
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise InvalidRequest("data", "data is nested too deeply") from error
+    except ValueError as error:
         raise InvalidRequest("data", "data has a number that is too large") from error
     if len(carried) > PASSED_ON_LIMIT:
         raise InvalidRequest("data", f"data must have at most {PASSED_ON_LIMIT} bytes")

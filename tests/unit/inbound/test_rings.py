@@ -1,6 +1,7 @@
 """The rings that a backend asks for, over HTTPS."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -123,6 +124,45 @@ async def test_a_call_that_is_only_known_can_be_cancelled(app: Client, services:
     assert (late.status_code, late.json()["outcome"]) == (409, "already_cancelled")
     (made,) = services.published(CallEvent)
     assert made.status is Status.CANCELLED
+
+
+async def test_the_fields_of_what_is_passed_on_may_come_in_any_order(app: Client) -> None:
+    await app.put(data={"a": 1, "b": {"c": 2, "d": 3}})
+    again = await app.put(data={"b": {"d": 3, "c": 2.0}, "a": 1})
+    assert (again.status_code, again.json()["outcome"]) == (200, "already_ringing")
+
+
+async def test_a_document_that_the_app_sets_to_ring_again_is_told_again(
+    app: Client, services: Services
+) -> None:
+    await services.world.ring()
+    await app.put()
+    await app.on_behalf("cancel")
+    _, cancelled = services.published(CallEvent)
+    await services.store.outbox.note_served(cancelled, (), now(), is_done=True)
+    ended = await services.world.call()
+    assert ended is not None
+    services.database.put_call(replace(ended, status=Status.RINGING))
+    answer = await app.put()
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "ringing")
+    (made,) = services.published(CallEvent)
+    assert made.status is Status.RINGING
+    assert (await app.put()).json()["outcome"] == "already_ringing"
+
+
+async def test_a_ring_that_was_told_long_ago_is_not_told_again(
+    app: Client, services: Services
+) -> None:
+    await app.put()
+    services.topic.clear()
+    services.database.entries.clear()  # as TTL does
+    assert (await app.put()).json()["outcome"] == "already_ringing"
+    assert services.topic == []
+
+
+async def test_ids_and_what_is_passed_on_must_fit_into_one_push(app: Client) -> None:
+    answer = await app.put(data={"long": "x" * 2980}, callerId="\u263a" * 256, call="\u263a" * 128)
+    assert (answer.status_code, answer.json()["field"]) == (400, "data")
 
 
 async def test_what_the_app_passed_on_goes_when_the_ring_ends(
