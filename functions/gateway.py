@@ -55,11 +55,7 @@ def handler(
     timeout = settings.direct_post_timeout
     load = Load(settings.requests_at_once)
     committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
-    pushes = PushPolicy.named(
-        incoming=settings.push_incoming,
-        cancelled=settings.push_cancelled,
-        rejected=settings.push_rejected,
-    )
+    pushes = PushPolicy.named(**settings.pushers)
     closing = Closing(connections, sockets, clock)
     frames = Frames(
         Signaling(store.calls, committer, clock, pushes),

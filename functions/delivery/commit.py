@@ -89,6 +89,8 @@ class Committer:
         """Finds out what became of a commit that failed or was not answered."""
         reloaded = await self._store.calls.reload(event)
         if reloaded.is_ours:
+            # An earlier try may have been done, which made the event of its own times.
+            event = reloaded.entry.event if reloaded.entry else event
             return Committed(event, await self._unserved_late(event, reloaded))
         if self._clock() - received.began_at > _TRIED_FOR:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
@@ -133,14 +135,16 @@ class Committer:
         except TimeoutError as error:
             raise PublishFailed("not confirmed in time") from error
 
-    async def publish_again(self, call: Call) -> None:
-        """Publishes the event of a repeat once more, if it is still pending. Costs 1
-        BatchGetDocuments, and 1 Publish if so. Raises StoreUnavailable and PublishFailed."""
+    async def publish_again(self, call: Call) -> CallEvent | None:
+        """Publishes the last event of a call once more, if it is still pending. Gives the event, if
+        it is still in the outbox. Costs 1 BatchGetDocuments, and 1 Publish if it is pending. Raises
+        StoreUnavailable and PublishFailed."""
         if call.signal_id is None:
-            return
+            return None
         entry = await self._store.outbox.entry(call.id, call.signal_id)
         if entry and entry.pending_since:
             await self._publisher.publish(entry.event.served_to(None))
+        return entry.event if entry else None
 
     async def _notify(
         self, event: CallEvent, connections: Sequence[Connection], received: Received

@@ -1,6 +1,6 @@
 """Makes a checked request of an event's name and data, the same for every wire."""
 
-import unicodedata
+import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,27 +11,16 @@ from functions.calls.call import USER_ID_LIMIT, CallId, UserId, names_document
 from functions.calls.ring import Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
+from functions.readable import is_control, readable
 from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
 from functions.wire.push import is_reserved, texts
 
 CALL_ID_LIMIT = 128  # characters
-SHORTEST_RING = 5  # seconds
-PASSED_ON_LIMIT = 3000  # bytes; FCM takes 4096 in all
-_REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
-# What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
-# https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
-_IGNORABLE = (
-    (0x034F, 0x034F),
-    (0x115F, 0x1160),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x2065, 0x2065),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFF8),
-    (0xE0000, 0xE0FFF),
-)
+DEVICE_LIMIT = 128  # characters of the app's name for a device
+SHORTEST_RING, LONGEST_RING = 5, 120  # seconds
+PASSED_ON_LIMIT = 3000  # bytes
+_PUSHED_LIMIT = 3900  # with the ids; FCM takes 4096 in all, names and type included
+_MOST = 2**63  # of a whole number: no database has larger ids
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -62,7 +51,7 @@ def parse(event: object, data: object) -> Request:
 
 def _signal(name: str) -> Callable[[_Data], Signal]:
     def read(data: _Data) -> Signal:
-        return Signal(name, _call_id(data), _reason(data))
+        return Signal(name, _call_id(data), _reason(data), _device(data))
 
     return read
 
@@ -71,7 +60,9 @@ def _register(data: _Data) -> RegisterDevice:
     address, platform = _address(data), data.get("platform")
     if not isinstance(platform, str) or platform not in set(Platform):
         raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
-    return RegisterDevice(address, Platform(platform))
+    is_named = data.get("deviceId") is not None
+    app_id = _text(data, "deviceId", DEVICE_LIMIT) if is_named else None
+    return RegisterDevice(address, Platform(platform), app_id)
 
 
 def _unregister(data: _Data) -> UnregisterDevice:
@@ -90,19 +81,25 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
 def user_in(data: _Data, field: str = "userId") -> UserId:
     """The user whom a backend names. An id that is a number counts as its digits. Raises
     InvalidRequest."""
+    return UserId(_text(with_digits(data, field), field, USER_ID_LIMIT))
+
+
+def with_digits(data: _Data, field: str) -> _Data:
+    """The same with its digits in the place of an id that is a number. Raises InvalidRequest."""
     value = data.get(field)
     if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        data = {field: str(value)}
-    elif value is not None and not isinstance(value, str):
-        raise InvalidRequest(field, f"{field} must be a string or a whole number")
-    return UserId(_text(data, field, USER_ID_LIMIT))
+    if isinstance(value, int) and not isinstance(value, bool) and -_MOST <= value < _MOST:
+        return {**data, field: str(value)}
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(field, f"{field} must be a string or a whole number of 64 bits")
+    return data
 
 
 def ring_in(call: str, data: _Data, longest: int) -> Ring:
-    """The ring that a backend asks for, of `longest` seconds at most. Raises InvalidRequest."""
-    return Ring(
+    """The ring that a backend asks for; one that is to be longer than `longest`, in seconds, is as
+    long. Raises InvalidRequest."""
+    ring = Ring(
         call_id=_call_id({"callId": call}),
         caller=user_in(data, "callerId"),
         receiver=user_in(data, "receiverId"),
@@ -110,6 +107,10 @@ def ring_in(call: str, data: _Data, longest: int) -> Ring:
         data=_passed_on(data.get("data")),
         is_told=_is_told(data.get("ring")),
     )
+    ids = len(ring.call_id.encode()) + len(ring.caller.encode())
+    if ids + len(ring.data or "") > _PUSHED_LIMIT:
+        raise InvalidRequest("data", "data and the ids are too long together to be pushed")
+    return ring
 
 
 def _ring_seconds(value: object, longest: int) -> int:
@@ -118,10 +119,10 @@ def _ring_seconds(value: object, longest: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if not is_number or not SHORTEST_RING <= int(str(value)) <= longest:
-        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {longest}"
+    if not isinstance(value, int) or not is_number or not SHORTEST_RING <= value <= LONGEST_RING:
+        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {LONGEST_RING}"
         raise InvalidRequest("ringSeconds", message)
-    return int(str(value))
+    return min(value, longest)
 
 
 def _is_told(value: object) -> bool:
@@ -139,10 +140,14 @@ def _passed_on(value: object) -> str | None:
     for name in filter(is_reserved, value):
         raise InvalidRequest("data", f"data must have no field {name!r}: FCM takes none")
     try:
-        carried = msgspec.json.encode(texts(value))
-        text = msgspec.json.encode(value).decode()
-    except (UnicodeEncodeError, msgspec.MsgspecError) as error:
-        raise InvalidRequest("data", "data can't be written in UTF-8") from error
+        # A half of a character becomes a question mark, as no wire can carry it on.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = text.encode(errors="replace").decode()
+        carried = msgspec.json.encode(texts(text))
+    except RecursionError as error:
+        raise InvalidRequest("data", "data is nested too deeply") from error
+    except ValueError as error:
+        raise InvalidRequest("data", "data has a number that is too large") from error
     if len(carried) > PASSED_ON_LIMIT:
         raise InvalidRequest("data", f"data must have at most {PASSED_ON_LIMIT} bytes")
     return text if value else None
@@ -174,27 +179,19 @@ def _text(data: _Data, field: str, limit: int) -> str:
         raise InvalidRequest(field, f"{field} must not be empty")
     if len(value) > limit:
         raise InvalidRequest(field, f"{field} must have at most {limit} characters")
-    if any(map(_is_control, value)):
+    if any(map(is_control, value)):
         raise InvalidRequest(field, f"{field} must not contain control characters")
     return value
 
 
 def _reason(data: _Data) -> str | None:
     """The reason as the other party may read it. No request is refused for its reason."""
-    reason = data.get("reason")
-    if not isinstance(reason, str):
+    return readable(data.get("reason"), REASON_LIMIT)
+
+
+def _device(data: _Data) -> str | None:
+    """The device on which the user acts. No request is refused for its device either."""
+    try:
+        return _text(data, "deviceId", DEVICE_LIMIT)
+    except InvalidRequest:
         return None
-    readable = "".join(each for each in reason[:_REASON_READ] if not _is_unreadable(each))
-    return readable.strip()[:REASON_LIMIT] or None
-
-
-def _is_control(character: str) -> bool:
-    # Cc: control characters; Cs: halves of surrogate pairs, which no wire can carry on.
-    return unicodedata.category(character) in {"Cc", "Cs"}
-
-
-def _is_unreadable(character: str) -> bool:
-    # Cf: formats, some of no width and some that turn the text around; Zl and Zp: ends of lines.
-    if _is_control(character) or unicodedata.category(character) in {"Cf", "Zl", "Zp"}:
-        return True
-    return any(first <= ord(character) <= last for first, last in _IGNORABLE)

@@ -13,6 +13,7 @@ module "unring" {
   manage_firestore_rules     = var.manage_firestore_rules
   firestore_location         = var.firestore_location
   calls_collection           = var.calls_collection
+  expire_calls               = var.expire_calls
   collection_prefix          = var.collection_prefix
   settle_seconds             = var.settle_seconds
   functions                  = var.functions
@@ -26,6 +27,7 @@ module "unring" {
   webhook_urls               = var.webhook_urls
   webhook_secret             = var.webhook_secret
   pushed_by                  = var.pushed_by
+  internal_secret            = var.internal_secret
   gateway_secret_generation  = var.gateway_secret_generation
   stage                      = var.stage
   throttle                   = var.throttle

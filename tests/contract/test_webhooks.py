@@ -115,7 +115,7 @@ async def test_an_answer_without_end_is_not_read() -> None:
             await writer.drain()
 
     async with raw_server(endless) as server:
-        await unchecked().post(server.url, "1", BODY, now())
+        await local().post(server.url, "1", BODY, now())
         await server.closed.wait()
 
 

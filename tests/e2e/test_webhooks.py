@@ -85,7 +85,8 @@ async def test_what_a_backend_does_not_take_comes_again(told: Told, ids: Ids) ->
         key = {"Authorization": "Bearer local"}
         answer = await http.put(f"/v1/calls/{ids.call}", json=made, headers=key)
         assert answer.status_code == 200
-        await https.Backend(http, "local", ids.receiver).emit("call:reject", callId=ids.call)
+        backends = https.Backend(http, "local").on_behalf_of(ids.receiver)
+        await backends.emit("call:reject", callId=ids.call)
     ringing, rejected = await backend.wait_for(
         "call.ringing", "call.rejected", about=ids.call, patience=PATIENCE_SECONDS
     )

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-import httpx
 from google.cloud.firestore import FieldFilter
 
 from functions.calls.transitions import transitions_of
@@ -211,7 +210,7 @@ class Play:
 
     async def _emit(self, call: str, **data: object) -> dict[str, Any] | None:
         sender = self.app if self.case.comes_over_https else self.sender
-        with suppress(TimeoutError, httpx.TransportError):
+        with suppress(TimeoutError, https.Unreachable):
             return await sender.emit(self.case.flow.signal, callId=call, **data)
         return None
 

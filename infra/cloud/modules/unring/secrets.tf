@@ -63,6 +63,10 @@ locals {
     for name, version in { WEBHOOK_SECRET = var.webhook_secret.version, WEBHOOK_SECRET_PREVIOUS = var.webhook_secret.previous_version } :
     name => { secret = var.webhook_secret.secret, version = version } if version != null
   }
+  internal_secrets = var.internal_secret == null ? {} : {
+    for name, version in { INTERNAL_SECRET = var.internal_secret.version, INTERNAL_SECRET_PREVIOUS = var.internal_secret.previous_version } :
+    name => { secret = var.internal_secret.secret, version = version } if version != null
+  }
 }
 
 resource "google_secret_manager_secret_iam_member" "token" {
@@ -87,6 +91,15 @@ resource "google_secret_manager_secret_iam_member" "webhook" {
   for_each = toset(var.webhook_secret == null || length(var.webhook_urls) == 0 ? [] : ["webhook"])
 
   secret_id  = "projects/${var.project}/secrets/${var.webhook_secret.secret}"
+  role       = "roles/secretmanager.secretAccessor"
+  member     = google_service_account.function[each.key].member
+  depends_on = [google_project_service.api, terraform_data.accounts_known]
+}
+
+resource "google_secret_manager_secret_iam_member" "internal" {
+  for_each = toset(var.internal_secret == null ? [] : ["api"])
+
+  secret_id  = "projects/${var.project}/secrets/${var.internal_secret.secret}"
   role       = "roles/secretmanager.secretAccessor"
   member     = google_service_account.function[each.key].member
   depends_on = [google_project_service.api, terraform_data.accounts_known]

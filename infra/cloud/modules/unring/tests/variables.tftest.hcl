@@ -634,6 +634,20 @@ run "a_key_is_no_version" {
   expect_failures = [var.api_key]
 }
 
+run "an_internal_secret_is_no_version" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    internal_secret = { secret = "projects/unring-test/secrets/internal/versions/1" }
+  }
+
+  expect_failures = [var.internal_secret]
+}
+
 run "a_firebase_project_has_an_id" {
   command = plan
 
