@@ -26,6 +26,7 @@ from functions.ports.store import Store
 from functions.services import apigateway, firestore, identity, pubsub
 from functions.settings import ApiSettings
 from functions.warmup import WarmUp
+from functions.wire.codecs import Codecs
 
 
 def build(settings: ApiSettings) -> Handler:
@@ -52,7 +53,8 @@ def handler(
     timeout = settings.direct_post_timeout
     keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
     asking, load = Asking(identity, keys), Load(settings.requests_at_once)
-    committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
+    codecs = Codecs(settings.dialect)
+    committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
     pushes = PushPolicy()
     signaling = Signaling(store.calls, committer, clock, pushes)
     ringing = Ringing(store.calls, committer, clock, pushes, settings.call_ttl)
@@ -67,6 +69,7 @@ def handler(
                 clock,
                 new_id,
                 settings.ring_seconds,
+                settings.dialect,
             )
         ],
         settings.cors_origins,

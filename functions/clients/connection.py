@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from functions.calls.call import ConnectionId, UserId
 
+ROOT = "/"  # the namespace of who names none
+
 # API Gateway answers 410 for a new connection too, until `$connect` is answered: 29 s at most.
 _HANDSHAKE = timedelta(seconds=30)
 
@@ -35,6 +37,7 @@ class Connection:
     shown_user: UserId | None = None
     said_user: str | None = None
     refusal: str | None = None
+    namespace: str = ROOT  # in which a Socket.IO client is told, as it was admitted to it last
     owner: UserId | None = None  # None until a Socket.IO client is admitted
     former_owner: UserId | None = None  # the user who sent the frames before `admitted_at`
     former_left_at: datetime | None = None  # when the former owner said goodbye, if he did

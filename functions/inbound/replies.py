@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from starlette.responses import JSONResponse, Response
 
-from functions.calls.call import CallId
 from functions.calls.decision import Verdict
+from functions.dialect.dialect import USUAL, Dialect
 from functions.wire.frames import reply_data
 
 _RETRY_AFTER_SECONDS = "1"
@@ -19,11 +19,13 @@ _STATUSES = {
 _CONFLICT = 409  # the call got another answer first
 
 
-def said(verdict: Verdict, call: CallId | None, status: int | None = None) -> Response:
+def said(
+    verdict: Verdict, call: object, status: int | None = None, dialect: Dialect = USUAL
+) -> Response:
     """The reply that says `verdict`, on a `call` if it is about one, with the status that its
     outcome has unless it is given."""
     status = status or (200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT))
-    reply = JSONResponse(reply_data(verdict, call), status_code=status)
+    reply = JSONResponse(reply_data(verdict, call, dialect), status_code=status)
     if status == 503:
         reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return reply

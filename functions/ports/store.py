@@ -141,8 +141,8 @@ class Connections(Protocol):
     async def admit(
         self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
     ) -> bool:
-        """Makes the connection `user`'s, by a CONNECT that API Gateway got at `received_at`. False
-        if the connection has changed since it was read."""
+        """Makes the connection `user`'s, by a CONNECT that API Gateway got at `received_at`; it is
+        told in `connection.namespace`. False if the connection has changed since it was read."""
 
     async def leave(
         self,

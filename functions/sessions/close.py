@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from functions.calls.call import ConnectionId
-from functions.clients.connection import Connection, Wire
+from functions.clients.connection import ROOT, Connection, Wire
 from functions.ports.clock import Clock
 from functions.ports.sockets import Gone, PostFailed, Sockets
 from functions.ports.store import Connections, StoreUnavailable
@@ -36,6 +36,8 @@ class Closing:
             # On the JSON wire a text that looks like a packet is no packet.
             if connection and connection.wire is Wire.JSON:
                 return socketio.NOOP
+            if connection and goodbye.namespace != connection.namespace != ROOT:
+                return socketio.NOOP  # the client stays in the other, where it is told
             if connection is None:
                 if goodbye.closes_socket:
                     await self.close_socket(id)

@@ -10,8 +10,17 @@ import msgspec
 from functions.calls.call import USER_ID_LIMIT, CallId, UserId, names_document
 from functions.calls.ring import Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
+from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
-from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
+from functions.dialect.dialect import USUAL, Dialect, Ids, digits
+from functions.wire.frames import (
+    AckId,
+    Malformed,
+    RegisterDevice,
+    Request,
+    RequestFrame,
+    UnregisterDevice,
+)
 from functions.wire.push import is_reserved, texts
 
 CALL_ID_LIMIT = 128  # characters
@@ -46,39 +55,59 @@ class InvalidRequest(ValueError):
         self.message = message
 
 
-def parse(event: object, data: object) -> Request:
+def request_frame(
+    event: object, data: object, ack: AckId | None, dialect: Dialect, namespace: str = ROOT
+) -> RequestFrame | Malformed:
+    """The frame by which a client sent `event` with `data`, or what is wrong with it."""
+    try:
+        request = parse(event, data, dialect)
+    except InvalidRequest as error:
+        return Malformed(error.field, error.message, ack, namespace)
+    return RequestFrame(request, ack, namespace, asked_in(data, dialect))
+
+
+def asked_in(data: object, dialect: Dialect) -> object:
+    """The id of a call as a request asks for it; None where it can be in but one form."""
+    if dialect.ids.calls_are_usual or not isinstance(data, Mapping):
+        return None
+    return dialect.found_in(data, "callId")[1]
+
+
+def parse(event: object, data: object, dialect: Dialect = USUAL) -> Request:
     """Checks what a client sent as event `event` with `data`. Raises InvalidRequest."""
     if event is None:
         raise InvalidRequest("event", "event is missing")
     if not isinstance(event, str):
         raise InvalidRequest("event", "event must be a string")
-    reader = _READERS.get(event)
-    if reader is None:
-        raise InvalidRequest("event", f"event must be one of {', '.join(_READERS)}")
+    if (ours := dialect.events_in.get(event)) is None:
+        raise InvalidRequest("event", f"event must be one of {', '.join(dialect.events_in)}")
     if not isinstance(data, Mapping):
         raise InvalidRequest("data", "data must be an object")
-    return reader(data)
+    return _READERS[ours](data, dialect)
 
 
-def _signal(name: str) -> Callable[[_Data], Signal]:
-    def read(data: _Data) -> Signal:
-        return Signal(name, _call_id(data), _reason(data))
+def _signal(name: str) -> Callable[[_Data, Dialect], Signal]:
+    def read(data: _Data, dialect: Dialect) -> Signal:
+        field, asked = dialect.found_in(data, "callId")
+        _, reason = dialect.found_in(data, "reason")
+        return Signal(name, call_id_in(field, asked, dialect.ids), _reason(reason))
 
     return read
 
 
-def _register(data: _Data) -> RegisterDevice:
-    address, platform = _address(data), data.get("platform")
+def _register(data: _Data, dialect: Dialect) -> RegisterDevice:
+    address = _address(data, dialect)
+    field, platform = dialect.found_in(data, "platform")
     if not isinstance(platform, str) or platform not in set(Platform):
-        raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
+        raise InvalidRequest(field, f"{field} must be one of {', '.join(Platform)}")
     return RegisterDevice(address, Platform(platform))
 
 
-def _unregister(data: _Data) -> UnregisterDevice:
-    return UnregisterDevice(_address(data))
+def _unregister(data: _Data, dialect: Dialect) -> UnregisterDevice:
+    return UnregisterDevice(_address(data, dialect))
 
 
-_READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[_Data, Dialect], Request]] = MappingProxyType(
     {
         **{name: _signal(name) for name in SIGNALS},
         "device:register": _register,
@@ -90,20 +119,25 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
 def user_in(data: _Data, field: str = "userId") -> UserId:
     """The user whom a backend names. An id that is a number counts as its digits. Raises
     InvalidRequest."""
-    value = data.get(field)
-    if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        data = {field: str(value)}
-    elif value is not None and not isinstance(value, str):
+    value = digits(data.get(field))
+    if value is not None and not isinstance(value, str):
         raise InvalidRequest(field, f"{field} must be a string or a whole number")
-    return UserId(_text(data, field, USER_ID_LIMIT))
+    return UserId(_text(field, value, USER_ID_LIMIT))
 
 
-def ring_in(call: str, data: _Data, longest: int) -> Ring:
+def call_id_in(field: str, asked: object, ids: Ids) -> CallId:
+    """The call that is asked for in `field`. Raises InvalidRequest."""
+    call_id = _text(field, ids.call_in(asked), CALL_ID_LIMIT)
+    if not names_document(call_id):
+        message = f"{field} must not contain a slash, nor be '.', '..' or of the form '__…__'"
+        raise InvalidRequest(field, message)
+    return CallId(call_id)
+
+
+def ring_in(call: str, data: _Data, longest: int, ids: Ids = USUAL.ids) -> Ring:
     """The ring that a backend asks for, of `longest` seconds at most. Raises InvalidRequest."""
     return Ring(
-        call_id=_call_id({"callId": call}),
+        call_id=call_id_in("callId", call, ids),
         caller=user_in(data, "callerId"),
         receiver=user_in(data, "receiverId"),
         seconds=_ring_seconds(data.get("ringSeconds"), longest),
@@ -148,26 +182,20 @@ def _passed_on(value: object) -> str | None:
     return text if value else None
 
 
-def _call_id(data: _Data) -> CallId:
-    call_id = _text(data, "callId", CALL_ID_LIMIT)
-    if not names_document(call_id):
-        message = "callId must not contain a slash, nor be '.', '..' or of the form '__…__'"
-        raise InvalidRequest("callId", message)
-    return CallId(call_id)
+def _address(data: _Data, dialect: Dialect) -> FcmAddress:
+    token_field, token = dialect.found_in(data, "token")
+    fid_field, fid = dialect.found_in(data, "fid")
+    if fid is None:
+        return FcmToken(_text(token_field, token, TOKEN_LIMIT))
+    if token is not None:
+        message = f"a device has a {token_field} or a {fid_field}, not both"
+        raise InvalidRequest(fid_field, message)
+    return InstallationId(_text(fid_field, fid, TOKEN_LIMIT))
 
 
-def _address(data: _Data) -> FcmAddress:
-    if data.get("fid") is None:
-        return FcmToken(_text(data, "token", TOKEN_LIMIT))
-    if data.get("token") is not None:
-        raise InvalidRequest("fid", "a device has a token or a fid, not both")
-    return InstallationId(_text(data, "fid", TOKEN_LIMIT))
-
-
-def _text(data: _Data, field: str, limit: int) -> str:
-    if data.get(field) is None:
+def _text(field: str, value: object, limit: int) -> str:
+    if value is None:
         raise InvalidRequest(field, f"{field} is missing")
-    value = data[field]
     if not isinstance(value, str):
         raise InvalidRequest(field, f"{field} must be a string")
     if not value:
@@ -179,9 +207,8 @@ def _text(data: _Data, field: str, limit: int) -> str:
     return value
 
 
-def _reason(data: _Data) -> str | None:
+def _reason(reason: object) -> str | None:
     """The reason as the other party may read it. No request is refused for its reason."""
-    reason = data.get("reason")
     if not isinstance(reason, str):
         return None
     readable = "".join(each for each in reason[:_REASON_READ] if not _is_unreadable(each))

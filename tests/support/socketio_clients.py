@@ -14,7 +14,7 @@ import socketio
 from socketio.exceptions import ConnectionError as NotConnected
 
 from functions.calls.transitions import TRANSITIONS
-from functions.wire.socketio import ERROR_EVENT
+from functions.dialect.dialect import ERROR_EVENT
 from tests.support import node
 
 # All that a client may be told: the events of the transitions, and that a frame was malformed.

@@ -12,7 +12,7 @@ from infra import ROOT
 FUNCTIONS, INFRA = ROOT / "functions", ROOT / "infra"
 
 ENTRIES = {"gateway", "api", "deliver", "push", "sweep"}
-_PURE = {"calls", "clients", "published", "attempt", "recent"}
+_PURE = {"calls", "clients", "dialect", "published", "attempt", "recent"}
 # Each part with all it may import of ours. The core names what it needs of the outside in `ports`,
 # and only an entry file, which puts the two together, imports an adapter.
 ALLOWED = {
@@ -22,12 +22,13 @@ ALLOWED = {
     "attempt": {"calls"},
     "recent": set(),
     "collections": set(),
-    "variables": set(),
-    "settings": {"collections", "variables"},
+    "dialect": {"calls", "dialect"},
+    "variables": {"dialect"},
+    "settings": {"collections", "dialect", "variables"},
     "telemetry": set(),
     "warmup": {"inbound", "telemetry"},
     "ports": {*_PURE, "ports"},
-    "wire": {"calls", "clients", "wire"},
+    "wire": {"calls", "clients", "dialect", "wire"},
     "services": {*_PURE, "collections", "ports", "services", "settings", "telemetry", "wire"},
     "delivery": {*_PURE, "ports", "wire", "telemetry", "delivery"},
     "sessions": {*_PURE, "ports", "wire", "telemetry", "sessions"},

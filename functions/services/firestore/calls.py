@@ -7,6 +7,7 @@ from google.cloud.firestore import DELETE_FIELD, SERVER_TIMESTAMP
 
 from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall
 from functions.calls.event import CallEvent, to_fields
+from functions.dialect.dialect import Dialect
 from functions.ports.store import Loaded, Reloaded, StoredCall
 from functions.services.firestore.documents import EXPIRES_AT, call_in, connection_in, entry_in
 from functions.services.firestore.remote import Documents, NewDocument, Snapshot
@@ -18,20 +19,21 @@ _OF_THE_RING = ("ringsUntil", "ringSeconds", "data")
 class FirestoreCalls:
     """The collection `calls`, whose documents the app's own backend may create."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, dialect: Dialect) -> None:
         self._documents = documents
+        self._dialect = dialect
 
     async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
         """1 BatchGetDocuments."""
         came_by, stored = await self._documents.get(
             self._documents.at("connections", connection), self._documents.at("calls", call)
         )
-        return Loaded(connection_in(came_by, now), _call_in(stored))
+        return Loaded(connection_in(came_by, now), self._found(stored))
 
     async def get(self, call: CallId) -> StoredCall | UnreadableCall | None:
         """1 BatchGetDocuments."""
         (stored,) = await self._documents.get(self._documents.at("calls", call))
-        return _call_in(stored)
+        return self._found(stored)
 
     async def reload(self, event: CallEvent) -> Reloaded:
         """1 BatchGetDocuments. An outbox entry proves that the commit was done, as no other signal
@@ -40,19 +42,20 @@ class FirestoreCalls:
             self._documents.entry(event.call_id, event.signal_id),
             self._documents.at("calls", event.call_id),
         )
-        return Reloaded(is_ours=entry.exists, entry=entry_in(entry), call=_call_in(stored))
+        return Reloaded(is_ours=entry.exists, entry=entry_in(entry), call=self._found(stored))
 
     async def commit(self, stored: StoredCall, event: CallEvent) -> None:
         """1 Commit. The library repeats a commit whose reply was lost, so a conflict may be with
         our own write; `reload` finds out."""
+        changed = {
+            "status": event.status.value,
+            "signalId": event.signal_id,
+            **_changed(stored.call, event),
+        }
         await self._documents.commit_if_unchanged(
             self._documents.at("calls", stored.call.id),
             stored.version,
-            {
-                "status": event.status.value,
-                "signalId": event.signal_id,
-                **_changed(stored.call, event),
-            },
+            self._dialect.call_written(changed),
             created=self._entry(event),
         )
 
@@ -69,7 +72,7 @@ class FirestoreCalls:
             EXPIRES_AT: expires,
         }
         known = {name: value for name, value in fields.items() if value is not None}
-        written = (self._documents.at("calls", call.id), known)
+        written = (self._documents.at("calls", call.id), self._dialect.call_written(known))
         await self._documents.create_all(written, *([self._entry(event)] if event else []))
 
     def _entry(self, event: CallEvent) -> NewDocument:
@@ -84,12 +87,23 @@ class FirestoreCalls:
     async def current(self, ids: Iterable[CallId]) -> dict[CallId, Call]:
         """1 BatchGetDocuments."""
         references = [self._documents.at("calls", id) for id in ids]
-        found = map(call_in, await self._documents.get(*references))
+        snapshots = await self._documents.get(*references)
+        found = (call_in(snapshot, self._dialect) for snapshot in snapshots)
         return {stored.call.id: stored.call for stored in found if stored}
 
     async def warm_up(self) -> None:
         """1 BatchGetDocuments, which opens the channel."""
         await self._documents.get(self._documents.at("calls", "warm-up"))
+
+    def _found(self, snapshot: Snapshot) -> StoredCall | UnreadableCall | None:
+        """The call, or None if it is not there."""
+        if not snapshot.exists:
+            return None
+        if stored := call_in(snapshot, self._dialect):
+            return stored
+        fields = self._dialect.call_read(snapshot.to_dict() or {})
+        users = (fields.get(name) for name in ("callerId", "receiverId"))
+        return UnreadableCall(CallId(snapshot.id), frozenset(filter(_is_text, users)))
 
 
 def _changed(call: Call, event: CallEvent) -> dict[str, object]:
@@ -102,17 +116,6 @@ def _changed(call: Call, event: CallEvent) -> dict[str, object]:
     # Of a document that is not ours, the app's own fields may have these names.
     over = dict.fromkeys(_OF_THE_RING, DELETE_FIELD) if call.is_ours else {}
     return {**said, **over, "reason": event.reason, "cause": event.cause or DELETE_FIELD}
-
-
-def _call_in(snapshot: Snapshot) -> StoredCall | UnreadableCall | None:
-    """The call, or None if it is not there."""
-    if not snapshot.exists:
-        return None
-    if stored := call_in(snapshot):
-        return stored
-    fields = snapshot.to_dict() or {}
-    users = (fields.get(name) for name in ("callerId", "receiverId"))
-    return UnreadableCall(CallId(snapshot.id), frozenset(filter(_is_text, users)))
 
 
 def _is_text(value: object) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from google.cloud.firestore import DELETE_FIELD, FieldFilter
 
 from functions.calls.call import ConnectionId, UserId
-from functions.clients.connection import Connection
+from functions.clients.connection import ROOT, Connection
 from functions.services.firestore.documents import connection_in
 from functions.services.firestore.remote import Documents
 
@@ -63,6 +63,7 @@ class FirestoreConnections:
         self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
     ) -> bool:
         """1 Commit."""
+        in_root = connection.namespace == ROOT
         return await self._change(
             connection,
             {
@@ -71,6 +72,7 @@ class FirestoreConnections:
                 "formerLeftAt": connection.left_at or DELETE_FIELD,
                 "userId": user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
+                "namespace": DELETE_FIELD if in_root else connection.namespace,
                 "admittedAt": received_at or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
@@ -87,7 +89,8 @@ class FirestoreConnections:
         admit_by: datetime | None = None,
     ) -> bool:
         """1 Commit."""
-        due = {"admitBy": admit_by} if admit_by else {}
+        # Who is refused is sent away in the namespace that he asked for.
+        due = {"admitBy": admit_by, "namespace": connection.namespace} if admit_by else {}
         return await self._change(connection, {**closed(now), "leftAt": received_at or now, **due})
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
