@@ -98,7 +98,8 @@ class CallDocuments:
     def read(self, fields: Mapping[str, object], ids: Ids) -> Mapping[str, object]:
         """A document's fields as we name them. What has our name for something that the app names
         otherwise is the app's own."""
-        read = {name: value for name, value in fields.items() if name not in self.renamed}
+        named = {*self.renamed, *self.renamed.values()}
+        read = {name: value for name, value in fields.items() if name not in named}
         read |= {ours: fields[its] for ours, its in self.renamed.items() if its in fields}
         if isinstance(word := read.get("status"), str):
             read["status"] = self.meanings.get(word, f"{word} (no word of DIALECT)")

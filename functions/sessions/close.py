@@ -36,8 +36,8 @@ class Closing:
             # On the JSON wire a text that looks like a packet is no packet.
             if connection and connection.wire is Wire.JSON:
                 return socketio.NOOP
-            if connection and goodbye.namespace != connection.namespace != ROOT:
-                return socketio.NOOP  # the client stays in the other, where it is told
+            if connection and _stays(connection, goodbye):
+                return socketio.NOOP
             if connection is None:
                 if goodbye.closes_socket:
                     await self.close_socket(id)
@@ -80,3 +80,9 @@ class Closing:
         else:
             return True
         return False
+
+
+def _stays(connection: Connection, goodbye: Goodbye) -> bool:
+    """Whether a client that leaves one namespace stays in its own, where it is told."""
+    is_other = goodbye.namespace != connection.namespace != ROOT
+    return is_other and not goodbye.closes_socket
