@@ -14,6 +14,7 @@ module "unring" {
   firestore_location         = var.firestore_location
   calls_collection           = var.calls_collection
   collection_prefix          = var.collection_prefix
+  dialect                    = var.dialect
   settle_seconds             = var.settle_seconds
   functions                  = var.functions
   settings                   = var.settings

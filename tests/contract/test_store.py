@@ -274,6 +274,20 @@ async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
     assert await store.connections.of([RECEIVER], now()) == []
 
 
+async def test_a_connection_is_told_in_the_namespace_to_which_it_was_admitted_last(
+    store: Store,
+) -> None:
+    made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
+    for namespace in ("/user", "/agent", "/"):
+        asked = replace(await read_again(store, made), namespace=namespace)
+        assert await store.connections.admit(asked, RECEIVER, now(), made.expires_at)
+        (found,) = await store.connections.of([RECEIVER], now())
+        assert found.namespace == namespace
+    refused = replace(await read_again(store, made), namespace="/user")
+    assert await store.connections.leave(refused, now(), now(), now())
+    assert (await read_again(store, made)).namespace == "/user"
+
+
 async def test_a_device_is_reached_by_its_token_or_by_its_installation_id(store: Store) -> None:
     addresses: list[FcmAddress] = [FcmToken("T"), InstallationId("F")]
     for address in addresses:
