@@ -10,20 +10,27 @@ from functions import telemetry
 from functions.calls.call import SignalId
 from functions.calls.transitions import PushPolicy
 from functions.delivery.commit import Committer
+from functions.delivery.emit import Emitter
+from functions.delivery.erasure import Erasure
 from functions.delivery.ringing import Ringing
 from functions.delivery.signaling import Signaling
-from functions.inbound.api import Api
+from functions.inbound.api import Api, Part
 from functions.inbound.asking import Asking
 from functions.inbound.calls import CallRequests
+from functions.inbound.emits import EmitRequests
 from functions.inbound.frames import new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
+from functions.inbound.rate import RequestRate
+from functions.inbound.users import UserRequests
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
 from functions.ports.publisher import Publisher
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
 from functions.services import apigateway, firestore, identity, pubsub
+from functions.sessions.registration import Registration
+from functions.sessions.signout import SignOut
 from functions.settings import ApiSettings
 from functions.warmup import WarmUp
 from functions.wire.codecs import Codecs
@@ -50,30 +57,38 @@ def handler(
     new_id: Callable[[], SignalId] = new_signal_id,
 ) -> Handler:
     """Builds the function on the given ports."""
-    timeout = settings.direct_post_timeout
-    keys = [key for key in (settings.api_key, settings.api_key_previous) if key]
-    asking, load = Asking(identity, keys), Load(settings.requests_at_once)
-    codecs = Codecs(settings.dialect)
+    connections, timeout = store.connections, settings.direct_post_timeout
+    keys = _set(settings.api_key, settings.api_key_previous)
+    asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock))
+    load, pushes = Load(settings.requests_at_once), PushPolicy()
+    dialect, codecs = settings.dialect, Codecs(settings.dialect)
     committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
-    pushes = PushPolicy()
     signaling = Signaling(store.calls, committer, clock, pushes)
     ringing = Ringing(store.calls, committer, clock, pushes, settings.call_ttl)
-    interface = Api(
-        [
-            CallRequests(
-                signaling,
-                ringing,
-                store.calls,
-                asking,
-                load,
-                clock,
-                new_id,
-                settings.ring_seconds,
-                settings.dialect,
-            )
-        ],
-        settings.cors_origins,
+    sign_out = SignOut(connections, sockets, clock)
+    registration = Registration(
+        connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
     )
+    erasure = Erasure(store, signaling, sign_out.is_everywhere, clock, new_id)
+    parts: list[Part] = [
+        CallRequests(
+            signaling,
+            ringing,
+            store.calls,
+            asking,
+            load,
+            clock,
+            new_id,
+            settings.ring_seconds,
+            dialect,
+        ),
+        UserRequests(store, sign_out, registration, erasure, asking, load, clock),
+    ]
+    if settings.internal_secret:
+        secrets = _set(settings.internal_secret, settings.internal_secret_previous)
+        emitter = Emitter(store, sockets, codecs, signaling, clock)
+        parts.append(EmitRequests(emitter, secrets, load, clock, new_id, dialect.ids))
+    interface = Api(parts, settings.cors_origins)
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
 
     async def api(request: Request) -> Response:
@@ -84,3 +99,8 @@ def handler(
             return await interface.reply(request)
 
     return api
+
+
+def _set(*secrets: str | None) -> list[str]:
+    """Those that are set."""
+    return [secret for secret in secrets if secret]

@@ -136,16 +136,19 @@ class IdentitySettings(FunctionSettings):
     oidc_audience: str | None = _default("OIDC_AUDIENCE", text, None)
     oidc_audience_claim: str = _default("OIDC_AUDIENCE_CLAIM", text, "aud")
     oidc_user_claim: str = _default("OIDC_USER_CLAIM", text, "sub")
+    oidc_name_claim: str = _default("OIDC_NAME_CLAIM", text, "name")
 
     token_secret: str | None = _default("TOKEN_SECRET", signing_secret, None)
     token_secret_previous: str | None = _default("TOKEN_SECRET_PREVIOUS", signing_secret, None)
     token_user_claim: str = _default("TOKEN_USER_CLAIM", text, "sub")
+    token_name_claim: str = _default("TOKEN_NAME_CLAIM", text, "name")
     token_issuer: str | None = _default("TOKEN_ISSUER", text, None)
     token_audience: str | None = _default("TOKEN_AUDIENCE", text, None)
     token_max_age: timedelta | None = _default("TOKEN_MAX_AGE", age, None)
 
     introspection_url: str | None = _address("INTROSPECTION_URL")
     introspection_user: str | None = _default("INTROSPECTION_USER", pointer, None)
+    introspection_name: str | None = _default("INTROSPECTION_NAME", pointer, None)
 
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
@@ -164,9 +167,17 @@ class IdentitySettings(FunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DevicesSettings(FunctionSettings):
-    """What a function needs that registers devices, or pushes to them."""
+    """What a function needs to which only so many devices of a user count."""
 
     devices_per_user: int = _default("DEVICES_PER_USER", cap, 20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationSettings(DevicesSettings):
+    """What a function needs that registers devices."""
+
+    # FCM itself gives up a token that was not used for 270 days.
+    device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,27 +190,27 @@ class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings):
     # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
     # it has begun to start more instances before this one refuses anything.
     requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
+    frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(SignalingSettings, DevicesSettings):
+class GatewaySettings(SignalingSettings, RegistrationSettings):
     function = "gateway"
 
     gateway_secret: str = _always("GATEWAY_SECRET", secret)
     gateway_secret_previous: str | None = _default("GATEWAY_SECRET_PREVIOUS", secret, None)
     # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
     connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
-    frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
-    # FCM itself gives up a token that was not used for 270 days.
-    device_ttl: timedelta = _default("DEVICE_TTL_DAYS", days, timedelta(days=270))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiSettings(SignalingSettings):
+class ApiSettings(SignalingSettings, RegistrationSettings):
     function = "api"
 
     api_key: str | None = _key("API_KEY")
     api_key_previous: str | None = _key("API_KEY_PREVIOUS")
+    internal_secret: str | None = _key("INTERNAL_SECRET")
+    internal_secret_previous: str | None = _key("INTERNAL_SECRET_PREVIOUS")
     # What a call rings for at most, and if its backend asks for nothing else.
     ring_seconds: int = _default("RING_SECONDS", ringing, 30)
     call_ttl: timedelta = _default("CALL_TTL_DAYS", days, timedelta(days=30))

@@ -1,10 +1,9 @@
 """The smoke test: two users on a running Unring, deployed or local, and what arrived after when.
 
-    python -m infra.smoke wss://ws.example.com/prod --caller TOKEN --receiver TOKEN
+    python -m infra.smoke wss://ws.example.com/prod --api https://… --caller TOKEN --receiver TOKEN
 
-The tokens are Firebase ID tokens of two users. Two calls are made in the Firestore of their
-project, as the app's backend makes them, and removed again: with Google's application default
-credentials, or at FIRESTORE_EMULATOR_HOST.
+The tokens are those of two users, of whatever kind Unring takes. Two calls are made as an app's
+backend makes them, by the API with its key.
 """
 
 import argparse
@@ -21,8 +20,6 @@ from time import perf_counter
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from google.api_core.exceptions import GoogleAPICallError, RetryError
-from google.auth.exceptions import GoogleAuthError
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -31,15 +28,13 @@ from socketio.exceptions import TimeoutError as AckTimeoutError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from functions.collections import USUAL, Collections
-from infra.client.calls import Calls
+from infra.client import https
 from infra.client.flows import CANCEL, REJECT, Flow, UnexpectedError
 from infra.client.phone import COLD_START_SECONDS, Phone, json_phone, socketio_phone
 from infra.local.signals import run
 from infra.loopback import spare_loopback
 
 _CALLS = "smoke-"  # how the test's calls begin
-_POLL_SECONDS = 0.1
 _UNAUTHORIZED = 401
 _Result = TypeVar("_Result")
 
@@ -50,21 +45,24 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True)
 class User:
-    """Whom a Firebase ID token is of, and of which project, as the token says."""
+    """One of the two, and the token that shows it."""
 
     id: str
-    project: str
     token: str
 
     @classmethod
-    def of(cls, token: str) -> "User":
-        """Raises CannotStart."""
+    def of(cls, token: str, id: str | None = None) -> "User":
+        """The user with this `id`, or else by the `sub` of a JSON Web Token. Raises CannotStart."""
+        if id:
+            return cls(id, token)
         try:
             claims = token.split(".")[1]
             read = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-            return cls(str(read["sub"]), str(read["aud"]), token)
+            return cls(str(read["sub"]), token)
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise CannotStart("A token is no Firebase ID token.") from error
+            raise CannotStart(
+                "A token does not say whose it is: give --caller-id and --receiver-id."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class Smoke:
         url: str,
         caller: User,
         receiver: User,
-        calls: Calls,
+        backend: https.Backend,
         *,
         socketio_path: str | None = None,
         patience: float = COLD_START_SECONDS,
@@ -95,7 +93,7 @@ class Smoke:
         self._url = url
         self._caller = caller
         self._receiver = receiver
-        self._calls = calls
+        self._backend = backend
         self._socketio_path = socketio_path or urlsplit(url).path
         self._patience = patience
 
@@ -129,22 +127,37 @@ class Smoke:
 
     async def _play(self, flow: Flow, sender: Phone, told: Mapping[str, Phone]) -> None:
         call = f"{_CALLS}{uuid.uuid4().hex}"
+        caller, receiver = self._caller.id, self._receiver.id
         try:
-            ringing = self._calls.ring(call, self._caller.id, self._receiver.id)
-            if not await self._try(f"a call rings, to be {flow.status}", _done(ringing)):
+            ringing = _is(self._backend.ring(call, caller, receiver), "ringing")
+            if not await self._try(f"a call rings, to be {flow.status}", ringing):
                 return
             answered, *_ = await asyncio.gather(
-                self._try(f"{flow.signal} is answered", _answered(flow, sender, call)),
+                self._try(
+                    f"{flow.signal} is answered",
+                    _is(sender.emit(flow.signal, callId=call), flow.status),
+                ),
                 *(
                     self._try(f"{flow.event} arrives, {wire}", _told(flow, phone, call))
                     for wire, phone in told.items()
                 ),
             )
             if answered:  # else there is nothing to deliver
-                delivered = self._calls.until_delivered(call, _POLL_SECONDS)
-                await self._try("Pub/Sub has delivered it to the end", delivered)
+                late = self._caught_up(flow, call)
+                await self._try("who connects later is told, by Pub/Sub", late)
         finally:
-            await self._try("the call is removed", _done(self._calls.remove(call)))
+            await self._try("the call rings no more", self._end(call))
+
+    async def _caught_up(self, flow: Flow, call: str) -> None:
+        user = self._caller if flow.told == "caller" else self._receiver
+        async with json_phone(self._url, user.token) as phone:
+            await _told(flow, phone, call)
+
+    async def _end(self, call: str) -> None:
+        """Whatever failed, nobody's phone must ring on."""
+        verdict = await self._backend.on_behalf_of(self._caller.id).emit("call:end", callId=call)
+        if verdict.get("outcome") == "unavailable":
+            raise UnexpectedError("the verdict is unavailable")
 
     async def _refused(self) -> None:
         try:
@@ -164,23 +177,18 @@ class Smoke:
                 result = await work
         except (TimeoutError, AckTimeoutError) as error:
             wrong = str(error) or "nothing came"
-        except (GoogleAPICallError, RetryError, GoogleAuthError) as error:
-            wrong = f"Firestore: {error}"
         except (OSError, WebSocketException, SocketIOError, UnexpectedError) as error:
             wrong = str(error) or type(error).__name__
         self.results.append(Result(step, (perf_counter() - start) * 1000, wrong))
         return result
 
 
-async def _done(work: Awaitable[None]) -> bool:
-    await work
-    return True
-
-
-async def _answered(flow: Flow, sender: Phone, call: str) -> bool:
-    verdict = await sender.emit(flow.signal, callId=call)
-    if (verdict.get("ok"), verdict.get("outcome")) != (True, flow.status):
-        raise UnexpectedError(f"the verdict is {verdict.get('outcome')}")
+async def _is(verdict: Awaitable[Mapping[str, object]], outcome: str) -> bool:
+    """Raises UnexpectedError if the verdict is another one."""
+    said = await verdict
+    if (said.get("ok"), said.get("outcome")) != (True, outcome):
+        why = f": {said['message']}" if "message" in said else ""
+        raise UnexpectedError(f"the verdict is {said.get('outcome')}{why}")
     return True
 
 
@@ -193,35 +201,28 @@ async def _told(flow: Flow, phone: Phone, call: str) -> None:
 
 async def smoke(
     url: str,
-    caller: str,
-    receiver: str,
+    api: str,
+    key: str,
+    caller: User,
+    receiver: User,
     *,
-    firestore: str | None = None,
-    database: str = "(default)",
-    collections: Collections = USUAL,
     socketio_path: str | None = None,
 ) -> int:
-    """Runs the test with the ID tokens of two users, and prints what came; 0 if all of it holds.
-
-    `firestore` is the address of an emulator; without it, Google's own is asked. Raises
-    CannotStart.
-    """
+    """Runs the test between two users, and prints what came; 0 if all of it holds. `api` is the URL
+    of the API, and `key` the backend's. Raises CannotStart."""
     console = Console(highlight=False)
-    users = User.of(caller), User.of(receiver)
-    if users[0].project != users[1].project or users[0].id == users[1].id:
-        raise CannotStart("The tokens must be of two users of one project.")
+    if caller.id == receiver.id:
+        raise CannotStart("The tokens must be of two users.")
     if urlsplit(url).scheme not in {"ws", "wss"}:
         raise CannotStart("The URL must begin with wss://, or ws:// for the local stack.")
-    try:
-        calls = Calls(firestore, users[0].project, database, collections)
-    except GoogleAuthError as error:
-        raise CannotStart(
-            "No credentials for Firestore. Get some with: gcloud auth application-default login"
-        ) from error
+    if urlsplit(api).scheme not in {"http", "https"}:
+        raise CannotStart("The API's URL must begin with https://, or http:// for the local stack.")
     console.print(f"\nSmoke test of {url}")
-    console.print(f"Calls ring in the Firestore of {users[0].project}, {firestore or 'Google'}")
-    test = Smoke(url, *users, calls, socketio_path=socketio_path)
-    await test.run()
+    console.print(f"Calls ring by {api}")
+    async with https.client(api) as http:
+        backend = https.Backend(http, key)
+        test = Smoke(url, caller, receiver, backend, socketio_path=socketio_path)
+        await test.run()
     console.print(_table(test.results))
     if test.holds:
         console.print("[green]All of it holds.[/]\n")
@@ -243,50 +244,48 @@ def _table(results: list[Result]) -> Table:
 
 
 def main() -> int:
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     spare_loopback(os.environ)
     parser = argparse.ArgumentParser(
         prog="python -m infra.smoke", description="Connects two users, cancels, rejects."
     )
     parser.add_argument("url", help="where an app connects: wss://…")
+    _add(parser, "--api", "API_URL", "URL", "where a backend asks: https://…")
+    _add(parser, "--api-key", "API_KEY", "KEY", "the backend's key")
     for user in ("caller", "receiver"):
-        variable = f"{user.upper()}_TOKEN"
+        _add(parser, f"--{user}", f"{user.upper()}_TOKEN", "TOKEN", f"the {user}'s token")
         parser.add_argument(
-            f"--{user}",
-            metavar="TOKEN",
-            default=os.environ.get(variable),
-            help=f"the {user}'s Firebase ID token; or set {variable}",
+            f"--{user}-id",
+            metavar="ID",
+            help=f"the {user}; not needed if the token is a JSON Web Token that names him as `sub`",
         )
     parser.add_argument(
         "--socketio-path",
         metavar="PATH",
         help="of Socket.IO clients, e.g. /socket.io on a custom domain; the URL's own otherwise",
     )
-    parser.add_argument("--database", metavar="ID", default="(default)", help="of Firestore")
-    parser.add_argument(
-        "--calls", metavar="NAME", default=USUAL.calls, help="of the collection of the calls"
-    )
-    parser.add_argument(
-        "--collection-prefix",
-        metavar="PREFIX",
-        default=USUAL.prefix,
-        help=f"of Unring's own collections; {USUAL.prefix} by default",
-    )
     arguments = parser.parse_args()
-    if not (arguments.caller and arguments.receiver):
-        parser.error("two tokens are needed: --caller and --receiver")
+    needed = ("api", "api_key", "caller", "receiver")
+    missing = [f"--{name.replace('_', '-')}" for name in needed if not getattr(arguments, name)]
+    if missing:
+        parser.error(f"needed: {', '.join(missing)}")
     return run(_smoke(arguments))
+
+
+def _add(
+    parser: argparse.ArgumentParser, option: str, variable: str, value: str, help: str
+) -> None:
+    default = os.environ.get(variable)
+    parser.add_argument(option, metavar=value, default=default, help=f"{help}; or set {variable}")
 
 
 async def _smoke(arguments: argparse.Namespace) -> int:
     try:
         return await smoke(
             arguments.url,
-            arguments.caller,
-            arguments.receiver,
-            firestore=os.environ.get("FIRESTORE_EMULATOR_HOST"),
-            database=arguments.database,
-            collections=Collections(arguments.calls, arguments.collection_prefix),
+            arguments.api,
+            arguments.api_key,
+            User.of(arguments.caller, arguments.caller_id),
+            User.of(arguments.receiver, arguments.receiver_id),
             socketio_path=arguments.socketio_path,
         )
     except CannotStart as error:

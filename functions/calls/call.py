@@ -57,6 +57,7 @@ class Call:
     signal_id: SignalId | None = None  # of the last signal that changed it, if any did
     rings_until: datetime | None = None  # when its ringing ends by itself, if that is known
     cause: Cause | None = None  # of its end, if we have seen it
+    answered_on: str | None = None  # the device, if who answered named it
     is_ours: bool = False  # we made its document, so that it expires
     # Of a call of ours while it rings: what the app passes on, an object in JSON, and what was
     # asked for.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.calls.call import Call, UnreadableCall, UserId
+from functions.calls.call import Call, Status, UnreadableCall, UserId
 from functions.calls.transitions import Signal, Transition, transitions_of
 
 
@@ -62,5 +62,13 @@ def decide(call: Call | UnreadableCall | None, signal: Signal, sender: UserId) -
     for row in rows:
         if row.from_status is call.status:
             return Decision(Verdict(ok=True, outcome=row.to_status), transition=row)
-    is_repeat = any(row.to_status is call.status for row in rows)
+    is_repeat = any(row.to_status is call.status for row in rows) and not _is_elsewhere(
+        call, signal
+    )
     return Decision(Verdict(is_repeat, f"already_{call.status}"), is_repeat=is_repeat)
+
+
+def _is_elsewhere(call: Call, signal: Signal) -> bool:
+    """Whether the call was answered on another device than the one that the signal comes from."""
+    devices = {signal.device, call.answered_on}
+    return call.status is Status.ACCEPTED and None not in devices and len(devices) > 1

@@ -71,6 +71,7 @@ class CallEvent(
     caller_id: UserId
     receiver_id: UserId
     by: UserId  # the party whose doing it is
+    on_device: str | None = None  # of that party, by the app's own name for it
     recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # no user twice
     timestamp: _UnixMs  # when the server decided
     expires_at_ms: _UnixMs = msgspec.field(name="expiresAt")  # nobody is told from then on
@@ -111,6 +112,7 @@ class CallEvent(
             caller_id=call.caller,
             receiver_id=call.receiver,
             by=sender,
+            on_device=signal.device,
             recipients=_recipients(call, transition.notices, sender, pushes),
             timestamp=_milliseconds(now),
             expires_at_ms=_milliseconds(_expiry(call, now)),

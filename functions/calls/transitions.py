@@ -93,6 +93,7 @@ class Signal:
     # At most `REASON_LIMIT` characters, none of them a control character; None if the client gave
     # no reason: then the transition's default is used.
     reason: str | None
+    device: str | None = None  # on which the user acts, by the app's own name for it
 
 
 _CANCEL = Transition(

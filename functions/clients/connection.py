@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from functions.calls.call import ConnectionId, UserId
+from functions.clients.profile import NO_PROFILE, Profile
 
 ROOT = "/"  # the namespace of who names none
 
@@ -35,10 +36,12 @@ class Connection:
     # From a Socket.IO client's handshake: the user of its token, the user it said it was, and
     # why the token was refused. They count once the client asks to be admitted.
     shown_user: UserId | None = None
+    shown_profile: Profile = NO_PROFILE
     said_user: str | None = None
     refusal: str | None = None
     namespace: str = ROOT  # in which a Socket.IO client is told, as it was admitted to it last
     owner: UserId | None = None  # None until a Socket.IO client is admitted
+    profile: Profile = NO_PROFILE  # the owner's, as the token said that admitted him
     former_owner: UserId | None = None  # the user who sent the frames before `admitted_at`
     former_left_at: datetime | None = None  # when the former owner said goodbye, if he did
     admitted_at: datetime | None = None  # when API Gateway got the CONNECT that admitted it

@@ -42,6 +42,8 @@ class Device:
     platform: Platform
     expires_at: datetime
     version: datetime
+    registered_at: datetime | None = None  # None if the document does not say it
+    app_id: str | None = None  # what the app calls it: `deviceId` on the wire and in the document
 
 
 def device_id(address: FcmAddress) -> DeviceId:

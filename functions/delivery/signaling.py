@@ -49,6 +49,13 @@ class Signaling:
         stored = await self._calls.get(signal.call_id)
         return await self._carry_out(signal, sender, stored, received)
 
+    async def handle_read(
+        self, signal: Signal, sender: UserId, stored: StoredCall, received: Received
+    ) -> Verdict:
+        """Carries out a `signal` of `sender` on the call as it has just been `stored`, at the same
+        costs but for that read. Raises the same."""
+        return await self._carry_out(signal, sender, stored, received)
+
     async def _carry_out(
         self,
         signal: Signal,

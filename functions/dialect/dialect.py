@@ -22,20 +22,20 @@ PUSH_TYPES = tuple(dict.fromkeys(notice.push.type for notice in _NOTICES if noti
 PUSH_FIELDS = ("type", "callId", "callerId", "reason", "timestamp")
 # The fields that stand beside each other, of a signal, a device, an event and a verdict.
 PAYLOADS = (
-    ("callId", "reason"),
-    ("token", "fid", "platform"),
+    ("callId", "reason", "deviceId"),
+    ("token", "fid", "platform", "deviceId"),
     ("callId", "reason", "cause", "ringsUntil", "timestamp", "callerId"),
     ("ok", "outcome", "callId", "ringsUntil", "field", "message"),
 )
 FIELDS = tuple(dict.fromkeys(name for payload in PAYLOADS for name in payload))
 CALL_FIELDS = (
     *("callerId", "receiverId", "status", "ringsUntil", "ringSeconds", "data", "signalId"),
-    *("answeredAt", "answeredBy", "endedAt", "endedBy", "reason", "cause"),
+    *("answeredAt", "answeredBy", "answeredOn", "endedAt", "endedBy", "reason", "cause"),
 )
 
 _OF_USERS = ("callerId", "receiverId", "answeredBy", "endedBy")  # fields of a call's document
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_INTEGERS = range(-(2**63), 2**63)  # Firestore's, and what JSON's readers tell apart at most
+_INTEGERS = range(-(2**63), 2**63)  # no database has larger ids
 
 _Names = Mapping[str, str]
 
@@ -154,9 +154,9 @@ class Dialect:
 
 def digits(id: object) -> object:
     """A whole number as the text that is its id; whatever else comes as it is."""
-    if isinstance(id, float) and id.is_integer():  # JSON's 7.0 is 7
-        id = int(id)
-    return str(id) if isinstance(id, int) and not isinstance(id, bool) else id
+    whole = int(id) if isinstance(id, float) and id.is_integer() else id  # JSON's 7.0 is 7
+    is_whole = isinstance(whole, int) and not isinstance(whole, bool) and whole in _INTEGERS
+    return str(whole) if is_whole else id
 
 
 def _number(id: str) -> str | int:

@@ -3,7 +3,7 @@
 docs/api.md describes it for people, and openapi.py for programs.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import unquote
@@ -11,10 +11,11 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from functions.calls.decision import NOT_FOUND, UNAVAILABLE, invalid
+from functions.calls.decision import LIMITED, NOT_FOUND, UNAVAILABLE, Verdict, invalid
 from functions.inbound.asking import Reply
 from functions.inbound.load import Overloaded
-from functions.inbound.replies import allowing, preflight, said, unauthenticated
+from functions.inbound.rate import RateExceeded
+from functions.inbound.replies import allowing, preflight, said
 from functions.ports.identity import IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
@@ -62,7 +63,7 @@ class Api:
         if method not in replies:
             verdict = invalid("method", f"{path} takes {', '.join(replies)}")
             return allowing(replies, said(verdict, None, 405))
-        return await _answered(replies[method], request)
+        return await answered(replies[method], request, said)
 
     def _replies_at(self, path: str, steps: Sequence[str]) -> Mapping[str, Reply]:
         if path == _OPENAPI:
@@ -75,22 +76,26 @@ def _steps_of(request: Request) -> Sequence[str]:
     return [unquote(step) for step in request.scope["raw_path"].decode("latin-1").split("/")[1:]]
 
 
-async def _answered(answer: Reply, request: Request) -> Response:
+async def answered(
+    answer: Reply, request: Request, said: Callable[[Verdict], Response]
+) -> Response:
+    """The reply of `answer`; if it fails, the one by which that is `said`."""
     try:
-        reply = await answer(request)
+        return await answer(request)
     except InvalidRequest as error:
-        return said(invalid(error.field, error.message), None)
+        return said(invalid(error.field, error.message))
     except NotAuthenticated as error:
-        return unauthenticated(str(error))
+        return said(Verdict(ok=False, outcome="unauthenticated", message=str(error)))
+    except RateExceeded as error:
+        log.warning("too many requests", outcome="limited", userHash=error.user_hash)
+        return said(LIMITED)
     except Overloaded as error:
         log.warning("overloaded", error=str(error))
     except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
         log.error("request failed", error=str(error))
     except Exception:  # whatever failed, the app may try again
         log.exception("request failed")
-    else:
-        return reply
-    return said(UNAVAILABLE, None)
+    return said(UNAVAILABLE)
 
 
 async def _openapi(_: Request) -> Response:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from functions.calls.call import UserId
 from functions.calls.decision import invalid
 from functions.inbound.http import body_of
+from functions.inbound.rate import RequestRate
 from functions.inbound.replies import said
 from functions.inbound.secrets import is_known
 from functions.ports.identity import Identity, NotAuthenticated
@@ -29,16 +30,19 @@ class Asking:
 
     identity: Identity
     keys: Collection[str]  # of backends
+    rate: RequestRate
 
     async def user(self, request: Request, token: object = None) -> UserId:
-        """Whose the request is, by its header or else by a `token` in its body. Raises
-        NotAuthenticated and IdentityUnavailable."""
+        """Whose the request is, by its header or else by a `token` in its body. It counts as one of
+        his. Raises NotAuthenticated, IdentityUnavailable and RateExceeded."""
         header = request.headers.get("authorization", "")
         scheme, _, rest = header.partition(" ")
         if rest and scheme.lower() != "bearer":
             raise NotAuthenticated("the token is not valid: it must be shown as Bearer")
         in_body = token if isinstance(token, str) else None
-        return await verified(self.identity, header or in_body)
+        user = (await verified(self.identity, header or in_body)).user
+        self.rate.count(user)
+        return user
 
     def check_backend(self, request: Request) -> None:
         """Raises NotAuthenticated if the app's backend is not who asks."""

@@ -2,10 +2,19 @@
 
 from typing import Any
 
-from functions.calls.call import USER_ID_LIMIT, Status
+from functions.calls.call import USER_ID_LIMIT, Cause, Status
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
+from functions.clients.connection import Wire
+from functions.clients.device import Platform
 from functions.inbound.calls import SIGNALS_BY_STEP
-from functions.wire.requests import CALL_ID_LIMIT
+from functions.wire.requests import (
+    CALL_ID_LIMIT,
+    DEVICE_LIMIT,
+    LONGEST_RING,
+    PASSED_ON_LIMIT,
+    SHORTEST_RING,
+    TOKEN_LIMIT,
+)
 
 _VERDICT = {"$ref": "#/components/schemas/Verdict"}
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f"
@@ -26,6 +35,10 @@ _USER_ID = {
 }
 _CALL_ID_IN_PATH = {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}
 _REASON = {"type": "string", "description": f"Cut to {REASON_LIMIT} characters."}
+_DEVICE = {
+    "type": "string",
+    "description": "The app's own name for the device on which the user acts.",
+}
 _FAILURES = {
     "400": "The request is malformed: `field` says what is wrong, `message` how.",
     "401": "The token, or the key, is missing or not valid: `message` says why.",
@@ -35,6 +48,7 @@ _FAILURES = {
     "408": "The body did not come.",
     "413": "The body is larger than a megabyte.",
     "422": "The call's document makes no sense; only its writer can mend it.",
+    "429": "The user asks more often than FRAMES_PER_SECOND: see `Retry-After`.",
     "503": "Something could not be reached, or there is too much to do: see `Retry-After`.",
 }
 
@@ -46,6 +60,170 @@ def _reply(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _failures(*statuses: str) -> dict[str, Any]:
     return {status: _reply(_FAILURES[status], _VERDICT) for status in statuses}
 
+
+# Users, for backends
+
+_TEXT = {"type": "string", "minLength": 1, "pattern": f"^[^{_CONTROLS}]+$"}
+_MOMENT = {"type": "integer", "description": "Unix ms."}
+_USER_ID_IN_PATH = {
+    "name": "userId",
+    "in": "path",
+    "required": True,
+    # A client of HTTP makes something else of `.` and `..`.
+    "schema": {**_TEXT, "maxLength": USER_ID_LIMIT, "pattern": rf"^(?!\.\.?$)[^{_CONTROLS}]+$"},
+}
+_COUNT = {"type": "integer", "minimum": 0}
+
+
+def _done(outcome: str, **more: dict[str, Any]) -> dict[str, Any]:
+    """The reply that says what was done."""
+    properties = {"ok": {"const": True}, "outcome": {"const": outcome}, **more}
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    return _reply("It is done.", schema)
+
+
+def _for_backend(
+    id: str, summary: str, done: dict[str, Any], *failures: str, **more: Any
+) -> dict[str, Any]:
+    return {
+        "operationId": id,
+        "summary": summary,
+        "security": [{"key": []}],
+        "responses": {
+            "200": done,
+            **_failures("400", "401"),
+            "404": _reply("There is no such path, or no such device of the user's.", _VERDICT),
+            **_failures(*failures, "503"),
+        },
+        **more,
+    }
+
+
+_USER_PATHS: dict[str, Any] = {
+    "/v1/users/{userId}": {
+        "parameters": [_USER_ID_IN_PATH],
+        "delete": _for_backend(
+            "erase",
+            "Erase a user: his connections, his devices, his name in calls.",
+            _done("erased", connections=_COUNT, devices=_COUNT, calls=_COUNT),
+        ),
+    },
+    "/v1/users/{userId}/connections": {
+        "parameters": [_USER_ID_IN_PATH],
+        "get": _for_backend(
+            "connections",
+            "Whether a user is online.",
+            _reply("His connections.", {"$ref": "#/components/schemas/Connections"}),
+        ),
+        "delete": _for_backend(
+            "signOut",
+            "Sign a user out everywhere: close his sockets.",
+            _done("signed_out", closed=_COUNT),
+        ),
+    },
+    "/v1/users/{userId}/devices": {
+        "parameters": [_USER_ID_IN_PATH],
+        "get": _for_backend(
+            "devices",
+            "Which devices a user has.",
+            _reply("His devices.", {"$ref": "#/components/schemas/Devices"}),
+        ),
+        "put": _for_backend(
+            "registerDevice",
+            "Register a device of a user; it may have been another's.",
+            _done("registered", id={"type": "string"}),
+            "408",
+            "413",
+            requestBody={
+                "required": True,
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/NewDevice"}}
+                },
+            },
+        ),
+        "delete": _for_backend(
+            "unregisterDevices",
+            "Forget all devices of a user.",
+            _done("unregistered", devices=_COUNT),
+        ),
+    },
+    "/v1/users/{userId}/devices/{id}": {
+        "parameters": [
+            _USER_ID_IN_PATH,
+            {
+                "name": "id",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1, "pattern": "^[0-9a-f]{64}$"},
+            },
+        ],
+        "delete": _for_backend(
+            "unregisterDevice",
+            "Forget one device of a user.",
+            _done("unregistered", devices=_COUNT),
+        ),
+    },
+}
+_ADDRESS = {**_TEXT, "maxLength": TOKEN_LIMIT}
+_NOTHING = {"type": "null"}  # the same as if it were not there
+_PLATFORM = {"enum": [platform.value for platform in Platform]}
+_USER_SCHEMAS: dict[str, Any] = {
+    "Connections": {
+        "type": "object",
+        "required": ["userId", "online", "connections"],
+        "properties": {
+            "userId": {"type": "string"},
+            "online": {"type": "boolean", "description": "Whether one of them is open."},
+            "connections": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["wire", "connectedAt", "isOpen"],
+                    "properties": {
+                        "wire": {"enum": [wire.value for wire in Wire]},
+                        "connectedAt": _MOMENT,
+                        "isOpen": {"type": "boolean"},
+                    },
+                },
+            },
+        },
+    },
+    "NewDevice": {
+        "type": "object",
+        "required": ["platform"],
+        "properties": {
+            "platform": _PLATFORM,
+            "deviceId": {**_TEXT, "type": ["string", "null"], "maxLength": DEVICE_LIMIT},
+        },
+        "oneOf": [
+            {"required": ["token"], "properties": {"token": _ADDRESS, "fid": _NOTHING}},
+            {"required": ["fid"], "properties": {"fid": _ADDRESS, "token": _NOTHING}},
+        ],
+    },
+    "Devices": {
+        "type": "object",
+        "required": ["userId", "devices"],
+        "properties": {
+            "userId": {"type": "string"},
+            "devices": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "platform", "expiresAt"],
+                    "properties": {
+                        "id": {"type": "string", "description": "SHA-256 of its address."},
+                        "token": {"type": "string", "description": "Shortened."},
+                        "fid": {"type": "string", "description": "Shortened."},
+                        "platform": _PLATFORM,
+                        "deviceId": {"type": "string"},
+                        "registeredAt": _MOMENT,
+                        "expiresAt": _MOMENT,
+                    },
+                },
+            },
+        },
+    },
+}
 
 DESCRIPTION: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -72,7 +250,8 @@ DESCRIPTION: dict[str, Any] = {
                 },
                 "responses": {
                     "200": _reply("It is done, or was done before.", _VERDICT),
-                    **_failures("400", "401", "403", "404", "408", "409", "413", "422", "503"),
+                    **_failures("400", "401", "403", "404", "408", "409", "413", "422"),
+                    **_failures("429", "503"),
                 },
             }
         },
@@ -104,6 +283,24 @@ DESCRIPTION: dict[str, Any] = {
             }
         },
         "/v1/calls/{callId}": {
+            "put": {
+                "operationId": "ring",
+                "summary": "Create a call, and make it ring.",
+                "description": "For the app's backend. A repeat is safe, and answered "
+                "`already_ringing`; another call under the same id is answered `differs`.",
+                "security": [{"key": []}],
+                "parameters": [_CALL_ID_IN_PATH],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Ring"}}
+                    },
+                },
+                "responses": {
+                    "200": _reply("It rings, or is known.", _VERDICT),
+                    **_failures("400", "401", "404", "408", "409", "413", "422", "503"),
+                },
+            },
             "get": {
                 "operationId": "call",
                 "summary": "Whether a call still rings.",
@@ -111,10 +308,11 @@ DESCRIPTION: dict[str, Any] = {
                 "parameters": [_CALL_ID_IN_PATH],
                 "responses": {
                     "200": _reply("The call.", {"$ref": "#/components/schemas/Call"}),
-                    **_failures("401", "404", "422", "503"),
+                    **_failures("401", "404", "422", "429", "503"),
                 },
-            }
+            },
         },
+        **_USER_PATHS,
     },
     "components": {
         "securitySchemes": {
@@ -122,6 +320,7 @@ DESCRIPTION: dict[str, Any] = {
             "key": {"type": "http", "scheme": "bearer", "description": "The backend's API_KEY."},
         },
         "schemas": {
+            **_USER_SCHEMAS,
             "Request": {
                 "type": "object",
                 "required": ["event", "data"],
@@ -133,6 +332,7 @@ DESCRIPTION: dict[str, Any] = {
                         "properties": {
                             "callId": _CALL_ID,
                             "reason": _REASON,
+                            "deviceId": _DEVICE,
                         },
                     },
                     "token": {
@@ -147,6 +347,36 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "userId": _USER_ID,
                     "reason": _REASON,
+                    "deviceId": _DEVICE,
+                },
+            },
+            "Ring": {
+                "type": "object",
+                "required": ["callerId", "receiverId"],
+                "properties": {
+                    "callerId": _USER_ID,
+                    "receiverId": _USER_ID,
+                    "ringSeconds": {
+                        "type": ["integer", "null"],
+                        "minimum": SHORTEST_RING,
+                        "maximum": LONGEST_RING,
+                        "description": "By default, and at most, what RING_SECONDS says.",
+                    },
+                    "data": {
+                        "type": ["object", "null"],
+                        "propertyNames": {
+                            "minLength": 1,
+                            "pattern": r"^(?!(from|notification|message_type)$|google\.|gcm[._])",
+                        },
+                        "description": "What the app passes on to the receiver, unread: at most "
+                        f"{PASSED_ON_LIMIT} bytes, and no name that FCM reserves.",
+                    },
+                    "ring": {
+                        "type": ["boolean", "null"],
+                        "default": True,
+                        "description": "false: the call is known and can be cancelled, and "
+                        "nobody is told of it yet.",
+                    },
                 },
             },
             "Verdict": {
@@ -156,6 +386,7 @@ DESCRIPTION: dict[str, Any] = {
                     "ok": {"type": "boolean"},
                     "outcome": {"type": "string"},
                     "callId": {"type": "string"},
+                    "ringsUntil": {"type": "integer", "description": "Unix ms."},
                     "field": {"type": "string"},
                     "message": {"type": "string"},
                 },
@@ -166,7 +397,15 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "callId": {"type": "string"},
                     "status": {"enum": [status.value for status in Status]},
-                    "ringsUntil": {"type": "integer", "description": "Unix ms, if it is known."},
+                    "cause": {"enum": [cause.value for cause in Cause]},
+                    "ringsUntil": {
+                        "type": "integer",
+                        "description": "Unix ms, while it rings, if it is known.",
+                    },
+                    "data": {
+                        "type": "object",
+                        "description": "What the app passes on, while it rings.",
+                    },
                     "serverTime": {"type": "integer", "description": "Unix ms."},
                 },
             },

@@ -1,14 +1,20 @@
-"""How many frames a second a connection may send, as this instance counts them."""
+"""How many frames a second a connection may send, and how many requests over HTTPS a user may make,
+as this instance counts them."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from hashlib import sha256
+from typing import Generic, TypeVar
 
-from functions.calls.call import ConnectionId
+from functions.calls.call import ConnectionId, UserId
+from functions.ports.clock import Clock
 from functions.recent import Recent
 
 _BURST_SECONDS = 2  # of frames that may come at once
 _REMEMBERED = 10_000  # connections; of more, those that sent nothing for longest are forgotten
+
+_Key = TypeVar("_Key")
 
 
 class Rate(Enum):
@@ -19,28 +25,51 @@ class Rate(Enum):
     STILL_EXCEEDED = auto()  # it is being closed
 
 
+class RateExceeded(Exception):
+    """The user has made too many requests. Nothing was begun."""
+
+    def __init__(self, user: UserId) -> None:
+        super().__init__("too many requests")
+        self.user_hash = sha256(user.encode()).hexdigest()[:16]  # which may be logged
+
+
 @dataclass(slots=True)
 class _Bucket:
-    left: float  # frames that may come at once
+    left: float  # frames, or requests, that may come at once
     at: datetime
     is_closing: bool = False
 
 
-class FrameRate:
-    """A token bucket for each connection. API Gateway spreads the frames of one over all instances,
-    so with several of them more get through: as many times more as there are."""
+class _Buckets(Generic[_Key]):
+    """A token bucket for each key. What comes of one is spread over all instances, so with several
+    of them more gets through: as many times more as there are."""
 
     def __init__(self, per_second: int) -> None:
         self._per_second = per_second
         self._most = float(per_second * _BURST_SECONDS)
-        self._buckets: Recent[ConnectionId, _Bucket] = Recent(_REMEMBERED)
+        self._buckets: Recent[_Key, _Bucket] = Recent(_REMEMBERED)
 
-    def of(self, id: ConnectionId, now: datetime) -> Rate:
-        """Counts a frame that came at `now`."""
-        bucket = self._buckets.latest(id, _Bucket(self._most, now))
+    def filled(self, key: _Key, now: datetime) -> _Bucket:
+        """The bucket of `key` as it is at `now`."""
+        bucket = self._buckets.latest(key, _Bucket(self._most, now))
         # The clock may go back.
         refilled = max(0.0, (now - bucket.at).total_seconds()) * self._per_second
         bucket.left, bucket.at = min(self._most, bucket.left + refilled), now
+        return bucket
+
+    def get(self, key: _Key) -> _Bucket | None:
+        return self._buckets.get(key)
+
+
+class FrameRate:
+    """Counts the frames of each connection."""
+
+    def __init__(self, per_second: int) -> None:
+        self._buckets: _Buckets[ConnectionId] = _Buckets(per_second)
+
+    def of(self, id: ConnectionId, now: datetime) -> Rate:
+        """Counts a frame that came at `now`."""
+        bucket = self._buckets.filled(id, now)
         if bucket.is_closing:
             return Rate.STILL_EXCEEDED
         if bucket.left < 1:
@@ -53,3 +82,18 @@ class FrameRate:
         """The connection could not be closed: its next frame that is too many is to close it."""
         if bucket := self._buckets.get(id):
             bucket.is_closing = False
+
+
+class RequestRate:
+    """Counts the requests of each user."""
+
+    def __init__(self, per_second: int, clock: Clock) -> None:
+        self._buckets: _Buckets[UserId] = _Buckets(per_second)
+        self._clock = clock
+
+    def count(self, user: UserId) -> None:
+        """Counts a request that came now. Raises RateExceeded; what is refused does not count."""
+        bucket = self._buckets.filled(user, self._clock())
+        if bucket.left < 1:
+            raise RateExceeded(user)
+        bucket.left -= 1

@@ -1,6 +1,6 @@
 """The HTTPS interface's replies: verdicts with their statuses, and what browsers ask before."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from starlette.responses import JSONResponse, Response
 
@@ -11,29 +11,36 @@ from functions.wire.frames import reply_data
 _RETRY_AFTER_SECONDS = "1"
 _STATUSES = {
     "invalid": 400,
+    "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,
     "unreadable": 422,
+    "limited": 429,
     "unavailable": 503,
 }
 _CONFLICT = 409  # the call got another answer first
 
 
 def said(
-    verdict: Verdict, call: object, status: int | None = None, dialect: Dialect = USUAL
+    verdict: Verdict, call: object = None, status: int | None = None, dialect: Dialect = USUAL
 ) -> Response:
     """The reply that says `verdict`, on a `call` if it is about one, with the status that its
     outcome has unless it is given."""
-    status = status or (200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT))
-    reply = JSONResponse(reply_data(verdict, call, dialect), status_code=status)
-    if status == 503:
-        reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    reply = replied(reply_data(verdict, call, dialect), status or status_of(verdict))
+    if reply.status_code == 401:
+        reply.headers["WWW-Authenticate"] = "Bearer"
     return reply
 
 
-def unauthenticated(message: str) -> Response:
-    reply = said(Verdict(ok=False, outcome="unauthenticated", message=message), None, 401)
-    reply.headers["WWW-Authenticate"] = "Bearer"
+def status_of(verdict: Verdict) -> int:
+    return 200 if verdict.ok else _STATUSES.get(verdict.outcome, _CONFLICT)
+
+
+def replied(content: Mapping[str, object], status: int) -> Response:
+    """The reply with this `content`; if a repeat may help, it says when."""
+    reply = JSONResponse(content, status_code=status)
+    if status in (429, 503):
+        reply.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return reply
 
 

@@ -17,6 +17,7 @@ from functions.calls.call import (
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform
+from functions.ports.identity import Identified
 
 
 class StoreUnavailable(Exception):
@@ -91,6 +92,16 @@ class Page:
     unreadable: Sequence[Unreadable]
 
 
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A call's document that names a user, as it was read."""
+
+    id: CallId
+    version: datetime
+    fields: frozenset[str]  # those of the document that name him
+    call: Call | None  # None if it can't be read
+
+
 class Calls(Protocol):
     """Every method raises StoreUnavailable.
 
@@ -121,6 +132,13 @@ class Calls(Protocol):
     async def current(self, ids: Iterable[CallId]) -> Mapping[CallId, Call]:
         """Those of the calls that are there and can be read."""
 
+    async def mentions(self, user: UserId) -> list[Mention]:
+        """The calls that name the user as a party; of many, some."""
+
+    async def pseudonymise(self, mentions: Sequence[Mention], pseudonym: UserId) -> int:
+        """Puts `pseudonym` in the user's place, and removes what the parties have said, in those of
+        the calls that are as they were read. How many they were."""
+
     async def warm_up(self) -> None: ...
 
 
@@ -139,10 +157,15 @@ class Connections(Protocol):
         """Notes that the connection, if it is still there, has had its open packet."""
 
     async def admit(
-        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
+        self,
+        connection: Connection,
+        admitted: Identified,
+        received_at: datetime | None,
+        expires: datetime,
     ) -> bool:
-        """Makes the connection `user`'s, by a CONNECT that API Gateway got at `received_at`; it is
-        told in `connection.namespace`. False if the connection has changed since it was read."""
+        """Makes the connection the user's who is `admitted`, with his profile, by a CONNECT that
+        API Gateway got at `received_at`; it is told in `connection.namespace`. False if the
+        connection has changed since it was read."""
 
     async def leave(
         self,
@@ -166,6 +189,13 @@ class Connections(Protocol):
         """Admits nobody by this connection any more. If its socket is not known to be closed by
         `admit_by`, it is due again. False if the connection has changed since it was read."""
 
+    def naming(self, user: UserId) -> AsyncIterator[Sequence[Connection]]:
+        """All that name the user, page by page: those by which he is told, those he has left, those
+        whose handshake has shown his token; also those that are closed or have expired."""
+
+    async def remove(self, connections: Sequence[Connection]) -> int:
+        """Deletes those that are as they were read. How many they were."""
+
 
 class Devices(Protocol):
     """Every method raises StoreUnavailable. A device that has expired is not there."""
@@ -180,11 +210,15 @@ class Devices(Protocol):
         platform: Platform,
         now: datetime,
         expires: datetime,
+        app_id: str | None = None,
     ) -> None:
         """Makes the device with this address `user`'s, also if it was another user's."""
 
-    async def unregister(self, user: UserId, address: FcmAddress) -> None:
-        """Deletes the device with this address, unless it is another user's."""
+    async def unregister(self, user: UserId, device: DeviceId) -> bool:
+        """Deletes the device, unless it is another user's. False if it was not there, or his."""
+
+    async def remove_all(self, user: UserId) -> int:
+        """Deletes all of the user's devices, also those that have expired. How many they were."""
 
     async def forget(self, device: Device) -> None:
         """Deletes the device, unless it has registered again since it was read."""
@@ -226,6 +260,9 @@ class Outbox(Protocol):
 
     async def note_caught_up(self, events: Iterable[CallEvent], connection: ConnectionId) -> None:
         """Notes that the connection has these events too."""
+
+    async def remove_for(self, user: UserId) -> None:
+        """Deletes the entries for the user and for nobody else."""
 
     async def remove(self, unreadable: Unreadable) -> None:
         """Deletes the entry, unless it has changed since it was read."""

@@ -4,10 +4,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from functions.calls.call import ConnectionId, UserId
+from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
+from functions.clients.profile import NO_PROFILE
 from functions.ports.clock import Clock
-from functions.ports.identity import Identity, NotAuthenticated
+from functions.ports.identity import Identified, Identity, NotAuthenticated
 from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.store import Connections, StoreUnavailable
 from functions.published import ConnectionAccepted
@@ -60,8 +61,8 @@ class Acceptance:
         """
         # Taken before the token is verified: the client's 20 s have begun.
         now = self._clock()
-        user, refusal = await self._shown_by(handshake)
-        connection = self._connection(id, handshake, user, refusal, now)
+        shown, refusal = await self._shown_by(handshake)
+        connection = self._connection(id, handshake, shown, refusal, now)
         if not await self._connections.add(connection):
             raise ClientGone("the client has disconnected")
         if handshake.wire is Wire.JSON:
@@ -69,7 +70,7 @@ class Acceptance:
         else:
             await self._ask_to_open(connection)
 
-    async def _shown_by(self, handshake: Handshake) -> tuple[UserId | None, str | None]:
+    async def _shown_by(self, handshake: Handshake) -> tuple[Identified | None, str | None]:
         """The user of the token, or why the token of a Socket.IO client is refused."""
         try:
             return await verified(self._identity, handshake.token, handshake.user), None
@@ -82,22 +83,25 @@ class Acceptance:
         self,
         id: ConnectionId,
         handshake: Handshake,
-        user: UserId | None,
+        shown: Identified | None,
         refusal: str | None,
         now: datetime,
     ) -> Connection:
+        user, profile = (shown.user, shown.profile) if shown else (None, NO_PROFILE)
         connection = Connection(
             id=id,
             user=user,
             owner=user,
+            profile=profile,
             wire=handshake.wire,
             connected_at=now,
             expires_at=now + self._connection_ttl,
         )
-        shown = replace(
+        unopened = replace(
             connection,
             is_open=False,
             shown_user=user,
+            shown_profile=profile,
             said_user=handshake.user,
             refusal=refusal,
         )
@@ -105,9 +109,10 @@ class Acceptance:
             case Wire.JSON:
                 return connection
             case Wire.EIO3:  # it sends no CONNECT, so the handshake admits it
-                return shown if user else replace(shown, admit_by=now + ADMIT_WITHIN)
+                return unopened if user else replace(unopened, admit_by=now + ADMIT_WITHIN)
             case Wire.EIO4:
-                return replace(shown, user=None, owner=None, admit_by=now + ADMIT_WITHIN)
+                nobodys = replace(unopened, user=None, owner=None, profile=NO_PROFILE)
+                return replace(nobodys, admit_by=now + ADMIT_WITHIN)
 
     async def _ask_to_open(self, connection: Connection) -> None:
         """Has `deliver` open the session. If the publish fails the handshake fails too, and the

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from functions.calls.call import ConnectionId, UserId
+from functions.calls.call import ConnectionId
 from functions.clients.connection import ROOT, Connection, Wire
 from functions.ports.clock import Clock
-from functions.ports.identity import Identity, NotAuthenticated
+from functions.ports.identity import Identified, Identity, NotAuthenticated
 from functions.ports.publisher import Publisher
 from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.admitted import publish_admitted
@@ -75,7 +75,7 @@ class Admission:
         """The packet that admits or refuses; None if the connection changed since it was read."""
         told = _told_in(connection, request.namespace)
         try:
-            user = await self._user(connection, request)
+            admitted = await self._admitted(connection, request)
         except NotAuthenticated as error:
             now = self._clock()
             # Who is refused again and again has no longer than who is refused once.
@@ -85,25 +85,32 @@ class Admission:
             log.info("admission", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error), request.namespace)
         expires = connection.connected_at + self._connection_ttl
-        is_new = (user, told.namespace) != (connection.user, connection.namespace)
-        is_new = is_new or is_later(received_at, connection.admitted_at)
-        if is_new and not await self._connections.admit(told, user, received_at, expires):
+        is_other = (admitted.user, admitted.profile, told.namespace) != (
+            connection.user,
+            connection.profile,
+            connection.namespace,
+        )
+        is_new = is_other or is_later(received_at, connection.admitted_at)
+        if is_new and not await self._connections.admit(told, admitted, received_at, expires):
             return None
         # Also if it is not new: an earlier commit of this very CONNECT may have lost its reply.
         await publish_admitted(self._publisher, connection.id, self._clock())
         log.info("admission", outcome="connected")
         return socketio.encode_admitted(connection.wire, connection.id, request.namespace)
 
-    async def _user(self, connection: Connection, request: Connect) -> UserId:
+    async def _admitted(self, connection: Connection, request: Connect) -> Identified:
         """The user to admit; a token in the CONNECT wins over one in the query."""
         if request.token is not None:
             said = (request.user, connection.said_user)
             return await verified(self._identity, request.token, *said)
-        user = connection.user or connection.shown_user
-        if user is None:
+        if connection.user is not None:
+            known = Identified(connection.user, connection.profile)
+        elif connection.shown_user is not None:
+            known = Identified(connection.shown_user, connection.shown_profile)
+        else:
             raise NotAuthenticated(connection.refusal or "the token is missing")
-        check_said(user, request.user)
-        return user
+        check_said(known.user, request.user)
+        return known
 
 
 def _told_in(connection: Connection, namespace: str) -> Connection:

@@ -1,4 +1,4 @@
-"""Registers and unregisters devices, as clients ask over their connections."""
+"""Registers and unregisters devices, as clients ask over their connections, or their backends."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -47,14 +47,22 @@ class Registration:
         if isinstance(sender, Verdict):
             return sender
         match request:
-            case RegisterDevice(address, platform):
-                expires = now + self._device_ttl
-                await self._devices.register(sender, address, platform, now, expires)
-                await self._forget_displaced(sender, device_id(address), now)
+            case RegisterDevice():
+                await self.register(sender, request)
                 return Verdict(ok=True, outcome="registered")
             case UnregisterDevice(address):
-                await self._devices.unregister(sender, address)
+                await self._devices.unregister(sender, device_id(address))
                 return Verdict(ok=True, outcome="unregistered")
+
+    async def register(self, user: UserId, device: RegisterDevice) -> DeviceId:
+        """Makes the device `user`'s, and gives its id. Costs 1 Commit and 1 RunQuery, and 1 Commit
+        for each device that it displaces, two at most. Raises StoreUnavailable."""
+        now, id = self._clock(), device_id(device.address)
+        expires = now + self._device_ttl
+        address, platform = device.address, device.platform
+        await self._devices.register(user, address, platform, now, expires, device.app_id)
+        await self._forget_displaced(user, id, now)
+        return id
 
     async def _forget_displaced(self, user: UserId, newcomer: DeviceId, now: datetime) -> None:
         """A failure is only logged: the device itself is registered."""

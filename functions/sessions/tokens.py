@@ -1,12 +1,12 @@
 """Verifies a client's token, and that its user is who the client says it is."""
 
 from functions.calls.call import UserId
-from functions.ports.identity import Identity, NotAuthenticated
+from functions.ports.identity import Identified, Identity, NotAuthenticated
 
 _LONGEST = 16 * 1024  # characters: to look at more would hold up others, and no token has them
 
 
-async def verified(identity: Identity, token: str | None, *said: str | None) -> UserId:
+async def verified(identity: Identity, token: str | None, *said: str | None) -> Identified:
     """The user whose `token` this is. Raises NotAuthenticated and IdentityUnavailable."""
     if token is None:
         raise NotAuthenticated("the token is missing")
@@ -17,9 +17,9 @@ async def verified(identity: Identity, token: str | None, *said: str | None) -> 
         raise NotAuthenticated("the token is missing")
     if len(shown) > _LONGEST:
         raise NotAuthenticated("the token is too long")
-    user = await identity.verify(shown)
-    check_said(user, *said)
-    return user
+    identified = await identity.verify(shown)
+    check_said(identified.user, *said)
+    return identified
 
 
 def check_said(user: UserId, *said: str | None) -> None:

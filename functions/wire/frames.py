@@ -22,6 +22,7 @@ class RegisterDevice:
 
     address: FcmAddress
     platform: Platform
+    app_id: str | None = None  # what the app calls the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +131,6 @@ def event_data(event: CallEvent, dialect: Dialect = USUAL) -> dict[str, object]:
     known = {name: value for name, value in told.items() if value is not None}
     if event.status is not Status.RINGING:
         return known
-    passed_on: dict[str, object] = msgspec.json.decode(event.data) if event.data else {}
+    # Whatever it is, it is written as it came.
+    passed_on = msgspec.json.decode(event.data or "{}", type=dict[str, msgspec.Raw])
     return {**passed_on, names["callerId"]: ids.user_out(event.caller_id), **known}

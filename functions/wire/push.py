@@ -30,7 +30,7 @@ def push_data(
         fields["reason"] = event.reason
     if not push.rings:
         return _named(fields, dialect)
-    passed_on = texts(msgspec.json.decode(event.data)) if event.data else {}
+    passed_on = texts(event.data) if event.data else {}
     fields["timestamp"] = str(event.timestamp)
     return {**_named(passed_on, dialect), **_named(fields, dialect)}
 
@@ -45,12 +45,14 @@ def push_of(recipient: Recipient) -> Push:
     return recipient.push
 
 
-def texts(content: Mapping[str, object]) -> Mapping[str, str]:
-    """An object as a message carries it: what is no text, in JSON."""
-    return {
-        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        for name, value in content.items()
-    }
+def texts(content: str) -> Mapping[str, str]:
+    """An object in JSON as a message carries it: what in it is no text, stays JSON."""
+    fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    return {name: _text(bytes(value)) for name, value in fields.items()}
+
+
+def _text(value: bytes) -> str:
+    return msgspec.json.decode(value, type=str) if value.startswith(b'"') else value.decode()
 
 
 def is_reserved(name: str) -> bool:

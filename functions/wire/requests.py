@@ -1,6 +1,6 @@
 """Makes a checked request of an event's name and data, the same for every wire."""
 
-import unicodedata
+import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
 from functions.dialect.dialect import USUAL, Dialect, Ids, digits
+from functions.readable import is_control, readable
 from functions.wire.frames import (
     AckId,
     Malformed,
@@ -24,23 +25,9 @@ from functions.wire.frames import (
 from functions.wire.push import is_reserved, texts
 
 CALL_ID_LIMIT = 128  # characters
-SHORTEST_RING = 5  # seconds
+DEVICE_LIMIT = 128  # characters of the app's name for a device
+SHORTEST_RING, LONGEST_RING = 5, 120  # seconds
 PASSED_ON_LIMIT = 3000  # bytes; FCM takes 4096 in all
-_REASON_READ = 20 * REASON_LIMIT  # characters; of more, none is looked at
-# What Unicode calls default ignorable, beyond the formats: letters and marks that show nothing.
-# https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
-_IGNORABLE = (
-    (0x034F, 0x034F),
-    (0x115F, 0x1160),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x2065, 0x2065),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFF8),
-    (0xE0000, 0xE0FFF),
-)
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -90,7 +77,9 @@ def _signal(name: str) -> Callable[[_Data, Dialect], Signal]:
     def read(data: _Data, dialect: Dialect) -> Signal:
         field, asked = dialect.found_in(data, "callId")
         _, reason = dialect.found_in(data, "reason")
-        return Signal(name, call_id_in(field, asked, dialect.ids), _reason(reason))
+        call = call_id_in(field, asked, dialect.ids)
+        # No request is refused for its reason, nor for its device.
+        return Signal(name, call, readable(reason, REASON_LIMIT), _device(data, dialect))
 
     return read
 
@@ -100,7 +89,9 @@ def _register(data: _Data, dialect: Dialect) -> RegisterDevice:
     field, platform = dialect.found_in(data, "platform")
     if not isinstance(platform, str) or platform not in set(Platform):
         raise InvalidRequest(field, f"{field} must be one of {', '.join(Platform)}")
-    return RegisterDevice(address, Platform(platform))
+    field, app_id = dialect.found_in(data, "deviceId")
+    named = _text(field, app_id, DEVICE_LIMIT) if app_id is not None else None
+    return RegisterDevice(address, Platform(platform), named)
 
 
 def _unregister(data: _Data, dialect: Dialect) -> UnregisterDevice:
@@ -119,10 +110,15 @@ _READERS: Mapping[str, Callable[[_Data, Dialect], Request]] = MappingProxyType(
 def user_in(data: _Data, field: str = "userId") -> UserId:
     """The user whom a backend names. An id that is a number counts as its digits. Raises
     InvalidRequest."""
+    return UserId(_text(field, with_digits(data, field)[field], USER_ID_LIMIT))
+
+
+def with_digits(data: _Data, field: str) -> _Data:
+    """The same with its digits in the place of an id that is a number. Raises InvalidRequest."""
     value = digits(data.get(field))
     if value is not None and not isinstance(value, str):
-        raise InvalidRequest(field, f"{field} must be a string or a whole number")
-    return UserId(_text(field, value, USER_ID_LIMIT))
+        raise InvalidRequest(field, f"{field} must be a string or a whole number of 64 bits")
+    return {**data, field: value}
 
 
 def call_id_in(field: str, asked: object, ids: Ids) -> CallId:
@@ -135,7 +131,8 @@ def call_id_in(field: str, asked: object, ids: Ids) -> CallId:
 
 
 def ring_in(call: str, data: _Data, longest: int, ids: Ids = USUAL.ids) -> Ring:
-    """The ring that a backend asks for, of `longest` seconds at most. Raises InvalidRequest."""
+    """The ring that a backend asks for; one that is to be longer than `longest`, in seconds, is as
+    long. Raises InvalidRequest."""
     return Ring(
         call_id=call_id_in("callId", call, ids),
         caller=user_in(data, "callerId"),
@@ -152,10 +149,10 @@ def _ring_seconds(value: object, longest: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if not is_number or not SHORTEST_RING <= int(str(value)) <= longest:
-        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {longest}"
+    if not isinstance(value, int) or not is_number or not SHORTEST_RING <= value <= LONGEST_RING:
+        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {LONGEST_RING}"
         raise InvalidRequest("ringSeconds", message)
-    return int(str(value))
+    return min(value, longest)
 
 
 def _is_told(value: object) -> bool:
@@ -173,10 +170,12 @@ def _passed_on(value: object) -> str | None:
     for name in filter(is_reserved, value):
         raise InvalidRequest("data", f"data must have no field {name!r}: FCM takes none")
     try:
-        carried = msgspec.json.encode(texts(value))
-        text = msgspec.json.encode(value).decode()
-    except (UnicodeEncodeError, msgspec.MsgspecError) as error:
-        raise InvalidRequest("data", "data can't be written in UTF-8") from error
+        # A half of a character becomes a question mark, as no wire can carry it on.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = text.encode(errors="replace").decode()
+        carried = msgspec.json.encode(texts(text))
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("data", "data has a number that is too large") from error
     if len(carried) > PASSED_ON_LIMIT:
         raise InvalidRequest("data", f"data must have at most {PASSED_ON_LIMIT} bytes")
     return text if value else None
@@ -202,26 +201,14 @@ def _text(field: str, value: object, limit: int) -> str:
         raise InvalidRequest(field, f"{field} must not be empty")
     if len(value) > limit:
         raise InvalidRequest(field, f"{field} must have at most {limit} characters")
-    if any(map(_is_control, value)):
+    if any(map(is_control, value)):
         raise InvalidRequest(field, f"{field} must not contain control characters")
     return value
 
 
-def _reason(reason: object) -> str | None:
-    """The reason as the other party may read it. No request is refused for its reason."""
-    if not isinstance(reason, str):
+def _device(data: _Data, dialect: Dialect) -> str | None:
+    """The device on which the user acts."""
+    try:
+        return _text(*dialect.found_in(data, "deviceId"), DEVICE_LIMIT)
+    except InvalidRequest:
         return None
-    readable = "".join(each for each in reason[:_REASON_READ] if not _is_unreadable(each))
-    return readable.strip()[:REASON_LIMIT] or None
-
-
-def _is_control(character: str) -> bool:
-    # Cc: control characters; Cs: halves of surrogate pairs, which no wire can carry on.
-    return unicodedata.category(character) in {"Cc", "Cs"}
-
-
-def _is_unreadable(character: str) -> bool:
-    # Cf: formats, some of no width and some that turn the text around; Zl and Zp: ends of lines.
-    if _is_control(character) or unicodedata.category(character) in {"Cf", "Zl", "Zp"}:
-        return True
-    return any(first <= ord(character) <= last for first, last in _IGNORABLE)

@@ -30,6 +30,8 @@ _QUOTAS = (
     ("Cloud Run", "run.googleapis.com", ("instance", "cpualloc", "memalloc")),
     ("Cloud Build", "cloudbuild.googleapis.com", ("concurrent",)),
 )
+# By which calls expire that Unring has created: modules/unring/firestore.tf.
+_EXPIRES_AT = "unringExpiresAt"
 _BLANK = r"[ \t]*"
 _SCALAR = r'("[^"\n]*"|true|false|null|[0-9.]+)[ \t]*$'
 
@@ -117,6 +119,7 @@ def check_all(settings: Settings, bucket: str) -> Findings:
         ("who may call", project.may_be_called_by_all),
         ("quotas", project.has_quotas),
         ("the database", project.has_its_database),
+        ("the calls", project.lets_calls_expire),
         ("the rules", project.keeps_clients_out),
         ("Terraform's state", lambda: state_bucket(bucket, settings)),
         ("AWS", lambda: aws_account(settings)),
@@ -211,6 +214,20 @@ class Project:
         else:
             yield Finding(f"database {self._database} is in {found.get('locationId')}")
 
+    def lets_calls_expire(self) -> Findings:
+        """Whether the collection of the calls may get our TTL policy: Firestore takes one for all
+        collections of a name."""
+        calls = self._settings["calls_collection"]
+        if self._settings["expire_calls"] == "false":
+            yield Finding(f"what a backend creates in {calls} stays until the app deletes it")
+            return
+        theirs = [field for field in self._expiring(calls) if field != _EXPIRES_AT]
+        if theirs:
+            mend = "expire_calls = false   # calls then stay until the app deletes them"
+            yield Finding(f"{calls} has a TTL policy already, on its field {theirs[0]}", mend)
+        else:
+            yield Finding(f"what a backend creates in {calls} may expire by {_EXPIRES_AT}")
+
     def keeps_clients_out(self) -> Findings:
         """Whether the rules that are released reach our collections."""
         suffix = "" if self._database == "(default)" else f"/{self._database}"
@@ -241,6 +258,15 @@ class Project:
                 return None
             raise
         return dict(json.loads(described))
+
+    def _expiring(self, collection: str | None) -> list[str]:
+        """The fields on which a collection of the database that exists has a TTL policy."""
+        if self._existing_database() is None:
+            return []
+        of = (f"--collection-group={collection}", f"--database={self._database}")
+        listed = self._asked("firestore", "fields", "ttls", "list", *of, "--format=json")
+        names = [str(field["name"]) for field in json.loads(listed or "[]")]
+        return [name.rpartition("/fields/")[2] for name in names]
 
     def _is_deployed(self) -> bool:
         """Whether Unring is here already, so that the database may be its own."""

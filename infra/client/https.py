@@ -10,6 +10,10 @@ import httpx
 from infra.client.phone import COLD_START_SECONDS
 
 
+class Unreachable(OSError):
+    """There was no answer, or one that is none of ours."""
+
+
 class App:
     """An app whose socket is down."""
 
@@ -18,35 +22,60 @@ class App:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
-        """Sends one signal; gives the verdict that answers it. Raises TimeoutError."""
+        """Sends one signal; gives the verdict. Raises TimeoutError and Unreachable."""
         content = {"event": event, "data": data}
-        return await _verdict(self._http, "/v1/signals", self._headers, content)
+        return await _verdict(self._http, "POST", "/v1/signals", self._headers, content)
 
 
 class Backend:
-    """An app's backend, on behalf of one of its users."""
+    """An app's backend."""
 
-    def __init__(self, http: httpx.AsyncClient, key: str, user: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, key: str) -> None:
         self._http = http
         self._headers = {"Authorization": f"Bearer {key}"}
+
+    async def ring(self, call: str, caller: str, receiver: str, **more: object) -> dict[str, Any]:
+        """Makes a call ring; gives the verdict. Raises TimeoutError and Unreachable."""
+        content = {"callerId": caller, "receiverId": receiver, **more}
+        return await _verdict(self._http, "PUT", _path(call), self._headers, content)
+
+    def on_behalf_of(self, user: str) -> "OnBehalf":
+        return OnBehalf(self._http, self._headers, user)
+
+
+class OnBehalf:
+    """An app's backend, on behalf of one of its users."""
+
+    def __init__(self, http: httpx.AsyncClient, headers: Mapping[str, str], user: str) -> None:
+        self._http = http
+        self._headers = headers
         self._user = user
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
-        """Sends one signal; gives the verdict that answers it. Raises TimeoutError."""
-        call = quote(str(data.pop("callId")), safe="")
-        path = f"/v1/calls/{call}/{event.removeprefix('call:')}"
+        """Sends one signal; gives the verdict. Raises TimeoutError and Unreachable."""
+        path = f"{_path(str(data.pop('callId')))}/{event.removeprefix('call:')}"
         content = {**data, "userId": self._user}
-        return await _verdict(self._http, path, self._headers, content)
+        return await _verdict(self._http, "POST", path, self._headers, content)
+
+
+def _path(call: str) -> str:
+    return f"/v1/calls/{quote(call, safe='')}"
 
 
 async def _verdict(
-    http: httpx.AsyncClient, path: str, headers: Mapping[str, str], content: Mapping[str, object]
+    http: httpx.AsyncClient,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    content: Mapping[str, object],
 ) -> dict[str, Any]:
     try:
-        answer = await http.post(path, headers=headers, json=content)
+        answer = await http.request(method, path, headers=headers, json=content)
+        verdict: dict[str, Any] = answer.json()
     except httpx.TimeoutException as error:
         raise TimeoutError(f"{path} was not answered in time") from error
-    verdict: dict[str, Any] = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise Unreachable(f"{path}: {error or type(error).__name__}") from error
     return verdict
 
 

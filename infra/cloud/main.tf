@@ -13,6 +13,7 @@ module "unring" {
   manage_firestore_rules     = var.manage_firestore_rules
   firestore_location         = var.firestore_location
   calls_collection           = var.calls_collection
+  expire_calls               = var.expire_calls
   collection_prefix          = var.collection_prefix
   dialect                    = var.dialect
   settle_seconds             = var.settle_seconds
@@ -23,6 +24,7 @@ module "unring" {
   allow_all_users            = var.allow_all_users
   token_secret               = var.token_secret
   api_key                    = var.api_key
+  internal_secret            = var.internal_secret
   gateway_secret_generation  = var.gateway_secret_generation
   stage                      = var.stage
   throttle                   = var.throttle

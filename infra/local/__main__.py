@@ -211,11 +211,11 @@ async def _smoke(google: bool) -> int:
     """The smoke test that deployers run, on a local stack."""
     from infra.emulators.auth.tokens import unsigned_token
     from infra.local.stack import passing_stack
-    from infra.smoke import smoke
+    from infra.smoke import User, smoke
 
     async with passing_stack(google) as stack:
-        caller, receiver = (unsigned_token(user, stack.project) for user in ("USR_1", "USR_2"))
-        return await smoke(stack.websocket, caller, receiver, firestore=stack.firestore)
+        users = [User.of(unsigned_token(user, stack.project)) for user in ("USR_1", "USR_2")]
+        return await smoke(stack.websocket, stack.functions["api"], stack.values["API_KEY"], *users)
 
 
 async def _stay(arguments: argparse.Namespace) -> int:

@@ -28,6 +28,16 @@ _PHONES: Mapping[str, Callable[[str, str], AbstractAsyncContextManager[Phone]]] 
 }
 
 
+def _firebase(stack: Stack, user: str) -> str:
+    return unsigned_token(user, stack.project)
+
+
+def _opaque(stack: Stack, user: str) -> str:
+    """A token of the app's own backend, which Unring asks whose it is."""
+    assert stack.identities.opaque  # noqa: S101 - the demo's stack has it
+    return stack.identities.opaque.issue(user)
+
+
 class Sender(Protocol):
     """Who sends a signal, and hears the verdict."""
 
@@ -37,7 +47,8 @@ class Sender(Protocol):
 @dataclass(frozen=True)
 class Case:
     """A flow, by what the signal goes and the event comes, what happens to the told one's socket
-    before, and how many seconds after the signal that app connects again, if it does."""
+    before, how many seconds after the signal that app connects again, if it does, and what the
+    users' tokens are."""
 
     title: str
     flow: Flow
@@ -45,6 +56,7 @@ class Case:
     listens: str = _JSON
     leaves: Callable[[JsonPhone], Awaitable[None]] | None = None
     comes_back: float | None = None
+    tokens: Callable[[Stack, str], str] = _firebase
 
     def __post_init__(self) -> None:
         if self.leaves and self.listens != _JSON:
@@ -63,6 +75,7 @@ CASES = (
     Case("7  Connects 1 s late", CANCEL, leaves=JsonPhone.die, comes_back=1.0),
     Case("8  Cancel over HTTPS", CANCEL, sends=_HTTPS),
     Case("9  Cancel by a backend", CANCEL, sends=_BACKEND),
+    Case("10 Opaque tokens", CANCEL, tokens=_opaque),
 )
 
 
@@ -87,7 +100,7 @@ async def demo(google: bool = False) -> int:
     """Plays all cases and prints the table; 0 only if all of them hold."""
     console = Console(highlight=False)
     console.print("\nStarting five functions and the clouds' services around them …")
-    async with passing_stack(google) as stack:
+    async with passing_stack(google, IDENTITY="firebase,introspection") as stack:
         played = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
     console.print(_table(played))
     failures = [result for result in played if result.wrong]
@@ -109,14 +122,14 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
     async with AsyncExitStack() as phones:
 
         async def connected(user: str, wire: str) -> Phone:
-            token = unsigned_token(user, stack.project)
+            token = case.tokens(stack, user)
             return await phones.enter_async_context(_PHONES[wire](stack.websocket, token))
 
         async def without_socket(user: str, by: str) -> Sender:
             http = await phones.enter_async_context(https.client(stack.functions["api"]))
             if by == _BACKEND:
-                return https.Backend(http, stack.values["API_KEY"], user)
-            return https.App(http, unsigned_token(user, stack.project))
+                return https.Backend(http, stack.values["API_KEY"]).on_behalf_of(user)
+            return https.App(http, case.tokens(stack, user))
 
         sending: Sender = (
             await connected(sender, case.sends)

@@ -30,6 +30,7 @@ class Identities:
             found |= {"OIDC_ISSUER": self.oidc.url, "OIDC_AUDIENCE": AUDIENCE}
         if self.opaque:
             found |= {"INTROSPECTION_URL": self.opaque.url, "INTROSPECTION_USER": "/data/id"}
+            found |= {"INTROSPECTION_NAME": "/data/name"}
         if self.signs:
             found |= {"TOKEN_SECRET": SECRET}
         return found
@@ -55,4 +56,5 @@ async def identities(parts: AsyncExitStack, settings: Mapping[str, str]) -> Iden
 
 def signed_token(user: str) -> str:
     """What an app's own backend would sign with SECRET."""
-    return jwt.encode({"sub": user, "exp": int(time.time()) + LIFETIME_SECONDS}, SECRET)
+    expires = int(time.time()) + LIFETIME_SECONDS
+    return jwt.encode({"sub": user, "name": f"User {user}", "exp": expires}, SECRET)

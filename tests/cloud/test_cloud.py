@@ -14,6 +14,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from functions.inbound.apigateway import Forwarded, handshake_in, is_from_api_gateway
+from functions.services.firestore.documents import EXPIRES_AT
 from functions.settings import FUNCTIONS, load, variables_of
 from functions.variables import Need, Variable
 from infra import ROOT
@@ -191,6 +192,15 @@ def test_what_is_asked_for_by_one_field_keeps_the_index_that_firestore_makes(
     }
     assert (OUTBOX, "expiresAt") in overridden
     assert not overridden & {(collection, field), (collection, "*"), ("__default__", "*")}
+
+
+def test_calls_expire_by_the_field_that_ours_alone_have(report: Report) -> None:
+    expiring = [
+        (resource["values"]["collection"], resource["values"]["field"])
+        for resource in report.deployed
+        if (resource["type"], resource["name"]) == ("google_firestore_field", "call_expires_at")
+    ]
+    assert expiring == [("calls", EXPIRES_AT)]
 
 
 # What stands between the functions

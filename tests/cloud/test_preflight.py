@@ -29,6 +29,11 @@ BUILDS = [
     }
 ]
 
+FIELDS = "projects/app/databases/(default)/collectionGroups/calls/fields"
+TTLS = "gcloud firestore fields ttls list --collection-group=calls --database=(default)"
+THEIRS = [{"name": f"{FIELDS}/deleteAt", "ttlConfig": {"state": "ACTIVE"}}]
+OURS = [{"name": f"{FIELDS}/unringExpiresAt", "ttlConfig": {"state": "CREATING"}}]
+
 # A project that Unring may be deployed into: how each command, or URL, begins, and what it says.
 EMPTY: Mapping[str, Any] = {
     "gcloud projects describe app": "123",
@@ -44,6 +49,7 @@ EMPTY: Mapping[str, Any] = {
 IN_USE: Mapping[str, Any] = {
     **EMPTY,
     "gcloud firestore databases describe": DATABASE,
+    TTLS: [],
     f"https://{API}/releases/cloud.firestore": {"rulesetName": "projects/app/rulesets/1"},
     f"https://{API}/rulesets/1": {"source": {"files": [{"content": DENIED}]}},
 }
@@ -156,7 +162,10 @@ async def test_a_database_that_terraform_has_created_is_no_surprise(tmp_path: Pa
             "another region",
         ),
         (
-            {"gcloud firestore databases describe": {**DATABASE, "type": "DATASTORE_MODE"}},
+            {
+                "gcloud firestore databases describe": {**DATABASE, "type": "DATASTORE_MODE"},
+                TTLS: [],
+            },
             "create_firestore_database = false\n",
             "in Datastore mode",
             'firestore_database = "unring"',
@@ -166,6 +175,12 @@ async def test_a_database_that_terraform_has_created_is_no_surprise(tmp_path: Pa
             'create_firestore_database = false\nfirestore_database = "rings"\n',
             "there is no database rings",
             "create_firestore_database = true",
+        ),
+        (
+            {"gcloud firestore databases describe": DATABASE, TTLS: THEIRS},
+            "create_firestore_database = false\n",
+            "calls has a TTL policy already, on its field deleteAt",
+            "expire_calls = false",
         ),
         (
             {"gcloud storage buckets describe gs://state": None},
@@ -204,6 +219,29 @@ async def test_a_rule_that_reaches_our_collections_is_in_the_way(tmp_path: Path)
     answers = {**IN_USE, f"https://{API}/rulesets/1": rules}
     status, said = await preflight(tmp_path, answers, "create_firestore_database = false\n")
     assert (status, wrong(said)) == (1, ["the rule for /{all=**} may let clients into unring_…"])
+
+
+@pytest.mark.parametrize(
+    ("policies", "variables"), [(OURS, ""), (THEIRS, "expire_calls = false\n")]
+)
+async def test_calls_may_expire_by_our_field_or_by_the_apps(
+    tmp_path: Path, policies: list[Any], variables: str
+) -> None:
+    answers = {**IN_USE, TTLS: policies}
+    existing = "create_firestore_database = false\n"
+    status, said = await preflight(tmp_path, answers, existing + variables)
+    assert (status, wrong(said)) == (0, [])
+
+
+async def test_policies_are_looked_for_in_the_collection_and_database_that_are_named(
+    tmp_path: Path,
+) -> None:
+    database = 'create_firestore_database = false\nfirestore_database = "rings"\n'
+    asked = "gcloud firestore fields ttls list --collection-group=theirs --database=rings"
+    answers = {**EMPTY, "gcloud firestore databases describe --database=rings": DATABASE}
+    variables = f'{database}calls_collection = "theirs"\n'
+    _, said = await preflight(tmp_path, {**answers, asked: THEIRS}, variables)
+    assert wrong(said) == ["theirs has a TTL policy already, on its field deleteAt"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
-from functions.clients.device import FcmToken
+from functions.clients.device import FcmToken, device_id
+from functions.ports.identity import Identified
 from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
 from functions.services.firestore import store_of
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
@@ -80,7 +81,7 @@ async def test_an_admission_whose_commit_lost_its_reply_meets_itself(broken: Bro
     broken.faults.lose_reply("firestore.Commit")
     broken.journal.clear()
     at = now()
-    assert not await broken.store.connections.admit(read, CALLER, at, read.expires_at)
+    assert not await broken.store.connections.admit(read, Identified(CALLER), at, read.expires_at)
     assert broken.journal.started == ["Commit", "Commit"]
     admitted = await broken.store.connections.get(SOCKET, now())
     assert admitted is not None
@@ -146,7 +147,9 @@ async def test_a_device_that_registers_while_it_is_unregistered_is_looked_at_aga
 ) -> None:
     await register(broken.store, "T", RECEIVER)
     deletion = broken.faults.hold("firestore.Commit")
-    unregistering = asyncio.create_task(broken.store.devices.unregister(RECEIVER, FcmToken("T")))
+    unregistering = asyncio.create_task(
+        broken.store.devices.unregister(RECEIVER, device_id(FcmToken("T")))
+    )
     await deletion.reached.wait()
     await register(broken.store, "T", registers)
     broken.journal.clear()
@@ -162,7 +165,9 @@ async def test_a_device_that_registers_whenever_it_is_unregistered_stays_and_is_
 ) -> None:
     await register(broken.store, "T", RECEIVER)
     deletion = broken.faults.hold("firestore.Commit")
-    unregistering = asyncio.create_task(broken.store.devices.unregister(RECEIVER, FcmToken("T")))
+    unregistering = asyncio.create_task(
+        broken.store.devices.unregister(RECEIVER, device_id(FcmToken("T")))
+    )
     for _ in range(3):
         await deletion.reached.wait()
         await register(broken.store, "T", RECEIVER)

@@ -8,9 +8,10 @@ from inspect import isfunction
 import pytest
 
 from functions.attempt import MessageId
-from functions.calls.call import ConnectionId
+from functions.calls.call import CallId, ConnectionId, UserId
 from functions.clients.connection import Connection
 from functions.clients.device import Device, FcmToken, Platform
+from functions.ports.identity import Identified
 from functions.ports.store import (
     Calls,
     Connections,
@@ -102,6 +103,28 @@ async def current(scene: Scene) -> Step:
     return lambda: scene.store.calls.current({CALL})
 
 
+async def mentions(scene: Scene) -> Step:
+    return lambda: scene.store.calls.mentions(CALLER)
+
+
+async def pseudonymise(scene: Scene) -> Step:
+    await scene.call()
+    found = await scene.store.calls.mentions(CALLER)
+    return lambda: scene.store.calls.pseudonymise(found, UserId("erased-1"))
+
+
+async def pseudonymise_what_changed(scene: Scene) -> Step:
+    for call in (CallId("CALL_1"), CallId("CALL_2")):
+        await scene.world.ring(call)
+    found = await scene.store.calls.mentions(CALLER)
+    await scene.world.ring(CallId("CALL_2"), "accepted")
+    return lambda: scene.store.calls.pseudonymise(found, UserId("erased-1"))
+
+
+async def pseudonymise_nothing(scene: Scene) -> Step:
+    return lambda: scene.store.calls.pseudonymise([], UserId("erased-1"))
+
+
 async def warm_up(scene: Scene) -> Step:
     return scene.store.calls.warm_up
 
@@ -130,7 +153,7 @@ async def note_opened(scene: Scene) -> Step:
 
 async def admit(scene: Scene) -> Step:
     connection = await scene.connection()
-    return lambda: scene.store.connections.admit(connection, CALLER, now(), now())
+    return lambda: scene.store.connections.admit(connection, Identified(CALLER), now(), now())
 
 
 async def leave(scene: Scene) -> Step:
@@ -158,6 +181,29 @@ async def turn_away(scene: Scene) -> Step:
     return lambda: scene.store.connections.turn_away(connection, now(), now())
 
 
+async def naming(scene: Scene) -> Step:
+    async def read() -> None:
+        async for _ in scene.store.connections.naming(CALLER):
+            pass
+
+    return read
+
+
+async def remove_connections(scene: Scene) -> Step:
+    found = [await scene.connection("1="), await scene.connection("2=")]
+    return lambda: scene.store.connections.remove(found)
+
+
+async def remove_connections_that_changed(scene: Scene) -> Step:
+    found = [await scene.connection("1="), await scene.connection("2=")]
+    await scene.store.connections.note_opened(found[0].id)
+    return lambda: scene.store.connections.remove(found)
+
+
+async def remove_no_connections(scene: Scene) -> Step:
+    return lambda: scene.store.connections.remove([])
+
+
 async def devices_of(scene: Scene) -> Step:
     return lambda: scene.store.devices.of([CALLER, RECEIVER], now())
 
@@ -170,12 +216,21 @@ async def register_device(scene: Scene) -> Step:
 
 async def unregister(scene: Scene) -> Step:
     device = await scene.device()
-    return lambda: scene.store.devices.unregister(RECEIVER, device.address)
+    return lambda: scene.store.devices.unregister(RECEIVER, device.id)
 
 
 async def unregister_anothers(scene: Scene) -> Step:
     device = await scene.device()
-    return lambda: scene.store.devices.unregister(CALLER, device.address)
+    return lambda: scene.store.devices.unregister(CALLER, device.id)
+
+
+async def remove_all_devices(scene: Scene) -> Step:
+    await scene.device()
+    return lambda: scene.store.devices.remove_all(RECEIVER)
+
+
+async def remove_no_devices(scene: Scene) -> Step:
+    return lambda: scene.store.devices.remove_all(RECEIVER)
 
 
 async def forget(scene: Scene) -> Step:
@@ -254,6 +309,15 @@ async def note_nothing_caught_up(scene: Scene) -> Step:
     return lambda: scene.store.outbox.note_caught_up([], GONE)
 
 
+async def remove_for(scene: Scene) -> Step:
+    await scene.entry()
+    return lambda: scene.store.outbox.remove_for(RECEIVER)
+
+
+async def remove_for_nobody(scene: Scene) -> Step:
+    return lambda: scene.store.outbox.remove_for(RECEIVER)
+
+
 async def remove(scene: Scene) -> Step:
     found = await scene.unreadable()
     return lambda: scene.store.outbox.remove(found)
@@ -266,6 +330,10 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("calls.commit", commit, ["Commit"]),
     ("calls.create", create, ["Commit"]),
     ("calls.current", current, ["BatchGetDocuments"]),
+    ("calls.mentions", mentions, ["RunQuery"]),
+    ("calls.pseudonymise", pseudonymise, ["Commit"]),
+    ("calls.pseudonymise", pseudonymise_what_changed, ["Commit", "Commit", "Commit"]),
+    ("calls.pseudonymise", pseudonymise_nothing, []),
     ("calls.warm_up", warm_up, ["BatchGetDocuments"]),
     ("connections.get", get_connection, ["BatchGetDocuments"]),
     ("connections.of", connections_of, ["RunQuery"]),
@@ -278,10 +346,16 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("connections.close", close, ["Commit"]),
     ("connections.unadmitted", unadmitted, ["RunQuery"]),
     ("connections.turn_away", turn_away, ["Commit"]),
+    ("connections.naming", naming, ["RunQuery"]),
+    ("connections.remove", remove_connections, ["Commit"]),
+    ("connections.remove", remove_connections_that_changed, ["Commit", "Commit", "Commit"]),
+    ("connections.remove", remove_no_connections, []),
     ("devices.of", devices_of, ["RunQuery"]),
     ("devices.register", register_device, ["Commit"]),
     ("devices.unregister", unregister, ["BatchGetDocuments", "Commit"]),
     ("devices.unregister", unregister_anothers, ["BatchGetDocuments"]),
+    ("devices.remove_all", remove_all_devices, ["RunQuery", "Commit", "RunQuery"]),
+    ("devices.remove_all", remove_no_devices, ["RunQuery"]),
     ("devices.forget", forget, ["Commit"]),
     ("outbox.entry", entry, ["BatchGetDocuments"]),
     ("outbox.known", known, ["BatchGetDocuments"]),
@@ -297,6 +371,8 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("outbox.note_caught_up", note_caught_up, ["Commit"]),
     ("outbox.note_caught_up", note_caught_up_with_what_is_gone, ["Commit", "Commit", "Commit"]),
     ("outbox.note_caught_up", note_nothing_caught_up, []),
+    ("outbox.remove_for", remove_for, ["RunQuery", "Commit"]),
+    ("outbox.remove_for", remove_for_nobody, ["RunQuery"]),
     ("outbox.remove", remove, ["Commit"]),
 ]
 

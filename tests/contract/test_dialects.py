@@ -131,3 +131,26 @@ async def test_without_a_dialect_such_a_document_is_unreadable_and_ours_is_read(
     assert isinstance(await documents.store.calls.get(CALL), UnreadableCall)
     await documents.ring(CALL)
     assert isinstance(await documents.store.calls.get(CALL), StoredCall)
+
+
+async def test_a_user_is_found_by_his_number_and_by_its_digits_and_pseudonymised(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    await write(documents, state="cancelled", ended_by=1, answered_on="phone")
+    digits = documents.client.collection("calls").document("8")
+    await digits.set({"caller_id": 2, "callee_id": "1", "state": "no_answer", "reason": "x"})
+    await documents.client.collection("calls").document("9").set({**THEIRS, "caller_id": 3})
+    mentions = await store.calls.mentions(CALLER)
+    assert {(each.id, each.fields) for each in mentions} == {
+        ("7", frozenset({"callerId", "endedBy"})),
+        ("8", frozenset({"receiverId"})),
+    }
+    assert await store.calls.pseudonymise(mentions, UserId("erased-x")) == 2
+    assert await fields_of(documents.client, "calls", CALL) == {
+        **{name: value for name, value in THEIRS.items() if name != "reason"},
+        "caller_id": "erased-x",
+        "ended_by": "erased-x",
+        "state": "cancelled",
+        "answered_on": "phone",
+    }
+    assert await store.calls.mentions(CALLER) == []

@@ -1,11 +1,14 @@
 """What our documents look like in a Firestore, and what is made of those that nobody can read."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from functions.calls.call import ConnectionId, Status, UnreadableCall, UserId
-from functions.clients.connection import Wire
+from functions.clients.connection import Connection, Wire
+from functions.clients.profile import Profile
+from functions.ports.identity import Identified
 from functions.ports.store import Store, StoredCall, StoreUnavailable
 from functions.services.firestore import connect as connect_store
 from functions.services.firestore import store_of
@@ -170,6 +173,23 @@ async def test_a_json_connection_is_written_with_five_fields_alone(
         "expiresAt": made.expires_at,
     }
     assert await store.connections.get(made.id, now()) == made
+
+
+async def test_a_profile_is_written_as_a_map_of_what_it_says(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = Connection(ConnectionId("1="), RECEIVER, Wire.EIO4, now(), now() + timedelta(hours=1))
+    assert await store.connections.add(replace(made, profile=Profile("Ann")))
+    fields = await fields_of(documents.client, "connections", "1=")
+    assert fields is not None
+    assert fields["profile"] == {"name": "Ann"}
+    assert "shownProfile" not in fields
+    read = await store.connections.get(made.id, now())
+    assert read is not None
+    assert await store.connections.admit(read, Identified(CALLER), now(), made.expires_at)
+    fields = await fields_of(documents.client, "connections", "1=")
+    assert fields is not None
+    assert (fields["owner"], "profile" in fields) == (CALLER, False)
 
 
 @pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])

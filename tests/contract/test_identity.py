@@ -11,14 +11,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from functions.ports.identity import Identity, IdentityUnavailable, NotAuthenticated
+from functions.calls.call import UserId
+from functions.clients.profile import NO_PROFILE, Profile
+from functions.ports.identity import Identified, Identity, IdentityUnavailable, NotAuthenticated
 from functions.services import identity
 from functions.services.http import Http
 from functions.services.identity.introspection import IntrospectionIdentity
 from functions.services.identity.oidc import Keys, OidcIdentity
 from functions.settings import IdentitySettings
-from infra.emulators.auth.tokens import unsigned, unsigned_token
+from infra.emulators.auth.tokens import unsigned, unsigned_token, user_claims
 from tests.support.issuers import AUDIENCE, Backend, Issuer, backend, issuer, public_jwk, rsa_key
+from tests.support.names import HOSTILE_NAMES
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.processes import settings_of
 
@@ -28,6 +31,10 @@ SECRET, PREVIOUS = "s" * 32, "p" * 32
 
 def chosen(**settings: str) -> Identity:
     return identity.connect(settings_of(IdentitySettings, **settings))
+
+
+async def user_of(judge: Identity, token: str) -> UserId:
+    return (await judge.verify(token)).user
 
 
 async def refusal(judge: Identity, token: str) -> str:
@@ -52,9 +59,9 @@ def oidc(provider: Issuer) -> Identity:
 
 
 async def test_a_token_of_the_issuer_is_its_users(oidc: Identity, provider: Issuer) -> None:
-    assert await oidc.verify(provider.token(KEY)) == "auth0|1"
-    assert await oidc.verify(provider.token(KEY, aud=["another", AUDIENCE])) == "auth0|1"
-    assert await oidc.verify(provider.token(KEY, sub=17)) == "17"
+    assert await user_of(oidc, provider.token(KEY)) == "auth0|1"
+    assert await user_of(oidc, provider.token(KEY, aud=["another", AUDIENCE])) == "auth0|1"
+    assert await user_of(oidc, provider.token(KEY, sub=17)) == "17"
     # Once discovered and once fetched, for all of them.
     assert provider.asked == ["/.well-known/openid-configuration", "/keys"]
 
@@ -65,7 +72,7 @@ async def test_each_kind_of_public_key_verifies(
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else KEY
     provider.keys = [public_jwk(key, "1")]
-    assert await oidc.verify(provider.token(key, algorithm=algorithm)) == "auth0|1"
+    assert await user_of(oidc, provider.token(key, algorithm=algorithm)) == "auth0|1"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,7 @@ async def test_a_token_that_does_not_say_what_it_must_is_refused(
 
 async def test_a_clock_may_be_thirty_seconds_ahead(oidc: Identity, provider: Issuer) -> None:
     ahead = int(time.time()) + 20
-    assert await oidc.verify(provider.token(KEY, iat=ahead, nbf=ahead)) == "auth0|1"
+    assert await user_of(oidc, provider.token(KEY, iat=ahead, nbf=ahead)) == "auth0|1"
 
 
 async def test_what_somebody_else_has_signed_is_refused(oidc: Identity, provider: Issuer) -> None:
@@ -142,7 +149,7 @@ def _signed_with(secret: bytes, claims: dict[str, Any]) -> str:
 
 async def test_a_key_signs_only_as_its_issuer_says(oidc: Identity, provider: Issuer) -> None:
     provider.keys = ["junk", public_jwk(KEY, "1", alg="RS256")]
-    assert await oidc.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(oidc, provider.token(KEY)) == "auth0|1"
     assert await refusal(oidc, provider.token(KEY, algorithm="RS512")) == "the token is not valid"
 
 
@@ -162,7 +169,9 @@ def aged(provider: Issuer) -> Aged:
     """A judge of the issuer's tokens, and the time that its keys' age is taken from."""
     at = [0.0]
     keys = Keys(Http(PATIENCE_SECONDS), provider.url, lambda: at[0])
-    judge = OidcIdentity(keys, provider.url, AUDIENCE, audience_claim="aud", user_claim="sub")
+    judge = OidcIdentity(
+        keys, provider.url, AUDIENCE, audience_claim="aud", user_claim="sub", name_claim="name"
+    )
     return judge, at
 
 
@@ -170,13 +179,13 @@ async def test_a_new_key_is_fetched_once_it_is_named_and_not_for_every_token(
     provider: Issuer, aged: Aged
 ) -> None:
     judge, at = aged
-    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(judge, provider.token(KEY)) == "auth0|1"
     provider.keys = [public_jwk(OTHER_KEY, "2")]
     for _ in range(3):  # too soon after the last fetch
         assert await refusal(judge, provider.token(OTHER_KEY, "2")) == "the token is not valid"
     assert provider.asked.count("/keys") == 1
     at[0] = 6.0
-    assert await judge.verify(provider.token(OTHER_KEY, "2")) == "auth0|1"
+    assert await user_of(judge, provider.token(OTHER_KEY, "2")) == "auth0|1"
     assert await refusal(judge, provider.token(KEY)) == "the token is not valid"
     assert provider.asked.count("/keys") == 2
 
@@ -191,9 +200,9 @@ async def test_keys_are_good_for_a_day_while_the_issuer_is_down(
             await judge.verify(provider.token(KEY))
     assert len(provider.asked) == 1
     provider.down, at[0] = False, 6.0
-    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(judge, provider.token(KEY)) == "auth0|1"
     provider.down, at[0] = True, 4_000.0
-    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(judge, provider.token(KEY)) == "auth0|1"
     # Which keys there are now, nobody can tell: this may be one of them.
     for at[0] in (4_001.0, 4_010.0):
         with pytest.raises(IdentityUnavailable):
@@ -202,19 +211,19 @@ async def test_keys_are_good_for_a_day_while_the_issuer_is_down(
     with pytest.raises(IdentityUnavailable):
         await judge.verify(provider.token(KEY))
     provider.down, at[0] = False, at[0] + 6.0
-    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(judge, provider.token(KEY)) == "auth0|1"
 
 
 async def test_whoever_shows_a_known_key_does_not_wait_for_new_ones(
     provider: Issuer, aged: Aged
 ) -> None:
     judge, at = aged
-    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(judge, provider.token(KEY)) == "auth0|1"
     provider.answering.clear()
     provider.keys, at[0] = [public_jwk(OTHER_KEY, "2")], 4_000.0
     for _ in range(3):
-        assert await judge.verify(provider.token(KEY)) == "auth0|1"
-    waiting = asyncio.create_task(judge.verify(provider.token(OTHER_KEY, "2")))
+        assert await user_of(judge, provider.token(KEY)) == "auth0|1"
+    waiting = asyncio.create_task(user_of(judge, provider.token(OTHER_KEY, "2")))
     provider.answering.set()
     assert await waiting == "auth0|1"
     assert await refusal(judge, provider.token(KEY)) == "the token is not valid"
@@ -223,18 +232,18 @@ async def test_whoever_shows_a_known_key_does_not_wait_for_new_ones(
 
 async def test_keys_that_have_moved_are_found_again(provider: Issuer, aged: Aged) -> None:
     judge, at = aged
-    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(judge, provider.token(KEY)) == "auth0|1"
     provider.keys_path, provider.keys = "/moved", [public_jwk(OTHER_KEY, "2")]
     at[0] = 6.0
     with pytest.raises(IdentityUnavailable):
         await judge.verify(provider.token(OTHER_KEY, "2"))
     at[0] = 12.0
-    assert await judge.verify(provider.token(OTHER_KEY, "2")) == "auth0|1"
+    assert await user_of(judge, provider.token(OTHER_KEY, "2")) == "auth0|1"
 
 
 async def test_of_many_who_need_the_keys_one_fetches_them(oidc: Identity, provider: Issuer) -> None:
     token = provider.token(KEY)
-    assert set(await asyncio.gather(*(oidc.verify(token) for _ in range(50)))) == {"auth0|1"}
+    assert set(await asyncio.gather(*(user_of(oidc, token) for _ in range(50)))) == {"auth0|1"}
     assert provider.asked == ["/.well-known/openid-configuration", "/keys"]
 
 
@@ -245,21 +254,38 @@ async def test_the_issuers_slash_at_the_end_is_named(provider: Issuer) -> None:
         await judge.warm_up()
     slashed = chosen(IDENTITY="oidc", OIDC_ISSUER=f"{provider.url}/", OIDC_AUDIENCE=AUDIENCE)
     await slashed.warm_up()
-    assert await slashed.verify(provider.token(KEY, iss=f"{provider.url}/")) == "auth0|1"
+    assert await user_of(slashed, provider.token(KEY, iss=f"{provider.url}/")) == "auth0|1"
     assert await refusal(slashed, provider.token(KEY)) == "the token is not valid"
 
 
 async def test_a_claim_may_have_any_name_or_be_pointed_at(provider: Issuer) -> None:
     named = {"IDENTITY": "oidc", "OIDC_ISSUER": provider.url, "OIDC_AUDIENCE": AUDIENCE}
     at_pointer = chosen(**named, OIDC_USER_CLAIM="/app/ids/0")
-    assert await at_pointer.verify(provider.token(KEY, app={"ids": [7, 8]})) == "7"
+    assert await user_of(at_pointer, provider.token(KEY, app={"ids": [7, 8]})) == "7"
     namespaced = chosen(**named, OIDC_USER_CLAIM="https://app.example/user")
     token = provider.token(KEY, **{"https://app.example/user": "U"})
-    assert await namespaced.verify(token) == "U"
+    assert await user_of(namespaced, token) == "U"
     client = chosen(**named, OIDC_AUDIENCE_CLAIM="client_id")
-    assert await client.verify(provider.token(KEY, aud=None, client_id=AUDIENCE)) == "auth0|1"
+    assert await user_of(client, provider.token(KEY, aud=None, client_id=AUDIENCE)) == "auth0|1"
     assert await refusal(client, provider.token(KEY, client_id="another"))
     assert await refusal(client, provider.token(KEY))
+
+
+async def test_the_name_is_at_the_claim_that_is_set(provider: Issuer) -> None:
+    named = {"IDENTITY": "oidc", "OIDC_ISSUER": provider.url, "OIDC_AUDIENCE": AUDIENCE}
+    claims: dict[str, Any] = {
+        "name": "Ann",
+        "app": {"name": "Bob"},
+        "https://app.example/name": "Cid",
+    }
+    token = provider.token(KEY, **claims)
+    for place, name in (
+        ({}, "Ann"),
+        ({"OIDC_NAME_CLAIM": "/app/name"}, "Bob"),
+        ({"OIDC_NAME_CLAIM": "https://app.example/name"}, "Cid"),
+        ({"OIDC_NAME_CLAIM": "nickname"}, None),
+    ):
+        assert (await chosen(**named, **place).verify(token)).profile == Profile(name)
 
 
 # A secret that is shared
@@ -278,8 +304,8 @@ def secret() -> Identity:
 
 
 async def test_a_token_of_either_secret_is_its_users(secret: Identity) -> None:
-    assert await secret.verify(signed()) == "USR_1"
-    assert await secret.verify(signed(PREVIOUS, sub=12)) == "12"
+    assert await user_of(secret, signed()) == "USR_1"
+    assert await user_of(secret, signed(PREVIOUS, sub=12)) == "12"
 
 
 @pytest.mark.parametrize(
@@ -304,7 +330,7 @@ async def test_issuer_and_audience_are_checked_where_they_are_set() -> None:
     judge = chosen(
         IDENTITY="secret", TOKEN_SECRET=SECRET, TOKEN_ISSUER="app", TOKEN_AUDIENCE="calls"
     )
-    assert await judge.verify(signed(iss="app", aud="calls")) == "USR_1"
+    assert await user_of(judge, signed(iss="app", aud="calls")) == "USR_1"
     for token in (signed(), signed(iss="app"), signed(iss="else", aud="calls"), signed(aud="x")):
         assert await refusal(judge, token) == "the token is not valid"
 
@@ -312,12 +338,19 @@ async def test_issuer_and_audience_are_checked_where_they_are_set() -> None:
 async def test_without_an_expiry_a_token_is_good_for_as_long_as_is_set() -> None:
     judge = chosen(IDENTITY="secret", TOKEN_SECRET=SECRET, TOKEN_MAX_AGE="3600")
     now = int(time.time())
-    assert await judge.verify(signed(exp=None, iat=now - 3000)) == "USR_1"
+    assert await user_of(judge, signed(exp=None, iat=now - 3000)) == "USR_1"
     assert await refusal(judge, signed(exp=None, iat=now - 4000)) == "the token has expired"
     assert await refusal(judge, signed(exp=None)) == "the token is not valid"
     assert await refusal(judge, signed(iat=now, exp=1)) == "the token has expired"
     for odd in (float("nan"), -(10**400), "now", None):
         assert await refusal(judge, signed(exp=None, iat=odd)) == "the token is not valid"
+
+
+async def test_the_name_is_at_the_claim_that_is_set_for_ones_own_tokens() -> None:
+    token = signed(name="Ann", app={"name": "Bob"})
+    for place, name in ({}, "Ann"), ({"TOKEN_NAME_CLAIM": "/app/name"}, "Bob"):
+        judge = chosen(IDENTITY="secret", TOKEN_SECRET=SECRET, **place)
+        assert (await judge.verify(token)).profile == Profile(name)
 
 
 # An app's own backend
@@ -339,10 +372,26 @@ def opaque(app: Backend) -> Identity:
 
 async def test_the_backend_says_whose_an_opaque_token_is(opaque: Identity, app: Backend) -> None:
     for _ in range(3):
-        assert await opaque.verify("7|opaque") == "USR_7"
+        assert await user_of(opaque, "7|opaque") == "USR_7"
     (headers,) = app.asked  # what it has said is kept
     assert headers["authorization"] == "Bearer 7|opaque"
     assert headers["accept"] == "application/json"
+
+
+async def test_the_backend_says_also_what_the_user_is_called_where_it_is_asked(
+    opaque: Identity, app: Backend
+) -> None:
+    assert (await opaque.verify("7|opaque")).profile == NO_PROFILE
+    judge = chosen(
+        IDENTITY="introspection",
+        INTROSPECTION_URL=app.url,
+        INTROSPECTION_USER="/data/id",
+        INTROSPECTION_NAME="/data/name",
+    )
+    for _ in range(2):
+        assert (await judge.verify("7|opaque")).profile == Profile("Ann")
+        app.users["7|opaque"] = {"data": {"id": "USR_7", "name": "Anna"}}
+    assert len(app.asked) == 2  # by each judge once: the name is kept as the id is
 
 
 @pytest.mark.parametrize(
@@ -386,8 +435,8 @@ async def test_a_backend_that_is_down_refuses_nobody(
 
 
 async def test_many_who_show_one_token_ask_once(opaque: Identity, app: Backend) -> None:
-    first = asyncio.create_task(opaque.verify("7|opaque"))
-    others = [asyncio.create_task(opaque.verify("7|opaque")) for _ in range(20)]
+    first = asyncio.create_task(user_of(opaque, "7|opaque"))
+    others = [asyncio.create_task(user_of(opaque, "7|opaque")) for _ in range(20)]
     await asyncio.sleep(0)
     first.cancel()  # who asks and gives up leaves the answer to the others
     assert set(await asyncio.gather(*others)) == {"USR_7"}
@@ -396,13 +445,13 @@ async def test_many_who_show_one_token_ask_once(opaque: Identity, app: Backend) 
 
 async def test_what_was_said_holds_for_a_while(app: Backend) -> None:
     at = [0.0]
-    judge = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/id", lambda: at[0])
-    assert await judge.verify("7|opaque") == "USR_7"
+    judge = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/id", None, lambda: at[0])
+    assert await user_of(judge, "7|opaque") == "USR_7"
     assert await refusal(judge, "8|new")
     app.users, app.users["8|new"] = {}, {"data": {"id": 8}}
     at[0] = 31.0
-    assert await judge.verify("8|new") == "8"
-    assert await judge.verify("7|opaque") == "USR_7"
+    assert await user_of(judge, "8|new") == "8"
+    assert await user_of(judge, "7|opaque") == "USR_7"
     at[0] = 15 * 60 + 1.0
     assert await refusal(judge, "7|opaque") == "the token is not valid"
 
@@ -411,12 +460,12 @@ async def test_a_flood_of_refused_tokens_leaves_the_good_ones_known(
     app: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("functions.services.identity.introspection._REMEMBERED", 2)
-    judge = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/id")
-    assert await judge.verify("7|opaque") == "USR_7"
+    judge = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/id", None)
+    assert await user_of(judge, "7|opaque") == "USR_7"
     for count in range(5):
         assert await refusal(judge, f"{count}|made up") == "the token is not valid"
     app.users.clear()
-    assert await judge.verify("7|opaque") == "USR_7"
+    assert await user_of(judge, "7|opaque") == "USR_7"
 
 
 @pytest.mark.parametrize("token", ["a\nb", "é", "\0"])
@@ -450,11 +499,11 @@ async def test_each_token_goes_to_the_one_provider_whose_own_it_is(
         INTROSPECTION_URL=app.url,
         INTROSPECTION_USER="/data/id",
     )
-    assert await judge.verify(unsigned_token("USR_F", "unring-test")) == "USR_F"
-    assert await judge.verify(provider.token(KEY)) == "auth0|1"
+    assert await user_of(judge, unsigned_token("USR_F", "unring-test")) == "USR_F"
+    assert await user_of(judge, provider.token(KEY)) == "auth0|1"
     # Of tokens whose issuer has one name, how they are signed tells.
-    assert await judge.verify(signed(iss=provider.url)) == "USR_1"
-    assert await judge.verify("7|opaque") == "USR_7"
+    assert await user_of(judge, signed(iss=provider.url)) == "USR_1"
+    assert await user_of(judge, "7|opaque") == "USR_7"
     assert len(app.asked) == 1
     # What is none of theirs is shown to nobody.
     for token in (
@@ -475,3 +524,45 @@ async def test_each_token_goes_to_the_one_provider_whose_own_it_is(
     ):
         assert await refusal(judge, token) == "the token is not valid"
     assert len(app.asked) == 1
+
+
+@pytest.mark.parametrize("why", HOSTILE_NAMES)
+async def test_nobody_is_kept_out_by_his_name(
+    provider: Issuer, app: Backend, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    each = {
+        "firebase": {},
+        "oidc": {"OIDC_ISSUER": provider.url, "OIDC_AUDIENCE": AUDIENCE},
+        "secret": {"TOKEN_SECRET": SECRET},
+        "introspection": {
+            "INTROSPECTION_URL": app.url,
+            "INTROSPECTION_USER": "/data/id",
+            "INTROSPECTION_NAME": "/data/name",
+        },
+    }
+    together = chosen(
+        IDENTITY=",".join(each),
+        **{name: value for settings in each.values() for name, value in settings.items()},
+    )
+    name, shown = HOSTILE_NAMES[why]
+    app.users["7|opaque"] = {"data": {"id": "U", "name": name}}
+    tokens = {
+        "firebase": unsigned({**user_claims("U", "unring-test", 600), "name": name}),
+        "oidc": provider.token(KEY, sub="U", name=name),
+        "secret": signed(sub="U", name=name),
+        "introspection": "7|opaque",
+    }
+    expected = Identified(UserId("U"), Profile(shown))
+    for provided, token in tokens.items():
+        alone = chosen(IDENTITY=provided, **each[provided])
+        assert [await alone.verify(token), await together.verify(token)] == [expected] * 2, provided
+
+
+async def test_a_number_that_python_does_not_read_keeps_nobody_out(app: Backend) -> None:
+    digits = "9" * 5_000
+    app.other = Response(f'{{"data": {{"id": 7, "name": {digits}, "balance": -{digits}}}}}')
+    judge = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/id", "/data/name")
+    assert await judge.verify("7|any") == Identified(UserId("7"))
+    nobody = IntrospectionIdentity(Http(PATIENCE_SECONDS), app.url, "/data/name", None)
+    assert await refusal(nobody, "7|any") == "the token is not valid"

@@ -21,15 +21,19 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.calls.call import UserId
+from functions.clients.profile import Profile
+from functions.ports.identity import Identified, IdentityUnavailable, NotAuthenticated
 from functions.services.identity import firebase
 from functions.services.identity.firebase import FirebaseIdentity, OneAtATime
 from functions.settings import IdentitySettings
 from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.http import serving
+from tests.support.names import HOSTILE_NAMES
 from tests.support.processes import settings_of
 
 PROJECT = "unring-test"
+USER = UserId("USR_1")
 
 
 @dataclass(frozen=True)
@@ -120,13 +124,22 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
 async def verdict(verifier: FirebaseIdentity, token: str) -> str:
     """Whose the token is, or why it is nobody's."""
     try:
-        return await verifier.verify(token)
+        return (await verifier.verify(token)).user
     except NotAuthenticated as error:
         return str(error)
 
 
 async def test_a_signed_token_is_its_subjects(signer: Signer, keys: Keys, connect: Connect) -> None:
-    assert await connect(ID_TOKEN_KEYS_URL=keys.url).verify(signer.token()) == "USR_1"
+    assert await connect(ID_TOKEN_KEYS_URL=keys.url).verify(signer.token()) == Identified(USER)
+
+
+async def test_a_signed_token_says_what_its_user_is_called(
+    signer: Signer, keys: Keys, connect: Connect
+) -> None:
+    verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
+    for why, (name, shown) in HOSTILE_NAMES.items():
+        found = await verifier.verify(signer.token(name=name))
+        assert found == Identified(USER, Profile(shown)), why
 
 
 async def test_a_token_that_is_expired_forged_or_for_others_is_refused(
@@ -181,7 +194,7 @@ async def test_keys_that_hang_are_fetched_once_and_hold_up_nothing_else(
     assert await asyncio.to_thread(str, "done meanwhile") == "done meanwhile"
     assert not any(each.done() for each in judged)
     keys.free.set()
-    assert set(await asyncio.gather(*judged)) == {"USR_1"}
+    assert set(await asyncio.gather(*judged)) == {Identified(USER)}
     assert keys.fetched == 1
 
 
@@ -232,7 +245,7 @@ async def test_warming_up_fetches_the_keys_that_tokens_are_then_judged_by(
     verifier = connect(ID_TOKEN_KEYS_URL=keys.url)
     await verifier.warm_up()
     assert keys.fetched == 1
-    assert await verifier.verify(signer.token()) == "USR_1"
+    assert await verifier.verify(signer.token()) == Identified(USER)
     assert keys.fetched == 1
 
 

@@ -10,6 +10,8 @@ from functions.calls.event import CallEvent
 from functions.calls.ring import Ring
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform, device_id
+from functions.clients.profile import NO_PROFILE, Profile
+from functions.ports.identity import Identified
 from functions.ports.store import Store, StoreConflict, StoredCall
 from tests.support.makers import (
     CALL,
@@ -265,12 +267,14 @@ async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
     at, expires = now(), made.expires_at
     assert await store.connections.of([RECEIVER], now()) == []
     read = await read_again(store, made)
-    assert await store.connections.admit(read, RECEIVER, at, expires)
-    assert not await store.connections.admit(read, CALLER, at, expires)  # it is not as it was read
+    assert await store.connections.admit(read, Identified(RECEIVER), at, expires)
+    assert not await store.connections.admit(
+        read, Identified(CALLER), at, expires
+    )  # it is not as it was read
     (found,) = await store.connections.of([RECEIVER], now())
     admitted = replace(made, user=RECEIVER, owner=RECEIVER, is_open=True, admitted_at=at)
     assert found == admitted
-    assert await store.connections.admit(found, CALLER, at, expires)
+    assert await store.connections.admit(found, Identified(CALLER), at, expires)
     assert await store.connections.of([RECEIVER], now()) == []
 
 
@@ -280,12 +284,37 @@ async def test_a_connection_is_told_in_the_namespace_to_which_it_was_admitted_la
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
     for namespace in ("/user", "/agent", "/"):
         asked = replace(await read_again(store, made), namespace=namespace)
-        assert await store.connections.admit(asked, RECEIVER, now(), made.expires_at)
+        assert await store.connections.admit(asked, Identified(RECEIVER), now(), made.expires_at)
         (found,) = await store.connections.of([RECEIVER], now())
         assert found.namespace == namespace
     refused = replace(await read_again(store, made), namespace="/user")
     assert await store.connections.leave(refused, now(), now(), now())
     assert (await read_again(store, made)).namespace == "/user"
+
+
+async def test_a_connection_keeps_the_profile_of_the_user_that_it_is_admitted_as(
+    store: Store, world: World
+) -> None:
+    ann, bob = Profile("Ann"), Profile("Bob")
+    at = now()
+    handshake = Connection(
+        ConnectionId("1="), None, Wire.EIO4, at, at + timedelta(hours=2), shown_profile=ann
+    )
+    assert await store.connections.add(handshake)
+    read = await read_again(store, handshake)
+    assert read == handshake
+    for profile in (ann, bob, NO_PROFILE, bob):
+        admitted = Identified(RECEIVER, profile)
+        assert await store.connections.admit(read, admitted, at, read.expires_at)
+        read = await read_again(store, read)
+        assert (read.profile, read.shown_profile) == (profile, ann)
+    # What was sent before a goodbye is still this user's.
+    assert await store.connections.leave(read, at, at)
+    assert (await read_again(store, read)).profile == bob
+    await world.delete_connection("1=")
+    assert await store.connections.add(replace(handshake, user=CALLER, owner=CALLER, profile=bob))
+    (found,) = await store.connections.of([CALLER], now())
+    assert found.profile == bob
 
 
 async def test_a_device_is_reached_by_its_token_or_by_its_installation_id(store: Store) -> None:
@@ -296,7 +325,7 @@ async def test_a_device_is_reached_by_its_token_or_by_its_installation_id(store:
     found = {device.address for device in await store.devices.of([RECEIVER], now())}
     assert found == set(addresses)
     assert {type(address) for address in found} == {FcmToken, InstallationId}
-    await store.devices.unregister(RECEIVER, InstallationId("F"))
+    await store.devices.unregister(RECEIVER, device_id(InstallationId("F")))
     (left,) = await store.devices.of([RECEIVER], now())
     assert left.address == "T"
 
@@ -312,7 +341,7 @@ async def test_a_connection_that_was_left_is_its_owners_and_can_be_admitted_agai
     expires = at + timedelta(seconds=60)
     assert left == replace(made, user=None, closed_at=at, left_at=at, expires_at=expires)
     assert await store.connections.of([RECEIVER], now()) == []
-    assert await store.connections.admit(left, RECEIVER, at, made.expires_at)
+    assert await store.connections.admit(left, Identified(RECEIVER), at, made.expires_at)
     back = replace(made, former_owner=RECEIVER, former_left_at=at, admitted_at=at)
     assert await store.connections.of([RECEIVER], now()) == [back]
 
@@ -330,7 +359,7 @@ async def test_who_was_not_admitted_in_time_is_found_until_he_is_or_his_socket_i
         assert await store.connections.add(made)
     third, second, first = await store.connections.unadmitted(at)
     assert [each.id for each in (first, second, third)] == ["0=", "1=", "2="]
-    assert await store.connections.admit(first, CALLER, at, at + timedelta(hours=1))
+    assert await store.connections.admit(first, Identified(CALLER), at, at + timedelta(hours=1))
     assert not await store.connections.turn_away(first, at, at)
     await store.connections.close(second.id, at)
     later = at + timedelta(seconds=45)
@@ -361,7 +390,7 @@ async def test_a_connection_that_is_not_there_does_not_come_back(
     made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
     read = await read_again(store, made)
     await world.delete_connection("1=")
-    assert not await store.connections.admit(read, RECEIVER, now(), made.expires_at)
+    assert not await store.connections.admit(read, Identified(RECEIVER), now(), made.expires_at)
     assert not await store.connections.leave(read, now(), now())
     await store.connections.note_opened(made.id)
     assert await world.ids_in("connections") == set()
@@ -378,10 +407,10 @@ async def test_a_device_belongs_to_who_registered_it_last(store: Store) -> None:
 
 async def test_nobody_unregisters_the_device_of_another(store: Store) -> None:
     await register(store, "T", RECEIVER)
-    await store.devices.unregister(CALLER, FcmToken("T"))
-    await store.devices.unregister(CALLER, FcmToken("never registered"))
+    await store.devices.unregister(CALLER, device_id(FcmToken("T")))
+    await store.devices.unregister(CALLER, device_id(FcmToken("never registered")))
     assert len(await store.devices.of([RECEIVER], now())) == 1
-    await store.devices.unregister(RECEIVER, FcmToken("T"))
+    await store.devices.unregister(RECEIVER, device_id(FcmToken("T")))
     assert await store.devices.of([RECEIVER], now()) == []
 
 

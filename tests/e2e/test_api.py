@@ -60,3 +60,42 @@ async def test_a_backend_passes_on_what_its_app_has_asked_it_for(
         told = await receiver.told("call:cancelled")
         assert (told["callId"], told["reason"]) == (ids.call, "by REST")
         assert receiver.untold() == 0
+
+
+async def test_a_backend_makes_a_call_ring_and_what_it_passes_on_arrives(
+    stack: Stack, ids: Ids
+) -> None:
+    path, headers = f"/v1/calls/{ids.call}", {"Authorization": "Bearer local"}
+    passed_on = {"channelName": "room", "uid": 7, "nested": [[1], {"a": None}]}
+    body = {"callerId": ids.caller, "receiverId": ids.receiver, "data": passed_on}
+    async with (
+        json_phone(stack.websocket, stack.token(ids.caller)) as caller,
+        json_phone(stack.websocket, stack.token(ids.receiver)) as receiver,
+        httpx.AsyncClient(base_url=stack.functions["api"], trust_env=False) as http,
+    ):
+        await receiver.emit("device:register", token=ids.token, platform="android")
+        known = await http.put(path, json={**body, "ring": False}, headers=headers)
+        assert (known.status_code, receiver.untold()) == (200, 0)
+        rung = await http.put(path, json=body, headers=headers)
+        assert (rung.status_code, rung.json()["outcome"]) == (200, "ringing")
+        told = await receiver.told("call:incoming")
+        assert passed_on.items() <= told.items()
+        assert (told["callerId"], told["ringsUntil"]) == (ids.caller, rung.json()["ringsUntil"])
+        (push,) = await pushes_to(stack, ids.token)
+        assert push["data"] == {
+            "type": "incoming_call",
+            "callId": ids.call,
+            "callerId": ids.caller,
+            "timestamp": str(told["timestamp"]),
+            "channelName": "room",
+            "uid": "7",
+            "nested": '[[1],{"a":null}]',
+        }
+        again = await http.put(path, json=body, headers=headers)
+        assert (again.status_code, again.json()["outcome"]) == (200, "already_ringing")
+        async with json_phone(stack.websocket, stack.token(ids.receiver)) as tablet:
+            assert (await tablet.told("call:incoming"))["callId"] == ids.call
+        assert (await caller.emit("call:cancel", callId=ids.call))["outcome"] == "cancelled"
+        assert (await receiver.told("call:cancelled"))["callId"] == ids.call
+        late = await http.put(path, json=body, headers=headers)
+        assert (late.status_code, late.json()["outcome"]) == (409, "already_cancelled")

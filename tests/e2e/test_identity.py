@@ -5,10 +5,12 @@ from pathlib import Path
 
 import jwt
 import pytest
+from google.cloud.firestore import FieldFilter
 from websockets.exceptions import InvalidStatus
 
 from functions.clients.connection import Wire
-from infra.client.calls import Calls
+from functions.collections import USUAL
+from infra.client.calls import Calls, client_at
 from infra.client.phone import json_phone, socketio_phone
 from infra.emulators.auth.oidc import OidcIssuer
 from infra.emulators.auth.opaque import OpaqueTokens
@@ -67,6 +69,20 @@ async def test_users_of_every_kind_cancel_each_others_calls(
         ):
             assert (await his.emit("call:cancel", callId=call))["outcome"] == "cancelled"
             assert (await hers.told("call:cancelled"))["callId"] == call
+
+
+async def test_a_user_of_every_kind_is_known_by_his_name(
+    stack: Stack, kinds: Mapping[str, Callable[[str], str]]
+) -> None:
+    client = client_at(stack.firestore, stack.project)
+    connections = client.collection(USUAL.named("connections"))
+    for kind, token in kinds.items():
+        user = f"USR_named_{kind}"
+        for phone in json_phone, socketio_phone:
+            async with phone(stack.websocket, token(user)):
+                query = connections.where(filter=FieldFilter("userId", "==", user))
+                (found,) = await query.get()
+                assert found.get("profile") == {"name": f"User {user}"}, kind
 
 
 async def test_a_backend_that_is_down_makes_a_client_come_again(

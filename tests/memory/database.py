@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from functions.calls.call import (
     Call,
@@ -16,12 +17,23 @@ from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId
 from functions.ports.clock import Clock
-from functions.ports.store import Entry, StoredCall, Unreadable
+from functions.ports.store import Entry, Mention, StoredCall, Unreadable
 
+_UNCHANGED = datetime.min  # the version of what is never written again
 _TICK = timedelta(microseconds=1)
 _CLOSED_IS_KEPT = timedelta(seconds=60)
 
 Key = tuple[CallId, SignalId]
+
+_Id = TypeVar("_Id")
+
+
+class _Versioned(Protocol):
+    @property
+    def version(self) -> datetime | None: ...
+
+
+_Document = TypeVar("_Document", bound=_Versioned)
 
 
 @dataclass
@@ -84,6 +96,38 @@ class Database:
     def stored_call(self, id: CallId) -> StoredCall | UnreadableCall | None:
         return self.calls.get(id) or self.unreadable_calls.get(id)
 
+    def connections_naming(self, user: UserId) -> list[Connection]:
+        return [
+            found
+            for _, found in sorted(self.connections.items())
+            if user in (found.user, found.owner, found.shown_user)
+        ]
+
+    def all_devices_of(self, user: UserId) -> list[Device]:
+        return [found for _, found in sorted(self.devices.items()) if found.user == user]
+
+    def entries_for(self, user: UserId) -> list[Entry]:
+        return [entry for _, entry in sorted(self.entries.items()) if user in entry.event.users]
+
+    def mentions(self, user: UserId) -> list[Mention]:
+        found = [
+            Mention(id, stored.version, self._fields_naming(stored.call, user), stored.call)
+            for id, stored in sorted(self.calls.items())
+            if stored.call.parties(user)
+        ]
+        for id, unreadable in sorted(self.unreadable_calls.items()):
+            if user in unreadable.users:
+                found.append(Mention(id, _UNCHANGED, frozenset({"callerId"}), None))
+        return found
+
+    def _fields_naming(self, call: Call, user: UserId) -> frozenset[str]:
+        fields = {
+            "callerId": call.caller,
+            "receiverId": call.receiver,
+            "endedBy": self.changed_by.get(call.id),
+        }
+        return frozenset(name for name, who in fields.items() if who == user)
+
     # How it is changed
 
     def put_call(self, call: Call) -> None:
@@ -119,3 +163,47 @@ class Database:
     def put_entry(self, entry: Entry) -> None:
         key = (entry.event.call_id, entry.event.signal_id)
         self.entries[key] = replace(entry, version=self.tick())
+
+    # What is only done to a document that is as it was read. `is_tried`: nothing is done.
+
+    def remove_connection(self, read: Connection, *, is_tried: bool) -> bool:
+        return _removed(self.connections, read.id, read, is_tried=is_tried)
+
+    def remove_device(self, read: Device, *, is_tried: bool) -> bool:
+        return _removed(self.devices, read.id, read, is_tried=is_tried)
+
+    def remove_entry(self, read: Entry, *, is_tried: bool) -> bool:
+        key = (read.event.call_id, read.event.signal_id)
+        return _removed(self.entries, key, read, is_tried=is_tried)
+
+    def pseudonymise(self, read: Mention, pseudonym: UserId, *, is_tried: bool) -> bool:
+        if read.call is None:
+            return self._pseudonymise_unreadable(read, pseudonym, is_tried=is_tried)
+        found = self.calls.get(read.id)
+        if found is None or found.version != read.version:
+            return False
+        if not is_tried:
+            caller = pseudonym if "callerId" in read.fields else found.call.caller
+            receiver = pseudonym if "receiverId" in read.fields else found.call.receiver
+            renamed = replace(found.call, caller=caller, receiver=receiver, data=None)
+            if "receiverId" in read.fields:  # who alone may have answered
+                renamed = replace(renamed, answered_on=None)
+            self.put_call(renamed)
+            if "endedBy" in read.fields:
+                self.changed_by[read.id] = pseudonym
+        return True
+
+    def _pseudonymise_unreadable(self, read: Mention, pseudonym: UserId, *, is_tried: bool) -> bool:
+        found = self.unreadable_calls.get(read.id)
+        if found and not is_tried:
+            self.unreadable_calls[read.id] = UnreadableCall(read.id, frozenset({pseudonym}))
+        return found is not None
+
+
+def _removed(documents: dict[_Id, _Document], id: _Id, read: _Document, *, is_tried: bool) -> bool:
+    found = documents.get(id)
+    if found is None or found.version != read.version:
+        return False
+    if not is_tried:
+        del documents[id]
+    return True

@@ -7,7 +7,8 @@ from datetime import datetime
 from functions.calls.call import ConnectionId, UserId
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
-from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.clients.profile import Profile
+from functions.ports.identity import Identified, IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.sockets import Gone, PostFailed, Refused
@@ -120,14 +121,15 @@ class MemoryPushSender:
 class MemoryIdentity:
     """Takes "token of USER" for USER's; while `is_down`, nobody can judge a token.
 
-    `refused` says of tokens why they won't do.
+    `refused` says of tokens why they won't do, and `names`, how their users are called.
     """
 
     is_down: bool = False
     refused: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     verified: list[str] = field(default_factory=list)
 
-    async def verify(self, token: str) -> UserId:
+    async def verify(self, token: str) -> Identified:
         if self.is_down:
             raise IdentityUnavailable("the keys can't be fetched")
         self.verified.append(token)
@@ -135,7 +137,8 @@ class MemoryIdentity:
             raise NotAuthenticated(self.refused[token])
         if not token.startswith(TOKEN_PREFIX):
             raise NotAuthenticated("the token is not valid")
-        return UserId(token.removeprefix(TOKEN_PREFIX))
+        user = UserId(token.removeprefix(TOKEN_PREFIX))
+        return Identified(user, Profile.of(self.names.get(token)))
 
     async def warm_up(self) -> None:
         """There is nothing to fetch."""

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from functools import partial
+from typing import ClassVar, Protocol, TypeVar
 
 from functions.attempt import MessageId
 from functions.calls.call import (
@@ -18,10 +19,12 @@ from functions.calls.call import (
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
+from functions.ports.identity import Identified
 from functions.ports.store import (
     Entry,
     Known,
     Loaded,
+    Mention,
     Page,
     Reloaded,
     Store,
@@ -38,6 +41,15 @@ _UNREGISTER_TRIES = 3
 
 _Reply = TypeVar("_Reply")
 _Place = tuple[datetime, str]  # of an entry among those that wait: since when, and its name
+
+
+class _Make(Protocol):
+    """Changes a document that is as it was read; `is_tried`: only says whether it is."""
+
+    def __call__(self, *, is_tried: bool) -> bool: ...
+
+
+_Change = tuple[str, _Make]  # what it is about, and how it is made
 
 
 def memory_store(database: Database, network: Network) -> Store:
@@ -65,6 +77,20 @@ class _Remote:
     async def commit(self, about: str, write: Callable[[], _Reply]) -> _Reply:
         return await self._call("Commit", about, write)
 
+    async def changes(self, changes: Sequence[_Change]) -> int:
+        """All of them or, where a document has changed, each by itself. How many were made."""
+
+        def write() -> bool:
+            is_possible = all(change(is_tried=True) for _, change in changes)
+            return is_possible and all(change(is_tried=False) for _, change in changes)
+
+        if not changes:
+            return 0
+        if await self.commit(" ".join(about for about, _ in changes), write):
+            return len(changes)
+        each = changes if len(changes) > 1 else ()
+        return sum([await self.changes([change]) for change in each])
+
     async def _call(self, rpc: str, about: str, serve: Callable[[], _Reply]) -> _Reply:
         try:
             return await self.network.call(f"firestore.{rpc}", about, serve)
@@ -76,6 +102,7 @@ class _Remote:
 class MemoryCalls:
     database: Database
     remote: _Remote
+    page: ClassVar[int] = 300
 
     async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
         def read() -> Loaded:
@@ -113,10 +140,11 @@ class MemoryCalls:
 
     def _put(self, call: Call, event: CallEvent | None) -> None:
         at = self.database.tick()
-        self.database.calls[call.id] = StoredCall(call, at)
         if event is None:
+            self.database.calls[call.id] = StoredCall(call, at)
             return
         self.database.changed_by[call.id] = event.by
+        self.database.calls[call.id] = StoredCall(call, at)
         self.database.put_entry(
             Entry(
                 event=event,
@@ -138,6 +166,14 @@ class MemoryCalls:
 
         return await self.remote.get(" ".join(wanted), read)
 
+    async def mentions(self, user: UserId) -> list[Mention]:
+        return await self.remote.query(user, lambda: self.database.mentions(user)[: self.page])
+
+    async def pseudonymise(self, mentions: Sequence[Mention], pseudonym: UserId) -> int:
+        return await self.remote.changes(
+            [(each.id, partial(self.database.pseudonymise, each, pseudonym)) for each in mentions]
+        )
+
     async def warm_up(self) -> None:
         await self.remote.get("warm-up", lambda: None)
 
@@ -147,6 +183,8 @@ def _changed(call: Call, event: CallEvent) -> Call:
     if event.status is Status.RINGING:
         return replace(changed, rings_until=event.rings_until) if call.is_ours else changed
     changed = replace(changed, cause=event.cause)
+    if event.status is Status.ACCEPTED:
+        changed = replace(changed, answered_on=event.on_device)
     if not call.is_ours:
         return changed
     return replace(changed, rings_until=None, data=None, ring_seconds=None)
@@ -156,6 +194,7 @@ def _changed(call: Call, event: CallEvent) -> Call:
 class MemoryConnections:
     database: Database
     remote: _Remote
+    page: ClassVar[int] = 300
 
     async def get(self, id: ConnectionId, now: datetime) -> Connection | None:
         return await self.remote.get(id, lambda: self.database.connection(id, now))
@@ -188,14 +227,19 @@ class MemoryConnections:
         await self.remote.commit(id, write)
 
     async def admit(
-        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
+        self,
+        connection: Connection,
+        admitted: Identified,
+        received_at: datetime | None,
+        expires: datetime,
     ) -> bool:
-        admitted = replace(
+        changed = replace(
             connection,
-            owner=user,
+            owner=admitted.user,
+            profile=admitted.profile,
             former_owner=connection.owner,
             former_left_at=connection.left_at,
-            user=user,
+            user=admitted.user,
             is_open=True,
             admitted_at=received_at,
             closed_at=None,
@@ -203,7 +247,7 @@ class MemoryConnections:
             admit_by=None,
             expires_at=expires,
         )
-        return await self._if_unchanged(connection, lambda: self.database.put_connection(admitted))
+        return await self._if_unchanged(connection, lambda: self.database.put_connection(changed))
 
     async def leave(
         self,
@@ -228,6 +272,24 @@ class MemoryConnections:
     async def close(self, id: ConnectionId, now: datetime) -> None:
         await self.remote.commit(id, lambda: self.database.close(id, now))
 
+    async def naming(self, user: UserId) -> AsyncIterator[list[Connection]]:
+        after: ConnectionId | None = None
+        while True:
+
+            def read(after: ConnectionId | None = after) -> list[Connection]:
+                found = self.database.connections_naming(user)
+                return [each for each in found if after is None or each.id > after][: self.page]
+
+            found = await self.remote.query(user, read)
+            yield found
+            if len(found) < self.page:
+                return
+            after = found[-1].id
+
+    async def remove(self, connections: Sequence[Connection]) -> int:
+        remove = self.database.remove_connection
+        return await self.remote.changes([(each.id, partial(remove, each)) for each in connections])
+
     async def _if_unchanged(self, connection: Connection, change: Callable[[], None]) -> bool:
         def write() -> bool:
             found = self.database.connections.get(connection.id)
@@ -243,6 +305,7 @@ class MemoryConnections:
 class MemoryDevices:
     database: Database
     remote: _Remote
+    page: ClassVar[int] = 300
 
     async def of(self, users: Collection[UserId], now: datetime) -> list[Device]:
         about = " ".join(users)
@@ -255,21 +318,39 @@ class MemoryDevices:
         platform: Platform,
         now: datetime,
         expires: datetime,
+        app_id: str | None = None,
     ) -> None:
         def write() -> None:
             version = self.database.tick()
-            device = Device(device_id(address), user, address, platform, expires, version)
+            device = Device(
+                device_id(address), user, address, platform, expires, version, now, app_id
+            )
             self.database.devices[device.id] = device
 
         await self.remote.commit(device_id(address), write)
 
-    async def unregister(self, user: UserId, address: FcmAddress) -> None:
-        id = device_id(address)
+    async def unregister(self, user: UserId, device: DeviceId) -> bool:
         for _ in range(_UNREGISTER_TRIES):
-            found = await self.remote.get(id, lambda: self.database.devices.get(id))
-            if found is None or found.user != user or await self._is_forgotten(found):
-                return
+            found = await self.remote.get(device, lambda: self.database.devices.get(device))
+            if found is None or found.user != user:
+                return False
+            if await self._is_forgotten(found):
+                return True
         raise StoreUnavailable("the device keeps changing")
+
+    async def remove_all(self, user: UserId) -> int:
+        removed = 0
+        while found := await self.remote.query(
+            user, lambda: self.database.all_devices_of(user)[: self.page]
+        ):
+            remove = self.database.remove_device
+            now_removed = await self.remote.changes(
+                [(each.id, partial(remove, each)) for each in found]
+            )
+            if not now_removed:
+                raise StoreUnavailable("the devices keep changing")
+            removed += now_removed
+        return removed
 
     async def forget(self, device: Device) -> None:
         await self._is_forgotten(device)
@@ -407,6 +488,17 @@ class MemoryOutbox:
             for each in events if len(events) > 1 else ():
                 await self._note([each], note)
             await self._note([], note, dead, now)
+
+    async def remove_for(self, user: UserId) -> None:
+        found = await self.remote.query(user, lambda: self.database.entries_for(user))
+        his = [entry for entry in found if entry.event.users == (user,)]
+        remove = self.database.remove_entry
+        await self.remote.changes(
+            [
+                (f"{each.event.call_id}:{each.event.signal_id}", partial(remove, each))
+                for each in his
+            ]
+        )
 
     async def remove(self, unreadable: Unreadable) -> None:
         def write() -> None:

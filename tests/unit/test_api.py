@@ -4,104 +4,35 @@ import asyncio
 import json
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
 
-from functions.api import handler
-from functions.calls.call import CallId, Status, UnreadableCall
+from functions.calls.call import CallId, Status
 from functions.calls.event import CallEvent
 from functions.calls.transitions import SIGNALS
-from functions.inbound.http import Handler
 from functions.inbound.openapi import DESCRIPTION
-from functions.settings import ApiSettings
 from infra import ROOT
 from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
 from tests.memory.store import MemoryCalls
+from tests.support.api import (
+    CANCEL,
+    KEY,
+    ORIGIN,
+    PREVIOUS_KEY,
+    Client,
+    function_of,
+    make_unreadable,
+    status_of,
+)
 from tests.support.loglines import logged
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
-from tests.support.processes import settings_of
-
-CANCEL = {"event": "call:cancel", "data": {"callId": CALL, "reason": "because"}}
-ORIGIN = "https://app.example"
-KEY, PREVIOUS_KEY = "local", "another"
-
-
-class Client:
-    """An app's requests, each with the token of its user unless it says otherwise."""
-
-    def __init__(self, function: Handler, services: Services) -> None:
-        methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
-        app = Starlette(routes=[Route("/{path:path}", function, methods=methods)])
-        transport = httpx.ASGITransport(app=app)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://function")
-        self.services = services
-
-    async def ask(
-        self, method: str, path: str, user: str | None = CALLER, **more: Any
-    ) -> httpx.Response:
-        self.services.journal.clear()
-        shown = {"Authorization": f"Bearer {TOKEN_PREFIX}{user}"} if user else {}
-        headers = {**shown, **more.pop("headers", {})}
-        return await self._http.request(method, path, headers=headers, **more)
-
-    async def signal(self, content: object = CANCEL, user: str | None = CALLER) -> httpx.Response:
-        return await self.ask("POST", "/v1/signals", user, json=content)
-
-    async def on_behalf(
-        self, step: str = "cancel", call: str = CALL, key: str | None = KEY, **content: object
-    ) -> httpx.Response:
-        """A request of the app's backend, for the caller unless it says otherwise."""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        content = {"userId": CALLER, **content}
-        path = f"/v1/calls/{quote(call, safe='')}/{step}"
-        return await self.ask("POST", path, None, headers=headers, json=content)
-
-    async def put(
-        self, call: str = CALL, key: str | None = KEY, **content: object
-    ) -> httpx.Response:
-        """A ring of the app's backend, of the caller to the receiver unless it says otherwise."""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        content = {"callerId": CALLER, "receiverId": RECEIVER, **content}
-        path = f"/v1/calls/{quote(call, safe='')}"
-        return await self.ask("PUT", path, None, headers=headers, json=content)
-
-    @property
-    def costs(self) -> list[str]:
-        return self.services.journal.started
-
-
-def function_of(services: Services, **more: str) -> Handler:
-    settings = settings_of(ApiSettings, CORS_ORIGINS=ORIGIN, REQUESTS_AT_ONCE="4", **more)
-    return handler(
-        settings,
-        services.store,
-        services.sockets,
-        services.publisher,
-        services.identity,
-        now,
-    )
 
 
 @pytest.fixture
 def app(services: Services) -> Client:
     return Client(function_of(services, API_KEY=KEY, API_KEY_PREVIOUS=PREVIOUS_KEY), services)
-
-
-async def status_of(services: Services) -> Status | None:
-    call = await services.world.call()
-    return call.status if call else None
-
-
-def make_unreadable(services: Services) -> None:
-    users = frozenset({CALLER, RECEIVER})
-    services.database.calls.pop(CALL, None)
-    services.database.unreadable_calls[CALL] = UnreadableCall(CALL, users)
 
 
 # In an app's dialect
@@ -300,6 +231,35 @@ async def test_a_stranger_is_told_the_same_of_every_call(app: Client, services: 
 # What a backend asks for
 
 
+async def test_whatever_comes_many_times_at_once_is_done_once_without_an_idempotency_key(
+    app: Client, services: Services
+) -> None:
+    await services.world.ring()
+    answers = await asyncio.gather(
+        app.signal(), app.signal(), app.on_behalf(), app.on_behalf(reason="another")
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    outcomes = sorted(answer.json()["outcome"] for answer in answers)
+    assert outcomes == [*["already_cancelled"] * 3, "cancelled"]
+    # The repeats publish it again for as long as it is not known to have arrived.
+    assert len({made.signal_id for made in services.published(CallEvent)}) == 1
+
+
+async def test_a_backend_may_name_the_device_that_answered(app: Client) -> None:
+    await app.services.world.ring()
+    assert (await app.on_behalf("accept", userId=RECEIVER, deviceId="phone")).status_code == 200
+    again = await app.on_behalf("accept", userId=RECEIVER, deviceId="phone")
+    assert (again.status_code, again.json()["ok"]) == (200, True)
+    other = await app.on_behalf("accept", userId=RECEIVER, deviceId="tablet")
+    assert (other.status_code, other.json()["outcome"]) == (409, "already_accepted")
+
+
+@pytest.mark.parametrize("device", [7, "", "x" * 129, ["phone"], "a\u0000"])
+async def test_no_signal_is_refused_for_its_device(app: Client, device: object) -> None:
+    await app.services.world.ring()
+    assert (await app.on_behalf(deviceId=device)).status_code == 200
+
+
 async def test_a_backend_cancels_on_behalf_of_the_caller(app: Client, services: Services) -> None:
     await connect(services.store, "phone=", RECEIVER)
     await services.world.ring()
@@ -373,10 +333,10 @@ async def test_where_no_key_is_set_nobody_is_a_backend(services: Services) -> No
     [
         (None, "userId is missing"),
         ("", "userId must not be empty"),
-        (True, "userId must be a string or a whole number"),
-        (1.5, "userId must be a string or a whole number"),
-        ({"id": CALLER}, "userId must be a string or a whole number"),
-        (10**300, "userId must have at most 256 characters"),
+        (True, "userId must be a string or a whole number of 64 bits"),
+        (1.5, "userId must be a string or a whole number of 64 bits"),
+        ({"id": CALLER}, "userId must be a string or a whole number of 64 bits"),
+        (10**300, "userId must be a string or a whole number of 64 bits"),
         ("x" * 257, "userId must have at most 256 characters"),
         ("a\0", "userId must not contain control characters"),
     ],

@@ -12,12 +12,13 @@ from infra import ROOT
 FUNCTIONS, INFRA = ROOT / "functions", ROOT / "infra"
 
 ENTRIES = {"gateway", "api", "deliver", "push", "sweep"}
-_PURE = {"calls", "clients", "dialect", "published", "attempt", "recent"}
+_PURE = {"calls", "clients", "dialect", "published", "attempt", "recent", "readable"}
 # Each part with all it may import of ours. The core names what it needs of the outside in `ports`,
 # and only an entry file, which puts the two together, imports an adapter.
 ALLOWED = {
     "calls": {"calls"},
-    "clients": {"calls", "clients"},
+    "readable": set(),
+    "clients": {"calls", "clients", "readable"},
     "published": {"calls"},
     "attempt": {"calls"},
     "recent": set(),
@@ -28,7 +29,7 @@ ALLOWED = {
     "telemetry": set(),
     "warmup": {"inbound", "telemetry"},
     "ports": {*_PURE, "ports"},
-    "wire": {"calls", "clients", "dialect", "wire"},
+    "wire": {"calls", "clients", "dialect", "readable", "wire"},
     "services": {*_PURE, "collections", "ports", "services", "settings", "telemetry", "wire"},
     "delivery": {*_PURE, "ports", "wire", "telemetry", "delivery"},
     "sessions": {*_PURE, "ports", "wire", "telemetry", "sessions"},

@@ -101,11 +101,14 @@ def test_origins_are_as_browsers_send_them() -> None:
             settings.load(ApiSettings, {**GATEWAY, "CORS_ORIGINS": wrong})
 
 
-def test_in_the_cloud_a_backends_key_is_no_short_one() -> None:
-    settings.load(ApiSettings, {**GATEWAY, "API_KEY": "local"})
-    with pytest.raises(SettingsError, match="API_KEY must have at least 16 characters"):
-        settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, "API_KEY": "local"})
-    settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, "API_KEY": "k" * 16})
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "API_KEY_PREVIOUS", "INTERNAL_SECRET", "INTERNAL_SECRET_PREVIOUS"]
+)
+def test_in_the_cloud_what_a_backend_shows_is_no_short_one(name: str) -> None:
+    settings.load(ApiSettings, {**GATEWAY, name: "local"})
+    with pytest.raises(SettingsError, match=f"{name} must have at least 16 characters"):
+        settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, name: "local"})
+    settings.load(ApiSettings, {**GATEWAY, **IN_CLOUD, name: "k" * 16})
 
 
 def test_a_role_is_of_no_use_without_its_region() -> None:

@@ -1,19 +1,23 @@
 """Calls in Firestore: read with a signal's connection, and changed with their outbox entry."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from google.cloud.firestore import DELETE_FIELD, SERVER_TIMESTAMP
 
-from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall
+from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
 from functions.calls.event import CallEvent, to_fields
 from functions.dialect.dialect import Dialect
-from functions.ports.store import Loaded, Reloaded, StoredCall
+from functions.ports.store import Loaded, Mention, Reloaded, StoredCall
 from functions.services.firestore.documents import EXPIRES_AT, call_in, connection_in, entry_in
-from functions.services.firestore.remote import Documents, NewDocument, Snapshot
+from functions.services.firestore.remote import PAGE, Change, Documents, NewDocument, Snapshot
 
 # What a call of ours has only while it rings.
 _OF_THE_RING = ("ringsUntil", "ringSeconds", "data")
+_PARTIES = ("callerId", "receiverId")
+_NAMING = (*_PARTIES, "answeredBy", "endedBy")  # the fields that may have a party's id
+_HIS_DEVICE = ("answeredOn",)  # who answered has named it
+_SAID = ("reason", "data")  # what the parties, or their app, have written
 
 
 class FirestoreCalls:
@@ -91,6 +95,26 @@ class FirestoreCalls:
         found = (call_in(snapshot, self._dialect) for snapshot in snapshots)
         return {stored.call.id: stored.call for stored in found if stored}
 
+    async def mentions(self, user: UserId) -> list[Mention]:
+        """1 RunQuery. At most 300."""
+        # Who has a number may be in a document by its digits too.
+        ids = dict.fromkeys([user, self._dialect.ids.user_out(user)])
+        names = self._dialect.call_written(dict.fromkeys(_PARTIES))
+        query = self._documents.naming("calls", ids, *names).limit(PAGE)
+        return [self._mention_in(found, user) for found in await self._documents.run(query)]
+
+    async def pseudonymise(self, mentions: Sequence[Mention], pseudonym: UserId) -> int:
+        """1 Commit, 0 for none; if a call has changed, 1 more for each."""
+        changes = [
+            Change(
+                self._documents.at("calls", each.id),
+                each.version,
+                self._dialect.call_written(_without(each, pseudonym)),
+            )
+            for each in mentions
+        ]
+        return await self._documents.change_unchanged(changes)
+
     async def warm_up(self) -> None:
         """1 BatchGetDocuments, which opens the channel."""
         await self._documents.get(self._documents.at("calls", "warm-up"))
@@ -102,8 +126,18 @@ class FirestoreCalls:
         if stored := call_in(snapshot, self._dialect):
             return stored
         fields = self._dialect.call_read(snapshot.to_dict() or {})
-        users = (fields.get(name) for name in ("callerId", "receiverId"))
+        users = (fields.get(name) for name in _PARTIES)
         return UnreadableCall(CallId(snapshot.id), frozenset(filter(_is_text, users)))
+
+    def _mention_in(self, snapshot: Snapshot, user: UserId) -> Mention:
+        fields = self._dialect.call_read(snapshot.to_dict() or {})
+        stored = call_in(snapshot, self._dialect)
+        return Mention(
+            id=CallId(snapshot.id),
+            version=snapshot.update_time,
+            fields=frozenset(name for name in _NAMING if fields.get(name) == user),
+            call=stored.call if stored else None,
+        )
 
 
 def _changed(call: Call, event: CallEvent) -> dict[str, object]:
@@ -112,7 +146,8 @@ def _changed(call: Call, event: CallEvent) -> dict[str, object]:
         return {"ringsUntil": event.rings_until} if call.is_ours else {}
     at, by = event.decided_at, event.by
     is_answered = event.status is Status.ACCEPTED
-    said = {"answeredAt": at, "answeredBy": by} if is_answered else {"endedAt": at, "endedBy": by}
+    answered = {"answeredAt": at, "answeredBy": by, "answeredOn": event.on_device or DELETE_FIELD}
+    said = answered if is_answered else {"endedAt": at, "endedBy": by}
     # Of a document that is not ours, the app's own fields may have these names.
     over = dict.fromkeys(_OF_THE_RING, DELETE_FIELD) if call.is_ours else {}
     return {**said, **over, "reason": event.reason, "cause": event.cause or DELETE_FIELD}
@@ -120,3 +155,9 @@ def _changed(call: Call, event: CallEvent) -> dict[str, object]:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _without(mention: Mention, pseudonym: UserId) -> dict[str, object]:
+    """The fields that change when a user's name is to be in a call no more."""
+    removed = [*_SAID, *(_HIS_DEVICE if "answeredBy" in mention.fields else ())]
+    return {**dict.fromkeys(mention.fields, pseudonym), **dict.fromkeys(removed, DELETE_FIELD)}

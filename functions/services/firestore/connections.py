@@ -1,14 +1,16 @@
 """Connections in Firestore: created by a handshake, changed as the session begins and ends."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from google.cloud.firestore import DELETE_FIELD, FieldFilter
 
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import ROOT, Connection
+from functions.clients.profile import Profile
+from functions.ports.identity import Identified
 from functions.services.firestore.documents import connection_in
-from functions.services.firestore.remote import Documents
+from functions.services.firestore.remote import Change, Documents
 
 # Frames that were sent before the close may still be on their way, but come within seconds.
 _CLOSED_IS_KEPT = timedelta(seconds=60)
@@ -37,11 +39,13 @@ class FirestoreConnections:
         fields = {
             "owner": connection.owner,
             "userId": connection.user,
+            "profile": profile_fields(connection.profile),
             "wire": connection.wire.value,
             "connectedAt": connection.connected_at,
             "expiresAt": connection.expires_at,
             "isOpen": None if connection.is_open else False,
             "shownUserId": connection.shown_user,
+            "shownProfile": profile_fields(connection.shown_profile),
             "saidUserId": connection.said_user,
             "refusal": connection.refusal,
             "admitBy": connection.admit_by,
@@ -60,17 +64,23 @@ class FirestoreConnections:
         await self._documents.update(self._documents.at("connections", id), {"isOpen": True})
 
     async def admit(
-        self, connection: Connection, user: UserId, received_at: datetime | None, expires: datetime
+        self,
+        connection: Connection,
+        admitted: Identified,
+        received_at: datetime | None,
+        expires: datetime,
     ) -> bool:
         """1 Commit."""
         in_root = connection.namespace == ROOT
         return await self._change(
             connection,
             {
-                "owner": user,
+                "owner": admitted.user,
+                # The former owner's goes with him.
+                "profile": profile_fields(admitted.profile) or DELETE_FIELD,
                 "formerOwner": connection.owner or DELETE_FIELD,
                 "formerLeftAt": connection.left_at or DELETE_FIELD,
-                "userId": user,
+                "userId": admitted.user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
                 "namespace": DELETE_FIELD if in_root else connection.namespace,
                 "admittedAt": received_at or DELETE_FIELD,
@@ -113,11 +123,31 @@ class FirestoreConnections:
         """1 Commit."""
         return await self._change(connection, {**closed(now), "admitBy": admit_by})
 
+    async def naming(self, user: UserId) -> AsyncIterator[list[Connection]]:
+        """1 RunQuery for each page of 300."""
+        query = self._documents.naming("connections", [user], "userId", "owner", "shownUserId")
+        async for page in self._documents.pages(query):
+            yield [found for each in page if (found := connection_in(each, _LONG_AGO))]
+
+    async def remove(self, connections: Sequence[Connection]) -> int:
+        """1 Commit, 0 for none; if a connection has changed, 1 more for each."""
+        changes = [
+            Change(self._documents.at("connections", each.id), each.version)
+            for each in connections
+            if each.version
+        ]
+        return await self._documents.change_unchanged(changes)
+
     async def _change(self, connection: Connection, fields: Mapping[str, object]) -> bool:
         assert connection.version is not None  # noqa: S101 - `connection` was read, not made
         return await self._documents.update_unchanged(
             self._documents.at("connections", connection.id), connection.version, fields
         )
+
+
+def profile_fields(profile: Profile) -> dict[str, str] | None:
+    """The fields of a profile's map; None if it says nothing."""
+    return None if profile.name is None else {"name": profile.name}
 
 
 def closed(now: datetime) -> dict[str, object]:

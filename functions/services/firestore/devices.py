@@ -4,10 +4,17 @@ from collections.abc import Collection
 from datetime import datetime
 
 from functions.calls.call import UserId
-from functions.clients.device import Device, FcmAddress, InstallationId, Platform, device_id
+from functions.clients.device import (
+    Device,
+    DeviceId,
+    FcmAddress,
+    InstallationId,
+    Platform,
+    device_id,
+)
 from functions.ports.store import StoreUnavailable
 from functions.services.firestore.documents import device_in
-from functions.services.firestore.remote import Documents
+from functions.services.firestore.remote import PAGE, Change, Documents
 from functions.telemetry import Log
 
 _UNREGISTER_TRIES = 3  # the device may register again at this moment
@@ -33,8 +40,10 @@ class FirestoreDevices:
         platform: Platform,
         now: datetime,
         expires: datetime,
+        app_id: str | None = None,
     ) -> None:
         """1 Commit."""
+        named = {"deviceId": app_id} if app_id else {}
         await self._documents.replace(
             self._documents.at("devices", device_id(address)),
             {
@@ -43,20 +52,32 @@ class FirestoreDevices:
                 "platform": platform.value,
                 "registeredAt": now,
                 "expiresAt": expires,
+                **named,
             },
         )
 
-    async def unregister(self, user: UserId, address: FcmAddress) -> None:
+    async def unregister(self, user: UserId, device: DeviceId) -> bool:
         """1 BatchGetDocuments and, if the device is this user's, 1 Commit; again on a conflict."""
         for _ in range(_UNREGISTER_TRIES):
-            (snapshot,) = await self._documents.get(
-                self._documents.at("devices", device_id(address))
-            )
+            (snapshot,) = await self._documents.get(self._documents.at("devices", device))
             if (snapshot.to_dict() or {}).get("userId") != user:
-                return
+                return False
             if await self._documents.delete_unchanged(snapshot.reference, snapshot.update_time):
-                return
+                return True
         raise StoreUnavailable("the device keeps changing")
+
+    async def remove_all(self, user: UserId) -> int:
+        """1 RunQuery and 1 Commit for each 300 devices, and 1 RunQuery more; if one has changed, 1
+        Commit more for each."""
+        query = self._documents.of_users("devices", [user]).limit(PAGE)
+        removed = 0
+        while found := await self._documents.run(query):
+            changes = [Change(each.reference, each.update_time) for each in found]
+            now_removed = await self._documents.change_unchanged(changes)
+            if not now_removed:
+                raise StoreUnavailable("the devices keep changing")
+            removed += now_removed
+        return removed
 
     async def forget(self, device: Device) -> None:
         """1 Commit."""

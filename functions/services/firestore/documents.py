@@ -25,6 +25,7 @@ from functions.clients.device import (
     InstallationId,
     Platform,
 )
+from functions.clients.profile import NO_PROFILE, Profile
 from functions.dialect.dialect import Dialect
 from functions.ports.store import Entry, StoredCall
 from functions.services.firestore.remote import Snapshot
@@ -100,6 +101,7 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         signal_id=SignalId(signal) if isinstance(signal, str) and names_document(signal) else None,
         rings_until=_moment_if_any(fields, "ringsUntil"),
         cause=_member_if_any(Cause, fields, "cause"),
+        answered_on=device if isinstance(device := fields.get("answeredOn"), str) else None,
         is_ours=EXPIRES_AT in fields,
         data=data if isinstance(data := fields.get("data"), str) else None,
         ring_seconds=seconds if isinstance(seconds := fields.get("ringSeconds"), int) else None,
@@ -116,10 +118,12 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         expires_at=_moment(fields, "expiresAt"),
         is_open=fields.get("isOpen") is not False,
         shown_user=_user(fields, "shownUserId"),
+        shown_profile=_profile(fields, "shownProfile"),
         said_user=fields.get("saidUserId"),
         refusal=fields.get("refusal"),
         namespace=fields.get("namespace") or ROOT,
         owner=_user(fields, "owner"),
+        profile=_profile(fields, "profile"),
         former_owner=_user(fields, "formerOwner"),
         former_left_at=_moment_if_any(fields, "formerLeftAt"),
         admitted_at=_moment_if_any(fields, "admittedAt"),
@@ -131,6 +135,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
 
 
 def read_device(id: str, fields: Fields, version: datetime) -> Device:
+    app_id = fields.get("deviceId")
     return Device(
         id=DeviceId(id),
         user=UserId(_text(fields, "userId")),
@@ -138,6 +143,8 @@ def read_device(id: str, fields: Fields, version: datetime) -> Device:
         platform=_member(Platform, fields, "platform"),
         expires_at=_moment(fields, "expiresAt"),
         version=version,
+        registered_at=_moment_if_any(fields, "registeredAt"),
+        app_id=app_id if isinstance(app_id, str) else None,
     )
 
 
@@ -175,6 +182,12 @@ def _address(fields: Fields) -> FcmAddress:
 
 def _user(fields: Fields, name: str) -> UserId | None:
     return UserId(_text(fields, name)) if name in fields else None
+
+
+def _profile(fields: Fields, name: str) -> Profile:
+    """None of it may make a connection unreadable: its user would be told nothing."""
+    value = fields.get(name)
+    return Profile.of(value.get("name")) if isinstance(value, Mapping) else NO_PROFILE
 
 
 def _moment(fields: Fields, name: str) -> datetime:

@@ -28,7 +28,7 @@ from functions.services.firestore.documents import (
     entry_in,
     read_entry,
 )
-from functions.services.firestore.remote import Documents, Snapshot, entry_name, remote_call
+from functions.services.firestore.remote import Change, Documents, Snapshot, entry_name, remote_call
 from functions.services.rpc import LIMITS
 
 _MISSED_LIMIT = 100  # events; a user gets fewer in the two minutes that one may live
@@ -122,6 +122,17 @@ class FirestoreOutbox:
         """1 Commit; 0 for none."""
         mark = {"served": ArrayUnion([connection])}
         await self._note({self._of(event): mark for event in events})
+
+    async def remove_for(self, user: UserId) -> None:
+        """1 RunQuery for each page of 300, and 1 Commit if there is something to delete; if an
+        entry has changed, 1 more for each."""
+        query = self._documents.collection("outbox").where(
+            filter=FieldFilter("recipients", "array_contains", user)
+        )
+        async for page in self._documents.pages(query):
+            his = [each for each in page if (each.to_dict() or {}).get("recipients") == [user]]
+            changes = [Change(each.reference, each.update_time) for each in his]
+            await self._documents.change_unchanged(changes)
 
     async def remove(self, unreadable: Unreadable) -> None:
         """1 Commit."""

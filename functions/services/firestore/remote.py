@@ -1,7 +1,9 @@
 """Firestore's remote calls: limited in time, with the errors that the core knows."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -16,7 +18,9 @@ from google.cloud.firestore import (
     AsyncWriteBatch,
     DocumentSnapshot,
     FieldFilter,
+    Or,
 )
+from google.cloud.firestore_v1.base_query import BaseFilter
 
 from functions.calls.call import CallId, SignalId, UserId
 from functions.collections import Collections
@@ -26,6 +30,9 @@ from functions.services.rpc import LIMITS
 Snapshot = DocumentSnapshot[Any]
 NewDocument = tuple[AsyncDocumentReference, Mapping[str, object]]
 
+PAGE = 300  # documents that are read, or written, at once; a Commit takes 500
+_COMMITS_AT_ONCE = 20
+
 # What a write ends in whose precondition on the document is not met; nothing is written then.
 _CHANGED = (
     exceptions.FailedPrecondition,
@@ -34,8 +41,18 @@ _CHANGED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to become of a document that is of `version`: None deletes it."""
+
+    reference: AsyncDocumentReference
+    version: datetime
+    fields: Mapping[str, object] | None = None
+
+
 class Documents:
-    """Reads and writes documents; each method that is awaited is one remote call."""
+    """Reads and writes documents; each method that is awaited is one remote call, unless it says
+    more."""
 
     def __init__(self, connect: Callable[[], AsyncClient], collections: Collections) -> None:
         """`connect` is called when a document is first asked for."""
@@ -65,6 +82,11 @@ class Documents:
     def of_users(self, collection: str, users: Collection[UserId]) -> AsyncQuery:
         return self.collection(collection).where(filter=FieldFilter("userId", "in", list(users)))
 
+    def naming(self, collection: str, ids: Collection[str | int], *fields: str) -> AsyncQuery:
+        """The documents that have one of a user's `ids` in one of `fields`."""
+        filters: list[BaseFilter] = [FieldFilter(field, "==", id) for field in fields for id in ids]
+        return self.collection(collection).where(filter=Or(filters))
+
     # Reads
 
     async def get(self, *references: AsyncDocumentReference) -> list[Snapshot]:
@@ -77,6 +99,17 @@ class Documents:
     async def run(self, query: AsyncQuery) -> list[Snapshot]:
         async with remote_call():
             return [snapshot async for snapshot in query.stream(**LIMITS)]
+
+    async def pages(self, query: AsyncQuery) -> AsyncIterator[list[Snapshot]]:
+        """What `query` finds, in the order of the documents' names. 1 RunQuery for each page."""
+        query = query.order_by("__name__").limit(PAGE)
+        after: Snapshot | None = None
+        while True:
+            snapshots = await self.run(query.start_after(after) if after else query)
+            yield snapshots
+            if len(snapshots) < PAGE:
+                return
+            after = snapshots[-1]
 
     # Writes
 
@@ -114,6 +147,30 @@ class Documents:
         """Deletes the document. False if it is not of `version` any more."""
         option = self._client.write_option(last_update_time=version)
         return await _is_done(reference.delete(option, **LIMITS), *_CHANGED)
+
+    async def change_unchanged(self, changes: Sequence[Change]) -> int:
+        """Makes those of the changes whose documents are of their versions, at most 300. How many
+        they were; fewer than were made if a reply was lost. 1 Commit, 0 for none; if a document has
+        changed, 1 more for each."""
+        if not changes:
+            return 0
+        batch = self.batch()
+        for change in changes:
+            option = self._client.write_option(last_update_time=change.version)
+            if change.fields is None:
+                batch.delete(change.reference, option)
+            else:
+                batch.update(change.reference, dict(change.fields), option)
+        if await _is_done(batch.commit(**LIMITS), *_CHANGED):
+            return len(changes)
+        return await self._change_each(changes) if len(changes) > 1 else 0
+
+    async def _change_each(self, changes: Sequence[Change]) -> int:
+        done = 0
+        for first in range(0, len(changes), _COMMITS_AT_ONCE):
+            some = changes[first : first + _COMMITS_AT_ONCE]
+            done += sum(await asyncio.gather(*(self.change_unchanged([each]) for each in some)))
+        return done
 
     async def commit_if_unchanged(
         self,

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from functions.calls.call import UserId
-from functions.ports.identity import Identity, NotAuthenticated
+from functions.ports.identity import Identified, Identity, NotAuthenticated
+from functions.services.identity.claims import json_in
 
 # What clients are told, and what all providers forgive.
 NOT_VALID = "the token is not valid"
@@ -51,7 +49,7 @@ class Several:
     def __init__(self, providers: Sequence[Provider]) -> None:
         self._providers = providers
 
-    async def verify(self, token: str) -> UserId:
+    async def verify(self, token: str) -> Identified:
         """Costs what it costs the provider."""
         said = unverified(token)
         owner = next((each for each in self._providers if each.owns(said)), None)
@@ -79,7 +77,7 @@ def unverified(token: str) -> Unverified | None:
 
 def _json(part: str) -> dict[str, Any] | None:
     try:
-        content = msgspec.json.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        content = json_in(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

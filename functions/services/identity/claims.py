@@ -1,8 +1,24 @@
 """What a token's claims, or a backend's answer, say of the user."""
 
+import json
 from collections.abc import Mapping
+from math import inf
+from typing import Any
 
 from functions.calls.call import USER_ID_LIMIT, UserId
+from functions.clients.profile import NO_PROFILE, Profile
+from functions.ports.identity import Identified
+
+
+def json_in(body: bytes) -> Any:
+    """What `body` holds. A number that is no number for Python, or half a character, is read too:
+    who is named beside it must not be kept out for it. Raises ValueError and RecursionError."""
+    return json.loads(body, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> float:
+    # Python refuses to read thousands of digits, and no user has as many.
+    return int(digits) if len(digits) <= USER_ID_LIMIT else inf
 
 
 def value_at(content: object, place: str) -> object:
@@ -19,6 +35,16 @@ def value_at(content: object, place: str) -> object:
         else:
             return None
     return content
+
+
+def identified_at(content: object, user: str, name: str | None) -> Identified | None:
+    """The user whose id is at the place `user`, and whose name is at the place `name`, if he has
+    one. None if what should be the id can be none."""
+    found = user_at(content, user)
+    if found is None:
+        return None
+    profile = NO_PROFILE if name is None else Profile.of(value_at(content, name))
+    return Identified(found, profile)
 
 
 def user_at(content: object, place: str) -> UserId | None:

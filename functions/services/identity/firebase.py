@@ -16,7 +16,8 @@ from firebase_admin import _token_gen, auth, credentials
 from google.auth.credentials import AnonymousCredentials
 
 from functions.calls.call import UserId
-from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.clients.profile import Profile
+from functions.ports.identity import Identified, IdentityUnavailable, NotAuthenticated
 from functions.services.identity.choice import (
     CLOCK_SKEW_SECONDS,
     EXPIRED,
@@ -43,14 +44,14 @@ class FirebaseIdentity:
         # A key server that hangs must not hold up what else the process does in threads.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="identity")
 
-    async def verify(self, token: str) -> UserId:
+    async def verify(self, token: str) -> Identified:
         """1 GET if Google's public keys must be fetched again, else nothing."""
         claims = await self._claims(token)
         # The SDK checks the expiry only if it checks the signature, so not in its emulator mode.
         expires = claims.get("exp")
         if not isinstance(expires, int) or expires <= datetime.now(UTC).timestamp():
             raise NotAuthenticated(EXPIRED)
-        return UserId(claims["uid"])
+        return Identified(UserId(claims["uid"]), Profile.of(claims.get("name")))
 
     async def warm_up(self) -> None:
         """1 GET: fetches Google's public keys, by verifying a token that nobody signed."""

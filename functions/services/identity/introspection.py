@@ -7,14 +7,11 @@ from functools import partial
 from hashlib import sha256
 from time import monotonic
 
-import msgspec
-
-from functions.calls.call import UserId
-from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.ports.identity import Identified, IdentityUnavailable, NotAuthenticated
 from functions.recent import Recent
 from functions.services.http import Http, NoAnswer
 from functions.services.identity.choice import NOT_VALID, Provider, Unverified
-from functions.services.identity.claims import user_at
+from functions.services.identity.claims import identified_at, json_in
 from functions.settings import IdentitySettings
 
 _TIMEOUT_SECONDS = 5.0
@@ -27,7 +24,7 @@ _REMEMBERED = 10_000  # tokens, by their hashes; of more, those that came longes
 class _Answer:
     """Whose a token is (None: nobody's), and until when that holds."""
 
-    user: UserId | None
+    identified: Identified | None
     until: float
 
 
@@ -35,25 +32,32 @@ class IntrospectionIdentity:
     """Asks a URL whose tokens are, and keeps the answers for a while."""
 
     def __init__(
-        self, http: Http, url: str, user_at: str, clock: Callable[[], float] = monotonic
+        self,
+        http: Http,
+        url: str,
+        user_at: str,
+        name_at: str | None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`user_at` is the JSON pointer to the user's id in the answer."""
+        """`user_at` is the JSON pointer to the user's id in the answer, and `name_at` to his name,
+        which nobody asks for if it is None."""
         self._http = http
         self._url = url
         self._user_at = user_at
+        self._name_at = name_at
         self._clock = clock
         # Apart, so that a flood of what is no token can't make good ones forgotten.
         self._good: Recent[bytes, _Answer] = Recent(_REMEMBERED)
         self._refused: Recent[bytes, _Answer] = Recent(_REMEMBERED)
         self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
 
-    async def verify(self, token: str) -> UserId:
+    async def verify(self, token: str) -> Identified:
         """1 GET, unless the answer is known; of those who ask for one token at once, one asks."""
         name = sha256(token.encode(errors="replace")).digest()
         answer = self._known(name) or await self._shared(name, token)
-        if answer.user is None:
+        if answer.identified is None:
             raise NotAuthenticated(NOT_VALID)
-        return answer.user
+        return answer.identified
 
     async def warm_up(self) -> None:
         """There is nothing that could be asked without a token."""
@@ -77,15 +81,15 @@ class IntrospectionIdentity:
             task.exception()  # nobody may have waited for it
 
     async def _ask(self, name: bytes, token: str) -> _Answer:
-        user = await self._asked(token)
+        identified = await self._asked(token)
         answers, held = (
-            (self._refused, _REFUSED_SECONDS) if user is None else (self._good, _KNOWN_SECONDS)
+            (self._good, _KNOWN_SECONDS) if identified else (self._refused, _REFUSED_SECONDS)
         )
-        answer = _Answer(user, self._clock() + held)
+        answer = _Answer(identified, self._clock() + held)
         answers.put(name, answer)
         return answer
 
-    async def _asked(self, token: str) -> UserId | None:
+    async def _asked(self, token: str) -> Identified | None:
         """The user, or None if the backend does not know the token. Raises IdentityUnavailable."""
         if not _fits_header(token):
             return None
@@ -99,8 +103,8 @@ class IntrospectionIdentity:
         if reply.status != 200:  # also a redirect, which would show the token to somebody else
             return None
         try:
-            return user_at(msgspec.json.decode(reply.body), self._user_at)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return identified_at(json_in(reply.body), self._user_at, self._name_at)
+        except (ValueError, RecursionError):
             return None
 
 
@@ -115,5 +119,10 @@ def provider(settings: IdentitySettings) -> Provider:
     assert settings.introspection_url  # noqa: S101 - the settings are checked
     assert settings.introspection_user  # noqa: S101
     http = Http(_TIMEOUT_SECONDS)
-    identity = IntrospectionIdentity(http, settings.introspection_url, settings.introspection_user)
+    identity = IntrospectionIdentity(
+        http,
+        settings.introspection_url,
+        settings.introspection_user,
+        settings.introspection_name,
+    )
     return Provider(identity, owns)

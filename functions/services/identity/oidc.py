@@ -12,11 +12,10 @@ from typing import Any
 import jwt
 import msgspec
 
-from functions.calls.call import UserId
-from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.ports.identity import Identified, IdentityUnavailable, NotAuthenticated
 from functions.services.http import Http, NoAnswer
 from functions.services.identity.choice import NOT_VALID, Provider, Unverified
-from functions.services.identity.claims import user_at
+from functions.services.identity.claims import identified_at
 from functions.services.identity.jose import check_not_early, claims_of
 from functions.settings import IdentitySettings
 from functions.telemetry import Log
@@ -46,14 +45,16 @@ class OidcIdentity:
         *,
         audience_claim: str,
         user_claim: str,
+        name_claim: str,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
         self._audience_claim = audience_claim
         self._user_claim = user_claim
+        self._name_claim = name_claim
 
-    async def verify(self, token: str) -> UserId:
+    async def verify(self, token: str) -> Identified:
         """2 GETs while the issuer's keys are not known, 1 if the token names another; else nothing:
         keys that are old are fetched again beside it."""
         try:
@@ -73,10 +74,10 @@ class OidcIdentity:
             audience_claim=self._audience_claim,
         )
         check_not_early(claims, time())
-        user = user_at(claims, self._user_claim)
-        if user is None:
+        identified = identified_at(claims, self._user_claim, self._name_claim)
+        if identified is None:
             raise NotAuthenticated(NOT_VALID)
-        return user
+        return identified
 
     async def warm_up(self) -> None:
         """2 GETs. Raises IdentityUnavailable."""
@@ -203,5 +204,6 @@ def provider(settings: IdentitySettings) -> Provider:
         audience,
         audience_claim=settings.oidc_audience_claim,
         user_claim=settings.oidc_user_claim,
+        name_claim=settings.oidc_name_claim,
     )
     return Provider(identity, owns)

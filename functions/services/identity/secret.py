@@ -9,10 +9,9 @@ from datetime import timedelta
 from time import time
 from typing import Any
 
-from functions.calls.call import UserId
-from functions.ports.identity import NotAuthenticated
+from functions.ports.identity import Identified, NotAuthenticated
 from functions.services.identity.choice import EXPIRED, NOT_VALID, Provider, Unverified
-from functions.services.identity.claims import user_at
+from functions.services.identity.claims import identified_at
 from functions.services.identity.jose import check_not_early, claims_of, seconds_of
 from functions.settings import IdentitySettings
 
@@ -26,6 +25,7 @@ class SecretIdentity:
         self,
         secrets: Sequence[str],
         user_claim: str,
+        name_claim: str,
         *,
         issuer: str | None,
         audience: str | None,
@@ -34,21 +34,22 @@ class SecretIdentity:
         """With `max_age`, a token needs no `exp`, but an `iat` that is no older."""
         self._secrets = secrets
         self._user_claim = user_claim
+        self._name_claim = name_claim
         self._issuer = issuer
         self._audience = audience
         self._max_age = max_age
 
-    async def verify(self, token: str) -> UserId:
+    async def verify(self, token: str) -> Identified:
         """Costs nothing."""
         claims = self._claims(token)
         now = time()
         check_not_early(claims, now)
         if self._max_age and now - seconds_of(claims["iat"]) > self._max_age.total_seconds():
             raise NotAuthenticated(EXPIRED)
-        user = user_at(claims, self._user_claim)
-        if user is None:
+        identified = identified_at(claims, self._user_claim, self._name_claim)
+        if identified is None:
             raise NotAuthenticated(NOT_VALID)
-        return user
+        return identified
 
     def _claims(self, token: str) -> Mapping[str, Any]:
         required = ("exp",) if self._max_age is None else ("iat",)
@@ -82,6 +83,7 @@ def provider(settings: IdentitySettings) -> Provider:
     identity = SecretIdentity(
         secrets,
         settings.token_user_claim,
+        settings.token_name_claim,
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         max_age=settings.token_max_age,

@@ -36,7 +36,7 @@ class OidcIssuer(TokenServer):
     def claims(self, user: object) -> dict[str, Any]:
         now = int(time.time())
         times = {"iat": now, "exp": now + LIFETIME_SECONDS}
-        return {"iss": self.url, "aud": self.audience, "sub": user, **times}
+        return {"iss": self.url, "aud": self.audience, "sub": user, "name": f"User {user}", **times}
 
     def sign(self, user: object, **changes: object) -> str:
         """A token of `user`; `changes` are claims that it has instead, or not at all if None."""

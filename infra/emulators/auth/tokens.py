@@ -24,6 +24,7 @@ def user_claims(user: str, project: str, lifetime_seconds: int) -> dict[str, obj
         "aud": project,
         "sub": user,
         "user_id": user,
+        "name": f"User {user}",
         "auth_time": now,
         "iat": now,
         "exp": now + lifetime_seconds,

@@ -159,7 +159,7 @@ async def _pair(
     ):
         for phone in (caller, receiver):
             await phone.insist("device:register", token=_token(phone), platform="android")
-        backend = https.Backend(http, stack.values["API_KEY"], caller.user)
+        backend = https.Backend(http, stack.values["API_KEY"]).on_behalf_of(caller.user)
         yield _Pair(caller, receiver, backend if by_backend else caller)
 
 

@@ -1,6 +1,7 @@
 """The rules of a call: every status, every signal and every sender, and what comes of each."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -125,6 +126,24 @@ def test_who_calls_himself_is_both_parties(name: str) -> None:
         alone = Call(CallId("CALL_1"), CALLER, CALLER, status)
         as_either = [decide(call(status), signal(name), user) for user in (CALLER, RECEIVER)]
         assert decide(alone, signal(name), CALLER) in as_either
+
+
+@pytest.mark.parametrize(
+    ("answered_on", "device", "ok"),
+    [
+        ("phone", "phone", True),
+        ("phone", "tablet", False),
+        ("phone", None, True),
+        (None, "tablet", True),
+    ],
+)
+def test_who_accepts_again_has_the_call_unless_another_device_has_it(
+    answered_on: str | None, device: str | None, ok: bool
+) -> None:
+    answered = replace(call(Status.ACCEPTED), answered_on=answered_on)
+    decision = decide(answered, replace(signal("call:accept"), device=device), RECEIVER)
+    assert (decision.verdict.ok, decision.verdict.outcome) == (ok, "already_accepted")
+    assert decision.is_repeat is ok
 
 
 def test_no_two_rows_of_the_table_claim_the_same() -> None:

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from functions.attempt import NotDelivered
-from functions.calls.call import CallId, ConnectionId
+from functions.calls.call import CallId, ConnectionId, SignalId
 from functions.calls.event import CallEvent, Recipient
+from functions.calls.ring import Ring
 from functions.calls.transitions import Push
-from functions.clients.device import Device
+from functions.clients.device import Device, FcmToken, Platform
 from functions.delivery.push import Pusher
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.store import StoreUnavailable
@@ -20,7 +21,7 @@ from tests.memory.clients import Phones
 from tests.memory.others import MemoryPushSender
 from tests.memory.services import Services
 from tests.support.asgi import call, envelope, get
-from tests.support.makers import AGAIN, CALLER, FIRST, RECEIVER, event, now, register
+from tests.support.makers import AGAIN, CALL, CALLER, FIRST, RECEIVER, event, now, register
 from tests.support.processes import settings_of
 from tests.support.world import committed
 
@@ -62,6 +63,22 @@ async def test_a_rejection_reaches_the_caller(
         CALLER,
         Push("call_rejected", with_reason=True),
     )
+
+
+async def test_a_ring_is_pushed_to_whatever_rings_by_it(
+    services: Services, pusher: Pusher, phones: Phones
+) -> None:
+    expires = now() + timedelta(days=1)
+    for platform in Platform:
+        address = FcmToken(platform.value)
+        await services.store.devices.register(RECEIVER, address, platform, now(), expires)
+    ring = Ring(CALL, CALLER, RECEIVER, 30, None, is_told=True)
+    begun = ring.begun(SignalId("S"), now(), None)
+    await pusher.push(CallEvent.of_ring(begun, SignalId("S"), now()).served_to([]), FIRST)
+    # On Apple's phones nothing but a VoIP push rings, which is the backend's to send.
+    assert sorted(phones.tokens) == ["android", "web"]
+    await pusher.push(event(), FIRST)
+    assert sorted(phones.tokens) == ["android", "android", "ios", "web", "web"]
 
 
 async def test_an_accepted_call_is_not_pushed(

@@ -20,6 +20,7 @@ from functions.calls.decision import UNAVAILABLE, Verdict
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection, Wire
 from functions.delivery.commit import Received
+from functions.ports.identity import Identified
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
 from infra.emulators.faults import Fault, Kind
@@ -445,5 +446,7 @@ async def test_who_has_sent_a_signal_also_decides_whether_he_may_know_of_the_cal
     system.database.unreadable_calls[CALL] = UnreadableCall(CALL, frozenset({RECEIVER}))
     (connection,) = await system.store.connections.of([CALLER], now())
     later = now() + timedelta(seconds=1)
-    assert await system.store.connections.admit(connection, RECEIVER, later, connection.expires_at)
+    assert await system.store.connections.admit(
+        connection, Identified(RECEIVER), later, connection.expires_at
+    )
     assert (await system.send(received_at=now())).outcome == "not_found"

@@ -1,9 +1,11 @@
-"""How many frames a second a connection may send."""
+"""How many frames a second a connection may send, and how many requests a user."""
 
 from datetime import UTC, datetime, timedelta
 
-from functions.calls.call import ConnectionId
-from functions.inbound.rate import FrameRate, Rate
+import pytest
+
+from functions.calls.call import ConnectionId, UserId
+from functions.inbound.rate import FrameRate, Rate, RateExceeded, RequestRate
 
 ID, OTHER = ConnectionId("1="), ConnectionId("2=")
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,3 +62,20 @@ def test_of_too_many_connections_those_that_sent_nothing_for_longest_are_forgott
     for number in range(10_000):
         rate.of(ConnectionId(f"{number}"), AT)
     assert rate.of(ID, AT) is Rate.KEPT
+
+
+def test_who_makes_too_many_requests_is_refused_until_there_is_room_again() -> None:
+    at = AT
+    rate = RequestRate(per_second=10, clock=lambda: at)
+    users = UserId("USR_1"), UserId("USR_2")
+    for _ in range(20):
+        rate.count(users[0])
+    for _ in range(3):
+        with pytest.raises(RateExceeded):
+            rate.count(users[0])
+    rate.count(users[1])
+    at += timedelta(seconds=0.1)
+    rate.count(users[0])
+    with pytest.raises(RateExceeded) as refusal:
+        rate.count(users[0])
+    assert users[0] not in refusal.value.user_hash

@@ -10,8 +10,8 @@ from functions.calls.call import Status
 from functions.calls.event import CallEvent
 from functions.wire.push import push_data
 from tests.memory.services import Services
+from tests.support.api import KEY, PREVIOUS_KEY, Client, function_of, make_unreadable, status_of
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
-from tests.unit.test_api import KEY, PREVIOUS_KEY, Client, function_of, make_unreadable, status_of
 
 DATA = {"callType": "AUDIO", "channelName": "room", "uid": 7}
 
@@ -178,7 +178,7 @@ async def test_nobody_but_the_backend_makes_a_call_ring(
         ({"receiverId": True}, "receiverId"),
         ({"receiverId": ["USR_2"]}, "receiverId"),
         ({"ringSeconds": 4}, "ringSeconds"),
-        ({"ringSeconds": 31}, "ringSeconds"),
+        ({"ringSeconds": 121}, "ringSeconds"),
         ({"ringSeconds": 7.5}, "ringSeconds"),
         ({"ringSeconds": "20"}, "ringSeconds"),
         ({"ringSeconds": True}, "ringSeconds"),
@@ -190,6 +190,7 @@ async def test_nobody_but_the_backend_makes_a_call_ring(
         ({"data": {"google.c": "x"}}, "data"),
         ({"data": {"": "x"}}, "data"),
         ({"data": {"long": "x" * 3000}}, "data"),
+        ({"callerId": 2**63}, "callerId"),
     ],
 )
 async def test_a_ring_that_makes_no_sense_is_told_what_is_wrong_and_changes_nothing(
@@ -205,6 +206,51 @@ async def test_a_ring_that_makes_no_sense_is_told_what_is_wrong_and_changes_noth
 async def test_a_call_needs_an_id_that_can_be_one(app: Client, call: str) -> None:
     answer = await app.put(call)
     assert (answer.status_code, answer.json()["field"]) == (400, "callId")
+
+
+async def test_a_ring_is_no_longer_than_the_setting_says(app: Client, services: Services) -> None:
+    await app.put(ringSeconds=120)
+    call = await services.world.call()
+    assert call is not None
+    assert call.ring_seconds == 30
+
+
+@pytest.mark.parametrize(
+    ("passed_on", "pushed"),
+    [
+        ('"an \\u00e9 and half of one: \\ud83d"', "an é and half of one: ?"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("[[1.50,null]]", "[[1.5,null]]"),
+        ("[[" * 200 + "]]" * 200, "[[" * 200 + "]]" * 200),
+    ],
+)
+async def test_whatever_is_passed_on_arrives(
+    app: Client, services: Services, passed_on: str, pushed: str
+) -> None:
+    await connect(services.store, "phone=", RECEIVER)
+    body = f'{{"callerId":"{CALLER}","receiverId":"{RECEIVER}","data":{{"odd":{passed_on}}}}}'
+    headers = {"Authorization": f"Bearer {KEY}"}
+    answer = await app.ask("PUT", f"/v1/calls/{CALL}", None, headers=headers, content=body)
+    assert answer.status_code == 200
+    (made,) = services.published(CallEvent)
+    (frame,) = services.clients.posted_to("phone=")
+    assert json.dumps(
+        json.loads(frame)["data"]["odd"], ensure_ascii=False, separators=(",", ":")
+    ) in (
+        pushed,
+        f'"{pushed}"',
+    )
+    assert push_data(made, made.recipients[0])["odd"] == pushed
+    described = await app.ask("GET", f"/v1/calls/{CALL}", RECEIVER)
+    assert "odd" in described.json()["data"]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999"])
+async def test_a_number_that_nobody_can_read_is_not_passed_on(app: Client, number: str) -> None:
+    body = f'{{"callerId":"{CALLER}","receiverId":"{RECEIVER}","data":{{"odd":{number}}}}}'
+    headers = {"Authorization": f"Bearer {KEY}"}
+    answer = await app.ask("PUT", f"/v1/calls/{CALL}", None, headers=headers, content=body)
+    assert (answer.status_code, answer.json()["field"]) == (400, "data")
 
 
 async def test_a_numeric_id_counts_as_its_digits(app: Client, services: Services) -> None:

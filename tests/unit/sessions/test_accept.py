@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from functions.clients.connection import Connection, Wire
+from functions.clients.profile import NO_PROFILE, Profile
 from functions.ports.identity import NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
@@ -61,6 +62,24 @@ async def test_a_socketio_client_costs_a_commit_and_then_a_publish_to_open(
     admitted = [made.connection_id for made in more if isinstance(made, ConnectionAdmitted)]
     assert admitted == ([ID] if wire is Wire.EIO3 else [])
     assert len(more) == len(admitted)
+
+
+@pytest.mark.parametrize("wire", Wire)
+async def test_the_profile_of_the_token_is_kept_and_is_the_owners_once_there_is_one(
+    door: Door, wire: Wire
+) -> None:
+    door.services.identity.names[token_of(CALLER)] = "Ann"
+    await door.open(wire, token_of(CALLER))
+    assert door.costs == ["Commit", "Publish"]
+    opened = await door.connection()
+    assert opened is not None
+    ann = Profile("Ann")
+    assert (opened.profile, opened.shown_profile) == {
+        Wire.JSON: (ann, NO_PROFILE),
+        Wire.EIO3: (ann, ann),
+        Wire.EIO4: (NO_PROFILE, ann),
+    }[wire]
+    assert door.services.identity.verified == [token_of(CALLER)]
 
 
 async def test_a_handshake_is_not_refused_because_nobody_can_be_told_what_was_missed(

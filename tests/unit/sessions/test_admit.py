@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from functions.clients.connection import Wire
+from functions.clients.profile import NO_PROFILE, Profile
 from functions.ports.identity import IdentityUnavailable
 from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAccepted, ConnectionAdmitted
-from functions.wire.frames import Connect
+from functions.wire.frames import Connect, Goodbye
 from tests.support.makers import CALLER, RECEIVER, now
 from tests.unit.sessions.door import (
     ADMISSION,
@@ -184,6 +185,47 @@ async def test_who_shows_another_users_token_is_that_user_from_then_on(door: Doo
     let_in = await door.connection()
     assert let_in is not None
     assert let_in.user == RECEIVER
+
+
+async def test_the_profile_of_the_token_that_admits_is_kept(door: Door) -> None:
+    names, handset = door.services.identity.names, token_of(CALLER)
+    names.update({handset: "Ann", token_of(RECEIVER): "Bob"})
+
+    async def profile() -> Profile:
+        found = await door.connection()
+        assert found is not None
+        return found.profile
+
+    await door.open(Wire.EIO4, handset)
+    assert await door.let_in() == LET_IN  # by the handshake's
+    assert door.costs == ADMISSION
+    assert door.services.identity.verified == [handset]
+    assert await profile() == Profile("Ann")
+    assert await door.let_in(token_of(RECEIVER)) == LET_IN
+    assert await profile() == Profile("Bob")
+    assert await door.let_in() == LET_IN  # as whom he is
+    assert await profile() == Profile("Bob")
+    assert await door.let_in(token_of("USR_3")) == LET_IN
+    assert await profile() == NO_PROFILE
+    # Who leaves, and comes back without a token, is whom the handshake showed, also by name.
+    left = await door.closing.leave(ID, Goodbye(closes_socket=False), door.tick())
+    assert left == NOOP
+    assert await door.let_in() == LET_IN
+    assert await profile() == Profile("Ann")
+
+
+async def test_a_user_who_is_called_otherwise_now_is_so_on_his_connection(door: Door) -> None:
+    names, token = door.services.identity.names, token_of(CALLER)
+    await door.open(Wire.EIO4)
+    for name, commits in (("Ann", 1), ("Ann", 0), ("Anna", 1)):
+        names[token] = name
+        door.services.journal.clear()
+        # When API Gateway got it is not known: what it says tells whether it is new.
+        assert await door.admission.admit(ID, Connect("/", token), None) == LET_IN
+        assert door.costs.count("Commit") == commits
+        found = await door.connection()
+        assert found is not None
+        assert found.profile == Profile(name)
 
 
 async def test_a_json_client_can_not_be_let_in_as_somebody_else(door: Door) -> None:

@@ -9,6 +9,7 @@ from functions.attempt import NotDelivered
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import Connection, Wire
 from functions.deliver import handler
+from functions.ports.identity import Identified
 from functions.published import ConnectionAccepted, ConnectionAdmitted, Published
 from functions.sessions.open import Opener, Timers
 from functions.settings import DeliverSettings
@@ -289,7 +290,9 @@ async def test_a_client_that_is_let_in_before_its_opening_is_written_down_stays_
     made = await shaken(services, Wire.EIO4, user=None)
     young = await services.store.connections.get(ID, now())
     assert young is not None
-    assert await services.store.connections.admit(young, RECEIVER, now(), young.expires_at)
+    assert await services.store.connections.admit(
+        young, Identified(RECEIVER), now(), young.expires_at
+    )
     await opener.open(made)
     connection = await services.store.connections.get(ID, now())
     assert connection is not None

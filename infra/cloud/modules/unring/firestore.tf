@@ -1,5 +1,6 @@
 # The database, or what of one that exists is ours: the indexes and TTL policies of collections that
-# nobody else has. No document of the app's is in reach of anything here.
+# nobody else has, and of one field in the collection of the calls, which only the calls have that we
+# created. No document of the app's is in reach of anything here.
 
 locals {
   database = var.create_firestore_database ? google_firestore_database.this["created"].name : var.firestore_database
@@ -46,6 +47,22 @@ resource "google_firestore_field" "expires_at" {
   # Nothing is looked up by it alone. The composite index below does not need this one, and spreads the
   # times over the recipients (https://cloud.google.com/firestore/docs/solutions/shard-timestamp).
   index_config {}
+
+  depends_on = [google_project_service.api]
+}
+
+# The name of the field is ours, so that it deletes no call that the app has written itself
+# (docs/decisions/2026-11-26-calls-of-ours-have-a-mark.md).
+resource "google_firestore_field" "call_expires_at" {
+  for_each = toset(var.expire_calls ? ["calls"] : [])
+
+  database   = local.database
+  collection = var.calls_collection
+  field      = "unringExpiresAt"
+
+  ttl_config {}
+
+  index_config {} # it only grows, and nobody asks for it
 
   depends_on = [google_project_service.api]
 }

@@ -43,7 +43,7 @@ locals {
       environment = merge(local.publishing, local.posting, {
         REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["api"].concurrency)))
       })
-      secrets = merge(local.token_secrets, local.api_keys)
+      secrets = merge(local.token_secrets, local.api_keys, local.internal_secrets)
       timeout = 60 # a slow client's body 20, its token 10, and what a signal takes at most, 22
       ingress = "ALLOW_ALL"
       caller  = "allUsers" # apps and backends call it; it asks for their users' tokens, or for the key
@@ -139,6 +139,7 @@ resource "terraform_data" "roles_known" {
     google_secret_manager_secret_iam_member.gateway.id,
     [for member in google_secret_manager_secret_iam_member.token : member.id],
     [for member in google_secret_manager_secret_iam_member.api_key : member.id],
+    [for member in google_secret_manager_secret_iam_member.internal : member.id],
   ]
 
   provisioner "local-exec" {

@@ -59,6 +59,10 @@ locals {
     for name, version in { API_KEY = var.api_key.version, API_KEY_PREVIOUS = var.api_key.previous_version } :
     name => { secret = var.api_key.secret, version = version } if version != null
   }
+  internal_secrets = var.internal_secret == null ? {} : {
+    for name, version in { INTERNAL_SECRET = var.internal_secret.version, INTERNAL_SECRET_PREVIOUS = var.internal_secret.previous_version } :
+    name => { secret = var.internal_secret.secret, version = version } if version != null
+  }
 }
 
 resource "google_secret_manager_secret_iam_member" "token" {
@@ -74,6 +78,15 @@ resource "google_secret_manager_secret_iam_member" "api_key" {
   for_each = toset(var.api_key == null ? [] : ["api"])
 
   secret_id  = "projects/${var.project}/secrets/${var.api_key.secret}"
+  role       = "roles/secretmanager.secretAccessor"
+  member     = google_service_account.function[each.key].member
+  depends_on = [google_project_service.api, terraform_data.accounts_known]
+}
+
+resource "google_secret_manager_secret_iam_member" "internal" {
+  for_each = toset(var.internal_secret == null ? [] : ["api"])
+
+  secret_id  = "projects/${var.project}/secrets/${var.internal_secret.secret}"
   role       = "roles/secretmanager.secretAccessor"
   member     = google_service_account.function[each.key].member
   depends_on = [google_project_service.api, terraform_data.accounts_known]

@@ -57,7 +57,7 @@ variable "firestore_database" {
 }
 
 variable "create_firestore_database" {
-  description = "Whether Terraform creates the database. false where the app has it already: then nothing of it is touched but indexes and TTL policies of Unring's own collections."
+  description = "Whether Terraform creates the database. false where the app has it already: then nothing of it is touched but indexes and TTL policies of Unring's own collections, and of its own field of the calls."
   type        = bool
   default     = true
   nullable    = false
@@ -104,6 +104,13 @@ variable "calls_collection" {
     condition     = !contains([for name in ["connections", "devices", "outbox"] : "${var.collection_prefix}${name}"], var.calls_collection)
     error_message = "This is a collection of Unring's own, by collection_prefix."
   }
+}
+
+variable "expire_calls" {
+  description = "Whether calls that a backend creates by api are deleted after CALL_TTL_DAYS, by a TTL policy on their field unringExpiresAt. Firestore takes one such policy for all collections of a name: false where calls_collection has another. Such calls then stay until the app deletes them."
+  type        = bool
+  default     = true
+  nullable    = false
 }
 
 variable "collection_prefix" {
@@ -235,14 +242,15 @@ variable "functions" {
 
 locals {
   identity_settings = [
-    "IDENTITY", "INTROSPECTION_URL", "INTROSPECTION_USER", "OIDC_AUDIENCE", "OIDC_AUDIENCE_CLAIM", "OIDC_ISSUER",
-    "OIDC_USER_CLAIM", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "TOKEN_MAX_AGE", "TOKEN_USER_CLAIM",
+    "IDENTITY", "INTROSPECTION_NAME", "INTROSPECTION_URL", "INTROSPECTION_USER", "OIDC_AUDIENCE", "OIDC_AUDIENCE_CLAIM",
+    "OIDC_ISSUER", "OIDC_NAME_CLAIM", "OIDC_USER_CLAIM", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "TOKEN_MAX_AGE",
+    "TOKEN_NAME_CLAIM", "TOKEN_USER_CLAIM",
   ]
 
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
     gateway = concat(local.identity_settings, ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
-    api     = concat(local.identity_settings, ["CORS_ORIGINS", "DIRECT_POST_TIMEOUT_MS"])
+    api     = concat(local.identity_settings, ["CALL_TTL_DAYS", "CORS_ORIGINS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND", "RING_SECONDS"])
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
@@ -314,6 +322,21 @@ variable "api_key" {
 
   validation {
     condition     = var.api_key == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.api_key.secret)) && can(regex("^[0-9]+$", var.api_key.version)) && (var.api_key.previous_version == null || can(regex("^[0-9]+$", var.api_key.previous_version)))
+    error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
+  }
+}
+
+variable "internal_secret" {
+  description = "What the app's backend shows to api where it calls its old socket server's paths (docs/api.md): a secret of Secret Manager in this project, which you have made, its version, and the version that is still accepted beside it. null: there are no such paths."
+  type = object({
+    secret           = string
+    version          = optional(string, "1")
+    previous_version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.internal_secret == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}$", var.internal_secret.secret)) && can(regex("^[0-9]+$", var.internal_secret.version)) && (var.internal_secret.previous_version == null || can(regex("^[0-9]+$", var.internal_secret.previous_version)))
     error_message = "The secret is the id of one in Secret Manager, and its versions are numbers."
   }
 }

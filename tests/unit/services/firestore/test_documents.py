@@ -4,6 +4,7 @@ import pytest
 
 from functions.calls.event import to_fields
 from functions.clients.device import FcmToken, device_id
+from functions.clients.profile import NO_PROFILE, Profile
 from functions.services.firestore import documents
 from functions.services.firestore.documents import MalformedDocument
 from tests.support.makers import event, now
@@ -32,6 +33,22 @@ def test_a_connection_needs_all_its_fields(field: str) -> None:
     documents.read_connection("c=", CONNECTION)
     with pytest.raises(MalformedDocument):
         documents.read_connection("c=", {**CONNECTION, field: None})
+
+
+@pytest.mark.parametrize("field", ["profile", "shownProfile"])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({"name": "Ann"}, Profile("Ann")),
+        ({"name": "Ann", "avatar": b"x"}, Profile("Ann")),
+        ({"name": "\u202eAnn\x00" + "x" * 10_000}, Profile("Ann" + "x" * 197)),
+        *((odd, NO_PROFILE) for odd in (None, 7, "Ann", ["Ann"], {}, now(), {"name": {"name": 7}})),
+    ],
+)
+def test_a_profile_that_makes_no_sense_is_none(field: str, written: object, read: Profile) -> None:
+    connection = documents.read_connection("c=", {**CONNECTION, field: written})
+    found = {"profile": connection.profile, "shownProfile": connection.shown_profile}
+    assert found == {"profile": NO_PROFILE, "shownProfile": NO_PROFILE, field: read}
 
 
 @pytest.mark.parametrize("field", ["token", "platform", "expiresAt"])

@@ -260,6 +260,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : [field.database, field.collection, field.field, length(field.ttl_config), length(one(field.index_config).indexes)]] == [["(default)", "calls", "unringExpiresAt", 1, 0]]
+    error_message = "Calls that we created go when they have expired, and no index grows with them."
+  }
+
+  assert {
     condition = toset([for field in google_firestore_field.unindexed : "${field.collection} ${field.field}"]) == toset([
       "unring_connections admittedAt", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
       "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event",
@@ -537,6 +542,7 @@ run "with_every_option" {
     manage_api_gateway_account = true
     token_secret               = { secret = "app-tokens", version = "3", previous_version = "2" }
     api_key                    = { secret = "app-key", version = "5", previous_version = "4" }
+    internal_secret            = { secret = "app-internal", version = "7", previous_version = "6" }
     aws_budget                 = { monthly_usd = 50, emails = ["ops@example.com"] }
     notification_channels      = ["projects/unring-test/notificationChannels/1"]
     throttle                   = { rate = 5, burst = 10 }
@@ -549,15 +555,15 @@ run "with_every_option" {
     settings = {
       gateway = {
         CONNECTION_TTL_SECONDS = "7000", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10"
-        IDENTITY               = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id"
-        OIDC_AUDIENCE          = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub"
-        TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub"
+        IDENTITY               = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id", INTROSPECTION_NAME = "/name"
+        OIDC_AUDIENCE          = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub", OIDC_NAME_CLAIM = "name"
+        TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
       }
       api = {
-        CORS_ORIGINS   = "https://app.example", DIRECT_POST_TIMEOUT_MS = "300"
-        IDENTITY       = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id"
-        OIDC_AUDIENCE  = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub"
-        TOKEN_AUDIENCE = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub"
+        CALL_TTL_DAYS  = "7", CORS_ORIGINS = "https://app.example", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10", RING_SECONDS = "45"
+        IDENTITY       = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id", INTROSPECTION_NAME = "/name"
+        OIDC_AUDIENCE  = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub", OIDC_NAME_CLAIM = "name"
+        TOKEN_AUDIENCE = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
       }
       deliver = { CONNECTIONS_PER_USER = "5", EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20" }
       push    = { DEVICES_PER_USER = "5" }
@@ -606,6 +612,11 @@ run "with_every_option" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : "${field.database} ${field.collection}"] == ["calls rings"]
+    error_message = "Calls expire in the collection that is asked for."
+  }
+
+  assert {
     condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "api") && length(google_cloud_run_v2_service_iam_member.invoker) == 3
     error_message = "Where allUsers is forbidden, nobody is let in by a role."
   }
@@ -630,7 +641,14 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1]
+    condition = { for secret in one(google_cloudfunctions2_function.function["api"].service_config).secret_environment_variables : secret.key => [secret.secret, secret.version] if startswith(secret.key, "INTERNAL_") } == {
+      INTERNAL_SECRET = ["app-internal", "7"], INTERNAL_SECRET_PREVIOUS = ["app-internal", "6"]
+    } && { for name, may in google_secret_manager_secret_iam_member.internal : name => may.secret_id } == { api = "projects/unring-test/secrets/app-internal" } && google_secret_manager_secret_iam_member.internal["api"].member == google_service_account.function["api"].member
+    error_message = "api alone reads the secret of the old socket server's paths, of which Terraform knows the name alone."
+  }
+
+  assert {
+    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1, 1]
     error_message = "No function is made before it is known everywhere that it may read its secrets."
   }
 
@@ -732,8 +750,27 @@ run "into_a_database_that_exists" {
   }
 
   assert {
+    condition     = [for field in google_firestore_field.call_expires_at : "${field.database} ${field.collection} ${field.field}"] == ["(default) calls unringExpiresAt"]
+    error_message = "Of the app's calls, nothing is touched but a field that it does not write."
+  }
+
+  assert {
     condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 5
     error_message = "Everything else is as in a project of Unring's own."
+  }
+}
+
+run "where_the_apps_calls_have_a_ttl_policy" {
+  command = plan
+
+  variables {
+    create_firestore_database = false
+    expire_calls              = false
+  }
+
+  assert {
+    condition     = length(google_firestore_field.call_expires_at) == 0 && length(google_firestore_field.expires_at) == 3
+    error_message = "Nothing of the app's calls is touched, and all else expires as ever."
   }
 }
 

@@ -542,7 +542,7 @@ run "a_dialect_that_is_too_long_is_refused" {
   }
 
   variables {
-    dialect = join("", [for n in range(1025) : "# = 30 bytes in each of these..\n"])
+    dialect = join("", [for n in range(1024) : "# = 33 bytes in each of these.....\n"])
   }
 
   expect_failures = [var.dialect]
@@ -672,4 +672,18 @@ run "a_key_is_no_version" {
   }
 
   expect_failures = [var.api_key]
+}
+
+run "an_internal_secret_is_no_version" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    internal_secret = { secret = "projects/unring-test/secrets/internal/versions/1" }
+  }
+
+  expect_failures = [var.internal_secret]
 }
