@@ -5,8 +5,9 @@ docs/dialects.md has the file that says so; without one, the dialect is `USUAL`.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+import msgspec
 
 from functions.calls.call import CallId, Status, UserId
 from functions.calls.transitions import INCOMING, SIGNALS, TRANSITIONS
@@ -45,8 +46,7 @@ def same(names: Iterable[str]) -> _Names:
     return MappingProxyType({name: name for name in names})
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(msgspec.Struct, frozen=True):
     """The forms of ids. A call's is the name of its document, whatever the app calls it."""
 
     users_are_numbers: bool = False
@@ -87,8 +87,7 @@ class Ids:
         return id if self.documents_have_prefix else f"{self.call_prefix}{bare}"
 
 
-@dataclass(frozen=True, slots=True)
-class CallDocuments:
+class CallDocuments(msgspec.Struct, frozen=True, eq=False):
     """How the documents of calls say what we say."""
 
     renamed: _Names  # ours, of the fields that have another name
@@ -119,20 +118,19 @@ class CallDocuments:
         return ids.user_out(UserId(str(value))) if is_user else value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True, eq=False):
     """The app's words. `USUAL` has ours throughout."""
 
-    events_in: _Names = field(default_factory=lambda: same(EVENTS_IN))  # ours for theirs
-    events_out: _Names = field(default_factory=lambda: same(EVENTS_OUT))
-    fields: _Names = field(default_factory=lambda: same(FIELDS))  # as they are written
+    events_in: _Names = msgspec.field(default_factory=lambda: same(EVENTS_IN))  # ours for theirs
+    events_out: _Names = msgspec.field(default_factory=lambda: same(EVENTS_OUT))
+    fields: _Names = msgspec.field(default_factory=lambda: same(FIELDS))  # as they are written
     # As they are read, which may be more than one.
-    fields_in: Mapping[str, tuple[str, ...]] = field(
+    fields_in: Mapping[str, tuple[str, ...]] = msgspec.field(
         default_factory=lambda: MappingProxyType({name: (name,) for name in FIELDS})
     )
-    push_types: _Names = field(default_factory=lambda: same(PUSH_TYPES))
+    push_types: _Names = msgspec.field(default_factory=lambda: same(PUSH_TYPES))
     # Of our fields and of what the app passes on: those that have another name in a push.
-    push_fields: _Names = field(default_factory=lambda: same(()))
+    push_fields: _Names = msgspec.field(default_factory=lambda: same(()))
     calls: CallDocuments | None = None  # None: their documents have our names and words
     ids: Ids = Ids()
     namespaces: frozenset[str] = frozenset()  # beside the root

@@ -35,7 +35,12 @@ ALLOWED = {
     "sessions": {*_PURE, "ports", "wire", "telemetry", "sessions"},
     "inbound": {*_PURE, "ports", "wire", "telemetry", "delivery", "sessions", "inbound"},
 }
-LIBRARIES = {"calls": {"msgspec"}, "published": {"msgspec"}, "wire": {"msgspec"}}
+LIBRARIES = {
+    "calls": {"msgspec"},
+    "dialect": {"msgspec"},
+    "published": {"msgspec"},
+    "wire": {"msgspec"},
+}
 # The same of infra, by whole names: whatever is in these may be imported.
 ALLOWED_TO_INFRA = {
     "build": {"infra"},
