@@ -14,6 +14,7 @@ from functions.ports.clock import Clock
 from functions.ports.sockets import Sockets
 from functions.ports.store import Entry, Store
 from functions.telemetry import Log
+from functions.wire.codecs import Codecs
 
 log = Log(__name__)
 
@@ -22,10 +23,16 @@ class Deliverer:
     """Posts an event to the connections that do not have it yet."""
 
     def __init__(
-        self, store: Store, sockets: Sockets, memory: Memory[ConnectionId], clock: Clock
+        self,
+        store: Store,
+        sockets: Sockets,
+        codecs: Codecs,
+        memory: Memory[ConnectionId],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._sockets = sockets
+        self._codecs = codecs
         self._memory = memory
         self._clock = clock
 
@@ -53,7 +60,7 @@ class Deliverer:
             await self._drop(event, now)
             return
         unserved = [connection for connection in connections if connection.id not in served]
-        report = await notify(self._sockets, unserved, event)
+        report = await notify(self._sockets, self._codecs, unserved, event)
         # A refused post counts as served, as API Gateway would refuse it again.
         served.update(connection.id for connection in report.served + report.refused)
         await self._record(event, served, report, now)
