@@ -68,10 +68,8 @@ class WebhookDeliverer:
             return
         asked = self._memory.of(event.signal_id)
         left = [each for each in event.backend_recipients if each.user_id not in asked]
-        posts = (
-            self._post(push_webhook(event, recipient, now, self._dialect)) for recipient in left
-        )
-        ends = await asyncio.gather(*posts, return_exceptions=True)
+        webhooks = [push_webhook(event, each, now, self._dialect) for each in left]
+        ends = await asyncio.gather(*map(self._post, webhooks), return_exceptions=True)
         failures = [end for end in ends if end is not None]
         asked.update(each.user_id for each, end in zip(left, ends, strict=True) if end is None)
         if failures:
