@@ -94,7 +94,7 @@ class Transition:
 class Signal:
     """A client's request to change a call, already checked."""
 
-    name: str  # one of `SIGNALS`
+    name: str  # one of `SIGNALS`, or `ERASED`
     call_id: CallId
     # At most `REASON_LIMIT` characters, none of them a control character; None if the client gave
     # no reason: then the transition's default is used.
@@ -135,6 +135,16 @@ _REJECT = Transition(
     cause=Cause.REJECTED,
 )
 
+_END = Transition(
+    signal="call:end",
+    senders=_EITHER,
+    from_status=Status.ACCEPTED,
+    to_status=Status.ENDED,
+    notices=(Notice(Whom.OTHER_PARTY, "call:ended", true_while=(Status.ENDED,)),),
+    default_reason="Call ended",
+    cause=Cause.ENDED,
+)
+
 TRANSITIONS = (
     _CANCEL,
     _REJECT,
@@ -149,15 +159,19 @@ TRANSITIONS = (
     # While the call rings, its end is the caller's cancel or the receiver's reject.
     replace(_CANCEL, signal="call:end"),
     replace(_REJECT, signal="call:end"),
-    Transition(
-        signal="call:end",
-        senders=_EITHER,
-        from_status=Status.ACCEPTED,
-        to_status=Status.ENDED,
-        notices=(Notice(Whom.OTHER_PARTY, "call:ended", true_while=(Status.ENDED,)),),
-        default_reason="Call ended",
-        cause=Cause.ENDED,
-    ),
+    _END,
+)
+
+# A party is erased, and his calls end as by `call:end`. It was on none of his phones that he did
+# so: those that ring are told to stop.
+ERASED = "user:erased"
+_SILENCE = Notice(
+    Whom.RECEIVER, "call:cancelled", true_while=(Status.REJECTED,), push=Push("call_cancelled")
+)
+_OF_ERASURE = (
+    replace(_CANCEL, signal=ERASED),
+    replace(_REJECT, signal=ERASED, notices=(*_REJECT.notices, _SILENCE)),
+    replace(_END, signal=ERASED),
 )
 
 # The beginning of a ring, which no signal of a client brings about yet: whoever is called is told.
@@ -168,7 +182,7 @@ INCOMING = Notice(
     push=Push("incoming_call", rings=True),
 )
 
-SIGNALS = tuple(dict.fromkeys(row.signal for row in TRANSITIONS))
+SIGNALS = tuple(dict.fromkeys(row.signal for row in TRANSITIONS))  # those that a client may send
 
 
 def _named(by: str) -> PushedBy | None:
@@ -177,4 +191,4 @@ def _named(by: str) -> PushedBy | None:
 
 def transitions_of(signal: str) -> Iterator[Transition]:
     """The rows of one signal, in the order of the table."""
-    return (row for row in TRANSITIONS if row.signal == signal)
+    return (row for row in (*TRANSITIONS, *_OF_ERASURE) if row.signal == signal)

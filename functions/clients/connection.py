@@ -34,7 +34,9 @@ class Connection:
     expires_at: datetime
     is_open: bool = True  # False until a Socket.IO client has had its open packet
     # From a Socket.IO client's handshake: the user of its token, the user it said it was, and
-    # why the token was refused. They count once the client asks to be admitted.
+    # why the token was refused. They count once the client asks to be admitted. Once somebody else
+    # is admitted, the first two are forgotten: the socket is not closed when that user is signed
+    # out, so he must not come back by it.
     shown_user: UserId | None = None
     shown_profile: Profile = NO_PROFILE
     said_user: str | None = None
@@ -49,6 +51,10 @@ class Connection:
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
     admit_by: datetime | None = None  # until then it must be admitted; None if it has been
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
+
+    def shows_another_than(self, user: UserId) -> bool:
+        """Whether the handshake has shown somebody else's token."""
+        return self.shown_user not in (None, user)
 
     def sender(self, received_at: datetime | None) -> UserId | None:
         """The user whose frame API Gateway got at `received_at`, or None if the frame is nobody's.

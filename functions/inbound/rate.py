@@ -4,7 +4,8 @@ as this instance counts them."""
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from hashlib import sha256
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import Generic, TypeVar
 
 from functions.calls.call import ConnectionId, UserId
@@ -13,6 +14,8 @@ from functions.recent import Recent
 
 _BURST_SECONDS = 2  # of frames that may come at once
 _REMEMBERED = 10_000  # connections; of more, those that sent nothing for longest are forgotten
+
+_SALT = token_bytes(32)  # of this instance, and known to nobody
 
 _Key = TypeVar("_Key")
 
@@ -30,7 +33,9 @@ class RateExceeded(Exception):
 
     def __init__(self, user: UserId) -> None:
         super().__init__("too many requests")
-        self.user_hash = sha256(user.encode()).hexdigest()[:16]  # which may be logged
+        # May be logged: it tells one user from another while this instance lives. Without the salt,
+        # whoever reads the log would find the user by trying all ids, where they are numbers.
+        self.user_hash = blake2b(user.encode(), key=_SALT, digest_size=8).hexdigest()
 
 
 @dataclass(slots=True)

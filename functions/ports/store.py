@@ -99,6 +99,7 @@ class Mention:
     id: CallId
     version: datetime
     fields: frozenset[str]  # those of the document that name him
+    said: frozenset[str]  # those that we wrote of what the parties, or their app, had to say
     call: Call | None  # None if it can't be read
 
 
@@ -136,8 +137,8 @@ class Calls(Protocol):
         """The calls that name the user as a party; of many, some."""
 
     async def pseudonymise(self, mentions: Sequence[Mention], pseudonym: UserId) -> int:
-        """Puts `pseudonym` in the user's place, and removes what the parties have said, in those of
-        the calls that are as they were read. How many they were."""
+        """Puts `pseudonym` in the user's place, and removes what the parties have said by us, in
+        those of the calls that are as they were read. How many they were."""
 
     async def warm_up(self) -> None: ...
 
@@ -164,8 +165,9 @@ class Connections(Protocol):
         expires: datetime,
     ) -> bool:
         """Makes the connection the user's who is `admitted`, with his profile, by a CONNECT that
-        API Gateway got at `received_at`; it is told in `connection.namespace`. False if the
-        connection has changed since it was read."""
+        API Gateway got at `received_at`; it is told in `connection.namespace`. If the handshake has
+        shown somebody else, it forgets whom. False if the connection has changed since it was
+        read."""
 
     async def leave(
         self,

@@ -11,10 +11,12 @@ async def dismiss(sockets: Sockets, connection: Connection) -> bool:
     Costs 1 DELETE, and 1 POST before it for a Socket.IO client, which would come back at once if
     just its socket closed. Raises Refused and PostFailed.
     """
+    was_told = False
     try:
         if connection.wire is not Wire.JSON:
             await sockets.post(connection.id, socketio.encode_goodbye(connection.namespace))
+            was_told = True  # and may close the socket itself, before we do
         await sockets.close(connection.id)
     except Gone:
-        return False
+        return was_told
     return True

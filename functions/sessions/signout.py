@@ -55,7 +55,7 @@ class SignOut:
         until = self._clock() + _TRIED_FOR
         ends: Counter[_End] = Counter()
         async for page in self._connections.naming(user):
-            found = [each for each in page if self._may_be_open(each, user)]
+            found = [each for each in page if self._may_be_open(each)]
             for first in range(0, len(found), _AT_ONCE):
                 some = found[first : first + _AT_ONCE]
                 if self._clock() > until:
@@ -69,10 +69,8 @@ class SignOut:
         """Signs the user out, and gives whether all of his sockets are known to be closed."""
         return not (await self.everywhere(user)).unreached
 
-    def _may_be_open(self, connection: Connection, user: UserId) -> bool:
-        """Whether it is a socket of this user's that may be open. After a goodbye it may be."""
-        if connection.owner not in (user, None):
-            return False  # its handshake has shown the user's token, but it has become another's
+    def _may_be_open(self, connection: Connection) -> bool:
+        """Whether its socket may be open. After a goodbye it may be."""
         is_closed = connection.closed_at is not None and connection.left_at is None
         return not is_closed and self._clock() < connection.expires_at
 

@@ -1,7 +1,7 @@
 """What the core is promised of its store when a user goes: held of all three stores."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -21,10 +21,12 @@ from tests.support.makers import (
     fields_of,
     now,
     register,
+    ring_of_ours,
 )
 from tests.support.world import World, committed
 
 PSEUDONYM = UserId("erased-1")
+EXPIRES = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -124,6 +126,16 @@ async def test_a_users_calls_take_a_pseudonym_in_his_place(
     assert await world.call() == call
 
 
+async def test_what_was_passed_on_with_a_ring_of_ours_goes_with_a_name(
+    store: Store, world: World
+) -> None:
+    await ring_of_ours(store, EXPIRES)
+    assert await store.calls.pseudonymise(await store.calls.mentions(CALLER), PSEUDONYM) == 1
+    call = await world.call()
+    assert call
+    assert (call.data, call.is_ours, call.status) == (None, True, "ringing")
+
+
 async def test_a_call_that_changes_meanwhile_keeps_its_change_and_the_others_are_renamed(
     store: Store, world: World
 ) -> None:
@@ -172,7 +184,8 @@ async def test_what_the_parties_have_said_goes_with_their_names(documents: Fires
         "answeredOn": "his phone",
         "endedBy": CALLER,
         "reason": "bye",
-        "data": {"callerName": "Anna"},
+        "data": '{"callerName": "Anna"}',
+        "unringExpiresAt": EXPIRES,
         "title": "the app's own",
     }
     await documents.write_call(fields)
@@ -186,6 +199,7 @@ async def test_what_the_parties_have_said_goes_with_their_names(documents: Fires
         "status": "ended",
         "answeredBy": PSEUDONYM,
         "endedBy": CALLER,
+        "unringExpiresAt": EXPIRES,
         "title": "the app's own",
     }
     assert await fields_of(documents.client, "calls", "unreadable") == {
@@ -193,6 +207,32 @@ async def test_what_the_parties_have_said_goes_with_their_names(documents: Fires
         "receiverId": PSEUDONYM,
         "status": "?",
     }
+
+
+@pytest.mark.parametrize(
+    ("ours", "stays"),
+    [
+        ({}, {"reason", "data"}),
+        ({"endedBy": CALLER}, {"data"}),
+        ({"answeredBy": CALLER}, {"data"}),
+        ({"signalId": "1"}, {"data"}),
+        ({"unringExpiresAt": EXPIRES}, {"reason"}),
+    ],
+)
+@pytest.mark.parametrize("status", ["ended", "unreadable"])
+async def test_what_the_app_has_written_by_itself_stays(
+    documents: FirestoreWorld, ours: dict[str, object], stays: set[str], status: str
+) -> None:
+    own: dict[str, object] = {"reason": "app's own", "data": {"invoice": 42}}
+    await documents.write_call({"status": status, **own, **ours})
+    mentions = await documents.store.calls.mentions(RECEIVER)
+    assert await documents.store.calls.pseudonymise(mentions, PSEUDONYM) == 1
+    left = await fields_of(documents.client, "calls", CALL)
+    assert left
+    assert {name: value for name, value in left.items() if name in own} == {
+        name: own[name] for name in stays
+    }
+    assert left["receiverId"] == PSEUDONYM
 
 
 async def test_the_device_on_which_the_other_answered_stays(documents: FirestoreWorld) -> None:

@@ -16,6 +16,7 @@ from functions.settings import FunctionSettings
 from infra.client.calls import client_at
 from tests.contract.world import FirestoreWorld
 from tests.support.collections import CONNECTIONS, DEVICES, OUTBOX
+from tests.support.loglines import logged
 from tests.support.makers import (
     CALL,
     CALLER,
@@ -216,6 +217,22 @@ async def test_a_connection_document_that_nobody_can_read_is_passed_over(
     await documents.client.collection(CONNECTIONS).document("bad=").set({"userId": RECEIVER})
     good = await connect(store, "1=", RECEIVER)
     assert await store.connections.of([RECEIVER], now()) == [good]
+
+
+async def test_a_connection_of_which_only_the_end_is_known_is_not_there_and_not_worth_a_word(
+    store: Store, documents: FirestoreWorld
+) -> None:
+    made = await connect(store, "1=", CALLER)
+    await documents.delete_connection(made.id)  # as an erasure does
+    await store.connections.close(made.id, now())
+    with logged() as lines:
+        assert await store.connections.get(made.id, now()) is None
+        assert (await store.calls.load(CALL, made.id, now())).connection is None
+        # One that can't be read is: only its writer can mend it.
+        await documents.client.collection(CONNECTIONS).document("2=").set({"wire": 7})
+        assert await store.connections.get(ConnectionId("2="), now()) is None
+    (line,) = lines()
+    assert (line["message"], line["error"]) == ("malformed document", "wire is no text")
 
 
 async def test_a_device_document_that_nobody_can_read_is_passed_over(

@@ -317,6 +317,31 @@ async def test_a_connection_keeps_the_profile_of_the_user_that_it_is_admitted_as
     assert found.profile == bob
 
 
+async def test_whom_the_handshake_has_shown_is_forgotten_once_somebody_else_is_admitted(
+    store: Store,
+) -> None:
+    at = now()
+    expires = at + timedelta(hours=2)
+    handshake = Connection(
+        ConnectionId("1="),
+        None,
+        Wire.EIO4,
+        at,
+        expires,
+        shown_user=CALLER,
+        shown_profile=Profile("Ann"),
+    )
+    assert await store.connections.add(handshake)
+    read = await read_again(store, handshake)
+    assert await store.connections.admit(read, Identified(CALLER), at, expires)
+    read = await read_again(store, read)
+    assert (read.shown_user, read.shown_profile) == (CALLER, Profile("Ann"))
+    assert await store.connections.admit(read, Identified(RECEIVER), at, expires)
+    read = await read_again(store, read)
+    assert (read.user, read.shown_user, read.shown_profile) == (RECEIVER, None, NO_PROFILE)
+    assert [page async for page in store.connections.naming(CALLER)] == [[]]
+
+
 async def test_a_device_is_reached_by_its_token_or_by_its_installation_id(store: Store) -> None:
     addresses: list[FcmAddress] = [FcmToken("T"), InstallationId("F")]
     for address in addresses:

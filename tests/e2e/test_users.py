@@ -52,6 +52,30 @@ async def test_a_client_that_is_signed_out_does_not_come_back(
         assert len(way.handshakes) == 1
 
 
+async def test_the_phones_of_who_is_erased_while_he_is_rung_stop_ringing(
+    stack: Stack, backend: httpx.AsyncClient, calls: Calls, ids: Ids
+) -> None:
+    him, device = f"/v1/users/{ids.receiver}", {"token": ids.token, "platform": "android"}
+    await calls.ring(ids.call, ids.caller, ids.receiver)
+    async with (
+        json_phone(stack.websocket, stack.token(ids.receiver)) as receiver,
+        json_phone(stack.websocket, stack.token(ids.caller)) as caller,
+    ):
+        assert (await backend.put(f"{him}/devices", json=device)).status_code == 200
+        erased = await backend.delete(him, timeout=30)
+        counts = {"connections": 1, "devices": 1, "calls": 1}
+        assert (erased.status_code, erased.json()) == (
+            200,
+            {"ok": True, "outcome": "erased", **counts},
+        )
+        assert (await receiver.told("call:cancelled"))["callId"] == ids.call
+        assert (await caller.told("call:rejected"))["callId"] == ids.call
+        await receiver.socket.wait_closed()
+    # It was there before his devices went.
+    (message,) = [each for each in stack.fcm.messages if each["token"] == ids.token]
+    assert message["data"]["type"] == "call_cancelled"
+
+
 async def test_of_who_is_erased_nothing_is_left_and_his_call_rings_no_more(
     stack: Stack, backend: httpx.AsyncClient, calls: Calls, ids: Ids
 ) -> None:

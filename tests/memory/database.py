@@ -111,13 +111,20 @@ class Database:
 
     def mentions(self, user: UserId) -> list[Mention]:
         found = [
-            Mention(id, stored.version, self._fields_naming(stored.call, user), stored.call)
+            Mention(
+                id,
+                stored.version,
+                self._fields_naming(stored.call, user),
+                frozenset({"data"} if stored.call.is_ours else ()),
+                stored.call,
+            )
             for id, stored in sorted(self.calls.items())
             if stored.call.parties(user)
         ]
         for id, unreadable in sorted(self.unreadable_calls.items()):
             if user in unreadable.users:
-                found.append(Mention(id, _UNCHANGED, frozenset({"callerId"}), None))
+                named = frozenset({"callerId"})
+                found.append(Mention(id, _UNCHANGED, named, said=frozenset(), call=None))
         return found
 
     def _fields_naming(self, call: Call, user: UserId) -> frozenset[str]:
@@ -185,7 +192,9 @@ class Database:
         if not is_tried:
             caller = pseudonym if "callerId" in read.fields else found.call.caller
             receiver = pseudonym if "receiverId" in read.fields else found.call.receiver
-            renamed = replace(found.call, caller=caller, receiver=receiver, data=None)
+            renamed = replace(found.call, caller=caller, receiver=receiver)
+            if "data" in read.said:
+                renamed = replace(renamed, data=None)
             if "receiverId" in read.fields:  # who alone may have answered
                 renamed = replace(renamed, answered_on=None)
             self.put_call(renamed)

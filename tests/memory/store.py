@@ -19,6 +19,7 @@ from functions.calls.call import (
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
+from functions.clients.profile import NO_PROFILE
 from functions.ports.identity import Identified
 from functions.ports.store import (
     Entry,
@@ -233,8 +234,13 @@ class MemoryConnections:
         received_at: datetime | None,
         expires: datetime,
     ) -> bool:
+        shown = connection.shown_user, connection.shown_profile
+        if connection.shows_another_than(admitted.user):
+            shown = None, NO_PROFILE
         changed = replace(
             connection,
+            shown_user=shown[0],
+            shown_profile=shown[1],
             owner=admitted.user,
             profile=admitted.profile,
             former_owner=connection.owner,

@@ -82,6 +82,7 @@ async def connect(
     wire: Wire = Wire.JSON,
     is_open: bool = True,
     refusal: str | None = None,
+    shown: UserId | None = None,
 ) -> Connection:
     """A connection, by default a JSON client's that has been open for a minute."""
     connected = connected or now() - timedelta(minutes=1)
@@ -94,6 +95,7 @@ async def connect(
         expires_at=connected + timedelta(hours=2),
         is_open=is_open,
         refusal=refusal,
+        shown_user=shown,
     )
     await store.connections.add(connection)
     return connection

@@ -17,7 +17,9 @@ _OF_THE_RING = ("ringsUntil", "ringSeconds", "data")
 _PARTIES = ("callerId", "receiverId")
 _NAMING = (*_PARTIES, "answeredBy", "endedBy")  # the fields that may have a party's id
 _HIS_DEVICE = ("answeredOn",)  # who answered has named it
-_SAID = ("reason", "data")  # what the parties, or their app, have written
+# What the parties, or their app, had to say, and the fields of which one is there if it was we who
+# wrote it. The app's own fields may have these names.
+_SAID = {"reason": ("endedBy", "answeredBy", "signalId"), "data": (EXPIRES_AT,)}
 
 
 class FirestoreCalls:
@@ -136,6 +138,9 @@ class FirestoreCalls:
             id=CallId(snapshot.id),
             version=snapshot.update_time,
             fields=frozenset(name for name in _NAMING if fields.get(name) == user),
+            said=frozenset(
+                said for said, ours in _SAID.items() if any(name in fields for name in ours)
+            ),
             call=stored.call if stored else None,
         )
 
@@ -159,5 +164,5 @@ def _is_text(value: object) -> bool:
 
 def _without(mention: Mention, pseudonym: UserId) -> dict[str, object]:
     """The fields that change when a user's name is to be in a call no more."""
-    removed = [*_SAID, *(_HIS_DEVICE if "answeredBy" in mention.fields else ())]
+    removed = [*mention.said, *(_HIS_DEVICE if "answeredBy" in mention.fields else ())]
     return {**dict.fromkeys(mention.fields, pseudonym), **dict.fromkeys(removed, DELETE_FIELD)}

@@ -72,9 +72,12 @@ class FirestoreConnections:
     ) -> bool:
         """1 Commit."""
         in_root = connection.namespace == ROOT
+        is_anothers = connection.shows_another_than(admitted.user)
+        shown = ("shownUserId", "shownProfile") if is_anothers else ()
         return await self._change(
             connection,
             {
+                **dict.fromkeys(shown, DELETE_FIELD),
                 "owner": admitted.user,
                 # The former owner's goes with him.
                 "profile": profile_fields(admitted.profile) or DELETE_FIELD,

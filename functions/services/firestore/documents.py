@@ -50,6 +50,8 @@ class MalformedDocument(ValueError):
 
 
 def connection_in(snapshot: Snapshot, now: datetime) -> Connection | None:
+    if _is_only_closed(snapshot):
+        return None
     version = snapshot.update_time
     found = _readable(snapshot, lambda fields: read_connection(snapshot.id, fields, version))
     return _unexpired(found, now)
@@ -71,6 +73,13 @@ def call_in(snapshot: Snapshot, dialect: Dialect) -> StoredCall | None:
 def entry_in(snapshot: Snapshot) -> Entry | None:
     created, version = snapshot.create_time, snapshot.update_time
     return _readable(snapshot, lambda fields: read_entry(fields, created, version))
+
+
+def _is_only_closed(snapshot: Snapshot) -> bool:
+    """Whether a `$disconnect` made the document, as it was handled before the `$connect` or after
+    the connection had been deleted."""
+    fields = snapshot.to_dict() or {}
+    return "closedAt" in fields and "wire" not in fields
 
 
 def _readable(snapshot: Snapshot, read: Callable[[Fields], _Read]) -> _Read | None:
@@ -208,8 +217,9 @@ def _texts(fields: Fields, name: str) -> list[str]:
 
 
 def _member(kind: type[_Member], fields: Fields, name: str) -> _Member:
+    value = _text(fields, name)
     try:
-        return kind(_text(fields, name))
+        return kind(value)
     except ValueError as error:
         raise MalformedDocument(f"{name}: {error}") from error
 

@@ -9,7 +9,7 @@ import pytest
 from functions.calls.call import Call, CallId, Party, SignalId, Status, UnreadableCall, UserId
 from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Decision, decide
 from functions.calls.event import CallEvent, Recipient
-from functions.calls.transitions import SIGNALS, TRANSITIONS, Signal
+from functions.calls.transitions import ERASED, SIGNALS, TRANSITIONS, Push, Signal, Whom
 
 CALLER, RECEIVER, STRANGER = UserId("USR_1"), UserId("USR_2"), UserId("USR_3")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -144,6 +144,27 @@ def test_who_accepts_again_has_the_call_unless_another_device_has_it(
     decision = decide(answered, replace(signal("call:accept"), device=device), RECEIVER)
     assert (decision.verdict.ok, decision.verdict.outcome) == (ok, "already_accepted")
     assert decision.is_repeat is ok
+
+
+@pytest.mark.parametrize("sender", [CALLER, RECEIVER, STRANGER])
+@pytest.mark.parametrize("status", Status)
+def test_who_is_erased_ends_a_call_as_by_a_signal_and_his_own_phones_stop_ringing(
+    status: Status, sender: UserId
+) -> None:
+    assert ERASED not in SIGNALS  # no client may say so
+    call = Call(CallId("CALL_1"), CALLER, RECEIVER, status)
+    erased, ended = (decide(call, signal(name), sender) for name in (ERASED, "call:end"))
+    assert erased.verdict == ended.verdict
+    if not erased.transition or not ended.transition:
+        assert erased == ended
+        return
+    is_rung = status is Status.RINGING and sender is RECEIVER
+    more = tuple(each for each in erased.transition.notices if each not in ended.transition.notices)
+    told = [(each.whom, each.event, each.push, each.true_while) for each in more]
+    silence = (Whom.RECEIVER, "call:cancelled", Push("call_cancelled"), (Status.REJECTED,))
+    assert told == ([silence] if is_rung else [])
+    same = replace(erased.transition, signal="call:end", notices=ended.transition.notices)
+    assert same == ended.transition
 
 
 def test_no_two_rows_of_the_table_claim_the_same() -> None:

@@ -2,25 +2,33 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from hashlib import sha256
+from functools import partial
+from hashlib import blake2b, sha256
 from urllib.parse import quote
 
 import pytest
 
 from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
 from functions.calls.event import CallEvent
+from functions.calls.transitions import Push
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, device_id
+from functions.delivery.deliver import Deliverer
+from functions.delivery.push import Pusher
+from functions.ports.identity import Identified
 from infra.emulators.faults import Fault, Kind
 from tests.memory.services import Services
-from tests.memory.store import MemoryCalls
+from tests.memory.store import MemoryCalls, MemoryConnections
 from tests.support.api import CANCEL, KEY, PREVIOUS_KEY, Client, function_of
 from tests.support.loglines import logged
-from tests.support.makers import CALL, CALLER, RECEIVER, connect, now, register
+from tests.support.makers import CALL, CALLER, FIRST, RECEIVER, connect, now, register
 from tests.support.makers import event as made_event
 from tests.support.world import committed
+
+_Erased = tuple[int, dict[str, object]]  # the answer's status, and what it says
 
 TOKEN = "abcd" + "0" * 100 + "wxyz"
 
@@ -191,17 +199,15 @@ async def test_a_socket_whose_session_is_over_or_has_not_begun_is_closed_too(
     left = await services.store.connections.get(ConnectionId("left="), now())
     assert left
     assert await services.store.connections.leave(left, now(), now())
-    for id, owner in (("shown=", None), ("another's=", RECEIVER)):
-        made = await connect(services.store, id, owner, wire=Wire.EIO4)
-        services.database.connections[made.id] = _shown_by(services, made.id)
+    for id in ("shown=", "another's="):
+        await connect(services.store, id, None, wire=Wire.EIO4, shown=CALLER)
+    another = await services.store.connections.get(ConnectionId("another's="), now())
+    assert another
+    admitted = Identified(RECEIVER)
+    assert await services.store.connections.admit(another, admitted, now(), another.expires_at)
     answer = await app.manage("DELETE", CALLER, "/connections")
     assert answer.json()["closed"] == 2
     assert sorted(services.clients.closed) == ["left=", "shown="]
-
-
-def _shown_by(services: Services, id: ConnectionId) -> Connection:
-    """The connection, as if its handshake had shown the caller's token."""
-    return replace(services.database.connections[id], shown_user=CALLER)
 
 
 async def test_a_socket_that_can_not_be_reached_is_left_to_a_repeat(
@@ -219,6 +225,20 @@ async def test_a_socket_that_can_not_be_reached_is_left_to_a_repeat(
     answer = await app.manage("DELETE", CALLER, "/connections")
     assert (answer.status_code, answer.json()["closed"]) == (200, 1)
     assert sorted(services.clients.closed) == ["1=", "2=", "3="]
+
+
+async def test_a_client_that_closes_its_socket_by_itself_when_it_is_sent_away_is_signed_out(
+    app: Client, services: Services
+) -> None:
+    await connect(services.store, "1=", CALLER, now(), wire=Wire.EIO4)
+    close = services.faults.hold("connections.DELETE")
+    signing_out = asyncio.create_task(app.manage("DELETE", CALLER, "/connections"))
+    await close.reached.wait()
+    services.clients.close(ConnectionId("1="))
+    close.release()
+    answer = await signing_out
+    assert (answer.status_code, answer.json()["closed"]) == (200, 1)
+    assert not (await app.manage("GET", CALLER, "/connections")).json()["online"]
 
 
 async def test_a_socket_that_has_gone_is_done_with_unless_it_may_be_in_its_handshake(
@@ -341,7 +361,7 @@ async def test_all_devices_of_a_user_are_removed_at_once(app: Client, services: 
 # Erasure
 
 
-async def erase(app: Client, user: str = CALLER) -> tuple[int, dict[str, object]]:
+async def erase(app: Client, user: str = CALLER) -> _Erased:
     answer = await app.manage("DELETE", user)
     return answer.status_code, answer.json()
 
@@ -374,7 +394,7 @@ async def test_of_who_is_erased_nothing_is_left(app: Client, services: Services)
     assert (line["message"], line["outcome"], line["calls"]) == ("erased", "erased", 4)
     assert CALLER not in repr(lines())
     assert await erase(app) == (200, ZEROS)
-    assert app.costs == ["RunQuery"] * 5
+    assert app.costs == ["RunQuery"] * 6
 
 
 async def test_no_two_erasures_share_a_pseudonym(app: Client, services: Services) -> None:
@@ -389,7 +409,6 @@ async def test_no_two_erasures_share_a_pseudonym(app: Client, services: Services
     ("user", "other", "status", "told"),
     [
         (CALLER, RECEIVER, Status.RINGING, "call:cancelled"),
-        (RECEIVER, CALLER, Status.RINGING, "call:rejected"),
         (CALLER, RECEIVER, Status.ACCEPTED, "call:ended"),
         (RECEIVER, CALLER, Status.ACCEPTED, "call:ended"),
     ],
@@ -410,6 +429,90 @@ async def test_nobody_rings_for_who_is_erased(
     assert not call.parties(user)
     # The entry is the other's, who may still have to be told.
     assert await services.store.outbox.entry(CALL, made.signal_id)
+
+
+async def erasing_who_is_rung(app: Client, services: Services) -> asyncio.Task[_Erased]:
+    """The erasure of the receiver, whose phone rings, as soon as his call has ended."""
+    for id, user in (("his=", RECEIVER), ("other=", CALLER)):
+        await connect(services.store, id, user)
+    await register(services.store, "T", RECEIVER)
+    await services.world.ring()
+    publish = services.faults.hold("pubsub.Publish")
+    erasing = asyncio.create_task(erase(app, RECEIVER))
+    await publish.reached.wait()
+    publish.release()
+    return erasing
+
+
+async def test_the_phones_of_who_is_erased_while_he_is_rung_stop_ringing_too(
+    app: Client, services: Services, deliverer: Deliverer
+) -> None:
+    erasing = await erasing_who_is_rung(app, services)
+    began = now()
+    await asyncio.sleep(0.5)
+    # His sockets are told before they are closed.
+    told = [json.loads(services.clients.posted_to(id)[-1])["event"] for id in ("his=", "other=")]
+    assert told == ["call:cancelled", "call:rejected"]
+    assert services.clients.closed == ["his="]
+    # `push` comes last, and finds his devices all the same.
+    (made,) = services.published(CallEvent)
+    await deliverer.deliver(made, FIRST)
+    await asyncio.sleep(3)
+    await Pusher(services.store, services.sender, now, devices_per_user=20).push(made, FIRST)
+    (message,) = services.phones.messages
+    assert (message.token, message.recipient.push) == ("T", Push("call_cancelled"))
+    assert await erasing == (200, {**ZEROS, "connections": 1, "devices": 1, "calls": 1})
+    assert now() - began < timedelta(seconds=7)
+    assert await services.world.ids_in("devices") == set()
+    call = await services.world.call()
+    assert call
+    assert (call.status, call.parties(RECEIVER)) == (Status.REJECTED, set())
+    assert await erase(app, RECEIVER) == (200, ZEROS)
+    assert app.costs == ["RunQuery"] * 6
+
+
+async def test_the_devices_of_who_is_rung_stay_until_it_is_known_that_they_are_pushed(
+    app: Client, services: Services
+) -> None:
+    erasing = await erasing_who_is_rung(app, services)
+    status, said = await erasing
+    (made,) = services.published(CallEvent)
+    assert (status, said["outcome"]) == (503, "unavailable")
+    assert await services.world.ids_in("devices") == {device_id(FcmToken("T"))}
+    await services.store.outbox.note_served(made, (), now(), is_done=True)
+    assert await erase(app, RECEIVER) == (200, {**ZEROS, "devices": 1})
+
+
+async def test_devices_do_not_wait_for_an_event_that_has_expired(
+    app: Client, services: Services
+) -> None:
+    erasing = await erasing_who_is_rung(app, services)
+    assert (await erasing)[0] == 503
+    await asyncio.sleep(30)
+    assert await erase(app, RECEIVER) == (200, {**ZEROS, "devices": 1})
+
+
+async def test_the_devices_of_who_was_just_rung_stay_until_they_are_told_of_the_cancel(
+    app: Client, services: Services
+) -> None:
+    await register(services.store, "T", RECEIVER)
+    made = await committed(services.world, made_event())
+    began = now()
+    await services.store.outbox.note_served(made, (), now(), is_done=True)
+    assert await erase(app, RECEIVER) == (200, {**ZEROS, "devices": 1, "calls": 1})
+    assert timedelta(seconds=5) <= now() - began < timedelta(seconds=7)
+
+
+async def test_calls_end_before_their_sockets_close_and_nobody_waits_for_whom_no_phone_rings(
+    app: Client, services: Services
+) -> None:
+    await connect(services.store, "1=", CALLER)
+    await register(services.store, "T", CALLER)
+    await services.world.ring()
+    began = now()
+    assert (await erase(app))[0] == 200
+    assert now() - began < timedelta(seconds=1)
+    assert app.costs.index("Publish") < app.costs.index("DELETE")
 
 
 async def test_a_call_that_nobody_ended_long_ago_is_not_cancelled_once_more(
@@ -470,6 +573,28 @@ async def test_a_socket_that_can_not_be_reached_keeps_back_nothing_else_of_an_er
     assert await erase(app) == (200, {**ZEROS, "connections": 1})
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_connections_that_their_own_disconnects_change_are_read_once_more(
+    app: Client, services: Services, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    remove, left = MemoryConnections.remove, times
+
+    async def changed(port: MemoryConnections, found: Sequence[Connection]) -> int:
+        nonlocal left
+        if found and left:
+            left -= 1
+            services.database.close(found[0].id, now())  # the `$disconnect` of the sign-out
+        return await remove(port, found)
+
+    for id in ("1=", "2="):
+        await connect(services.store, id, CALLER)
+    with monkeypatch.context() as busy:
+        busy.setattr(MemoryConnections, "remove", changed)
+        status, _ = await erase(app)
+    assert status == (200 if times == 1 else 503)
+    assert await services.world.ids_in("connections") == ({"1="} if times == 2 else set())
+
+
 @pytest.mark.parametrize("call", ["firestore.Commit", "firestore.RunQuery", "pubsub.Publish"])
 @pytest.mark.parametrize("number", range(8))
 async def test_an_erasure_that_fails_anywhere_is_finished_by_a_repeat(
@@ -501,21 +626,21 @@ async def test_a_call_that_keeps_changing_is_left_to_a_repeat(
     with monkeypatch.context() as broken:
         broken.setattr(MemoryCalls, "pseudonymise", changed)
         assert (await erase(app))[0] == 503
-    assert app.costs.count("RunQuery") == 5
+    assert app.costs.count("RunQuery") == 6
     assert await erase(app) == (200, {**ZEROS, "calls": 1})
 
 
 async def test_an_erasure_that_takes_too_long_is_left_to_a_repeat(
     app: Client, services: Services
 ) -> None:
-    for number in range(3):
+    for number in range(5):
         await services.world.ring(CallId(f"CALL_{number}"), "accepted")
     for call in ("RunQuery", "BatchGetDocuments"):
         services.faults.arm(Fault(Kind.DELAY, f"firestore.{call}", seconds=4.5, times=None))
     status, said = await erase(app)
     assert (status, said["outcome"]) == (503, "unavailable")
     ended = [each.call.status for each in services.database.calls.values()]
-    assert sorted(ended) == ["accepted", "accepted", "ended"]
+    assert sorted(ended) == ["accepted", *["ended"] * 4]
     services.faults.heal()
     assert (await erase(app))[0] == 200
     assert CALLER not in repr(services.database.calls)
@@ -536,7 +661,18 @@ async def test_a_user_who_asks_too_often_is_told_to_wait(app: Client, services: 
     assert app.costs == []
     line = lines()[-1]
     assert (line["message"], line["outcome"]) == ("too many requests", "limited")
-    assert line["userHash"] == sha256(CALLER.encode()).hexdigest()[:16]
+    # It tells users apart, and nobody can find one by trying all ids.
+    with logged() as lines:
+        for user in (CALLER, RECEIVER):
+            while (await app.ask("GET", f"/v1/calls/{CALL}", user)).status_code == 200:
+                pass
+    again, other = (str(each["userHash"]) for each in lines())
+    assert line["userHash"] == again != other
+    unsalted = (sha256, blake2b, partial(blake2b, digest_size=8))
+    assert again not in {each(CALLER.encode()).hexdigest()[: len(again)] for each in unsalted}
+    await asyncio.sleep(10)
+    for _ in range(40):
+        await app.ask("GET", f"/v1/calls/{CALL}")
     # Nobody else is, nor is the backend.
     assert (await app.ask("GET", f"/v1/calls/{CALL}", RECEIVER)).status_code == 200
     for _ in range(50):

@@ -22,6 +22,7 @@ from tests.unit.sessions.door import (
     MISSING,
     NOOP,
     RECONNECT,
+    SOCKET_IO,
     Door,
     repeated_commit,
     token_of,
@@ -207,11 +208,34 @@ async def test_the_profile_of_the_token_that_admits_is_kept(door: Door) -> None:
     assert await profile() == Profile("Bob")
     assert await door.let_in(token_of("USR_3")) == LET_IN
     assert await profile() == NO_PROFILE
-    # Who leaves, and comes back without a token, is whom the handshake showed, also by name.
-    left = await door.closing.leave(ID, Goodbye(closes_socket=False), door.tick())
-    assert left == NOOP
+
+
+async def test_who_leaves_may_come_back_by_the_token_of_the_handshake(door: Door) -> None:
+    door.services.identity.names[token_of(CALLER)] = "Ann"
+    await door.open(Wire.EIO4, token_of(CALLER))
+    for token in (None, token_of(CALLER), None):  # his own again is nobody else's
+        assert await door.let_in(token) == LET_IN
+        assert await door.closing.leave(ID, Goodbye(), door.tick()) == NOOP
     assert await door.let_in() == LET_IN
-    assert await profile() == Profile("Ann")
+    found = await door.connection()
+    assert found is not None
+    assert (found.user, found.profile) == (CALLER, Profile("Ann"))
+
+
+@SOCKET_IO
+async def test_nobody_comes_back_by_a_handshake_after_somebody_else_was_admitted(
+    door: Door, wire: Wire
+) -> None:
+    door.services.identity.names[token_of(CALLER)] = "Ann"
+    await door.open(wire, token_of(CALLER))
+    assert await door.let_in(token_of(RECEIVER)) != MISSING
+    named = [page async for page in door.services.store.connections.naming(CALLER)]
+    assert named == [[]]  # who is signed out now has no socket here
+    assert await door.closing.leave(ID, Goodbye(), door.tick()) == NOOP
+    assert "the token is missing" in await door.let_in()
+    found = await door.connection()
+    assert found is not None
+    assert (found.user, found.shown_user, found.shown_profile) == (None, None, NO_PROFILE)
 
 
 async def test_a_user_who_is_called_otherwise_now_is_so_on_his_connection(door: Door) -> None:

@@ -35,6 +35,12 @@ def test_a_connection_needs_all_its_fields(field: str) -> None:
         documents.read_connection("c=", {**CONNECTION, field: None})
 
 
+@pytest.mark.parametrize("field", ["wire", "expiresAt"])
+def test_what_is_wrong_with_a_document_names_its_field_once(field: str) -> None:
+    with pytest.raises(MalformedDocument, match=f"^{field} is no"):
+        documents.read_connection("c=", {**CONNECTION, field: None})
+
+
 @pytest.mark.parametrize("field", ["profile", "shownProfile"])
 @pytest.mark.parametrize(
     ("written", "read"),

@@ -459,6 +459,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = google_logging_project_exclusion.users.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-api\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"^https?://[^/]+/v1/users/\""
+    error_message = "No request whose path has a user's id is logged."
+  }
+
+  assert {
     condition     = length(aws_apigatewayv2_domain_name.this) + length(aws_apigatewayv2_api_mapping.this) + length(aws_route53_record.this) == 0
     error_message = "There is no custom domain unless one is asked for."
   }
