@@ -33,6 +33,7 @@ from functions.sessions.registration import Registration
 from functions.sessions.signout import SignOut
 from functions.settings import ApiSettings
 from functions.warmup import WarmUp
+from functions.wire.codecs import Codecs
 
 
 def build(settings: ApiSettings) -> Handler:
@@ -60,7 +61,8 @@ def handler(
     keys = _set(settings.api_key, settings.api_key_previous)
     asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock))
     load, pushes = Load(settings.requests_at_once), PushPolicy.named(**settings.pushers)
-    committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
+    dialect, codecs = settings.dialect, Codecs(settings.dialect)
+    committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
     signaling = Signaling(store.calls, committer, clock, pushes)
     ringing = Ringing(store, committer, clock, pushes, settings.call_ttl)
     sign_out = SignOut(connections, sockets, clock)
@@ -70,14 +72,22 @@ def handler(
     erasure = Erasure(store, signaling, sign_out.is_everywhere, clock, new_id)
     parts: list[Part] = [
         CallRequests(
-            signaling, ringing, store.calls, asking, load, clock, new_id, settings.ring_seconds
+            signaling,
+            ringing,
+            store.calls,
+            asking,
+            load,
+            clock,
+            new_id,
+            settings.ring_seconds,
+            dialect,
         ),
         UserRequests(store, sign_out, registration, erasure, asking, load, clock),
     ]
     if settings.internal_secret:
         secrets = _set(settings.internal_secret, settings.internal_secret_previous)
-        emitter = Emitter(store, sockets, signaling, clock)
-        parts.append(EmitRequests(emitter, secrets, load, clock, new_id))
+        emitter = Emitter(store, sockets, codecs, signaling, clock)
+        parts.append(EmitRequests(emitter, secrets, load, clock, new_id, dialect.ids))
     interface = Api(parts, settings.cors_origins)
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
 

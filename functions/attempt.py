@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NewType
 
+from functions.calls.call import Status
 from functions.calls.event import CallEvent
 
 MessageId = NewType("MessageId", str)  # Pub/Sub's, the same however often it delivers the message
@@ -26,5 +27,7 @@ class Attempt:
 
     def is_late(self, event: CallEvent, now: datetime) -> bool:
         """Whether somebody may have the event already, or its call may have changed since. That is
-        so for a retry, for a copy, and for an event that is not prompt."""
-        return event.served is None or self.number != 1 or now - event.decided_at > _PROMPT
+        so for a retry, for a copy, for an event that is not prompt, and for a ring: told after its
+        end, it would go on for ever."""
+        is_prompt = self.number == 1 and now - event.decided_at <= _PROMPT
+        return event.served is None or event.status is Status.RINGING or not is_prompt

@@ -21,6 +21,7 @@ from functions.sessions.cap import ConnectionCap
 from functions.sessions.open import Opener, Timers
 from functions.settings import DeliverSettings
 from functions.warmup import WarmUp
+from functions.wire.codecs import Codecs
 
 
 def build(settings: DeliverSettings) -> Handler:
@@ -33,8 +34,9 @@ def handler(
 ) -> Handler:
     """Builds the function on the given ports."""
     memory: Memory[ConnectionId] = Memory()
-    deliverer = Deliverer(store, sockets, memory, clock)
-    catch_up = CatchUp(store, sockets, memory, clock)
+    codecs = Codecs(settings.dialect)
+    deliverer = Deliverer(store, sockets, codecs, memory, clock)
+    catch_up = CatchUp(store, sockets, codecs, memory, clock)
     cap = ConnectionCap(store.connections, sockets, clock, settings.connections_per_user)
     opener = Opener(store.connections, sockets, clock, _timers(settings))
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up)

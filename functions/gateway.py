@@ -28,6 +28,7 @@ from functions.sessions.close import Closing
 from functions.sessions.registration import Registration
 from functions.settings import GatewaySettings
 from functions.warmup import WarmUp
+from functions.wire.codecs import Codecs
 
 
 def build(settings: GatewaySettings) -> Handler:
@@ -53,16 +54,19 @@ def handler(
     """Builds the function on the given ports."""
     connections, ttl = store.connections, settings.connection_ttl
     timeout = settings.direct_post_timeout
-    load = Load(settings.requests_at_once)
-    committer = Committer(store, sockets, publisher, clock, direct_post_timeout=timeout)
+    codecs, load = Codecs(settings.dialect), Load(settings.requests_at_once)
+    committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
     pushes = PushPolicy.named(**settings.pushers)
     closing = Closing(connections, sockets, clock)
     frames = Frames(
+        codecs,
         Signaling(store.calls, committer, clock, pushes),
         Registration(
             connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
         ),
-        Admission(connections, publisher, identity, closing, clock, ttl),
+        Admission(
+            connections, publisher, identity, closing, clock, ttl, settings.dialect.namespaces
+        ),
         closing,
         FrameRate(settings.frames_per_second),
         load,

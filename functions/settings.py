@@ -12,6 +12,8 @@ from hashlib import sha256
 from typing import Any, ClassVar, TypeVar
 
 from functions.collections import USUAL, Collections
+from functions.dialect import dialect
+from functions.dialect.dialect import Dialect
 from functions.variables import (
     Need,
     Variable,
@@ -40,6 +42,7 @@ from functions.variables import (
     url,
     urls,
     webhook_key,
+    words,
 )
 
 
@@ -93,6 +96,8 @@ class FunctionSettings:
     firestore_database: str = _default("FIRESTORE_DATABASE", database, "(default)")
     calls_collection: str = _default("CALLS_COLLECTION", collection, USUAL.calls)
     collection_prefix: str = _may_be_empty("COLLECTION_PREFIX", prefix, USUAL.prefix)
+    # In the words of the app the store writes calls, and others what clients and phones are told.
+    dialect: Dialect = _default("DIALECT", words, dialect.USUAL)
     # Only checked here and passed to nobody: Firestore's library reads the variable itself.
     firestore_emulator: str | None = _local("FIRESTORE_EMULATOR_HOST", host)
 
@@ -350,7 +355,7 @@ def load(kind: type[_Settings], environ: Mapping[str, str] = os.environ) -> _Set
         try:
             values[name] = _value(variable, environ)
         except ValueError as error:
-            problems.append(f"{variable.name} {error}")
+            problems += [f"{variable.name} {fault}" for fault in str(error).splitlines()]
     # A variable that the function does not read may still send a library to an emulator.
     problems += [
         f"{each.name} {_EMULATOR}" for each in _of_others(kind) if _is_misplaced(each, environ)

@@ -10,6 +10,8 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
 
+from functions.dialect.dialect import Dialect
+
 
 class Need(Enum):
     """When a variable must be set."""
@@ -188,6 +190,13 @@ def host(value: str) -> str:
     if not name or not port.isdigit():
         raise ValueError("must be host:port")
     return value
+
+
+def words(value: str) -> Dialect:
+    """The app's own, in a file at this path, or in the TOML that this is."""
+    from functions.dialect.reading import dialect_of  # it loads tomllib, which few need
+
+    return dialect_of(value)
 
 
 def _number(value: str) -> float:

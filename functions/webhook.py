@@ -30,7 +30,7 @@ def handler(
 ) -> Handler:
     """Builds the function on the given ports."""
     deliverers = {
-        name: WebhookDeliverer(url, webhooks, store.outbox, clock)
+        name: WebhookDeliverer(url, webhooks, store.outbox, clock, settings.dialect)
         for name, url in settings.webhooks.items()
     }
     warm_up = WarmUp(store.calls.warm_up)

@@ -7,6 +7,8 @@ from enum import StrEnum
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.profile import NO_PROFILE, Profile
 
+ROOT = "/"  # the namespace of who names none
+
 # API Gateway answers 410 for a new connection too, until `$connect` is answered: 29 s at most.
 _HANDSHAKE = timedelta(seconds=30)
 
@@ -37,6 +39,7 @@ class Connection:
     shown_profile: Profile = NO_PROFILE
     said_user: str | None = None
     refusal: str | None = None
+    namespace: str = ROOT  # in which a Socket.IO client is told, as it was admitted to it last
     owner: UserId | None = None  # None until a Socket.IO client is admitted
     profile: Profile = NO_PROFILE  # the owner's, as the token said that admitted him
     former_owner: UserId | None = None  # the user who sent the frames before `admitted_at`

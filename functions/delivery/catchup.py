@@ -19,6 +19,7 @@ from functions.ports.sockets import Sockets
 from functions.ports.store import Entry, Store
 from functions.published import ConnectionAdmitted
 from functions.telemetry import Log
+from functions.wire.codecs import Codecs
 
 # The reply to the client's handshake or CONNECT must arrive first: Swift's client drops an event
 # that comes before it is connected.
@@ -31,10 +32,16 @@ class CatchUp:
     """Tells a connection those events of its user in the outbox that it does not have."""
 
     def __init__(
-        self, store: Store, sockets: Sockets, memory: Memory[ConnectionId], clock: Clock
+        self,
+        store: Store,
+        sockets: Sockets,
+        codecs: Codecs,
+        memory: Memory[ConnectionId],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._sockets = sockets
+        self._codecs = codecs
         self._memory = memory
         self._clock = clock
 
@@ -91,7 +98,7 @@ class CatchUp:
             if event.expired(self._clock()):  # while the posts before took their time
                 log.warning("expired", outcome="expired", callId=event.call_id)
             else:
-                report = await notify(self._sockets, [connection], event)
+                report = await notify(self._sockets, self._codecs, [connection], event)
                 if not report.served and not report.refused:
                     is_dead = bool(report.dead(now))
                     break

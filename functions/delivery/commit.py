@@ -15,6 +15,7 @@ from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.sockets import Sockets
 from functions.ports.store import Reloaded, Store, StoreConflict, StoredCall, StoreUnavailable
 from functions.telemetry import Log, latency_ms
+from functions.wire.codecs import Codecs
 
 _TRIED_FOR = timedelta(seconds=10)  # API Gateway waits for 29 s, and one try can take twelve
 
@@ -53,6 +54,7 @@ class Committer:
         self,
         store: Store,
         sockets: Sockets,
+        codecs: Codecs,
         publisher: Publisher,
         clock: Clock,
         *,
@@ -60,6 +62,7 @@ class Committer:
     ) -> None:
         self._store = store
         self._sockets = sockets
+        self._codecs = codecs
         self._publisher = publisher
         self._clock = clock
         self._direct_post_timeout = direct_post_timeout
@@ -151,7 +154,7 @@ class Committer:
     ) -> list[ConnectionId]:
         """Posts the event, and gives the connections that are known to have it."""
         timeout = self._direct_post_timeout
-        report = await notify(self._sockets, connections, event, within=timeout)
+        report = await notify(self._sockets, self._codecs, connections, event, within=timeout)
         log.info(
             "told",
             callId=event.call_id,

@@ -1,19 +1,22 @@
 """Delivers an event to those of the recipients' sockets that do not have it yet."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from functions.attempt import Attempt, NotDelivered
-from functions.calls.call import ConnectionId
+from functions.calls.call import ConnectionId, Status
 from functions.calls.event import CallEvent
+from functions.clients.connection import Connection
 from functions.delivery.copies import claim
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.delivery.notify import Report, notify
+from functions.delivery.overtaken import tell_end
 from functions.ports.clock import Clock
 from functions.ports.sockets import Sockets
 from functions.ports.store import Entry, Store
 from functions.telemetry import Log
+from functions.wire.codecs import Codecs
 
 log = Log(__name__)
 
@@ -22,16 +25,23 @@ class Deliverer:
     """Posts an event to the connections that do not have it yet."""
 
     def __init__(
-        self, store: Store, sockets: Sockets, memory: Memory[ConnectionId], clock: Clock
+        self,
+        store: Store,
+        sockets: Sockets,
+        codecs: Codecs,
+        memory: Memory[ConnectionId],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._sockets = sockets
+        self._codecs = codecs
         self._memory = memory
         self._clock = clock
 
     async def deliver(self, event: CallEvent, attempt: Attempt) -> None:
         """Costs 1 RunQuery, 1 POST for each connection that does not have the event yet, and 1
         Commit. An event that comes late costs 1 BatchGetDocuments before, and a copy 1 Commit more.
+        A ring costs what it costs to look whether it has overtaken its end, more.
 
         Safe to run twice. Raises StoreUnavailable, and NotDelivered if a socket that may be open
         was not reached.
@@ -43,7 +53,10 @@ class Deliverer:
         served = self._memory.of(event.signal_id)
         served.update(event.served or ())
         if attempt.is_late(event, now):
-            event, entry = await as_it_stands(self._store.outbox, event)
+            ring, (event, entry) = event, await as_it_stands(self._store.outbox, event)
+            if not event.recipients and ring.status is Status.RINGING:
+                connections = await self._store.connections.of(ring.users, now)
+                await self._tell_end(ring, connections, served, now)
             if not await self._is_to_be_told(event, entry, attempt, now):
                 return
             served.update(entry.served if entry else ())
@@ -53,10 +66,23 @@ class Deliverer:
             await self._drop(event, now)
             return
         unserved = [connection for connection in connections if connection.id not in served]
-        report = await notify(self._sockets, unserved, event)
+        report = await notify(self._sockets, self._codecs, unserved, event)
         # A refused post counts as served, as API Gateway would refuse it again.
         served.update(connection.id for connection in report.served + report.refused)
+        if event.status is Status.RINGING:
+            await self._tell_end(event, connections, served, now)
         await self._record(event, served, report, now)
+
+    async def _tell_end(
+        self,
+        ring: CallEvent,
+        connections: Iterable[Connection],
+        served: Collection[ConnectionId],
+        now: datetime,
+    ) -> None:
+        """Looks whether the ring has ended while it was told."""
+        having = [each for each in connections if each.id in served]
+        await tell_end(self._store.outbox, self._sockets, self._codecs, ring, having, now)
 
     async def _drop(self, event: CallEvent, now: datetime) -> None:
         """Notes that nobody is to be told any more."""

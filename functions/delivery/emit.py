@@ -16,6 +16,7 @@ from functions.delivery.signaling import Signaling
 from functions.ports.clock import Clock
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store, StoredCall
+from functions.wire.codecs import Codecs
 
 _NOBODY = UserId("")  # for a party whom the backend does not name: no user has this id
 
@@ -59,9 +60,17 @@ class Emit:
 class Emitter:
     """Carries out what a backend asks to be emitted."""
 
-    def __init__(self, store: Store, sockets: Sockets, signaling: Signaling, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sockets: Sockets,
+        codecs: Codecs,
+        signaling: Signaling,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._sockets = sockets
+        self._codecs = codecs
         self._signaling = signaling
         self._clock = clock
 
@@ -109,7 +118,7 @@ class Emitter:
         )
         connections = await self._store.connections.of([asked.told], event.decided_at)
         # Nobody comes after this, as `deliver` does, so a post has all the time that posts have.
-        report = await notify(self._sockets, connections, event)
+        report = await notify(self._sockets, self._codecs, connections, event)
         if report.served:
             return TOLD
         return UNAVAILABLE if report.failed else NOT_CONNECTED

@@ -9,7 +9,7 @@ from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
 from functions.telemetry import Log
-from functions.wire.codecs import codec_for
+from functions.wire.codecs import Codecs
 
 log = Log(__name__)
 
@@ -30,6 +30,7 @@ class Report:
 
 async def notify(
     sockets: Sockets,
+    codecs: Codecs,
     connections: Iterable[Connection],
     event: CallEvent,
     within: timedelta | None = None,
@@ -44,7 +45,7 @@ async def notify(
         if not connection.is_open:
             report.gone.append(connection)  # until it is open the client would drop the frame
             continue
-        text = codec_for(connection.wire).encode_event(event, recipient)
+        text = codecs.event_for(connection, event, recipient)
         posts[asyncio.create_task(sockets.post(connection.id, text))] = connection
     if not posts:
         return report

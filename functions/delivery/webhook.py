@@ -8,6 +8,7 @@ from functions.calls.call import UserId
 from functions.calls.event import CallEvent
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
+from functions.dialect.dialect import USUAL, Dialect
 from functions.ports.clock import Clock
 from functions.ports.store import Outbox
 from functions.ports.webhooks import NotTaken, Unwanted, Webhooks
@@ -21,12 +22,20 @@ log = Log(__name__)
 class WebhookDeliverer:
     """Posts to `url`."""
 
-    def __init__(self, url: str, webhooks: Webhooks, outbox: Outbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        webhooks: Webhooks,
+        outbox: Outbox,
+        clock: Clock,
+        dialect: Dialect = USUAL,
+    ) -> None:
         self._url = url
         self._host = urlsplit(url).hostname
         self._webhooks = webhooks
         self._outbox = outbox
         self._clock = clock
+        self._dialect = dialect
         self._memory: Memory[UserId] = Memory()  # whose pushes were asked for
 
     async def tell(self, event: CallEvent | DeviceGone) -> None:
@@ -59,8 +68,8 @@ class WebhookDeliverer:
             return
         asked = self._memory.of(event.signal_id)
         left = [each for each in event.backend_recipients if each.user_id not in asked]
-        posts = (self._post(push_webhook(event, recipient, now)) for recipient in left)
-        ends = await asyncio.gather(*posts, return_exceptions=True)
+        webhooks = [push_webhook(event, each, now, self._dialect) for each in left]
+        ends = await asyncio.gather(*map(self._post, webhooks), return_exceptions=True)
         failures = [end for end in ends if end is not None]
         asked.update(each.user_id for each, end in zip(left, ends, strict=True) if end is None)
         if failures:

@@ -20,11 +20,12 @@ from functions.calls.call import (
     UserId,
     names_document,
 )
-from functions.calls.decision import NOT_FOUND, UNREADABLE
+from functions.calls.decision import NOT_FOUND, UNREADABLE, Verdict
 from functions.calls.transitions import SIGNALS, Signal
 from functions.delivery.commit import Received
 from functions.delivery.ringing import Ringing
 from functions.delivery.signaling import Signaling
+from functions.dialect.dialect import USUAL, Dialect
 from functions.inbound.asking import Asking, Reply, content_of
 from functions.inbound.load import Load, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
@@ -33,7 +34,7 @@ from functions.ports.clock import Clock
 from functions.ports.store import Calls, StoredCall
 from functions.telemetry import Log, latency_ms
 from functions.wire.frames import RequestFrame, unix_ms
-from functions.wire.requests import InvalidRequest, parse, ring_in, user_in
+from functions.wire.requests import InvalidRequest, asked_in, parse, ring_in, user_in
 from functions.wire.text import loads
 
 # What a backend has done to a call, by the last step of the path.
@@ -54,6 +55,7 @@ class CallRequests:
     clock: Clock
     new_id: Callable[[], SignalId]
     ring_seconds: int  # at most
+    dialect: Dialect
 
     def at(self, steps: Sequence[str]) -> Mapping[str, Reply]:
         match steps:
@@ -72,11 +74,13 @@ class CallRequests:
         content = await content_of(request)
         if isinstance(content, Response):
             return content
-        signal = _signal_in(content)
+        signal = _signal_in(content, self.dialect)
+        asked = asked_in(content["data"], self.dialect)
         with self._begun(signal):
             # Where a page sends a beacon, which has no headers, the token is in the body.
             sender = await self.asking.user(request, content.get("token"))
-            return await self._carried_out(signal, sender, came_at)
+            verdict = await self._carried_out(signal, sender, came_at)
+        return said(verdict, signal.call_id if asked is None else asked, dialect=self.dialect)
 
     async def _ring(self, call: str, request: Request) -> Response:
         """What the ring costs. A body without the key is not waited for."""
@@ -85,14 +89,14 @@ class CallRequests:
         content = await content_of(request)
         if isinstance(content, Response):
             return content
-        ring = ring_in(call, content, self.ring_seconds)
+        ring = ring_in(call, content, self.ring_seconds, self.dialect.ids)
         telemetry.bind(request="ring", callId=ring.call_id)
         with self.load.carrying_out(Urgency.SOON):
             received = Received(self.new_id(), self.clock(), received_at=came_at)
             verdict = await self.ringing.begin(ring, received)
         latency = latency_ms(came_at, self.clock())
         log.info("verdict", outcome=verdict.outcome, latencyMs=latency)
-        return said(verdict, ring.call_id)
+        return said(verdict, self.dialect.ids.call_out(ring.call_id))
 
     async def _on_behalf(self, call: str, event: str, request: Request) -> Response:
         """What the signal costs. A body without the key is not waited for."""
@@ -101,17 +105,19 @@ class CallRequests:
         content = await content_of(request)
         if isinstance(content, Response):
             return content
-        signal = _signal_in({"event": event, "data": {**content, "callId": call}})
+        ids = self.dialect.ids
+        signal = _signal_in({"event": event, "data": {**content, "callId": ids.call_in(call)}})
         sender = user_in(content)
         with self._begun(signal):
-            return await self._carried_out(signal, sender, came_at)
+            verdict = await self._carried_out(signal, sender, came_at)
+        return said(verdict, ids.call_out(signal.call_id))
 
     def _begun(self, signal: Signal) -> AbstractContextManager[None]:
         """For as long as a signal is carried out, and whatever comes of it, the log says which."""
         telemetry.bind(**named(signal, is_known=False))
         return self.load.carrying_out(urgency_of(RequestFrame(signal)))
 
-    async def _carried_out(self, signal: Signal, sender: UserId, came_at: datetime) -> Response:
+    async def _carried_out(self, signal: Signal, sender: UserId, came_at: datetime) -> Verdict:
         received = Received(self.new_id(), self.clock(), received_at=came_at)
         verdict = await self.signaling.handle_of(signal, sender, received)
         log.info(
@@ -120,13 +126,14 @@ class CallRequests:
             outcome=verdict.outcome,
             latencyMs=latency_ms(came_at, self.clock()),
         )
-        return said(verdict, signal.call_id)
+        return verdict
 
     async def _call(self, id: str, request: Request) -> Response:
         """1 look at the token, and 1 BatchGetDocuments."""
+        asked = CallId(str(self.dialect.ids.call_in(id)))
         with self.load.carrying_out(Urgency.SOON):
             user = await self.asking.user(request)
-            stored = await self.calls.get(CallId(id)) if names_document(id) else None
+            stored = await self.calls.get(asked) if names_document(asked) else None
         match stored.call if isinstance(stored, StoredCall) else stored:
             case Call() as call if call.parties(user):
                 return JSONResponse(self._described(call))
@@ -142,16 +149,20 @@ class CallRequests:
             "ringsUntil": unix_ms(call.rings_until) if rings and call.rings_until else None,
             "data": loads(call.data) if rings and call.data else None,
         }
-        described: dict[str, object] = {"callId": call.id, "status": call.status.value}
+        described: dict[str, object] = {
+            "callId": self.dialect.ids.call_out(call.id),
+            "status": call.status.value,
+        }
         described |= {name: value for name, value in known.items() if value is not None}
         return {**described, "serverTime": unix_ms(self.clock())}
 
 
-def _signal_in(content: dict[str, Any]) -> Signal:
+def _signal_in(content: dict[str, Any], dialect: Dialect = USUAL) -> Signal:
     """Raises InvalidRequest."""
     event = content.get("event")
-    if isinstance(event, str) and event not in SIGNALS:
-        raise InvalidRequest("event", f"event must be one of {', '.join(SIGNALS)}")
-    request = parse(event, content.get("data"))
+    if isinstance(event, str) and dialect.events_in.get(event) not in SIGNALS:
+        taken = (name for name, ours in dialect.events_in.items() if ours in SIGNALS)
+        raise InvalidRequest("event", f"event must be one of {', '.join(taken)}")
+    request = parse(event, content.get("data"), dialect)
     assert isinstance(request, Signal)  # noqa: S101 - as its event says
     return request

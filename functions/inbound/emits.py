@@ -17,6 +17,7 @@ from functions.calls.decision import UNAVAILABLE, Verdict
 from functions.calls.transitions import Signal
 from functions.delivery.commit import Received
 from functions.delivery.emit import NOT_CONNECTED, TOLD, Emit, Emitter
+from functions.dialect.dialect import Ids
 from functions.inbound.api import answered
 from functions.inbound.asking import Reply, content_of
 from functions.inbound.load import Load, urgency_of
@@ -58,6 +59,7 @@ class EmitRequests:
     load: Load
     clock: Clock
     new_id: Callable[[], SignalId]
+    ids: Ids
 
     def at(self, steps: Sequence[str]) -> Mapping[str, Reply]:
         match steps:
@@ -76,7 +78,7 @@ class EmitRequests:
         content = await content_of(request)
         if isinstance(content, Response):
             return _answer(content.status_code, "the body is too large, too slow or cut off")
-        asked = _asked(path, content)
+        asked = _asked(path, content, self.ids)
         telemetry.bind(**named(asked.signal, is_known=False))
         with self.load.carrying_out(urgency_of(RequestFrame(asked.signal))):
             received = Received(self.new_id(), self.clock(), received_at=came_at)
@@ -102,9 +104,10 @@ class EmitRequests:
             raise NotAuthenticated(f"{_HEADER} is not valid")
 
 
-def _asked(path: _Path, content: dict[str, Any]) -> Emit:
+def _asked(path: _Path, content: dict[str, Any], ids: Ids) -> Emit:
     """Raises InvalidRequest."""
-    signal = parse(path.signal, with_digits(content, "callId"))
+    call = ids.call_in(with_digits(content, "callId")["callId"])
+    signal = parse(path.signal, {**content, "callId": call})
     assert isinstance(signal, Signal)  # noqa: S101 - as its event says
     is_sender_named = content.get(path.sender) is not None
     return Emit(

@@ -22,7 +22,7 @@ from functions.sessions.close import Closing
 from functions.sessions.registration import Registration
 from functions.telemetry import Log, latency_ms
 from functions.wire import socketio
-from functions.wire.codecs import Codec, codec_of
+from functions.wire.codecs import Codec, Codecs
 from functions.wire.frames import (
     Connect,
     Frame,
@@ -47,6 +47,7 @@ def new_signal_id() -> SignalId:
 class Frames:
     """Hands each frame to the part that carries it out, and encodes the reply."""
 
+    codecs: Codecs
     signaling: Signaling
     registration: Registration
     admission: Admission
@@ -62,12 +63,12 @@ class Frames:
         There is always a reply, and it is never empty: API Gateway or the client would end the
         session otherwise.
         """
-        codec = codec_of(text)
+        codec = self.codecs.of(text)
         rate = self.rate.of(id, self.clock())
         if rate is Rate.EXCEEDED:
             await self._close(id)
         if rate is not Rate.KEPT:
-            return codec.encode_reply(LIMITED, None, None)
+            return codec.encode_reply(LIMITED, None)
         frame: Frame | None = None
         try:
             frame = codec.decode(text)
@@ -91,14 +92,14 @@ class Frames:
         self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None
     ) -> str:
         match frame:
-            case RequestFrame(request, ack):
+            case RequestFrame(request):
                 verdict = await self._verdict(request, id, received_at)
                 self._log_verdict(request, verdict, received_at)
-                return codec.encode_reply(verdict, request, ack)
-            case Malformed(field, message, ack):
+                return codec.encode_reply(verdict, frame)
+            case Malformed(field, message):
                 latency = latency_ms(received_at, self.clock())
                 log.info("frame", outcome="invalid", field=field, latencyMs=latency)
-                return codec.encode_reply(invalid(field, message), None, ack)
+                return codec.encode_reply(invalid(field, message), frame)
             case Connect():
                 return await self.admission.admit(id, frame, received_at)
             case Goodbye():
@@ -113,15 +114,15 @@ class Frames:
     def _unavailable(self, codec: Codec, frame: Frame | None, received_at: datetime | None) -> str:
         """The reply to a frame that we could not carry out."""
         match frame:
-            case RequestFrame(request, ack):
+            case RequestFrame(request):
                 self._log_verdict(request, UNAVAILABLE, received_at)
-                return codec.encode_reply(UNAVAILABLE, request, ack)
+                return codec.encode_reply(UNAVAILABLE, frame)
             # A connect error would keep the client out for good. And after a goodbye that nobody
             # could note, the client would be told for hours if its socket stayed open.
             case Connect() | Goodbye():
                 return socketio.RECONNECT
             case _:
-                return codec.encode_reply(UNAVAILABLE, None, None)
+                return codec.encode_reply(UNAVAILABLE, None)
 
     async def _verdict(
         self, request: Request, id: ConnectionId, received_at: datetime | None

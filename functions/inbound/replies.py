@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from starlette.responses import JSONResponse, Response
 
-from functions.calls.call import CallId
 from functions.calls.decision import Verdict
+from functions.dialect.dialect import USUAL, Dialect
 from functions.wire.frames import reply_data
 
 _RETRY_AFTER_SECONDS = "1"
@@ -21,10 +21,12 @@ _STATUSES = {
 _CONFLICT = 409  # the call got another answer first
 
 
-def said(verdict: Verdict, call: CallId | None = None, status: int | None = None) -> Response:
+def said(
+    verdict: Verdict, call: object = None, status: int | None = None, dialect: Dialect = USUAL
+) -> Response:
     """The reply that says `verdict`, on a `call` if it is about one, with the status that its
     outcome has unless it is given."""
-    reply = replied(reply_data(verdict, call), status or status_of(verdict))
+    reply = replied(reply_data(verdict, call, dialect), status or status_of(verdict))
     if reply.status_code == 401:
         reply.headers["WWW-Authenticate"] = "Bearer"
     return reply

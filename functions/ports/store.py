@@ -164,7 +164,8 @@ class Connections(Protocol):
         expires: datetime,
     ) -> bool:
         """Makes the connection the user's who is `admitted`, with his profile, by a CONNECT that
-        API Gateway got at `received_at`. False if the connection has changed since it was read."""
+        API Gateway got at `received_at`; it is told in `connection.namespace`. False if the
+        connection has changed since it was read."""
 
     async def leave(
         self,

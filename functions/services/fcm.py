@@ -12,6 +12,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device, DeviceId, FcmAddress, InstallationId
+from functions.dialect.dialect import Dialect
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.recent import Recent
 from functions.settings import PushSettings
@@ -28,8 +29,9 @@ _NO_TOKEN = "registration token is not a valid"  # noqa: S105
 class FcmPushSender:
     """Sends data messages through one Firebase app."""
 
-    def __init__(self, app: firebase_admin.App) -> None:
+    def __init__(self, app: firebase_admin.App, dialect: Dialect) -> None:
         self._app = app
+        self._dialect = dialect
         self._paused_until: Recent[DeviceId, datetime] = Recent(_PAUSES)
 
     async def send(
@@ -41,7 +43,7 @@ class FcmPushSender:
             return PushResult(device, PushOutcome.FAILED, "RetryAfter")
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
-                messages = [message(event, recipient, device.address, now)]
+                messages = [message(event, recipient, device.address, now, self._dialect)]
                 batch = await messaging.send_each_async(messages, app=self._app)
         except (TimeoutError, exceptions.FirebaseError, GoogleAuthError) as error:
             return PushResult(device, PushOutcome.FAILED, type(error).__name__)
@@ -66,7 +68,7 @@ class FcmPushSender:
 
 
 def message(
-    event: CallEvent, recipient: Recipient, to: FcmAddress, now: datetime
+    event: CallEvent, recipient: Recipient, to: FcmAddress, now: datetime, dialect: Dialect
 ) -> messaging.Message:
     """The message, data only: it wakes an app that is killed, and never shows by itself.
 
@@ -77,7 +79,7 @@ def message(
     push = push_of(recipient)
     return messaging.Message(
         **{"fid" if isinstance(to, InstallationId) else "token": str(to)},
-        data=dict(push_data(event, recipient)),
+        data=dict(push_data(event, recipient, dialect)),
         # By it, Firebase's delivery data tells how phones got the messages of this type.
         fcm_options=messaging.FCMOptions(analytics_label=push.type),
         android=messaging.AndroidConfig(priority="high", ttl=left, direct_boot_ok=True),
@@ -112,7 +114,7 @@ def connect(settings: PushSettings) -> FcmPushSender:
         {"projectId": settings.firebase, "httpTimeout": _ATTEMPT_SECONDS},
         name=f"fcm-{uuid4()}",  # no two apps of a process may share a name
     )
-    return FcmPushSender(app)
+    return FcmPushSender(app, settings.dialect)
 
 
 def _outcome(error: exceptions.FirebaseError) -> PushOutcome:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from functions.calls.call import ConnectionId
-from functions.clients.connection import Connection, Wire
+from functions.clients.connection import ROOT, Connection, Wire
 from functions.ports.clock import Clock
 from functions.ports.sockets import Gone, PostFailed, Sockets
 from functions.ports.store import Connections, StoreUnavailable
@@ -35,6 +35,8 @@ class Closing:
             connection = await self._connections.get(id, now)
             # On the JSON wire a text that looks like a packet is no packet.
             if connection and connection.wire is Wire.JSON:
+                return socketio.NOOP
+            if connection and _stays(connection, goodbye):
                 return socketio.NOOP
             if connection is None:
                 if goodbye.closes_socket:
@@ -78,3 +80,9 @@ class Closing:
         else:
             return True
         return False
+
+
+def _stays(connection: Connection, goodbye: Goodbye) -> bool:
+    """Whether a client that leaves one namespace stays in its own, where it is told."""
+    is_other = goodbye.namespace != connection.namespace != ROOT
+    return is_other and not goodbye.closes_socket

@@ -13,7 +13,7 @@ async def dismiss(sockets: Sockets, connection: Connection) -> bool:
     """
     try:
         if connection.wire is not Wire.JSON:
-            await sockets.post(connection.id, socketio.DISCONNECT)
+            await sockets.post(connection.id, socketio.encode_goodbye(connection.namespace))
         await sockets.close(connection.id)
     except Gone:
         return False

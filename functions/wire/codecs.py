@@ -4,30 +4,40 @@ from typing import Protocol
 
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
-from functions.clients.connection import Wire
-from functions.wire import json, socketio
-from functions.wire.frames import AckId, Frame, Ping, Request
+from functions.clients.connection import Connection, Wire
+from functions.dialect.dialect import Dialect
+from functions.wire.frames import Answerable, Frame, Ping
+from functions.wire.json import JsonCodec
+from functions.wire.socketio import SocketIoCodec, is_packet
 
 
 class Codec(Protocol):
-    """Reads and writes one wire. The modules `json` and `socketio` are such codecs."""
+    """Reads and writes one wire, in one dialect."""
 
     def decode(self, text: bytes, /) -> Frame: ...
 
-    def encode_reply(
-        self, verdict: Verdict, request: Request | None, ack: AckId | None, /
-    ) -> str: ...
+    def encode_reply(self, verdict: Verdict, to: Answerable | None, /) -> str: ...
 
     def encode_pong(self, ping: Ping, /) -> str: ...
 
-    def encode_event(self, event: CallEvent, recipient: Recipient, /) -> str: ...
+    def encode_event(self, event: CallEvent, recipient: Recipient, namespace: str, /) -> str: ...
 
 
-def codec_of(frame: bytes) -> Codec:
-    """The codec that reads a client's frame; the frame itself shows which wire it is on."""
-    return socketio if socketio.is_packet(frame) else json
+class Codecs:
+    """The codecs of all wires, in the app's dialect."""
 
+    def __init__(self, dialect: Dialect) -> None:
+        self._json = JsonCodec(dialect)
+        self._socketio = SocketIoCodec(dialect)
 
-def codec_for(wire: Wire) -> Codec:
-    """The codec that writes frames for a connection on `wire`."""
-    return json if wire is Wire.JSON else socketio
+    def of(self, frame: bytes) -> Codec:
+        """The codec that reads a client's frame; the frame itself shows which wire it is on."""
+        return self._socketio if is_packet(frame) else self._json
+
+    def on(self, wire: Wire) -> Codec:
+        """The codec that writes frames for a connection on `wire`."""
+        return self._json if wire is Wire.JSON else self._socketio
+
+    def event_for(self, connection: Connection, event: CallEvent, recipient: Recipient) -> str:
+        """The frame that tells `recipient`, whose the connection is, of `event`."""
+        return self.on(connection.wire).encode_event(event, recipient, connection.namespace)

@@ -5,11 +5,13 @@ from datetime import datetime
 
 import msgspec
 
-from functions.calls.call import CallId, Status
+from functions.calls.call import Status
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
+from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, Platform
+from functions.dialect.dialect import USUAL, Dialect
 
 AckId = int | str
 
@@ -35,10 +37,13 @@ Request = Signal | RegisterDevice | UnregisterDevice
 
 @dataclass(frozen=True, slots=True)
 class RequestFrame:
-    """A well-formed request; `ack` comes back in the reply, so that the client can pair them."""
+    """A well-formed request; `ack` comes back in the reply, so that the client can pair them. So do
+    the `namespace` of a Socket.IO client, and the call's id as it was `asked` for."""
 
     request: Request
     ack: AckId | None = None
+    namespace: str = ROOT
+    asked: object = None  # None if it is as we have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Malformed:
     field: str
     message: str
     ack: AckId | None = None
+    namespace: str = ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Goodbye:
     """A Socket.IO client ends its session; its socket is closed only if it asks for that."""
 
     closes_socket: bool = False
+    namespace: str = ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,45 +86,51 @@ class Ignored:
     """A Socket.IO packet that asks for nothing, or that makes no sense."""
 
 
-Frame = RequestFrame | Malformed | Connect | Goodbye | Ping | Ignored
+Answerable = RequestFrame | Malformed
+Frame = Answerable | Connect | Goodbye | Ping | Ignored
 
 
-def reply_data(verdict: Verdict, call: CallId | None) -> dict[str, object]:
-    """The `data` of a reply: always `ok` and `outcome`, the other fields if they have a value."""
-    data: dict[str, object] = {"ok": verdict.ok, "outcome": verdict.outcome}
+def reply_data(verdict: Verdict, call: object, dialect: Dialect = USUAL) -> dict[str, object]:
+    """The `data` of a reply: always `ok` and `outcome`, the other fields if they have a value. The
+    `call` is as its asker should read it."""
+    names = dialect.fields
+    data: dict[str, object] = {names["ok"]: verdict.ok, names["outcome"]: verdict.outcome}
     if call is not None:
-        data["callId"] = call
+        data[names["callId"]] = call
     if verdict.rings_until is not None:
-        data["ringsUntil"] = unix_ms(verdict.rings_until)
+        data[names["ringsUntil"]] = unix_ms(verdict.rings_until)
     if verdict.field is not None:
-        data["field"] = verdict.field
+        data[names["field"]] = verdict.field
     if verdict.message is not None:
-        data["message"] = verdict.message
+        data[names["message"]] = verdict.message
     return data
 
 
-def call_of(request: Request | None) -> CallId | None:
-    """The call that a request is about, if it is about one."""
-    return request.call_id if isinstance(request, Signal) else None
+def call_of(frame: Answerable | None) -> object:
+    """The call that a frame is about, as it asked for it; None if it is about none."""
+    if not isinstance(frame, RequestFrame) or not isinstance(frame.request, Signal):
+        return None
+    return frame.request.call_id if frame.asked is None else frame.asked
 
 
 def unix_ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def event_data(event: CallEvent) -> dict[str, object]:
+def event_data(event: CallEvent, dialect: Dialect = USUAL) -> dict[str, object]:
     """The `data` of an event: `callId`, `timestamp` (Unix ms), and what is known of `reason` and
     `cause`. Of a ring also `callerId`, `ringsUntil` (Unix ms) and what the app passes on."""
+    names, ids = dialect.fields, dialect.ids
     told: dict[str, object] = {
-        "callId": event.call_id,
-        "reason": event.reason,
-        "cause": event.cause,
-        "ringsUntil": event.rings_until_ms,
-        "timestamp": event.timestamp,
+        names["callId"]: ids.call_out(event.call_id),
+        names["reason"]: event.reason,
+        names["cause"]: event.cause,
+        names["ringsUntil"]: event.rings_until_ms,
+        names["timestamp"]: event.timestamp,
     }
     known = {name: value for name, value in told.items() if value is not None}
     if event.status is not Status.RINGING:
         return known
     # Whatever it is, it is written as it came.
     passed_on = msgspec.json.decode(event.data or "{}", type=dict[str, msgspec.Raw])
-    return {**passed_on, "callerId": event.caller_id, **known}
+    return {**passed_on, names["callerId"]: ids.user_out(event.caller_id), **known}

@@ -6,57 +6,61 @@ import msgspec
 
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
+from functions.clients.connection import ROOT
+from functions.dialect.dialect import USUAL, Dialect
 from functions.wire.frames import (
     AckId,
+    Answerable,
     Frame,
     Malformed,
     Ping,
-    Request,
-    RequestFrame,
     call_of,
     event_data,
     reply_data,
 )
-from functions.wire.requests import InvalidRequest, parse
+from functions.wire.requests import request_frame
 from functions.wire.text import NotJson, loads
 
 ACK_ID_LIMIT = 128  # characters of a string, bits of an integer
 
 
-def decode(text: bytes) -> Frame:
-    """Reads one frame and never raises: a frame that can't be read comes out as Malformed."""
-    try:
-        frame = loads(text.decode())
-    except UnicodeDecodeError:
-        return Malformed("frame", "frame is not UTF-8")
-    except NotJson as error:
-        return Malformed("frame", f"frame is {error}")
-    if not isinstance(frame, dict):
-        return Malformed("frame", "frame must be a JSON object")
-    ack = frame.get("id")
-    if not _is_ack_id(ack):
-        return Malformed("id", "id must be an integer or a short string")
-    if frame.get("event") == "ping":
-        return Ping(ack=ack)
-    try:
-        return RequestFrame(parse(frame.get("event"), frame.get("data")), ack)
-    except InvalidRequest as error:
-        return Malformed(error.field, error.message, ack)
+class JsonCodec:
+    """Reads and writes the JSON wire, in one dialect."""
 
+    def __init__(self, dialect: Dialect = USUAL) -> None:
+        self._dialect = dialect
 
-def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
-    """The reply to a frame; it has an `id` if the frame had one."""
-    return _encode({"event": "ack", "data": reply_data(verdict, call_of(request))}, ack)
+    def decode(self, text: bytes) -> Frame:
+        """Reads one frame and never raises: a frame that can't be read comes out as Malformed."""
+        try:
+            frame = loads(text.decode())
+        except UnicodeDecodeError:
+            return Malformed("frame", "frame is not UTF-8")
+        except NotJson as error:
+            return Malformed("frame", f"frame is {error}")
+        if not isinstance(frame, dict):
+            return Malformed("frame", "frame must be a JSON object")
+        ack = frame.get("id")
+        if not _is_ack_id(ack):
+            return Malformed("id", "id must be an integer or a short string")
+        if frame.get("event") == "ping":
+            return Ping(ack=ack)
+        return request_frame(frame.get("event"), frame.get("data"), ack, self._dialect)
 
+    def encode_reply(self, verdict: Verdict, to: Answerable | None) -> str:
+        """The reply to a frame; it has an `id` if the frame had one."""
+        data = reply_data(verdict, call_of(to), self._dialect)
+        return _encode({"event": "ack", "data": data}, to.ack if to else None)
 
-def encode_pong(ping: Ping) -> str:
-    """The frame that replies to a heartbeat; it has an `id` if the heartbeat had one."""
-    return _encode({"event": "pong"}, ping.ack)
+    def encode_pong(self, ping: Ping) -> str:
+        """The frame that replies to a heartbeat; it has an `id` if the heartbeat had one."""
+        return _encode({"event": "pong"}, ping.ack)
 
-
-def encode_event(event: CallEvent, recipient: Recipient) -> str:
-    """The frame that tells `recipient` of `event`."""
-    return msgspec.json.encode({"event": recipient.event, "data": event_data(event)}).decode()
+    def encode_event(self, event: CallEvent, recipient: Recipient, _: str = ROOT) -> str:
+        """The frame that tells `recipient` of `event`. On this wire there are no namespaces."""
+        name = self._dialect.events_out.get(recipient.event, recipient.event)
+        data = event_data(event, self._dialect)
+        return msgspec.json.encode({"event": name, "data": data}).decode()
 
 
 def _encode(frame: Mapping[str, object], ack: AckId | None) -> str:

@@ -10,9 +10,18 @@ import msgspec
 from functions.calls.call import USER_ID_LIMIT, CallId, UserId, names_document
 from functions.calls.ring import Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
+from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
+from functions.dialect.dialect import USUAL, Dialect, Ids, digits
 from functions.readable import is_control, readable
-from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
+from functions.wire.frames import (
+    AckId,
+    Malformed,
+    RegisterDevice,
+    Request,
+    RequestFrame,
+    UnregisterDevice,
+)
 from functions.wire.push import is_reserved, texts
 
 CALL_ID_LIMIT = 128  # characters
@@ -20,7 +29,6 @@ DEVICE_LIMIT = 128  # characters of the app's name for a device
 SHORTEST_RING, LONGEST_RING = 5, 120  # seconds
 PASSED_ON_LIMIT = 3000  # bytes
 _PUSHED_LIMIT = 3900  # with the ids; FCM takes 4096 in all, names and type included
-_MOST = 2**63  # of a whole number: no database has larger ids
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -35,41 +43,63 @@ class InvalidRequest(ValueError):
         self.message = message
 
 
-def parse(event: object, data: object) -> Request:
+def request_frame(
+    event: object, data: object, ack: AckId | None, dialect: Dialect, namespace: str = ROOT
+) -> RequestFrame | Malformed:
+    """The frame by which a client sent `event` with `data`, or what is wrong with it."""
+    try:
+        request = parse(event, data, dialect)
+    except InvalidRequest as error:
+        return Malformed(error.field, error.message, ack, namespace)
+    return RequestFrame(request, ack, namespace, asked_in(data, dialect))
+
+
+def asked_in(data: object, dialect: Dialect) -> object:
+    """The id of a call as a request asks for it; None where it can be in but one form."""
+    if dialect.ids.calls_are_usual or not isinstance(data, Mapping):
+        return None
+    return dialect.found_in(data, "callId")[1]
+
+
+def parse(event: object, data: object, dialect: Dialect = USUAL) -> Request:
     """Checks what a client sent as event `event` with `data`. Raises InvalidRequest."""
     if event is None:
         raise InvalidRequest("event", "event is missing")
     if not isinstance(event, str):
         raise InvalidRequest("event", "event must be a string")
-    reader = _READERS.get(event)
-    if reader is None:
-        raise InvalidRequest("event", f"event must be one of {', '.join(_READERS)}")
+    if (ours := dialect.events_in.get(event)) is None:
+        raise InvalidRequest("event", f"event must be one of {', '.join(dialect.events_in)}")
     if not isinstance(data, Mapping):
         raise InvalidRequest("data", "data must be an object")
-    return reader(data)
+    return _READERS[ours](data, dialect)
 
 
-def _signal(name: str) -> Callable[[_Data], Signal]:
-    def read(data: _Data) -> Signal:
-        return Signal(name, _call_id(data), _reason(data), _device(data))
+def _signal(name: str) -> Callable[[_Data, Dialect], Signal]:
+    def read(data: _Data, dialect: Dialect) -> Signal:
+        field, asked = dialect.found_in(data, "callId")
+        _, reason = dialect.found_in(data, "reason")
+        call = call_id_in(field, asked, dialect.ids)
+        # No request is refused for its reason, nor for its device.
+        return Signal(name, call, readable(reason, REASON_LIMIT), _device(data, dialect))
 
     return read
 
 
-def _register(data: _Data) -> RegisterDevice:
-    address, platform = _address(data), data.get("platform")
+def _register(data: _Data, dialect: Dialect) -> RegisterDevice:
+    address = _address(data, dialect)
+    field, platform = dialect.found_in(data, "platform")
     if not isinstance(platform, str) or platform not in set(Platform):
-        raise InvalidRequest("platform", f"platform must be one of {', '.join(Platform)}")
-    is_named = data.get("deviceId") is not None
-    app_id = _text(data, "deviceId", DEVICE_LIMIT) if is_named else None
-    return RegisterDevice(address, Platform(platform), app_id)
+        raise InvalidRequest(field, f"{field} must be one of {', '.join(Platform)}")
+    field, app_id = dialect.found_in(data, "deviceId")
+    named = _text(field, app_id, DEVICE_LIMIT) if app_id is not None else None
+    return RegisterDevice(address, Platform(platform), named)
 
 
-def _unregister(data: _Data) -> UnregisterDevice:
-    return UnregisterDevice(_address(data))
+def _unregister(data: _Data, dialect: Dialect) -> UnregisterDevice:
+    return UnregisterDevice(_address(data, dialect))
 
 
-_READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[_Data, Dialect], Request]] = MappingProxyType(
     {
         **{name: _signal(name) for name in SIGNALS},
         "device:register": _register,
@@ -81,34 +111,39 @@ _READERS: Mapping[str, Callable[[_Data], Request]] = MappingProxyType(
 def user_in(data: _Data, field: str = "userId") -> UserId:
     """The user whom a backend names. An id that is a number counts as its digits. Raises
     InvalidRequest."""
-    return UserId(_text(with_digits(data, field), field, USER_ID_LIMIT))
+    return UserId(_text(field, with_digits(data, field)[field], USER_ID_LIMIT))
 
 
 def with_digits(data: _Data, field: str) -> _Data:
     """The same with its digits in the place of an id that is a number. Raises InvalidRequest."""
-    value = data.get(field)
-    if isinstance(value, float) and value.is_integer():  # JSON's 7.0 is 7
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and -_MOST <= value < _MOST:
-        return {**data, field: str(value)}
+    value = digits(data.get(field))
     if value is not None and not isinstance(value, str):
         raise InvalidRequest(field, f"{field} must be a string or a whole number of 64 bits")
-    return data
+    return {**data, field: value}
 
 
-def ring_in(call: str, data: _Data, longest: int) -> Ring:
+def call_id_in(field: str, asked: object, ids: Ids) -> CallId:
+    """The call that is asked for in `field`. Raises InvalidRequest."""
+    call_id = _text(field, ids.call_in(asked), CALL_ID_LIMIT)
+    if not names_document(call_id):
+        message = f"{field} must not contain a slash, nor be '.', '..' or of the form '__…__'"
+        raise InvalidRequest(field, message)
+    return CallId(call_id)
+
+
+def ring_in(call: str, data: _Data, longest: int, ids: Ids = USUAL.ids) -> Ring:
     """The ring that a backend asks for; one that is to be longer than `longest`, in seconds, is as
     long. Raises InvalidRequest."""
     ring = Ring(
-        call_id=_call_id({"callId": call}),
+        call_id=call_id_in("callId", call, ids),
         caller=user_in(data, "callerId"),
         receiver=user_in(data, "receiverId"),
         seconds=_ring_seconds(data.get("ringSeconds"), longest),
         data=_passed_on(data.get("data")),
         is_told=_is_told(data.get("ring")),
     )
-    ids = len(ring.call_id.encode()) + len(ring.caller.encode())
-    if ids + len(ring.data or "") > _PUSHED_LIMIT:
+    named = len(ring.call_id.encode()) + len(ring.caller.encode())
+    if named + len((ring.data or "").encode()) > _PUSHED_LIMIT:
         raise InvalidRequest("data", "data and the ids are too long together to be pushed")
     return ring
 
@@ -153,26 +188,20 @@ def _passed_on(value: object) -> str | None:
     return text if value else None
 
 
-def _call_id(data: _Data) -> CallId:
-    call_id = _text(data, "callId", CALL_ID_LIMIT)
-    if not names_document(call_id):
-        message = "callId must not contain a slash, nor be '.', '..' or of the form '__…__'"
-        raise InvalidRequest("callId", message)
-    return CallId(call_id)
+def _address(data: _Data, dialect: Dialect) -> FcmAddress:
+    token_field, token = dialect.found_in(data, "token")
+    fid_field, fid = dialect.found_in(data, "fid")
+    if fid is None:
+        return FcmToken(_text(token_field, token, TOKEN_LIMIT))
+    if token is not None:
+        message = f"a device has a {token_field} or a {fid_field}, not both"
+        raise InvalidRequest(fid_field, message)
+    return InstallationId(_text(fid_field, fid, TOKEN_LIMIT))
 
 
-def _address(data: _Data) -> FcmAddress:
-    if data.get("fid") is None:
-        return FcmToken(_text(data, "token", TOKEN_LIMIT))
-    if data.get("token") is not None:
-        raise InvalidRequest("fid", "a device has a token or a fid, not both")
-    return InstallationId(_text(data, "fid", TOKEN_LIMIT))
-
-
-def _text(data: _Data, field: str, limit: int) -> str:
-    if data.get(field) is None:
+def _text(field: str, value: object, limit: int) -> str:
+    if value is None:
         raise InvalidRequest(field, f"{field} is missing")
-    value = data[field]
     if not isinstance(value, str):
         raise InvalidRequest(field, f"{field} must be a string")
     if not value:
@@ -184,14 +213,9 @@ def _text(data: _Data, field: str, limit: int) -> str:
     return value
 
 
-def _reason(data: _Data) -> str | None:
-    """The reason as the other party may read it. No request is refused for its reason."""
-    return readable(data.get("reason"), REASON_LIMIT)
-
-
-def _device(data: _Data) -> str | None:
-    """The device on which the user acts. No request is refused for its device either."""
+def _device(data: _Data, dialect: Dialect) -> str | None:
+    """The device on which the user acts."""
     try:
-        return _text(data, "deviceId", DEVICE_LIMIT)
+        return _text(*dialect.found_in(data, "deviceId"), DEVICE_LIMIT)
     except InvalidRequest:
         return None

@@ -6,37 +6,30 @@ optional namespace, an optional ack id and JSON. https://socket.io/docs/v4/socke
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 
 from functions.calls.decision import UNKNOWN_CONNECTION, Verdict
 from functions.calls.event import CallEvent, Recipient
-from functions.clients.connection import Wire
+from functions.clients.connection import ROOT, Wire
+from functions.dialect.dialect import ERROR_EVENT, USUAL, Dialect
 from functions.wire.frames import (
-    AckId,
+    Answerable,
     Connect,
     Frame,
     Goodbye,
     Ignored,
-    Malformed,
     Ping,
-    Request,
-    RequestFrame,
     call_of,
     event_data,
     reply_data,
 )
-from functions.wire.requests import InvalidRequest, parse
+from functions.wire.requests import request_frame
 from functions.wire.text import NotJson, loads
 
-ROOT = "/"  # the one namespace there is
 NOOP = "6"  # every client ignores it, while an empty frame would end the session
 # This is no packet in any version, so the client closes its socket and connects again by itself.
 RECONNECT = '{"message":"reconnect"}'
-ERROR_EVENT = "call:error"
-# Says goodbye to a client, which then closes its socket and does not connect again by itself.
-DISCONNECT = "41"
 
 _CLOSE = "1"  # Engine.IO's: the server closes the socket, which Swift's and Python's clients do too
 _MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
@@ -58,50 +51,71 @@ def is_packet(text: bytes) -> bool:
     return text.removeprefix(b"b")[:1].isdigit()
 
 
-def decode(text: bytes) -> Frame:
-    """Reads one packet and never raises: one that makes no sense comes out as Ignored."""
-    try:
-        packet = text.decode()
-        if packet.startswith("2"):
-            return Ping(packet[1:])
-        if packet == _CLOSE:
-            return Goodbye(closes_socket=True)
-    except UnicodeDecodeError:
-        return Ignored()
-    message = _MESSAGE.fullmatch(packet)
-    if message is None:
-        return Ignored()
-    data = _data(message["data"])
-    namespace = message["namespace"] or ROOT
-    match message["type"], data:
-        case "0", None:
-            return Connect(namespace)
-        case "0", dict():
-            return Connect(namespace, _text(data.get("token")), _text(data.get("userId")))
-        case "0", _:  # it waits for an answer, whatever it has sent
-            return Connect(namespace, _NOT_TEXT)
-        case "1", None if namespace == ROOT and not message["ack"]:
-            return Goodbye()
-        case "2", [str(name), *arguments] if namespace == ROOT:
-            return _event(name, arguments, int(message["ack"]) if message["ack"] else None)
-        case _:
+class SocketIoCodec:
+    """Reads and writes events and their replies, in one dialect."""
+
+    def __init__(self, dialect: Dialect = USUAL) -> None:
+        self._dialect = dialect
+        self._namespaces = {ROOT, *dialect.namespaces}
+
+    def decode(self, text: bytes) -> Frame:
+        """Reads one packet and never raises: one that makes no sense comes out as Ignored."""
+        try:
+            packet = text.decode()
+            if packet.startswith("2"):
+                return Ping(packet[1:])
+            if packet == _CLOSE:
+                return Goodbye(closes_socket=True)
+        except UnicodeDecodeError:
             return Ignored()
+        message = _MESSAGE.fullmatch(packet)
+        if message is None:
+            return Ignored()
+        data = _data(message["data"])
+        namespace = message["namespace"] or ROOT
+        match message["type"], data:
+            case "0", _:
+                return self._connect(namespace, data)
+            case "1", None if namespace in self._namespaces and not message["ack"]:
+                return Goodbye(namespace=namespace)
+            case "2", [str(name), *arguments] if namespace in self._namespaces:
+                # Only the first argument counts: a client may add `null` for a callback that was
+                # not given.
+                argument = arguments[0] if arguments else None
+                ack = int(message["ack"]) if message["ack"] else None
+                return request_frame(name, argument, ack, self._dialect, namespace)
+            case _:
+                return Ignored()
 
+    def _connect(self, namespace: str, data: object) -> Connect:
+        if data is None:
+            return Connect(namespace)
+        if not isinstance(data, dict):  # it waits for an answer, whatever it has sent
+            return Connect(namespace, _NOT_TEXT)
+        user = self._dialect.ids.user_in(data.get("userId"))
+        return Connect(namespace, _text(data.get("token")), _text(user))
 
-def encode_reply(verdict: Verdict, request: Request | None, ack: AckId | None) -> str:
-    """The reply to an event: an ack if the client asked for one, else NOOP or an error event. A
-    client whose connection is not known is made to connect anew."""
-    if verdict == UNKNOWN_CONNECTION:
-        return RECONNECT
-    data = reply_data(verdict, call_of(request))
-    if ack is not None:
-        return f"43{ack}{_json([data])}"
-    return NOOP if verdict.ok else f"42{_json([ERROR_EVENT, data])}"
+    def encode_reply(self, verdict: Verdict, to: Answerable | None) -> str:
+        """The reply to an event: an ack if the client asked for one, else NOOP or an error event. A
+        client whose connection is not known is made to connect anew."""
+        if verdict == UNKNOWN_CONNECTION:
+            return RECONNECT
+        data = reply_data(verdict, call_of(to), self._dialect)
+        namespace = to.namespace if to else ROOT
+        if to and to.ack is not None:
+            return f"43{_prefix(namespace)}{to.ack}{_json([data])}"
+        if verdict.ok:
+            return NOOP
+        return _event(self._dialect.events_out[ERROR_EVENT], data, namespace)
 
+    def encode_event(self, event: CallEvent, recipient: Recipient, namespace: str = ROOT) -> str:
+        """The frame that tells `recipient` of `event`."""
+        name = self._dialect.events_out.get(recipient.event, recipient.event)
+        return _event(name, event_data(event, self._dialect), namespace)
 
-def encode_event(event: CallEvent, recipient: Recipient) -> str:
-    """The frame that tells `recipient` of `event`."""
-    return f"42{_json([recipient.event, event_data(event)])}"
+    def encode_pong(self, ping: Ping) -> str:
+        """The packet that replies to a heartbeat."""
+        return f"3{ping.payload}"
 
 
 def encode_open(wire: Wire, sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> str:
@@ -117,29 +131,28 @@ def encode_open(wire: Wire, sid: str, ping_interval: timedelta, ping_timeout: ti
     return f"0{_json(handshake)}"
 
 
-def encode_admitted(wire: Wire, sid: str) -> str:
-    """The packet that admits a client to the root namespace."""
-    return "40" if wire is Wire.EIO3 else f"40{_json({'sid': sid})}"
+def encode_admitted(wire: Wire, sid: str, namespace: str = ROOT) -> str:
+    """The packet that admits a client to a namespace."""
+    return f"40{_prefix(namespace)}{'' if wire is Wire.EIO3 else _json({'sid': sid})}"
 
 
 def encode_refusal(wire: Wire, message: str, namespace: str = ROOT) -> str:
     """The packet that refuses a client; the client does not try again by itself."""
-    prefix = "44" if namespace == ROOT else f"44{namespace},"
-    return prefix + _json(message if wire is Wire.EIO3 else {"message": message})
+    said = _json(message if wire is Wire.EIO3 else {"message": message})
+    return f"44{_prefix(namespace)}{said}"
 
 
-def encode_pong(ping: Ping) -> str:
-    """The packet that replies to a heartbeat."""
-    return f"3{ping.payload}"
+def encode_goodbye(namespace: str = ROOT) -> str:
+    """The packet that makes a client close its socket, and not connect again by itself."""
+    return f"41{_prefix(namespace)}"
 
 
-def _event(name: str, arguments: list[Any], ack: int | None) -> Frame:
-    # Only the first argument counts: a client may add `null` for a callback that was not given.
-    data = arguments[0] if arguments else None
-    try:
-        return RequestFrame(parse(name, data), ack)
-    except InvalidRequest as error:
-        return Malformed(error.field, error.message, ack)
+def _event(name: str, data: object, namespace: str) -> str:
+    return f"42{_prefix(namespace)}{_json([name, data])}"
+
+
+def _prefix(namespace: str) -> str:
+    return "" if namespace == ROOT else f"{namespace},"
 
 
 def _data(text: str) -> object:

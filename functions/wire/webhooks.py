@@ -9,6 +9,7 @@ import msgspec
 
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import FcmToken, InstallationId, device_id
+from functions.dialect.dialect import USUAL, Dialect
 from functions.published import DeviceGone
 from functions.wire.push import push_data
 
@@ -35,18 +36,21 @@ def call_webhook(event: CallEvent) -> Webhook:
         "cause": event.cause,
         "reason": event.reason,
         "ringsUntil": event.rings_until_ms,
-        "data": msgspec.json.decode(event.data) if event.data else None,
+        # Whatever it is, it is written as it came.
+        "data": msgspec.Raw(event.data.encode()) if event.data else None,
     }
     id = f"{_plain(event.call_id)}:{_plain(event.signal_id)}"
     return _webhook(id, f"call.{event.status}", event.timestamp, data)
 
 
-def push_webhook(event: CallEvent, recipient: Recipient, now: datetime) -> Webhook:
-    """The backend is to send a recipient's FCM message."""
+def push_webhook(
+    event: CallEvent, recipient: Recipient, now: datetime, dialect: Dialect = USUAL
+) -> Webhook:
+    """The backend is to send a recipient's FCM message, whose data is in the app's dialect."""
     data = {
         **_of_event(event),
         "userId": recipient.user_id,
-        "data": push_data(event, recipient),
+        "data": push_data(event, recipient, dialect),
         "passedOver": (),  # devices: nobody says yet which of them acted
         # For a receiver whose clock is wrong.
         "ttlSeconds": max(1, (event.expires_at - now) // timedelta(seconds=1)),

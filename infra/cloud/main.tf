@@ -15,6 +15,7 @@ module "unring" {
   calls_collection           = var.calls_collection
   expire_calls               = var.expire_calls
   collection_prefix          = var.collection_prefix
+  dialect                    = var.dialect
   settle_seconds             = var.settle_seconds
   functions                  = var.functions
   settings                   = var.settings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from functions.calls.call import CallId
 from functions.calls.decision import UNKNOWN_CONNECTION, Verdict
 from functions.calls.transitions import SIGNALS, Signal
-from functions.clients.connection import Wire
+from functions.clients.connection import ROOT, Wire
 from functions.wire import socketio
 from functions.wire.frames import (
     Connect,
@@ -38,13 +38,14 @@ from tests.support.packets import (
 
 pytestmark = pytest.mark.examples
 
+CODEC = socketio.SocketIoCodec()
 CANCEL = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"))
 
 
 @given(packets)
 @examples(2000)
 def test_a_packet_of_python_socketios_is_read_as_what_it_says(packet: oracle.Packet) -> None:
-    assert socketio.decode(sent(packet)) == meaning(packet)
+    assert CODEC.decode(sent(packet)) == meaning(packet)
 
 
 @given(st.sampled_from(SIGNALS), st.sampled_from(["CALL_1", "é"]), acks, namespaces)
@@ -53,7 +54,7 @@ def test_an_emit_to_the_root_is_a_request_with_its_ack_id_and_one_elsewhere_is_n
     name: str, call: str, ack: int | None, namespace: str | None
 ) -> None:
     packet = oracle.Packet(oracle.EVENT, [name, {"callId": call}], namespace, ack)
-    read = socketio.decode(sent(packet))
+    read = CODEC.decode(sent(packet))
     if namespace in (None, "/"):
         signal = Signal(name, CallId(call), None)
         assert read == RequestFrame(signal, ack)
@@ -71,28 +72,33 @@ verdicts = st.builds(
 signals = st.builds(Signal, st.sampled_from(SIGNALS), texts, texts)
 
 
-@given(verdicts, st.none() | signals, st.integers(0, 10**38 - 1))
+@given(verdicts, signals, st.integers(0, 10**38 - 1), namespaces)
 @examples(500)
 def test_an_ack_is_read_by_python_socketio_as_the_verdict(
-    verdict: Verdict, request: Signal | None, ack: int
+    verdict: Verdict, request: Signal, ack: int, namespace: str | None
 ) -> None:
-    read = received(socketio.encode_reply(verdict, request, ack))
-    assert (read.packet_type, read.namespace, read.id) == (oracle.ACK, None, ack)
-    assert read.data == [reply_data(verdict, call_of(request))]
+    frame = RequestFrame(request, ack, namespace or ROOT)
+    read = received(CODEC.encode_reply(verdict, frame))
+    assert (read.packet_type, read.namespace or ROOT, read.id) == (
+        oracle.ACK,
+        frame.namespace,
+        ack,
+    )
+    assert read.data == [reply_data(verdict, call_of(frame))]
 
 
-@given(verdicts, st.none() | signals)
+@given(verdicts, st.none() | st.builds(RequestFrame, signals))
 @examples(500)
 def test_without_an_ack_id_only_what_was_refused_is_told(
-    verdict: Verdict, request: Signal | None
+    verdict: Verdict, asked: RequestFrame | None
 ) -> None:
-    frame = socketio.encode_reply(verdict, request, None)
+    frame = CODEC.encode_reply(verdict, asked)
     if verdict.ok:
         assert engineio.Packet(encoded_packet=frame).packet_type == engineio.NOOP
         return
     read = received(frame)
     assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
-    assert read.data == ["call:error", reply_data(verdict, call_of(request))]
+    assert read.data == ["call:error", reply_data(verdict, call_of(asked))]
 
 
 @given(st.sampled_from(SIGNALS), texts, st.integers(0, 10**13))
@@ -102,7 +108,7 @@ def test_an_event_is_read_by_python_socketio_as_the_app_gets_it(
 ) -> None:
     made = msgspec.structs.replace(event(name), reason=reason, timestamp=timestamp)
     (told,) = made.recipients
-    read = received(socketio.encode_event(made, told))
+    read = received(CODEC.encode_event(made, told))
     assert (read.packet_type, read.namespace, read.id) == (oracle.EVENT, None, None)
     assert read.data == [told.event, event_data(made)]
 
@@ -147,14 +153,14 @@ def test_a_refusal_names_its_namespace_and_says_why_in_the_wires_own_form(
 @pytest.mark.parametrize("payload", ["", "probe"])
 def test_a_heartbeat_is_answered_with_its_payload(payload: str) -> None:
     ping = engineio.Packet(engineio.PING, payload).encode()
-    assert socketio.decode(ping.encode()) == Ping(payload)
-    read = engineio.Packet(encoded_packet=socketio.encode_pong(Ping(payload)))
+    assert CODEC.decode(ping.encode()) == Ping(payload)
+    read = engineio.Packet(encoded_packet=CODEC.encode_pong(Ping(payload)))
     assert (read.packet_type, read.data) == (engineio.PONG, payload)
 
 
 @pytest.mark.parametrize("ack", [None, 0, 7])
 def test_a_client_on_an_unknown_connection_gets_what_no_version_can_read(ack: int | None) -> None:
-    frame = socketio.encode_reply(UNKNOWN_CONNECTION, CANCEL.request, ack)
+    frame = CODEC.encode_reply(UNKNOWN_CONNECTION, RequestFrame(CANCEL.request, ack))
     assert frame == socketio.RECONNECT == '{"message":"reconnect"}'
     with pytest.raises(ValueError, match="invalid literal"):
         engineio.Packet(encoded_packet=frame)
@@ -179,7 +185,7 @@ def test_rubbish_that_begins_as_a_packet_is_ignored_unless_it_is_one(
 
 
 def assert_ignored_unless_sound(frame: bytes) -> None:
-    read = socketio.decode(frame)
+    read = CODEC.decode(frame)
     # Who asks to be let in must be told, also if nobody can read what he shows.
     is_refused = frame.startswith(b"40") and isinstance(read, Connect) and read.token == "\0"
     assert is_refused or read in (Ignored(), judged(frame))

@@ -278,6 +278,20 @@ async def test_a_connection_without_a_user_is_nobodys_until_it_is_admitted(
     assert await store.connections.of([RECEIVER], now()) == []
 
 
+async def test_a_connection_is_told_in_the_namespace_to_which_it_was_admitted_last(
+    store: Store,
+) -> None:
+    made = await connect(store, "1=", None, wire=Wire.EIO4, is_open=False)
+    for namespace in ("/user", "/agent", "/"):
+        asked = replace(await read_again(store, made), namespace=namespace)
+        assert await store.connections.admit(asked, Identified(RECEIVER), now(), made.expires_at)
+        (found,) = await store.connections.of([RECEIVER], now())
+        assert found.namespace == namespace
+    refused = replace(await read_again(store, made), namespace="/user")
+    assert await store.connections.leave(refused, now(), now(), now())
+    assert (await read_again(store, made)).namespace == "/user"
+
+
 async def test_a_connection_keeps_the_profile_of_the_user_that_it_is_admitted_as(
     store: Store, world: World
 ) -> None:

@@ -154,7 +154,11 @@ class Database:
         admit_by: datetime | None,
     ) -> None:
         self.close(connection.id, now, admit_by or connection.admit_by)
-        self.put_connection(replace(self.connections[connection.id], left_at=left_at))
+        self.put_connection(
+            replace(
+                self.connections[connection.id], left_at=left_at, namespace=connection.namespace
+            )
+        )
 
     def put_entry(self, entry: Entry) -> None:
         key = (entry.event.call_id, entry.event.signal_id)

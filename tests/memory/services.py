@@ -24,7 +24,7 @@ from tests.memory.others import (
 from tests.memory.store import memory_store
 from tests.memory.world import MemoryWorld
 from tests.support.journal import Journal
-from tests.support.makers import now
+from tests.support.makers import CODECS, now
 
 # What is not answered by then is given up, as the adapters do, each after a while of its own.
 _GIVEN_UP_SECONDS = 5.0
@@ -76,7 +76,9 @@ class Services:
 
     def committer(self, timeout_seconds: float = 0.5) -> Committer:
         timeout = timedelta(seconds=timeout_seconds)
-        return Committer(self.store, self.sockets, self.publisher, now, direct_post_timeout=timeout)
+        return Committer(
+            self.store, self.sockets, CODECS, self.publisher, now, direct_post_timeout=timeout
+        )
 
     def signaling(self, timeout_seconds: float = 0.5) -> Signaling:
         return Signaling(self.store.calls, self.committer(timeout_seconds), now, PushPolicy())

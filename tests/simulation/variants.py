@@ -52,7 +52,7 @@ def post_before_commit(patch: Patch) -> None:
         write: Callable[[], Awaitable[None]],
         received: Received,
     ) -> Committed | NotCommitted:
-        await notify(self._sockets, await self._look_up(event), event)
+        await notify(self._sockets, self._codecs, await self._look_up(event), event)
         return await commit(self, event, write, received)
 
     patch.setattr(Committer, "commit", hasty)

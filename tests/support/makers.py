@@ -13,7 +13,9 @@ from functions.calls.transitions import PushPolicy, Signal, transitions_of
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, Platform
 from functions.collections import USUAL
+from functions.dialect import dialect
 from functions.ports.store import Store
+from functions.wire.codecs import Codecs
 from tests.memory.clock import PlayedTime
 from tests.support.collections import OUTBOX
 
@@ -25,6 +27,7 @@ CALL = CallId("CALL_1")
 FIRST = Attempt(MessageId("1"), number=1)
 AGAIN = Attempt(MessageId("1"), number=2)
 OTHER = Attempt(MessageId("2"), number=1)  # of another copy
+CODECS = Codecs(dialect.USUAL)
 
 
 def now() -> datetime:

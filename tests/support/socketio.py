@@ -9,7 +9,14 @@ from urllib.parse import urlsplit
 
 from infra.local.stack import Stack
 from tests.support.pace import PATIENCE_SECONDS
-from tests.support.socketio_clients import Client, Dialling, NodeClient, PythonClient, Report
+from tests.support.socketio_clients import (
+    EVENTS,
+    Client,
+    Dialling,
+    NodeClient,
+    PythonClient,
+    Report,
+)
 
 NODE_KINDS = ("js-2", "js-3", "js-4")
 KINDS = (*NODE_KINDS, "python")
@@ -20,6 +27,7 @@ class SocketIoApp:
 
     def __init__(self, kind: str, dialling: Dialling) -> None:
         self.kind = kind
+        self._home = dialling.namespaces[0]
         self.reports: list[Report] = []
         self._unseen: list[Report] = []
         self._came = asyncio.Event()
@@ -30,11 +38,11 @@ class SocketIoApp:
             else NodeClient(kind.removeprefix("js-"), dialling, self._heard)
         )
 
-    async def connected(self, namespace: str = "/") -> None:
-        """Waits until the server has let the client into `namespace`."""
+    async def connected(self, namespace: str | None = None) -> None:
+        """Waits until the server has let the client into `namespace`, the first of its own."""
         await self._next("connected", namespace=namespace)
 
-    async def refused(self, namespace: str = "/") -> str:
+    async def refused(self, namespace: str | None = None) -> str:
         """Waits until the server keeps the client out of `namespace`; gives the message."""
         return str((await self._next("refused", namespace=namespace)).detail)
 
@@ -81,8 +89,9 @@ class SocketIoApp:
         await self._client.end()
 
     async def _next(
-        self, what: str, *, namespace: str = "/", name: str = "", ack: int | None = None
+        self, what: str, *, namespace: str | None = None, name: str = "", ack: int | None = None
     ) -> Report:
+        namespace = namespace or self._home
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
@@ -115,6 +124,7 @@ async def socketio_client(
     in_query: bool = False,
     path: str | None = None,
     namespaces: Sequence[str] = ("/",),
+    events: Sequence[str] = EVENTS,
     delay_seconds: float | None = None,
     node_options: Mapping[str, object] | None = None,
 ) -> AsyncIterator[SocketIoApp]:
@@ -134,6 +144,7 @@ async def socketio_client(
             query=said if goes_into_query else {},
             auth={} if goes_into_query else said,
             namespaces=namespaces,
+            events=events,
             delay_seconds=delay_seconds,
             node_options=node_options or {},
         ),

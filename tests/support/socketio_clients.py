@@ -14,7 +14,7 @@ import socketio
 from socketio.exceptions import ConnectionError as NotConnected
 
 from functions.calls.transitions import TRANSITIONS
-from functions.wire.socketio import ERROR_EVENT
+from functions.dialect.dialect import ERROR_EVENT
 from tests.support import node
 
 # All that a client may be told: the events of the transitions, and that a frame was malformed.
@@ -52,7 +52,8 @@ class Dialling:
     path: str | None
     query: Mapping[str, str]
     auth: Mapping[str, str]
-    namespaces: Sequence[str]
+    namespaces: Sequence[str]  # the first is where it emits
+    events: Sequence[str] = EVENTS  # that it listens to
     delay_seconds: float | None  # before it tries again
     node_options: Mapping[str, object]
 
@@ -91,14 +92,17 @@ class NodeClient:
         self._reader = asyncio.create_task(self._read())
         for namespace in self._dialling.namespaces:
             url = f"{self._dialling.origin}{namespace}"
-            await self._order(do="connect", url=url, options=self._options(), events=EVENTS)
+            await self._order(
+                do="connect", url=url, options=self._options(), events=self._dialling.events
+            )
 
     async def emit(self, event: str, data: Mapping[str, object], ack: int | None) -> None:
         callback = {} if ack is None else {"ack": ack}
-        await self._order(do="emit", event=event, data=data, **callback)
+        home = self._dialling.namespaces[0]
+        await self._order(do="emit", namespace=home, event=event, data=data, **callback)
 
     async def disconnect(self) -> None:
-        await self._order(do="disconnect")
+        await self._order(do="disconnect", namespace=self._dialling.namespaces[0])
 
     async def end(self) -> None:
         stdin = self._stdin()
@@ -169,9 +173,11 @@ class PythonClient:
 
     async def emit(self, event: str, data: Mapping[str, object], ack: int | None) -> None:
         def called(*detail: object) -> None:
-            self._listener(Report("ack", ack=ack, detail=list(detail)))
+            self._listener(Report("ack", home, ack=ack, detail=list(detail)))
 
-        await self._client.emit(event, dict(data), callback=None if ack is None else called)
+        home = self._dialling.namespaces[0]
+        callback = None if ack is None else called
+        await self._client.emit(event, dict(data), namespace=home, callback=callback)
 
     async def disconnect(self) -> None:
         # It closes the socket in the same tick, and forgets what it has not written by then.
@@ -227,5 +233,5 @@ class PythonClient:
         on("connect", lambda: Report("connected", namespace))
         on("connect_error", failed)
         on("disconnect", lambda reason: Report("disconnected", namespace, detail=reason))
-        for name in EVENTS:
+        for name in self._dialling.events:
             on(name, event(name))

@@ -14,7 +14,7 @@ from tests.memory.clients import Clients, Phones
 from tests.memory.clock import PlayedTime
 from tests.memory.services import Services
 from tests.memory.world import MemoryWorld
-from tests.support.makers import now
+from tests.support.makers import CODECS, now
 
 _HERE = Path(__file__).parent
 
@@ -84,4 +84,4 @@ def signaling(services: Services) -> Signaling:
 @pytest.fixture
 def deliverer(services: Services) -> Deliverer:
     """An instance that remembers nothing."""
-    return Deliverer(services.store, services.sockets, Memory(), now)
+    return Deliverer(services.store, services.sockets, CODECS, Memory(), now)

@@ -12,6 +12,7 @@ from functions.calls.call import CallId, Status
 from functions.calls.event import CallEvent
 from functions.calls.transitions import SIGNALS
 from functions.inbound.openapi import DESCRIPTION
+from infra import ROOT
 from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
 from tests.memory.store import MemoryCalls
@@ -32,6 +33,38 @@ from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 @pytest.fixture
 def app(services: Services) -> Client:
     return Client(function_of(services, API_KEY=KEY, API_KEY_PREVIOUS=PREVIOUS_KEY), services)
+
+
+# In an app's dialect
+
+
+async def test_signals_are_taken_and_answered_in_the_apps_words(services: Services) -> None:
+    path = ROOT / "docs/dialects/snake-case.toml"
+    app = Client(function_of(services, DIALECT=str(path)), services)
+    await services.world.ring(CallId("7"))
+    cancel = {"event": "cancelCall", "data": {"call_id": 7}}
+    answer = await app.signal(cancel)
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ok": True, "outcome": "cancelled", "call_id": 7},
+    )
+    ours = await app.signal({"event": "call:cancel", "data": {"callId": "7"}})
+    assert (ours.status_code, ours.json()["message"][:28]) == (400, "event must be one of cancelC")
+    described = await app.ask("GET", "/v1/calls/7")
+    assert (described.json()["callId"], described.json()["status"]) == (7, "cancelled")
+
+
+async def test_a_backend_asks_for_a_call_with_its_prefix_and_without(services: Services) -> None:
+    path = ROOT / "docs/dialects/agora-app.toml"
+    app = Client(function_of(services, API_KEY=KEY, DIALECT=str(path)), services)
+    assert (await app.put("1")).json()["callId"] == "CALL_1"
+    assert (await app.put("CALL_1")).json()["outcome"] == "already_ringing"
+    assert (await app.ask("GET", "/v1/calls/1")).json()["callId"] == "CALL_1"
+    answer = await app.on_behalf("cancel", "1")
+    assert answer.json() == {"ok": True, "outcome": "cancelled", "callId": "CALL_1"}
+    assert await status_of(services) is Status.CANCELLED
+    assert (await app.put("CALL_")).status_code == 400
+    assert (await app.ask("GET", "/v1/calls/CALL_")).status_code == 404
 
 
 # Signals

@@ -10,7 +10,7 @@ from functions.delivery.memory import Memory
 from functions.delivery.push import Pusher
 from functions.delivery.signaling import Signaling
 from tests.memory.services import Services
-from tests.support.makers import CALLER, FIRST, RECEIVER, connect, now, register, signal
+from tests.support.makers import CALLER, CODECS, FIRST, RECEIVER, connect, now, register, signal
 
 
 async def test_a_cancel_costs_every_function_as_little_as_it_can(
@@ -31,7 +31,7 @@ async def test_a_cancel_costs_every_function_as_little_as_it_can(
 
     (made,) = services.published(CallEvent)
     journal.clear()
-    await Deliverer(store, services.sockets, Memory(), now).deliver(made, FIRST)
+    await Deliverer(store, services.sockets, CODECS, Memory(), now).deliver(made, FIRST)
     assert journal.started == ["RunQuery", "Commit"]
 
     journal.clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.dialect.dialect import Dialect
 from functions.settings import every_variable
 from functions.variables import Variable
 from infra import ROOT
@@ -38,6 +39,8 @@ def test_every_default_is_the_documented_one(variable: Variable) -> None:
             assert timedelta(**{unit: float(documented)}) == default
         case tuple() as default:
             assert documented == ",".join(default)
+        case Dialect():
+            assert documented == ""
         case default:
             assert documented == str(default)
 

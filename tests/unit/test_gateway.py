@@ -451,10 +451,10 @@ async def test_without_firestore_a_disconnect_is_not_done(api: Api) -> None:
 async def test_a_reply_that_can_not_be_made_is_made_of_less(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: str) -> str:
+    def broken(*_: object) -> str:
         raise RuntimeError("nobody foresaw it")
 
-    monkeypatch.setattr(packets, "encode_pong", broken)
+    monkeypatch.setattr(packets.SocketIoCodec, "encode_pong", broken)
     answer = await api.send("c=", "2")
     assert answer == '42["call:error",{"ok":false,"outcome":"unavailable"}]'
 

@@ -12,7 +12,7 @@ from infra import ROOT
 FUNCTIONS, INFRA = ROOT / "functions", ROOT / "infra"
 
 ENTRIES = {"gateway", "api", "deliver", "push", "webhook", "sweep"}
-_PURE = {"calls", "clients", "published", "attempt", "recent", "readable"}
+_PURE = {"calls", "clients", "dialect", "published", "attempt", "recent", "readable"}
 # Each part with all it may import of ours. The core names what it needs of the outside in `ports`,
 # and only an entry file, which puts the two together, imports an adapter.
 ALLOWED = {
@@ -23,18 +23,24 @@ ALLOWED = {
     "attempt": {"calls"},
     "recent": set(),
     "collections": set(),
-    "variables": set(),
-    "settings": {"collections", "variables"},
+    "dialect": {"calls", "dialect"},
+    "variables": {"dialect"},
+    "settings": {"collections", "dialect", "variables"},
     "telemetry": set(),
     "warmup": {"inbound", "telemetry"},
     "ports": {*_PURE, "ports"},
-    "wire": {"calls", "clients", "published", "readable", "wire"},
+    "wire": {"calls", "clients", "dialect", "published", "readable", "wire"},
     "services": {*_PURE, "collections", "ports", "services", "settings", "telemetry", "wire"},
     "delivery": {*_PURE, "ports", "wire", "telemetry", "delivery"},
     "sessions": {*_PURE, "ports", "wire", "telemetry", "sessions"},
     "inbound": {*_PURE, "ports", "wire", "telemetry", "delivery", "sessions", "inbound"},
 }
-LIBRARIES = {"calls": {"msgspec"}, "published": {"msgspec"}, "wire": {"msgspec"}}
+LIBRARIES = {
+    "calls": {"msgspec"},
+    "dialect": {"msgspec"},
+    "published": {"msgspec"},
+    "wire": {"msgspec"},
+}
 # The same of infra, by whole names: whatever is in these may be imported.
 ALLOWED_TO_INFRA = {
     "build": {"infra"},

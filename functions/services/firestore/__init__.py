@@ -5,6 +5,8 @@ from collections.abc import Callable
 from google.cloud.firestore import AsyncClient
 
 from functions.collections import USUAL, Collections
+from functions.dialect.dialect import USUAL as OUR_DIALECT
+from functions.dialect.dialect import Dialect
 from functions.ports.store import Store
 from functions.services.firestore.calls import FirestoreCalls
 from functions.services.firestore.connections import FirestoreConnections
@@ -19,15 +21,20 @@ def connect(settings: FunctionSettings) -> Store:
     return store_of(
         lambda: AsyncClient(project=settings.project, database=settings.firestore_database),
         Collections(settings.calls_collection, settings.collection_prefix),
+        settings.dialect,
     )
 
 
-def store_of(connect: Callable[[], AsyncClient], collections: Collections = USUAL) -> Store:
+def store_of(
+    connect: Callable[[], AsyncClient],
+    collections: Collections = USUAL,
+    dialect: Dialect = OUR_DIALECT,
+) -> Store:
     """The store in one database. `connect` makes its client, and is called when first needed."""
     documents = Documents(connect, collections)
     return Store(
-        calls=FirestoreCalls(documents),
+        calls=FirestoreCalls(documents, dialect),
         connections=FirestoreConnections(documents),
         devices=FirestoreDevices(documents),
-        outbox=FirestoreOutbox(documents),
+        outbox=FirestoreOutbox(documents, dialect),
     )

@@ -7,6 +7,7 @@ from google.cloud.firestore import DELETE_FIELD, SERVER_TIMESTAMP
 
 from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
 from functions.calls.event import CallEvent, to_fields
+from functions.dialect.dialect import Dialect
 from functions.ports.store import Loaded, Mention, Reloaded, StoredCall
 from functions.services.firestore.documents import EXPIRES_AT, call_in, connection_in, entry_in
 from functions.services.firestore.remote import PAGE, Change, Documents, NewDocument, Snapshot
@@ -22,20 +23,21 @@ _SAID = ("reason", "data")  # what the parties, or their app, have written
 class FirestoreCalls:
     """The collection `calls`, whose documents the app's own backend may create."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, dialect: Dialect) -> None:
         self._documents = documents
+        self._dialect = dialect
 
     async def load(self, call: CallId, connection: ConnectionId, now: datetime) -> Loaded:
         """1 BatchGetDocuments."""
         came_by, stored = await self._documents.get(
             self._documents.at("connections", connection), self._documents.at("calls", call)
         )
-        return Loaded(connection_in(came_by, now), _call_in(stored))
+        return Loaded(connection_in(came_by, now), self._found(stored))
 
     async def get(self, call: CallId) -> StoredCall | UnreadableCall | None:
         """1 BatchGetDocuments."""
         (stored,) = await self._documents.get(self._documents.at("calls", call))
-        return _call_in(stored)
+        return self._found(stored)
 
     async def reload(self, event: CallEvent) -> Reloaded:
         """1 BatchGetDocuments. An outbox entry proves that the commit was done, as no other signal
@@ -44,19 +46,20 @@ class FirestoreCalls:
             self._documents.entry(event.call_id, event.signal_id),
             self._documents.at("calls", event.call_id),
         )
-        return Reloaded(is_ours=entry.exists, entry=entry_in(entry), call=_call_in(stored))
+        return Reloaded(is_ours=entry.exists, entry=entry_in(entry), call=self._found(stored))
 
     async def commit(self, stored: StoredCall, event: CallEvent) -> None:
         """1 Commit. The library repeats a commit whose reply was lost, so a conflict may be with
         our own write; `reload` finds out."""
+        changed = {
+            "status": event.status.value,
+            "signalId": event.signal_id,
+            **_changed(stored.call, event),
+        }
         await self._documents.commit_if_unchanged(
             self._documents.at("calls", stored.call.id),
             stored.version,
-            {
-                "status": event.status.value,
-                "signalId": event.signal_id,
-                **_changed(stored.call, event),
-            },
+            self._dialect.call_written(changed),
             created=self._entry(event),
         )
 
@@ -73,7 +76,7 @@ class FirestoreCalls:
             EXPIRES_AT: expires,
         }
         known = {name: value for name, value in fields.items() if value is not None}
-        written = (self._documents.at("calls", call.id), known)
+        written = (self._documents.at("calls", call.id), self._dialect.call_written(known))
         await self._documents.create_all(written, *([self._entry(event)] if event else []))
 
     def _entry(self, event: CallEvent) -> NewDocument:
@@ -88,18 +91,26 @@ class FirestoreCalls:
     async def current(self, ids: Iterable[CallId]) -> dict[CallId, Call]:
         """1 BatchGetDocuments."""
         references = [self._documents.at("calls", id) for id in ids]
-        found = map(call_in, await self._documents.get(*references))
+        snapshots = await self._documents.get(*references)
+        found = (call_in(snapshot, self._dialect) for snapshot in snapshots)
         return {stored.call.id: stored.call for stored in found if stored}
 
     async def mentions(self, user: UserId) -> list[Mention]:
         """1 RunQuery. At most 300."""
-        query = self._documents.naming("calls", user, *_PARTIES).limit(PAGE)
-        return [_mention_in(found, user) for found in await self._documents.run(query)]
+        # Who has a number may be in a document by its digits too.
+        ids = dict.fromkeys([user, self._dialect.ids.user_out(user)])
+        names = self._dialect.call_written(dict.fromkeys(_PARTIES))
+        query = self._documents.naming("calls", ids, *names).limit(PAGE)
+        return [self._mention_in(found, user) for found in await self._documents.run(query)]
 
     async def pseudonymise(self, mentions: Sequence[Mention], pseudonym: UserId) -> int:
         """1 Commit, 0 for none; if a call has changed, 1 more for each."""
         changes = [
-            Change(self._documents.at("calls", each.id), each.version, _without(each, pseudonym))
+            Change(
+                self._documents.at("calls", each.id),
+                each.version,
+                self._dialect.call_written(_without(each, pseudonym)),
+            )
             for each in mentions
         ]
         return await self._documents.change_unchanged(changes)
@@ -107,6 +118,26 @@ class FirestoreCalls:
     async def warm_up(self) -> None:
         """1 BatchGetDocuments, which opens the channel."""
         await self._documents.get(self._documents.at("calls", "warm-up"))
+
+    def _found(self, snapshot: Snapshot) -> StoredCall | UnreadableCall | None:
+        """The call, or None if it is not there."""
+        if not snapshot.exists:
+            return None
+        if stored := call_in(snapshot, self._dialect):
+            return stored
+        fields = self._dialect.call_read(snapshot.to_dict() or {})
+        users = (fields.get(name) for name in _PARTIES)
+        return UnreadableCall(CallId(snapshot.id), frozenset(filter(_is_text, users)))
+
+    def _mention_in(self, snapshot: Snapshot, user: UserId) -> Mention:
+        fields = self._dialect.call_read(snapshot.to_dict() or {})
+        stored = call_in(snapshot, self._dialect)
+        return Mention(
+            id=CallId(snapshot.id),
+            version=snapshot.update_time,
+            fields=frozenset(name for name in _NAMING if fields.get(name) == user),
+            call=stored.call if stored else None,
+        )
 
 
 def _changed(call: Call, event: CallEvent) -> dict[str, object]:
@@ -120,28 +151,6 @@ def _changed(call: Call, event: CallEvent) -> dict[str, object]:
     # Of a document that is not ours, the app's own fields may have these names.
     over = dict.fromkeys(_OF_THE_RING, DELETE_FIELD) if call.is_ours else {}
     return {**said, **over, "reason": event.reason, "cause": event.cause or DELETE_FIELD}
-
-
-def _call_in(snapshot: Snapshot) -> StoredCall | UnreadableCall | None:
-    """The call, or None if it is not there."""
-    if not snapshot.exists:
-        return None
-    if stored := call_in(snapshot):
-        return stored
-    fields = snapshot.to_dict() or {}
-    users = (fields.get(name) for name in _PARTIES)
-    return UnreadableCall(CallId(snapshot.id), frozenset(filter(_is_text, users)))
-
-
-def _mention_in(snapshot: Snapshot, user: UserId) -> Mention:
-    fields = snapshot.to_dict() or {}
-    stored = call_in(snapshot)
-    return Mention(
-        id=CallId(snapshot.id),
-        version=snapshot.update_time,
-        fields=frozenset(name for name in _NAMING if fields.get(name) == user),
-        call=stored.call if stored else None,
-    )
 
 
 def _is_text(value: object) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from google.cloud.firestore import DELETE_FIELD, FieldFilter
 
 from functions.calls.call import ConnectionId, UserId
-from functions.clients.connection import Connection
+from functions.clients.connection import ROOT, Connection
 from functions.clients.profile import Profile
 from functions.ports.identity import Identified
 from functions.services.firestore.documents import connection_in
@@ -71,6 +71,7 @@ class FirestoreConnections:
         expires: datetime,
     ) -> bool:
         """1 Commit."""
+        in_root = connection.namespace == ROOT
         return await self._change(
             connection,
             {
@@ -81,6 +82,7 @@ class FirestoreConnections:
                 "formerLeftAt": connection.left_at or DELETE_FIELD,
                 "userId": admitted.user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
+                "namespace": DELETE_FIELD if in_root else connection.namespace,
                 "admittedAt": received_at or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
@@ -97,7 +99,8 @@ class FirestoreConnections:
         admit_by: datetime | None = None,
     ) -> bool:
         """1 Commit."""
-        due = {"admitBy": admit_by} if admit_by else {}
+        # Who is refused is sent away in the namespace that he asked for.
+        due = {"admitBy": admit_by, "namespace": connection.namespace} if admit_by else {}
         return await self._change(connection, {**closed(now), "leftAt": received_at or now, **due})
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
@@ -122,7 +125,7 @@ class FirestoreConnections:
 
     async def naming(self, user: UserId) -> AsyncIterator[list[Connection]]:
         """1 RunQuery for each page of 300."""
-        query = self._documents.naming("connections", user, "userId", "owner", "shownUserId")
+        query = self._documents.naming("connections", [user], "userId", "owner", "shownUserId")
         async for page in self._documents.pages(query):
             yield [found for each in page if (found := connection_in(each, _LONG_AGO))]
 

@@ -16,7 +16,7 @@ from functions.calls.call import (
     names_document,
 )
 from functions.calls.event import MalformedEvent, from_fields
-from functions.clients.connection import Connection, Wire
+from functions.clients.connection import ROOT, Connection, Wire
 from functions.clients.device import (
     Device,
     DeviceId,
@@ -26,6 +26,7 @@ from functions.clients.device import (
     Platform,
 )
 from functions.clients.profile import NO_PROFILE, Profile
+from functions.dialect.dialect import Dialect
 from functions.ports.store import Entry, StoredCall
 from functions.services.firestore.remote import Snapshot
 from functions.telemetry import Log
@@ -60,9 +61,11 @@ def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
     return _unexpired(found, now)
 
 
-def call_in(snapshot: Snapshot) -> StoredCall | None:
+def call_in(snapshot: Snapshot, dialect: Dialect) -> StoredCall | None:
     version = snapshot.update_time
-    return _readable(snapshot, lambda fields: read_call(snapshot.id, fields, version))
+    return _readable(
+        snapshot, lambda fields: read_call(snapshot.id, dialect.call_read(fields), version)
+    )
 
 
 def entry_in(snapshot: Snapshot) -> Entry | None:
@@ -118,6 +121,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         shown_profile=_profile(fields, "shownProfile"),
         said_user=fields.get("saidUserId"),
         refusal=fields.get("refusal"),
+        namespace=fields.get("namespace") or ROOT,
         owner=_user(fields, "owner"),
         profile=_profile(fields, "profile"),
         former_owner=_user(fields, "formerOwner"),

@@ -19,6 +19,7 @@ from functions.calls.call import CallId, ConnectionId, SignalId, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device
+from functions.dialect.dialect import Dialect
 from functions.ports.store import Entry, Known, Page, Unreadable
 from functions.services.firestore.connections import closed
 from functions.services.firestore.documents import (
@@ -43,8 +44,9 @@ class FirestoreOutbox:
     A Commit with a note on an entry that is gone fails: each note then costs a Commit of its own.
     """
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, dialect: Dialect) -> None:
         self._documents = documents
+        self._dialect = dialect
 
     async def entry(self, call: CallId, signal: SignalId) -> Entry | None:
         """1 BatchGetDocuments."""
@@ -56,7 +58,7 @@ class FirestoreOutbox:
         entry, call = await self._documents.get(
             self._of(event), self._documents.at("calls", event.call_id)
         )
-        stored = call_in(call)
+        stored = call_in(call, self._dialect)
         return Known(entry_in(entry), stored.call if stored else None)
 
     async def missed(self, user: UserId, now: datetime) -> list[Entry]:

@@ -82,9 +82,9 @@ class Documents:
     def of_users(self, collection: str, users: Collection[UserId]) -> AsyncQuery:
         return self.collection(collection).where(filter=FieldFilter("userId", "in", list(users)))
 
-    def naming(self, collection: str, user: UserId, *fields: str) -> AsyncQuery:
-        """The documents that have `user` in one of `fields`."""
-        filters: list[BaseFilter] = [FieldFilter(field, "==", user) for field in fields]
+    def naming(self, collection: str, ids: Collection[str | int], *fields: str) -> AsyncQuery:
+        """The documents that have one of a user's `ids` in one of `fields`."""
+        filters: list[BaseFilter] = [FieldFilter(field, "==", id) for field in fields for id in ids]
         return self.collection(collection).where(filter=Or(filters))
 
     # Reads

@@ -18,7 +18,7 @@ from functions.published import ConnectionAdmitted
 from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Clients
 from tests.memory.services import Services
-from tests.support.makers import CALL, CALLER, FIRST, RECEIVER, connect, event, now
+from tests.support.makers import CALL, CALLER, CODECS, FIRST, RECEIVER, connect, event, now
 from tests.support.world import committed
 
 ID = ConnectionId("late=")
@@ -30,7 +30,7 @@ def admitted(left: timedelta = timedelta(seconds=100)) -> ConnectionAdmitted:
 
 def catch_up_of(services: Services) -> CatchUp:
     """An instance that remembers nothing."""
-    return CatchUp(services.store, services.sockets, Memory(), now)
+    return CatchUp(services.store, services.sockets, CODECS, Memory(), now)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_what_was_committed_after_the_admission_is_left_to_its_own_deliver
     made = await committed(services.world, event())
     await catch_up.tell(admitted())
     assert clients.posts == []
-    deliverer = Deliverer(services.store, services.sockets, Memory(), now)
+    deliverer = Deliverer(services.store, services.sockets, CODECS, Memory(), now)
     await deliverer.deliver(made, FIRST)
     assert len(clients.posted_to(ID)) == 1
     assert await services.world.pending_calls() == set()

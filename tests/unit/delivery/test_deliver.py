@@ -17,7 +17,7 @@ from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Clients
 from tests.memory.services import Services
 from tests.memory.world import MemoryWorld
-from tests.support.makers import AGAIN, CALL, FIRST, OTHER, RECEIVER, connect, event, now
+from tests.support.makers import AGAIN, CALL, CODECS, FIRST, OTHER, RECEIVER, connect, event, now
 from tests.support.world import committed
 
 A_WHILE = timedelta(seconds=10)
@@ -221,13 +221,13 @@ async def test_each_attempt_costs_one_commit_however_many_sockets_there_are(
     await connect(services.store, "bad=", RECEIVER)
     clients.answers["bad="] = [500, 500]
     made = await committed(services.world, event())
-    deliverer = Deliverer(services.store, services.sockets, Memory(), now)
+    deliverer = Deliverer(services.store, services.sockets, CODECS, Memory(), now)
     services.journal.clear()
     for delivery in (FIRST, AGAIN):
         with pytest.raises(NotDelivered):
             await deliverer.deliver(made, delivery)
     assert services.journal.started.count("Commit") == 2
-    await Deliverer(services.store, services.sockets, Memory(), now).deliver(made, AGAIN)
+    await Deliverer(services.store, services.sockets, CODECS, Memory(), now).deliver(made, AGAIN)
     assert services.journal.started.count("Commit") == 3
     assert services.journal.started.count("BatchGetDocuments") == 2
     assert sorted(id for id, _ in clients.posts) == sorted(
@@ -246,7 +246,7 @@ async def test_who_has_which_of_two_events_is_known_by_each_of_them(
     for _ in range(3):
         for made in events:
             # Another instance each time, that remembers nothing.
-            deliverer = Deliverer(services.store, services.sockets, Memory(), now)
+            deliverer = Deliverer(services.store, services.sockets, CODECS, Memory(), now)
             with pytest.raises(NotDelivered):
                 await deliverer.deliver(made, AGAIN)
     assert len(clients.posted_to("good=")) == 2
@@ -390,7 +390,7 @@ async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written
     await connect(services.store, "1=", RECEIVER)
     made = await committed(services.world, event())
     services.faults.fail("firestore.Commit", times=3)
-    deliverer = Deliverer(services.store, services.sockets, Memory(), now)
+    deliverer = Deliverer(services.store, services.sockets, CODECS, Memory(), now)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             await deliverer.deliver(made, AGAIN)

@@ -23,6 +23,7 @@ from infra import ROOT
 from tests.memory.services import Services
 from tests.support.makers import (
     CALLER,
+    CODECS,
     FIRST,
     RECEIVER,
     connect,
@@ -92,7 +93,7 @@ async def connected(services: Services, many: int) -> list[str]:
 
 
 def deliverer(services: Services) -> Deliverer:
-    return Deliverer(services.store, services.sockets, Memory(), now)
+    return Deliverer(services.store, services.sockets, CODECS, Memory(), now)
 
 
 async def tell_all(services: Services, many: int) -> Step:

@@ -1,9 +1,11 @@
 """`webhook`: what the app's backend is told, what it is asked to push, and what is tried again."""
 
+import json
 import uuid
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status
 from functions.calls.event import CallEvent
@@ -236,6 +238,26 @@ async def test_of_a_ring_the_backend_gets_what_the_phone_needs(
         "timestamp": str(made.timestamp),
         "room": "7",
     }
+
+
+async def test_the_message_to_be_pushed_is_in_the_apps_dialect(
+    services: Services, backend: Backend
+) -> None:
+    words = '[push.fields]\ncallId = "call_id"\n[push.types]\nincoming_call = "ring"\n'
+    settings = settings_of(WebhookSettings, WEBHOOK_URLS=WEBHOOK, DIALECT=words)
+    function = handler(settings, services.store, services.webhooks, now)
+    await asked(function, ringing())
+    (hook,) = backend.taken
+    assert (hook.data["data"]["type"], hook.data["data"]["call_id"]) == ("ring", CALL)
+
+
+async def test_what_an_app_passes_on_is_told_as_it_came(
+    function: Handler, backend: Backend
+) -> None:
+    odd = '{"uid":123456789012345678901234567890,"pi":3.10}'
+    await told(function, replace(ringing(), data=odd))
+    (hook,) = backend.taken
+    assert hook.data["data"] == json.loads(odd)
 
 
 async def test_what_we_push_ourselves_the_backend_is_not_asked_for(

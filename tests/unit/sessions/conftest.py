@@ -7,7 +7,7 @@ from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
 from tests.memory.services import Services
 from tests.support.makers import now
-from tests.unit.sessions.door import TTL, Door
+from tests.unit.sessions.door import NAMESPACES, TTL, Door
 
 
 @pytest.fixture
@@ -22,6 +22,6 @@ def door(services: Services) -> Door:
     return Door(
         services,
         Acceptance(connections, publisher, identity, now, TTL),
-        Admission(connections, publisher, identity, closing, now, TTL),
+        Admission(connections, publisher, identity, closing, now, TTL, NAMESPACES),
         closing,
     )

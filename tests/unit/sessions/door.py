@@ -17,6 +17,7 @@ from tests.memory.services import Services
 from tests.support.makers import now
 
 ID = ConnectionId("c=")
+NAMESPACES = {"/user", "/agent"}
 TTL = timedelta(minutes=125)
 SOCKET_IO = pytest.mark.parametrize("wire", [Wire.EIO3, Wire.EIO4])
 

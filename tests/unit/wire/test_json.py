@@ -12,8 +12,10 @@ from functions.calls.decision import NOT_FOUND, Verdict, invalid
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal, transitions_of
 from functions.clients.device import FcmToken, InstallationId, Platform
-from functions.wire import json
 from functions.wire.frames import Malformed, RegisterDevice, RequestFrame, UnregisterDevice
+from functions.wire.json import JsonCodec
+
+json = JsonCodec()
 
 
 def frame(event: object = "call:cancel", **data: object) -> bytes:
@@ -175,15 +177,14 @@ _JSON = st.recursive(
 def test_every_json_object_is_answered_with_a_frame(content: dict[str, object]) -> None:
     decoded = json.decode(plain.dumps(content).encode())
     assert isinstance(decoded, RequestFrame | Malformed)
-    request = decoded.request if isinstance(decoded, RequestFrame) else None
-    answer = plain.loads(json.encode_reply(NOT_FOUND, request, decoded.ack))
+    answer = plain.loads(json.encode_reply(NOT_FOUND, decoded))
     assert answer["event"] == "ack"
     assert answer.get("id") == decoded.ack
 
 
 def test_an_answer_says_what_became_of_the_request() -> None:
-    request = Signal("call:cancel", CallId("CALL_1"), "because")
-    answer = json.encode_reply(Verdict(ok=True, outcome="cancelled"), request, ack=7)
+    asked = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"), ack=7)
+    answer = json.encode_reply(Verdict(ok=True, outcome="cancelled"), asked)
     assert plain.loads(answer) == {
         "event": "ack",
         "id": 7,
@@ -192,12 +193,12 @@ def test_an_answer_says_what_became_of_the_request() -> None:
 
 
 def test_the_answer_to_a_frame_without_id_has_none() -> None:
-    assert "id" not in plain.loads(json.encode_reply(NOT_FOUND, None, ack=None))
-    assert plain.loads(json.encode_reply(NOT_FOUND, None, ack=0))["id"] == 0
+    assert "id" not in plain.loads(json.encode_reply(NOT_FOUND, None))
+    assert plain.loads(json.encode_reply(NOT_FOUND, Malformed("event", "x", ack=0)))["id"] == 0
 
 
 def test_an_invalid_request_is_told_the_field_and_the_fault() -> None:
-    answer = json.encode_reply(invalid("callId", "callId is missing"), None, ack=None)
+    answer = json.encode_reply(invalid("callId", "callId is missing"), None)
     assert plain.loads(answer)["data"] == {
         "ok": False,
         "outcome": "invalid",

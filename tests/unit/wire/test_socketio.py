@@ -30,6 +30,7 @@ from tests.support.packets import (
 
 pytestmark = pytest.mark.examples
 
+CODEC = socketio.SocketIoCodec()
 CANCEL = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"))
 
 
@@ -78,16 +79,16 @@ CANCEL = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"))
     ],
 )
 def test_a_packet_is_read_as_what_it_says(frame: str, read: Frame) -> None:
-    assert socketio.decode(frame.encode()) == read
+    assert CODEC.decode(frame.encode()) == read
 
 
 @pytest.mark.parametrize(
     ("frame", "answer"),
     [
-        (socketio.encode_reply(NOT_FOUND, CANCEL.request, 0), "430"),
-        (socketio.encode_reply(NOT_FOUND, CANCEL.request, None), '42["call:error",'),
-        (socketio.encode_reply(invalid("data", "x"), None, None), '42["call:error",'),
-        (socketio.encode_reply(Verdict(ok=True, outcome="cancelled"), None, None), "6"),
+        (CODEC.encode_reply(NOT_FOUND, RequestFrame(CANCEL.request, ack=0)), "430"),
+        (CODEC.encode_reply(NOT_FOUND, CANCEL), '42["call:error",'),
+        (CODEC.encode_reply(invalid("data", "x"), None), '42["call:error",'),
+        (CODEC.encode_reply(Verdict(ok=True, outcome="cancelled"), None), "6"),
         (socketio.encode_refusal(Wire.EIO3, "no"), '44"no"'),
         (socketio.encode_refusal(Wire.EIO4, "no"), '44{"message":"no"}'),
         (socketio.encode_refusal(Wire.EIO3, "no", "/admin"), '44/admin,"no"'),
@@ -108,18 +109,18 @@ def test_a_frame_begins_as_clients_know_it(frame: str, answer: str) -> None:
 
 @pytest.mark.parametrize("frame", UNREADABLE_CONNECTS, ids=lambda frame: repr(frame[:40]))
 def test_a_connect_that_nobody_can_read_shows_a_token_that_is_none(frame: bytes) -> None:
-    connect = socketio.decode(frame)
+    connect = CODEC.decode(frame)
     assert isinstance(connect, Connect)
     assert connect.token == "\0"
 
 
 @pytest.mark.parametrize("frame", SENSELESS, ids=lambda frame: repr(frame[:40]))
 def test_a_packet_that_makes_no_sense_is_ignored(frame: bytes) -> None:
-    assert socketio.decode(frame) == Ignored()
+    assert CODEC.decode(frame) == Ignored()
     assert socketio.is_packet(frame)
 
 
 @given(st.binary(max_size=100))
 @examples(1000)
 def test_no_bytes_make_the_decoder_raise(frame: bytes) -> None:
-    assert isinstance(socketio.decode(frame), Frame)
+    assert isinstance(CODEC.decode(frame), Frame)

@@ -5,12 +5,16 @@ locals {
 
   # What Terraform decides itself, so that both sides of each have it from here. The others of
   # functions/settings.py have defaults, or point at emulators; tests/cloud/test_cloud.py compares.
-  storing = {
-    GOOGLE_CLOUD_PROJECT = var.project
-    FIRESTORE_DATABASE   = var.firestore_database
-    CALLS_COLLECTION     = var.calls_collection
-    COLLECTION_PREFIX    = var.collection_prefix
-  }
+  storing = merge(
+    {
+      GOOGLE_CLOUD_PROJECT = var.project
+      FIRESTORE_DATABASE   = var.firestore_database
+      CALLS_COLLECTION     = var.calls_collection
+      COLLECTION_PREFIX    = var.collection_prefix
+    },
+    # For all of them, as all of them store.
+    var.dialect == null ? {} : { DIALECT = var.dialect },
+  )
   publishing = {
     EVENTS_TOPIC = google_pubsub_topic.events.name
   }

@@ -125,6 +125,22 @@ variable "collection_prefix" {
   }
 }
 
+variable "dialect" {
+  description = "The app's own names of events and fields, words for statuses and forms of ids (docs/dialects.md), in TOML: file(\"dialect.toml\"). null: Unring's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.dialect == null || strcontains(coalesce(var.dialect, "x"), "=")
+    error_message = "The dialect is a text in TOML, such as file(\"dialect.toml\") gives, and not a path."
+  }
+
+  validation {
+    condition     = var.dialect == null || length(base64encode(coalesce(var.dialect, "x"))) <= 43688
+    error_message = "The dialect has at most 32 KB: Cloud Run takes no longer variable."
+  }
+}
+
 variable "settle_seconds" {
   description = "How long an apply waits after it has made accounts and metrics, before it uses them: Google spreads both within about a minute."
   type        = number

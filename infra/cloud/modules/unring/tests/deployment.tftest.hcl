@@ -582,6 +582,7 @@ run "with_every_option" {
     firestore_database         = "calls"
     calls_collection           = "rings"
     collection_prefix          = ""
+    dialect                    = "namespaces = [\"/user\"]\n"
     fcm_sender_role            = "projects/unring-test/roles/fcmSender"
     allow_all_users            = false
     connect_headers            = { Sec-WebSocket-Version = "0", Sec-WebSocket-Extensions = "none" }
@@ -656,6 +657,11 @@ run "with_every_option" {
   assert {
     condition     = toset([for field in google_firestore_field.expires_at : field.collection]) == toset(["connections", "devices", "outbox"]) && google_firestore_index.missed.collection == "outbox" && one(google_cloudfunctions2_function.function["gateway"].service_config).environment_variables.CALLS_COLLECTION == "rings"
     error_message = "The collections have the names that are asked for."
+  }
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.function : one(function.service_config).environment_variables.DIALECT == "namespaces = [\"/user\"]\n"])
+    error_message = "All functions have the dialect."
   }
 
   assert {

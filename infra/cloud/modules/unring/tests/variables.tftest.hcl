@@ -508,6 +508,46 @@ run "the_calls_are_not_in_a_collection_of_ours" {
   expect_failures = [var.calls_collection]
 }
 
+run "a_dialect_is_no_path" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    dialect = "dialect.toml"
+  }
+
+  expect_failures = [var.dialect]
+}
+
+run "a_dialect_fits_into_a_variable" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    dialect = join("", [for n in range(1000) : "# = 30 bytes in each of these..\n"])
+  }
+}
+
+run "a_dialect_that_is_too_long_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    dialect = join("", [for n in range(1024) : "# = 33 bytes in each of these.....\n"])
+  }
+
+  expect_failures = [var.dialect]
+}
+
 run "a_prefix_is_no_path" {
   command = plan
 

@@ -1,0 +1,43 @@
+"""A ring may overtake its own end: whoever has it is then told the end once more, after it."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from functions.attempt import NotDelivered
+from functions.calls.event import CallEvent
+from functions.clients.connection import Connection
+from functions.delivery.notify import notify
+from functions.ports.sockets import Sockets
+from functions.ports.store import Outbox
+from functions.telemetry import Log
+from functions.wire.codecs import Codecs
+
+log = Log(__name__)
+
+
+async def tell_end(
+    outbox: Outbox,
+    sockets: Sockets,
+    codecs: Codecs,
+    ring: CallEvent,
+    connections: Collection[Connection],
+    now: datetime,
+) -> None:
+    """Tells `connections`, which have the `ring`, of its end if it has ended.
+
+    Costs 1 BatchGetDocuments; for a ring that has ended 1 more, and 1 POST for each connection.
+    Safe to run twice. Raises StoreUnavailable, and NotDelivered if a socket that may be open was
+    not reached.
+    """
+    if not connections:
+        return
+    call = (await outbox.known(ring)).call
+    if call is None or call.signal_id is None or ring.still_true(call):
+        return
+    entry = await outbox.entry(call.id, call.signal_id)
+    if entry is None or entry.event.expired(now):
+        return
+    report = await notify(sockets, codecs, connections, entry.event)
+    log.info("ring overtook its end", served=len(report.served), unreached=len(report.failed))
+    if report.failed:
+        raise NotDelivered(f"{len(report.failed)} connections were not told that the ring ended")

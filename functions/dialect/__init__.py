@@ -1,0 +1,1 @@
+"""The app's own words for what we name: events, fields, statuses, ids and namespaces. Pure."""

@@ -1,0 +1,234 @@
+"""Frames and pushes in an app's dialect: what it says is read, and it is told in its own words."""
+
+import json
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.calls.call import Call, CallId, SignalId, Status, UserId
+from functions.calls.decision import NOT_FOUND, Verdict, invalid
+from functions.calls.event import CallEvent
+from functions.calls.transitions import Signal
+from functions.clients.connection import Wire
+from functions.clients.device import FcmToken, Platform
+from functions.dialect.dialect import EVENTS_IN, FIELDS, Dialect
+from functions.dialect.reading import dialect_of
+from functions.wire.codecs import Codecs
+from functions.wire.frames import (
+    Connect,
+    Goodbye,
+    Ignored,
+    Malformed,
+    RegisterDevice,
+    RequestFrame,
+)
+from functions.wire.push import push_data
+from infra import ROOT
+from tests.support.makers import event, now
+
+WIRES = pytest.mark.parametrize("wire", [Wire.JSON, Wire.EIO4])
+CANCELLED = Verdict(ok=True, outcome="cancelled")
+
+
+def of(name: str) -> Dialect:
+    return dialect_of(str(ROOT / f"docs/dialects/{name}.toml"))
+
+
+SNAKE_CASE, AGORA, ROLES = of("snake-case"), of("agora-app"), of("roles")
+
+
+def sent(wire: Wire, name: str, data: object) -> bytes:
+    asked = [name, data]
+    frame = f"427{json.dumps(asked)}"
+    in_json = json.dumps({"event": name, "data": data, "id": 7})
+    return (in_json if wire is Wire.JSON else frame).encode()
+
+
+def told(wire: Wire, frame: str) -> tuple[str, dict[str, object]]:
+    """The event's name and data, or of an ack `ack` and its data."""
+    if wire is Wire.JSON:
+        content = json.loads(frame)
+        return content["event"], content["data"]
+    if frame.startswith("43"):
+        return "ack", json.loads(frame.removeprefix("437"))[0]
+    name, data = json.loads(frame.removeprefix("42"))
+    return name, data
+
+
+@WIRES
+@pytest.mark.parametrize("name", ["cancelCall", "cancel_call"])
+@pytest.mark.parametrize("field", ["call_id", "callId"])
+@pytest.mark.parametrize("id", [7, "7", 7.0])
+def test_a_signal_is_read_in_the_apps_words_and_answered_as_it_was_asked(
+    wire: Wire, name: str, field: str, id: object
+) -> None:
+    codec = Codecs(SNAKE_CASE).on(wire)
+    read = codec.decode(sent(wire, name, {field: id, "reason": "x"}))
+    assert isinstance(read, RequestFrame)
+    assert read.request == Signal("call:cancel", CallId("7"), "x")
+    answer = told(wire, codec.encode_reply(CANCELLED, read))
+    assert answer == ("ack", {"ok": True, "outcome": "cancelled", "call_id": id})
+    assert type(answer[1]["call_id"]) is type(id)
+
+
+@WIRES
+def test_what_is_wrong_is_told_in_the_apps_words(wire: Wire) -> None:
+    codec = Codecs(SNAKE_CASE).on(wire)
+    for data in ({}, {"call_id": None}, {"call_id": ""}, {"call_id": True}, {"call_id": [7]}):
+        read = codec.decode(sent(wire, "cancelCall", data))
+        assert isinstance(read, Malformed)
+        assert (read.field, "call_id" in read.message) == ("call_id", True)
+    ours = codec.decode(sent(wire, "call:cancel", {"callId": "7"}))
+    assert isinstance(ours, Malformed)
+    assert ours.message.startswith("event must be one of cancelCall, cancel_call, rejectCall")
+    half = codec.decode(sent(wire, "registerDevice", {"fcm_token": 7, "platform": "web"}))
+    assert isinstance(half, Malformed)
+    assert half.field == "fcm_token"
+
+
+@WIRES
+def test_a_device_is_registered_in_the_apps_words(wire: Wire) -> None:
+    frame = sent(wire, "registerDevice", {"fcm_token": "T", "platform": "web"})
+    read = Codecs(SNAKE_CASE).on(wire).decode(frame)
+    assert isinstance(read, RequestFrame)
+    assert read.request == RegisterDevice(FcmToken("T"), Platform.WEB)
+
+
+@WIRES
+def test_an_event_goes_out_in_the_apps_words(wire: Wire) -> None:
+    made = event(call=CallId("7"), caller=UserId("1"), receiver=UserId("2"))
+    (recipient,) = made.recipients
+    frame = Codecs(SNAKE_CASE).on(wire).encode_event(made, recipient, "/")
+    assert told(wire, frame) == (
+        "callCancelled",
+        {
+            "call_id": 7,
+            "reason": "Caller ended call",
+            "cause": "caller_cancelled",
+            "sent_at": made.timestamp,
+        },
+    )
+
+
+def ring(call: str, caller: str, data: object) -> CallEvent:
+    made = Call(CallId(call), UserId(caller), UserId("2"), Status.RINGING, rings_until=now())
+    passed_on = msgspec.json.encode(data).decode()
+    return CallEvent.of_ring(replace(made, data=passed_on), SignalId("S"), now())
+
+
+@WIRES
+def test_a_ring_goes_out_in_the_apps_words_beside_what_it_passes_on(wire: Wire) -> None:
+    made = ring("7", "1", {"room": "r", "caller_id": "forged"})
+    name, data = told(wire, Codecs(SNAKE_CASE).on(wire).encode_event(made, made.recipients[0], "/"))
+    assert (name, data) == (
+        "incomingCall",
+        {
+            "room": "r",
+            "caller_id": 1,
+            "call_id": 7,
+            "rings_until": made.rings_until_ms,
+            "sent_at": made.timestamp,
+        },
+    )
+
+
+def test_a_push_goes_out_in_the_apps_words() -> None:
+    made = event(call=CallId("7"), caller=UserId("1"), receiver=UserId("2"))
+    assert push_data(made, made.recipients[0], SNAKE_CASE) == {
+        "type": "CALL_CANCELLED",
+        "call_id": "7",
+        "caller_id": "1",
+    }
+    passed_on = {"channelName": "room", "agoraToken": "T", "type": "x", "channelId": "forged"}
+    rung = ring("CALL_1", "USR_1", {key: passed_on[key] for key in ("channelName", "agoraToken")})
+    assert push_data(rung, rung.recipients[0], AGORA) == {
+        "type": "incoming_call",
+        "callId": "CALL_1",
+        "callerId": "USR_1",
+        "channelId": "room",
+        "agoraToken": "T",
+        "timestamp": str(rung.timestamp),
+    }
+
+
+def test_what_the_app_passes_on_never_stands_for_a_field_of_ours() -> None:
+    rung = ring("7", "1", {"type": "x", "call_id": "x", "callerId": "x", "sent_at": "x"})
+    pushed = push_data(rung, rung.recipients[0], SNAKE_CASE)
+    assert (pushed["type"], pushed["call_id"], pushed["caller_id"]) == ("INCOMING_CALL", "7", "1")
+
+
+@pytest.mark.parametrize("id", ["1", "CALL_1", 1])
+def test_a_call_is_asked_for_with_its_prefix_and_without(id: object) -> None:
+    codec = Codecs(AGORA).on(Wire.JSON)
+    read = codec.decode(sent(Wire.JSON, "call:cancel", {"callId": id}))
+    assert isinstance(read, RequestFrame)
+    assert read.request == Signal("call:cancel", CallId("CALL_1"), None)
+    _, answer = told(Wire.JSON, codec.encode_reply(NOT_FOUND, read))
+    assert answer == {"success": False, "outcome": "not_found", "callId": id}
+
+
+@pytest.mark.parametrize("id", ["CALL_", ".", "a/b", "x" * 124])
+def test_an_id_that_names_no_call_with_its_prefix_is_refused(id: str) -> None:
+    read = Codecs(AGORA).on(Wire.JSON).decode(sent(Wire.JSON, "call:cancel", {"callId": id}))
+    is_refused = isinstance(read, Malformed) and read.field == "callId"
+    assert is_refused is (id != ".")  # CALL_. is a name
+
+
+# Namespaces
+
+
+def test_frames_of_a_namespace_are_answered_and_told_in_it() -> None:
+    codec = Codecs(ROLES).on(Wire.EIO4)
+    read = codec.decode(b'42/user,7["cancel-call",{"callId":"CALL_1"}]')
+    assert read == RequestFrame(Signal("call:cancel", CallId("CALL_1"), None), 7, "/user")
+    assert codec.encode_reply(NOT_FOUND, read).startswith("43/user,7[")
+    without = replace(read, ack=None)
+    assert codec.encode_reply(NOT_FOUND, without).startswith('42/user,["call:error",')
+    assert codec.encode_reply(CANCELLED, without) == "6"
+    wrong = codec.decode(b'42/agent,0["cancel-call",{}]')
+    assert isinstance(wrong, Malformed)
+    answer = codec.encode_reply(invalid(wrong.field, wrong.message), wrong)
+    assert answer.startswith("43/agent,0[")
+    made = event()
+    frame = codec.encode_event(made, made.recipients[0], "/user")
+    assert frame.startswith('42/user,["call-ended",')
+
+
+def test_goodbyes_name_their_namespace_and_other_namespaces_are_not_heard() -> None:
+    codec = Codecs(ROLES).on(Wire.EIO4)
+    assert codec.decode(b"41/user,") == Goodbye(namespace="/user")
+    assert codec.decode(b"41") == Goodbye()
+    assert codec.decode(b"41/admin,") == Ignored()
+    assert codec.decode(b'42/admin,["cancel-call",{"callId":"CALL_1"}]') == Ignored()
+    connect = codec.decode(b'40/user,{"token":"T","userId":7}')
+    assert connect == Connect("/user", "T", "\0")
+    numbers = Codecs(SNAKE_CASE).on(Wire.EIO4)
+    assert numbers.decode(b'40{"token":"T","userId":7}') == Connect("/", "T", "7")
+
+
+@given(
+    st.permutations(EVENTS_IN),
+    st.permutations(FIELDS),
+    st.sampled_from([name for name in EVENTS_IN if name.startswith("call:")]),
+    st.text("abc123", min_size=1),
+)
+def test_whatever_things_are_called_the_same_is_meant(
+    events: list[str], fields: list[str], signal: str, call: str
+) -> None:
+    dialect = Dialect(
+        events_in={f"x{theirs}": ours for theirs, ours in zip(events, EVENTS_IN, strict=True)},
+        fields={ours: f"x{theirs}" for theirs, ours in zip(fields, FIELDS, strict=True)},
+        fields_in={ours: (f"x{theirs}",) for theirs, ours in zip(fields, FIELDS, strict=True)},
+    )
+    theirs = next(name for name, ours in dialect.events_in.items() if ours == signal)
+    data = {dialect.fields["callId"]: call, dialect.fields["reason"]: "because"}
+    for wire in (Wire.JSON, Wire.EIO4):
+        codec = Codecs(dialect).on(wire)
+        read = codec.decode(sent(wire, theirs, data))
+        assert isinstance(read, RequestFrame)
+        assert read.request == Signal(signal, CallId(call), "because")
+        _, answer = told(wire, codec.encode_reply(CANCELLED, read))
+        assert answer[dialect.fields["callId"]] == call
