@@ -24,11 +24,11 @@ module "unring" {
   allow_all_users            = var.allow_all_users
   token_secret               = var.token_secret
   api_key                    = var.api_key
+  internal_secret            = var.internal_secret
   firebase_project           = var.firebase_project
   webhook_urls               = var.webhook_urls
   webhook_secret             = var.webhook_secret
   pushed_by                  = var.pushed_by
-  internal_secret            = var.internal_secret
   gateway_secret_generation  = var.gateway_secret_generation
   stage                      = var.stage
   throttle                   = var.throttle

@@ -28,6 +28,7 @@ from infra.emulators.fcm import FcmServer
 from infra.emulators.fcm.errors import FcmError
 from tests.support.makers import CALL, CALLER, RECEIVER, event, now
 from tests.support.processes import settings_of
+from tests.support.rawhttp import raw_server, saying
 
 
 @pytest.fixture(scope="module")
@@ -341,3 +342,11 @@ async def test_without_an_access_token_nothing_is_sent(account: Account, inbox: 
     assert sent.outcome is PushOutcome.FAILED
     assert account.asked > 0
     assert inbox.messages == []
+
+
+async def test_messages_are_of_the_apps_own_firebase_project() -> None:
+    refused = saying(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}")
+    async with raw_server(refused) as server:
+        settings = settings_of(PushSettings, FCM_URL=server.url, FIREBASE_PROJECT="the-app")
+        await send(fcm.connect(settings), event())
+        assert server.targets == ["/v1/projects/the-app/messages:send"]

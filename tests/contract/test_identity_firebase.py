@@ -25,6 +25,7 @@ from functions.calls.call import UserId
 from functions.clients.profile import Profile
 from functions.ports.identity import Identified, IdentityUnavailable, NotAuthenticated
 from functions.services.identity import firebase
+from functions.services.identity.choice import Unverified
 from functions.services.identity.firebase import FirebaseIdentity, OneAtATime
 from functions.settings import IdentitySettings
 from infra.emulators.auth.tokens import unsigned_token
@@ -276,3 +277,16 @@ def unsigned(payload: object) -> str:
     parts = ({"alg": "none"}, payload)
     encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts)
     return "".join(f"{part.rstrip('=')}." for part in encoded)
+
+
+async def test_users_may_be_those_of_another_firebase_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    provider = firebase.provider(settings_of(IdentitySettings, FIREBASE_PROJECT="the-app"))
+    issuer = "https://securetoken.google.com/"
+    assert provider.owns(Unverified("none", f"{issuer}the-app"))
+    assert not provider.owns(Unverified("none", f"{issuer}{PROJECT}"))
+    await provider.identity.verify(unsigned_token(USER, "the-app"))
+    with pytest.raises(NotAuthenticated):
+        await provider.identity.verify(unsigned_token(USER, PROJECT))

@@ -450,3 +450,11 @@ async def test_another_path_is_not_found_and_another_method_not_allowed(app: Cli
 async def test_it_describes_itself_and_warms_up(app: Client) -> None:
     assert (await app.ask("GET", "/v1/openapi.json", None)).json() == DESCRIPTION
     assert (await app.ask("GET", "/", None)).json() == {"message": "warm"}
+
+
+async def test_a_ring_that_the_backend_pushes_itself_is_not_ours(services: Services) -> None:
+    app = Client(function_of(services, API_KEY=KEY, PUSH_INCOMING="backend"), services)
+    assert (await app.put()).status_code == 200
+    (made,) = services.published(CallEvent)
+    assert [each.user_id for each in made.backend_recipients] == [RECEIVER]
+    assert made.push_recipients == ()

@@ -16,7 +16,7 @@ from functions.calls.call import ConnectionId, Status
 from functions.calls.event import CallEvent
 from functions.gateway import handler
 from functions.inbound.http import Handler
-from functions.published import ConnectionAccepted, ConnectionAdmitted
+from functions.published import ConnectionAccepted, ConnectionAdmitted, attributes
 from functions.settings import GatewaySettings
 from functions.wire import socketio as packets
 from tests.memory.clients import Clients
@@ -619,3 +619,26 @@ async def test_a_get_warms_the_instance_up(api: Api) -> None:
     answer = await get(api.function)
     assert (answer.status_code, answer.json()) == (200, {"message": "warm"})
     assert api.costs == ["BatchGetDocuments"]
+
+
+async def test_a_push_that_the_backend_sends_is_not_ours(services: Services) -> None:
+    function = handler(
+        settings_of(GatewaySettings, PUSH_CANCELLED="backend", PUSH_REJECTED="off"),
+        services.store,
+        services.sockets,
+        services.publisher,
+        services.identity,
+        now,
+    )
+    api = Api(function, services)
+    for user in (CALLER, RECEIVER):
+        await api.connect(f"{user}=", token=token_of(user))
+    for signal, sender, by in (
+        ("call:cancel", CALLER, {"wanted"}),
+        ("call:reject", RECEIVER, set[str]()),
+    ):
+        await services.world.ring()
+        services.topic.clear()
+        await api.send(f"{sender}=", json.dumps({"event": signal, "data": {"callId": CALL}}))
+        (made,) = services.published(CallEvent)
+        assert set(attributes(made)) == {"webhook", *by}
