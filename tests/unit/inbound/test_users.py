@@ -458,7 +458,9 @@ async def test_the_phones_of_who_is_erased_while_he_is_rung_stop_ringing_too(
     (made,) = services.published(CallEvent)
     await deliverer.deliver(made, FIRST)
     await asyncio.sleep(3)
-    await Pusher(services.store, services.sender, now, devices_per_user=20).push(made, FIRST)
+    await Pusher(
+        services.store, services.sender, services.publisher, now, devices_per_user=20
+    ).push(made, FIRST)
     (message,) = services.phones.messages
     assert (message.token, message.recipient.push) == ("T", Push("call_cancelled"))
     assert await erasing == (200, {**ZEROS, "connections": 1, "devices": 1, "calls": 1})
