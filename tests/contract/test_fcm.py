@@ -24,6 +24,7 @@ from functions.ports.push_sender import PushOutcome, PushResult
 from functions.services import fcm
 from functions.services.fcm import FcmPushSender
 from functions.settings import PushSettings
+from infra import ROOT
 from infra.emulators.fcm import FcmServer
 from infra.emulators.fcm.errors import FcmError
 from tests.support.makers import CALL, CALLER, RECEIVER, event, now
@@ -87,6 +88,15 @@ async def test_a_cancel_arrives_as_data_alone(sender: FcmPushSender, inbox: FcmS
     assert message["webpush"]["headers"]["Urgency"] == "high"
     assert 25 <= int(message["webpush"]["headers"]["TTL"]) <= 30
     assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
+
+
+async def test_a_message_has_the_apps_words_and_a_label_of_ours(inbox: FcmServer) -> None:
+    dialect = str(ROOT / "docs/dialects/snake-case.toml")
+    sender = fcm.connect(settings_of(PushSettings, FCM_URL=inbox.url, DIALECT=dialect))
+    await send(sender, event())
+    (message,) = inbox.messages
+    assert message["data"] == {"type": "CALL_CANCELLED", "call_id": CALL, "caller_id": CALLER}
+    assert message["fcm_options"] == {"analytics_label": "call_cancelled"}
 
 
 async def test_a_device_that_has_an_installation_id_is_reached_by_it(

@@ -85,7 +85,7 @@ def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -
         text=True,
         check=True,
     ).stdout.split()
-    assert unused.isdisjoint(loaded)
+    assert {*unused, "functions.dialect.reading"}.isdisjoint(loaded)  # without a dialect
     others = {f"functions.{name}" for name in FUNCTIONS.keys() - {function}}
     assert others.isdisjoint(loaded)
 

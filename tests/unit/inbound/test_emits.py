@@ -482,3 +482,17 @@ async def test_the_time_until_a_socket_has_it_is_not_limited_as_it_is_for_a_sign
     await asyncio.sleep(timedelta(seconds=2).total_seconds())  # of played time
     post.release()
     assert await asking == DONE
+
+
+async def test_in_the_apps_dialect_a_call_is_found_without_its_prefix_and_told_by_its_words(
+    services: Services,
+) -> None:
+    words = '[ids]\ncall_prefix = "CALL_"\n[events.out]\n"call:cancelled" = "callCancelled"'
+    backend = Backend(services, INTERNAL_SECRET=SECRET, DIALECT=words)
+    await connect(services.store, "phone=", RECEIVER)
+    await services.world.ring()
+    assert await backend.cancelled(callId=CALL.removeprefix("CALL_")) == DONE
+    assert await backend.cancelled(callId=404) == DONE  # which we don't know
+    frames = map(json.loads, services.clients.posted_to("phone="))
+    told = [(frame["event"], frame["data"]["callId"]) for frame in frames]
+    assert told == [("callCancelled", CALL), ("callCancelled", "CALL_404")]

@@ -155,7 +155,8 @@ def test_a_push_goes_out_in_the_apps_words() -> None:
 
 
 def test_what_the_app_passes_on_never_stands_for_a_field_of_ours() -> None:
-    rung = ring("7", "1", {"type": "x", "call_id": "x", "callerId": "x", "sent_at": "x"})
+    forged = ("type", "callId", "call_id", "callerId", "caller_id")
+    rung = ring("7", "1", dict.fromkeys(forged, "x"))
     pushed = push_data(rung, rung.recipients[0], SNAKE_CASE)
     assert (pushed["type"], pushed["call_id"], pushed["caller_id"]) == ("INCOMING_CALL", "7", "1")
 
