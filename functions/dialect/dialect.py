@@ -138,8 +138,10 @@ class Dialect(msgspec.Struct, frozen=True, eq=False):
     def found_in(self, data: Mapping[str, object], field: str) -> tuple[str, object]:
         """The name by which `data` has one of our fields, and its value, None if there is none."""
         names = self.fields_in[field]
-        name = next((each for each in names if data.get(each) is not None), names[0])
-        return name, data.get(name)
+        for name in names:
+            if (value := data.get(name)) is not None:
+                return name, value
+        return names[0], None
 
     def call_read(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """The fields of a call's document as we name them."""
