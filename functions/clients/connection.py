@@ -1,8 +1,10 @@
 """A client's connection, as its document describes it."""
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.profile import NO_PROFILE, Profile
@@ -11,6 +13,8 @@ ROOT = "/"  # the namespace of who names none
 
 # API Gateway answers 410 for a new connection too, until `$connect` is answered: 29 s at most.
 _HANDSHAKE = timedelta(seconds=30)
+_NOWHERE: Mapping[str, datetime | None] = MappingProxyType({})
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class Wire(StrEnum):
@@ -42,6 +46,8 @@ class Connection:
     said_user: str | None = None
     refusal: str | None = None
     namespace: str = ROOT  # in which a Socket.IO client is told, as it was admitted to it last
+    # The other namespaces that it is in, each with the time when API Gateway got its CONNECT.
+    also_in: Mapping[str, datetime | None] = field(default_factory=lambda: _NOWHERE)
     owner: UserId | None = None  # None until a Socket.IO client is admitted
     profile: Profile = NO_PROFILE  # the owner's, as the token said that admitted him
     former_owner: UserId | None = None  # the user who sent the frames before `admitted_at`
@@ -51,6 +57,41 @@ class Connection:
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
     admit_by: datetime | None = None  # until then it must be admitted; None if it has been
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
+
+    def is_told_elsewhere(self, namespace: str) -> bool:
+        """Whether its client is told, but in another namespace than this."""
+        return self.user is not None and namespace != self.namespace
+
+    def entered_at(self, namespace: str) -> datetime | None:
+        """When API Gateway got the CONNECT by which its client is in `namespace`."""
+        return self.admitted_at if namespace == self.namespace else self.also_in.get(namespace)
+
+    def entering(self, namespace: str, received_at: datetime | None) -> "Connection":
+        """The same with its client in `namespace` as well, by a CONNECT that came at `received_at`.
+
+        It is told where it entered last. Yet clients of version 2 enter the root by themselves, so
+        who enters that besides stays told in its own.
+        """
+        if not self.is_told_elsewhere(namespace):
+            also_in = self.also_in if self.user else _NOWHERE
+            return replace(self, namespace=namespace, also_in=also_in, admitted_at=received_at)
+        was_before = received_at and self.admitted_at and received_at < self.admitted_at
+        if namespace == ROOT or was_before:
+            return replace(self, also_in={**self.also_in, namespace: received_at})
+        also_in = {**_without(self.also_in, namespace), self.namespace: self.admitted_at}
+        return replace(self, namespace=namespace, also_in=also_in, admitted_at=received_at)
+
+    def leaving(self, namespace: str) -> "Connection | None":
+        """The same without `namespace`; None if its client is in no other. Who leaves the one in
+        which it is told is told in the one that it entered before."""
+        others = _without(self.also_in, namespace)
+        if namespace != self.namespace:
+            return replace(self, also_in=others)
+        if not others:
+            return None
+        latest = max(others, key=lambda each: (each != ROOT, others[each] or _LONG_AGO))
+        also_in = _without(others, latest)
+        return replace(self, namespace=latest, also_in=also_in, admitted_at=others[latest])
 
     def shows_another_than(self, user: UserId) -> bool:
         """Whether the handshake has shown somebody else's token."""
@@ -80,3 +121,7 @@ class Connection:
     def is_dead(self, now: datetime) -> bool:
         """Whether a 410 at `now` means that the socket is closed, rather than not open yet."""
         return now - self.connected_at > _HANDSHAKE
+
+
+def _without(namespaces: Mapping[str, datetime | None], left: str) -> Mapping[str, datetime | None]:
+    return {name: at for name, at in namespaces.items() if name != left}

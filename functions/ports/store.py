@@ -165,9 +165,13 @@ class Connections(Protocol):
         expires: datetime,
     ) -> bool:
         """Makes the connection the user's who is `admitted`, with his profile, by a CONNECT that
-        API Gateway got at `received_at`; it is told in `connection.namespace`. If the handshake has
-        shown somebody else, it forgets whom. False if the connection has changed since it was
-        read."""
+        API Gateway got at `received_at`; it is told in `connection.namespace`, and is also in
+        those that the connection names. If the handshake has shown somebody else, it forgets whom.
+        False if the connection has changed since it was read."""
+
+    async def move(self, connection: Connection) -> bool:
+        """Notes in which namespaces its client is from now on, and since when. False if the
+        connection has changed since it was read."""
 
     async def leave(
         self,

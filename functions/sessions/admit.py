@@ -13,7 +13,12 @@ from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.admitted import publish_admitted
 from functions.sessions.close import Closing
 from functions.sessions.deadline import ADMIT_WITHIN
-from functions.sessions.order import TRIES, connect_is_outdated, is_later, reply_in_order
+from functions.sessions.order import (
+    TRIES,
+    connect_is_outdated,
+    is_later,
+    reply_in_order,
+)
 from functions.sessions.tokens import check_said, verified
 from functions.telemetry import Log
 from functions.wire import socketio
@@ -60,10 +65,9 @@ class Admission:
                 log.info("admission", outcome="invalid")
                 message = "Invalid namespace"
                 return socketio.encode_refusal(connection.wire, message, request.namespace)
-            is_besides = _is_besides(connection, request.namespace)
-            if connect_is_outdated(connection, received_at) and not is_besides:
+            if connect_is_outdated(connection, request.namespace, received_at):
                 log.info("admission", outcome="outdated")
-                return reply_in_order(received_at, connection.left_at)
+                return _reply_to_outdated(connection, request.namespace, received_at)
             reply = await self._reply(connection, request, received_at)
             if reply is not None:
                 return reply
@@ -73,25 +77,25 @@ class Admission:
         self, connection: Connection, request: Connect, received_at: datetime | None
     ) -> str | None:
         """The packet that admits or refuses; None if the connection changed since it was read."""
-        told = _told_in(connection, request.namespace)
         try:
             admitted = await self._admitted(connection, request)
         except NotAuthenticated as error:
             now = self._clock()
             # Who is refused again and again has no longer than who is refused once.
             admit_by = connection.admit_by or now + ADMIT_WITHIN
-            if not await self._closing.leave_unless_outdated(told, received_at, now, admit_by):
+            if not await self._closing.leave_unless_outdated(
+                connection, request.namespace, received_at, now, admit_by
+            ):
                 return None
             log.info("admission", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error), request.namespace)
+        told = connection.entering(request.namespace, received_at)
+        if admitted.user != connection.user:  # where the former one was is not his
+            told = replace(told, also_in={})
         expires = connection.connected_at + self._connection_ttl
-        is_other = (admitted.user, admitted.profile, told.namespace) != (
-            connection.user,
-            connection.profile,
-            connection.namespace,
-        )
-        is_new = is_other or is_later(received_at, connection.admitted_at)
-        if is_new and not await self._connections.admit(told, admitted, received_at, expires):
+        if _is_new(connection, told, admitted) and not await self._connections.admit(
+            told, admitted, told.admitted_at, expires
+        ):
             return None
         # Also if it is not new: an earlier commit of this very CONNECT may have lost its reply.
         await publish_admitted(self._publisher, connection.id, self._clock())
@@ -99,7 +103,15 @@ class Admission:
         return socketio.encode_admitted(connection.wire, connection.id, request.namespace)
 
     async def _admitted(self, connection: Connection, request: Connect) -> Identified:
-        """The user to admit; a token in the CONNECT wins over one in the query."""
+        """The user to admit. Raises NotAuthenticated, also for another user than the one who is
+        told in another namespace: he must not lose his socket without a word."""
+        known = await self._shown(connection, request)
+        if connection.is_told_elsewhere(request.namespace) and known.user != connection.user:
+            raise NotAuthenticated("the connection is another user's")
+        return known
+
+    async def _shown(self, connection: Connection, request: Connect) -> Identified:
+        """The user whom the client shows; a token in the CONNECT wins over one in the query."""
         if request.token is not None:
             said = (request.user, connection.said_user)
             return await verified(self._identity, request.token, *said)
@@ -113,13 +125,16 @@ class Admission:
         return known
 
 
-def _told_in(connection: Connection, namespace: str) -> Connection:
-    """The connection, as it is told once its client is in `namespace`."""
-    is_besides = _is_besides(connection, namespace)
-    return connection if is_besides else replace(connection, namespace=namespace)
+def _is_new(connection: Connection, told: Connection, admitted: Identified) -> bool:
+    """Whether a CONNECT changes whom the connection tells, and where."""
+    before = (connection.user, connection.profile, connection.namespace, connection.also_in)
+    after = (admitted.user, admitted.profile, told.namespace, told.also_in)
+    return after != before or is_later(told.admitted_at, connection.admitted_at)
 
 
-def _is_besides(connection: Connection, namespace: str) -> bool:
-    """Whether a client asks for the root beside its own namespace, in which it stays told. It may
-    ask for both at once, and for the root first."""
-    return connection.user is not None and namespace == ROOT != connection.namespace
+def _reply_to_outdated(connection: Connection, namespace: str, received_at: datetime | None) -> str:
+    if connection.left_at and namespace != connection.namespace:
+        # The client left another namespace since, and maybe not this one. It is made to connect
+        # anew, to whichever it is still in.
+        return socketio.RECONNECT
+    return reply_in_order(received_at, connection.left_at)

@@ -8,14 +8,15 @@ from functions.wire import socketio
 async def dismiss(sockets: Sockets, connection: Connection) -> bool:
     """Gives whether the socket was still there; that it had gone may not be recorded yet.
 
-    Costs 1 DELETE, and 1 POST before it for a Socket.IO client, which would come back at once if
-    just its socket closed. Raises Refused and PostFailed.
+    Costs 1 DELETE, and 1 POST before it for each namespace of a Socket.IO client, which would come
+    back at once if just its socket closed. Raises Refused and PostFailed.
     """
     was_told = False
     try:
         if connection.wire is not Wire.JSON:
-            await sockets.post(connection.id, socketio.encode_goodbye(connection.namespace))
-            was_told = True  # and may close the socket itself, before we do
+            for namespace in (*connection.also_in, connection.namespace):
+                await sockets.post(connection.id, socketio.encode_goodbye(namespace))
+                was_told = True  # and may close the socket itself, before we do
         await sockets.close(connection.id)
     except Gone:
         return was_told

@@ -12,21 +12,29 @@ from functions.wire import socketio
 TRIES = 4  # a connection changes a few times as it begins, and at its end
 
 
-def connect_is_outdated(connection: Connection, received_at: datetime | None) -> bool:
-    """Whether a CONNECT, got at `received_at`, is outdated: the client left or sent another since.
-    A client that has left may come back on the same socket, by a later CONNECT."""
+def connect_is_outdated(
+    connection: Connection, namespace: str, received_at: datetime | None
+) -> bool:
+    """Whether a CONNECT to `namespace`, got at `received_at`, is outdated: the client left, or sent
+    another one to it since. A client that has left may come back on the same socket, by a later
+    CONNECT. What it sent to another namespace outdates nothing here."""
     if connection.closed_at and connection.left_at is None:
         return True  # the socket itself is closed
     if received_at is None:
         return False
+    if connection.admit_by and namespace != connection.namespace:
+        return False  # the client is out, if at all, because another namespace refused it
     if connection.left_at and received_at <= connection.left_at:
         return True
-    return is_later(connection.admitted_at, received_at)
+    return is_later(connection.entered_at(namespace), received_at)
 
 
-def goodbye_is_outdated(connection: Connection, received_at: datetime | None) -> bool:
-    """Whether a goodbye, got at `received_at`, is outdated: the client came back, or had left."""
-    if is_later(connection.admitted_at, received_at):
+def goodbye_is_outdated(
+    connection: Connection, namespace: str, received_at: datetime | None
+) -> bool:
+    """Whether a goodbye to `namespace`, got at `received_at`, is outdated: the client came back, or
+    had left."""
+    if is_later(connection.entered_at(namespace), received_at):
         return True
     return connection.left_at is not None and not is_later(connection.left_at, received_at)
 

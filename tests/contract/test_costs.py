@@ -1,7 +1,7 @@
 """What each method of the store costs in remote calls: in memory what it costs on a Firestore."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from inspect import isfunction
 
@@ -154,6 +154,11 @@ async def note_opened(scene: Scene) -> Step:
 async def admit(scene: Scene) -> Step:
     connection = await scene.connection()
     return lambda: scene.store.connections.admit(connection, Identified(CALLER), now(), now())
+
+
+async def move(scene: Scene) -> Step:
+    connection = await scene.connection()
+    return lambda: scene.store.connections.move(replace(connection, namespace="/user"))
 
 
 async def leave(scene: Scene) -> Step:
@@ -341,6 +346,7 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("connections.add", add_what_was_closed, ["Commit", "BatchGetDocuments"]),
     ("connections.note_opened", note_opened, ["Commit"]),
     ("connections.admit", admit, ["Commit"]),
+    ("connections.move", move, ["Commit"]),
     ("connections.leave", leave, ["Commit"]),
     ("connections.leave", leave_what_changed, ["Commit"]),
     ("connections.close", close, ["Commit"]),

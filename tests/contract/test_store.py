@@ -292,6 +292,25 @@ async def test_a_connection_is_told_in_the_namespace_to_which_it_was_admitted_la
     assert (await read_again(store, made)).namespace == "/user"
 
 
+async def test_a_connection_keeps_all_the_namespaces_that_its_client_is_in(store: Store) -> None:
+    made, at = await connect(store, "1=", None, wire=Wire.EIO4), now()
+    in_three = replace(
+        await read_again(store, made), namespace="/user", also_in={"/": None, "/agent": at}
+    )
+    assert await store.connections.admit(in_three, Identified(RECEIVER), at, made.expires_at)
+    (found,) = await store.connections.of([RECEIVER], now())
+    assert (found.namespace, found.also_in) == ("/user", {"/": None, "/agent": at})
+    for admitted_at in (at, None):
+        moved = replace(found, namespace="/agent", also_in={"/": None}, admitted_at=admitted_at)
+        assert await store.connections.move(moved)
+        assert not await store.connections.move(moved)
+        (found,) = await store.connections.of([RECEIVER], now())
+        assert found == moved
+    assert await store.connections.leave(found, at, at)
+    left = await read_again(store, made)
+    assert (left.namespace, left.also_in, left.left_at) == ("/agent", {}, at)
+
+
 async def test_a_connection_keeps_the_profile_of_the_user_that_it_is_admitted_as(
     store: Store, world: World
 ) -> None:

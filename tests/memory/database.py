@@ -163,7 +163,10 @@ class Database:
         self.close(connection.id, now, admit_by or connection.admit_by)
         self.put_connection(
             replace(
-                self.connections[connection.id], left_at=left_at, namespace=connection.namespace
+                self.connections[connection.id],
+                left_at=left_at,
+                namespace=connection.namespace,
+                also_in={},
             )
         )
 

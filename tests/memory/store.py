@@ -255,6 +255,11 @@ class MemoryConnections:
         )
         return await self._if_unchanged(connection, lambda: self.database.put_connection(changed))
 
+    async def move(self, connection: Connection) -> bool:
+        return await self._if_unchanged(
+            connection, lambda: self.database.put_connection(connection)
+        )
+
     async def leave(
         self,
         connection: Connection,

@@ -1,6 +1,7 @@
 """Connections in Firestore: created by a handshake, changed as the session begins and ends."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from google.cloud.firestore import DELETE_FIELD, FieldFilter
@@ -71,7 +72,6 @@ class FirestoreConnections:
         expires: datetime,
     ) -> bool:
         """1 Commit."""
-        in_root = connection.namespace == ROOT
         is_anothers = connection.shows_another_than(admitted.user)
         shown = ("shownUserId", "shownProfile") if is_anothers else ()
         return await self._change(
@@ -85,13 +85,20 @@ class FirestoreConnections:
                 "formerLeftAt": connection.left_at or DELETE_FIELD,
                 "userId": admitted.user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
-                "namespace": DELETE_FIELD if in_root else connection.namespace,
+                **_namespaces(connection),
                 "admittedAt": received_at or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
                 "admitBy": DELETE_FIELD,
                 "expiresAt": expires,
             },
+        )
+
+    async def move(self, connection: Connection) -> bool:
+        """1 Commit."""
+        admitted_at = connection.admitted_at or DELETE_FIELD
+        return await self._change(
+            connection, {**_namespaces(connection), "admittedAt": admitted_at}
         )
 
     async def leave(
@@ -102,9 +109,14 @@ class FirestoreConnections:
         admit_by: datetime | None = None,
     ) -> bool:
         """1 Commit."""
-        # Who is refused is sent away in the namespace that he asked for.
-        due = {"admitBy": admit_by, "namespace": connection.namespace} if admit_by else {}
-        return await self._change(connection, {**closed(now), "leftAt": received_at or now, **due})
+        fields = {
+            **closed(now),
+            "leftAt": received_at or now,
+            # Who is refused is sent away in the namespace that he asked for.
+            **_namespaces(replace(connection, also_in={})),
+        }
+        due = {"admitBy": admit_by} if admit_by else {}
+        return await self._change(connection, {**fields, **due})
 
     async def close(self, id: ConnectionId, now: datetime) -> None:
         """1 Commit."""
@@ -151,6 +163,15 @@ class FirestoreConnections:
 def profile_fields(profile: Profile) -> dict[str, str] | None:
     """The fields of a profile's map; None if it says nothing."""
     return None if profile.name is None else {"name": profile.name}
+
+
+def _namespaces(connection: Connection) -> dict[str, object]:
+    """The fields that say in which namespaces the client is; most clients are in the root alone."""
+    in_root = connection.namespace == ROOT
+    return {
+        "namespace": DELETE_FIELD if in_root else connection.namespace,
+        "alsoIn": dict(connection.also_in) or DELETE_FIELD,
+    }
 
 
 def closed(now: datetime) -> dict[str, object]:

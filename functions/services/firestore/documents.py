@@ -131,6 +131,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         said_user=fields.get("saidUserId"),
         refusal=fields.get("refusal"),
         namespace=fields.get("namespace") or ROOT,
+        also_in=_moments(fields, "alsoIn"),
         owner=_user(fields, "owner"),
         profile=_profile(fields, "profile"),
         former_owner=_user(fields, "formerOwner"),
@@ -209,6 +210,12 @@ def _moment(fields: Fields, name: str) -> datetime:
 def _moment_if_any(fields: Fields, name: str) -> datetime | None:
     value = fields.get(name)
     return value if isinstance(value, datetime) else None
+
+
+def _moments(fields: Fields, name: str) -> Mapping[str, datetime | None]:
+    """The moments of a map, None where one is not known."""
+    found = fields.get(name) or {}
+    return {each: _moment_if_any(found, each) for each in found}
 
 
 def _texts(fields: Fields, name: str) -> list[str]:
