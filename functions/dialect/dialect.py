@@ -14,6 +14,9 @@ from functions.calls.transitions import INCOMING, SIGNALS, TRANSITIONS
 
 ERROR_EVENT = "call:error"
 
+# What a ring is called: no other may be called so, as a phone would ring instead of falling silent.
+RING_EVENT, RING_TYPE = INCOMING.event, INCOMING.push.type if INCOMING.push else ""
+
 _NOTICES = (INCOMING, *(notice for row in TRANSITIONS for notice in row.notices))
 
 # All that can be named otherwise.

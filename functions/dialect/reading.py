@@ -19,6 +19,8 @@ from functions.dialect.dialect import (
     PAYLOADS,
     PUSH_FIELDS,
     PUSH_TYPES,
+    RING_EVENT,
+    RING_TYPE,
     CallDocuments,
     Dialect,
     Ids,
@@ -100,7 +102,7 @@ class _Reading:
         for ours, theirs in names.items():
             if theirs in _NOT_SENT:
                 self._fault(f"events.out.{ours}", f"{theirs!r} never reaches an app as an event")
-        return MappingProxyType({**same(EVENTS_OUT), **names})
+        return self._beside_ring({**same(EVENTS_OUT), **names}, names, RING_EVENT, "events.out")
 
     def _fields(self, top: _Table) -> dict[str, tuple[str, ...]]:
         names = _all(self._several(self._table(top, "", "fields", FIELDS), "fields"), FIELDS)
@@ -110,7 +112,7 @@ class _Reading:
 
     def _push_types(self, push: _Table) -> Mapping[str, str]:
         names = self._one(self._table(push, "push", "types", PUSH_TYPES), "push.types")
-        return MappingProxyType({**same(PUSH_TYPES), **names})
+        return self._beside_ring({**same(PUSH_TYPES), **names}, names, RING_TYPE, "push.types")
 
     def _push_fields(self, push: _Table) -> Mapping[str, str]:
         """Any field may be named here: what the app passes on has names of its own."""
@@ -241,6 +243,16 @@ class _Reading:
             if first != ours:
                 self._fault(f"{path}.{ours}", f"{theirs!r} means {first} too")
         return MappingProxyType(meanings)
+
+    def _beside_ring(
+        self, names: Mapping[str, str], said: Collection[str], ring: str, path: str
+    ) -> Mapping[str, str]:
+        """The names, of which a ring has one that no other has. The fault is at what was `said`."""
+        for ours, theirs in names.items():
+            if ours != ring and theirs == names[ring]:
+                where, meant = (ours, ring) if ours in said else (ring, ours)
+                self._fault(f"{path}.{where}", f"{theirs!r} means {meant} too")
+        return MappingProxyType(names)
 
     def _fault(self, path: str, message: str) -> None:
         if (fault := f"{path}: {message}") not in self.faults:

@@ -51,6 +51,21 @@ FAULTS = {
     '[events.out]\n"call:ended" = "disconnect"': (
         "events.out.call:ended: 'disconnect' never reaches an app as an event"
     ),
+    '[events.out]\n"call:cancelled" = "call:incoming"': (
+        "events.out.call:cancelled: 'call:incoming' means call:incoming too"
+    ),
+    '[events.out]\n"call:incoming" = "ring"\n"call:error" = "ring"': (
+        "events.out.call:error: 'ring' means call:incoming too"
+    ),
+    '[events.out]\n"call:incoming" = "call:ended"': (
+        "events.out.call:incoming: 'call:ended' means call:ended too"
+    ),
+    '[push.types]\ncall_cancelled = "incoming_call"': (
+        "push.types.call_cancelled: 'incoming_call' means incoming_call too"
+    ),
+    '[push.types]\nincoming_call = "call_rejected"': (
+        "push.types.incoming_call: 'call_rejected' means call_rejected too"
+    ),
     '[fields]\ncallid = "x"': "fields.callid: is not known; there are callId",
     '[fields]\ncallId = "reason"': "fields.reason: 'reason' means callId too",
     '[fields]\ncallId = ["id", "x"]\ncallerId = "id"': "fields.callerId: 'id' means callId too",
