@@ -3,6 +3,7 @@
 docs/dialects.md has its form. The functions load this only where a dialect is set.
 """
 
+import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from functions.dialect.dialect import (
 
 _LONGEST = 100  # characters of a name
 _FORMS = ("text", "number")
+_BEGINS_NUMBER = re.compile(r"-|-?[0-9]+")
 _DOCUMENTS = ("with prefix", "without prefix")
 # What Socket.IO's clients and the JSON wire keep to themselves.
 _NOT_SENT = ("connect", "connect_error", "disconnect", "disconnecting", "error", "ack", "pong")
@@ -171,6 +173,9 @@ class _Reading:
         prefix = self._name(ids["call_prefix"], "ids.call_prefix") or ""
         if prefix and not names_document(f"{prefix}1"):
             self._fault("ids.call_prefix", "must be what a document's name can begin with")
+        if ids.get("calls") == "number" and _BEGINS_NUMBER.fullmatch(prefix):
+            problem = "begins a number, so that nobody could tell whether an id has it"
+            self._fault("ids.call_prefix", f"{prefix!r} {problem}")
         return prefix
 
     def _choice(self, ids: _Table, name: str, allowed: tuple[str, str]) -> str:

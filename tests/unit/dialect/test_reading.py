@@ -93,6 +93,8 @@ FAULTS = {
     "[ids]\ncalls = true": "ids.calls: must be 'text' or 'number'",
     "[ids]\ncall_prefix = 7": "ids.call_prefix: must be a text",
     '[ids]\ncall_prefix = "a/"': "ids.call_prefix: must be what a document's name can begin with",
+    '[ids]\ncall_prefix = "-"\ncalls = "number"': "ids.call_prefix: '-' begins a number",
+    '[ids]\ncall_prefix = "17"\ncalls = "number"': "ids.call_prefix: '17' begins a number",
     '[ids]\ncall_documents = "with prefix"': "ids.call_documents: is of no use without call_prefix",
     '[ids]\ncall_prefix = "C"\ncall_documents = "no"': "ids.call_documents: must be 'with prefix'",
     'namespaces = "/user"': "namespaces: must be a list of texts",
