@@ -68,7 +68,7 @@ class Frames:
         if rate is Rate.EXCEEDED:
             await self._close(id)
         if rate is not Rate.KEPT:
-            return codec.encode_reply(LIMITED, None)
+            return codec.encode_reply(LIMITED, codec.reply_to(text))
         frame: Frame | None = None
         try:
             frame = codec.decode(text)

@@ -6,7 +6,7 @@ from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.connection import Connection, Wire
 from functions.dialect.dialect import Dialect
-from functions.wire.frames import Answerable, Frame, Ping
+from functions.wire.frames import Answerable, Frame, Ping, Unread
 from functions.wire.json import JsonCodec
 from functions.wire.socketio import SocketIoCodec, is_packet
 
@@ -16,7 +16,10 @@ class Codec(Protocol):
 
     def decode(self, text: bytes, /) -> Frame: ...
 
-    def encode_reply(self, verdict: Verdict, to: Answerable | None, /) -> str: ...
+    def reply_to(self, text: bytes, /) -> Unread:
+        """Where the reply to a frame goes, as far as that shows without reading its JSON."""
+
+    def encode_reply(self, verdict: Verdict, to: Answerable | Unread | None, /) -> str: ...
 
     def encode_pong(self, ping: Ping, /) -> str: ...
 

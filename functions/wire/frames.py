@@ -86,6 +86,14 @@ class Ignored:
     """A Socket.IO packet that asks for nothing, or that makes no sense."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A frame of which nothing has been read but where its reply goes."""
+
+    ack: AckId | None = None
+    namespace: str = ROOT
+
+
 Answerable = RequestFrame | Malformed
 Frame = Answerable | Connect | Goodbye | Ping | Ignored
 
@@ -106,7 +114,7 @@ def reply_data(verdict: Verdict, call: object, dialect: Dialect = USUAL) -> dict
     return data
 
 
-def call_of(frame: Answerable | None) -> object:
+def call_of(frame: Answerable | Unread | None) -> object:
     """The call that a frame is about, as it asked for it; None if it is about none."""
     if not isinstance(frame, RequestFrame) or not isinstance(frame.request, Signal):
         return None

@@ -14,6 +14,7 @@ from functions.wire.frames import (
     Frame,
     Malformed,
     Ping,
+    Unread,
     call_of,
     event_data,
     reply_data,
@@ -47,7 +48,11 @@ class JsonCodec:
             return Ping(ack=ack)
         return request_frame(frame.get("event"), frame.get("data"), ack, self._dialect)
 
-    def encode_reply(self, verdict: Verdict, to: Answerable | None) -> str:
+    def reply_to(self, _: bytes) -> Unread:
+        """Nothing shows where the reply to a frame goes, as its `id` is in its JSON."""
+        return Unread()
+
+    def encode_reply(self, verdict: Verdict, to: Answerable | Unread | None) -> str:
         """The reply to a frame; it has an `id` if the frame had one."""
         data = reply_data(verdict, call_of(to), self._dialect)
         return _encode({"event": "ack", "data": data}, to.ack if to else None)

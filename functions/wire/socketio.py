@@ -20,6 +20,7 @@ from functions.wire.frames import (
     Goodbye,
     Ignored,
     Ping,
+    Unread,
     call_of,
     event_data,
     reply_data,
@@ -33,6 +34,7 @@ RECONNECT = '{"message":"reconnect"}'
 
 _CLOSE = "1"  # Engine.IO's: the server closes the socket, which Swift's and Python's clients do too
 _MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
+_LONGEST_HEAD = 1024  # bytes of a packet before its JSON, at most: a namespace has 100 characters
 _NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id
 _NOT_JSON = object()  # for the data of a packet that can't be read
 
@@ -82,8 +84,7 @@ class SocketIoCodec:
                 # Only the first argument counts: a client may add `null` for a callback that was
                 # not given.
                 argument = arguments[0] if arguments else None
-                ack = int(message["ack"]) if message["ack"] else None
-                return request_frame(name, argument, ack, self._dialect, namespace)
+                return request_frame(name, argument, _ack(message), self._dialect, namespace)
             case _:
                 return Ignored()
 
@@ -95,7 +96,18 @@ class SocketIoCodec:
         user = self._dialect.ids.user_in(data.get("userId"))
         return Connect(namespace, _text(data.get("token")), _text(user))
 
-    def encode_reply(self, verdict: Verdict, to: Answerable | None) -> str:
+    def reply_to(self, text: bytes) -> Unread:
+        """Where the reply to a packet goes: to the root, unless it is an event in another namespace
+        of ours."""
+        message = _MESSAGE.fullmatch(text[:_LONGEST_HEAD].decode(errors="replace"))
+        if message is None or message["type"] != "2":
+            return Unread()
+        namespace = message["namespace"] or ROOT
+        if namespace not in self._namespaces:
+            return Unread()
+        return Unread(_ack(message), namespace)
+
+    def encode_reply(self, verdict: Verdict, to: Answerable | Unread | None) -> str:
         """The reply to an event: an ack if the client asked for one, else NOOP or an error event. A
         client whose connection is not known is made to connect anew."""
         if verdict == UNKNOWN_CONNECTION:
@@ -153,6 +165,10 @@ def _event(name: str, data: object, namespace: str) -> str:
 
 def _prefix(namespace: str) -> str:
     return "" if namespace == ROOT else f"{namespace},"
+
+
+def _ack(message: re.Match[str]) -> int | None:
+    return int(message["ack"]) if message["ack"] else None
 
 
 def _data(text: str) -> object:

@@ -498,10 +498,15 @@ async def test_a_client_that_sends_a_header_of_api_gateways_twice_is_told_so(api
     [
         ('{"event":"ping"}', '{"event":"ack","data":{"ok":false,"outcome":"limited"}}'),
         ("2", '42["call:error",{"ok":false,"outcome":"limited"}]'),
+        (f"427{CANCEL}", '437[{"ok":false,"outcome":"limited"}]'),
+        (f"42{CANCEL}", '42["call:error",{"ok":false,"outcome":"limited"}]'),
+        ("42", '42["call:error",{"ok":false,"outcome":"limited"}]'),
+        ("427", '437[{"ok":false,"outcome":"limited"}]'),
+        (b'427["\xff"]', '437[{"ok":false,"outcome":"limited"}]'),
     ],
 )
 async def test_a_connection_that_sends_too_many_frames_is_closed(
-    api: Api, frame: str, reply: str
+    api: Api, frame: str | bytes, reply: str
 ) -> None:
     for _ in range(40):  # twenty a second, and what two seconds allow at once
         assert await api.send("c=", frame) != reply

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.calls.call import Call, CallId, SignalId, Status, UserId
-from functions.calls.decision import NOT_FOUND, Verdict, invalid
+from functions.calls.decision import LIMITED, NOT_FOUND, Verdict, invalid
 from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
 from functions.clients.connection import Wire
@@ -196,6 +196,21 @@ def test_frames_of_a_namespace_are_answered_and_told_in_it() -> None:
     made = event()
     frame = codec.encode_event(made, made.recipients[0], "/user")
     assert frame.startswith('42/user,["call-ended",')
+
+
+@pytest.mark.parametrize(
+    ("frame", "reply"),
+    [
+        (b'42/user,7["cancel-call",{}]', '43/user,7[{"ok":false,"outcome":"limited"}]'),
+        (b'42/user,["cancel-call",{}]', '42/user,["call:error",{"ok":false,"outcome":"limited"}]'),
+        (b"42/user,7" + b"[" * 40_000, '43/user,7[{"ok":false,"outcome":"limited"}]'),
+        (b"42/admin,7[]", '42["call:error",{"ok":false,"outcome":"limited"}]'),
+        (b"40/user,{}", '42["call:error",{"ok":false,"outcome":"limited"}]'),
+    ],
+)
+def test_a_frame_too_many_is_answered_where_it_was_sent(frame: bytes, reply: str) -> None:
+    codec = Codecs(ROLES).on(Wire.EIO4)
+    assert codec.encode_reply(LIMITED, codec.reply_to(frame)) == reply
 
 
 def test_goodbyes_name_their_namespace_and_other_namespaces_are_not_heard() -> None:
