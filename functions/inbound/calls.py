@@ -89,7 +89,7 @@ class CallRequests:
         content = await content_of(request)
         if isinstance(content, Response):
             return content
-        ring = ring_in(call, content, self.ring_seconds, self.dialect.ids)
+        ring = ring_in(call, content, self.ring_seconds, self.dialect)
         telemetry.bind(request="ring", callId=ring.call_id)
         with self.load.carrying_out(Urgency.SOON):
             received = Received(self.new_id(), self.clock(), received_at=came_at)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from functions.calls.call import CallId, UserId
 from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import Push
-from functions.dialect.dialect import USUAL, Dialect
+from functions.dialect.dialect import PUSH_FIELDS, RING_TYPE, USUAL, Dialect
 
 # What FCM takes no message with, wherever it came from.
 # https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
@@ -21,23 +22,44 @@ def push_data(
     `reason`. A ring has the server's `timestamp` (Unix ms), and what the app passes on. All of it
     as the app's dialect names it."""
     push = push_of(recipient)
-    fields = {
-        "type": dialect.push_types.get(push.type, push.type),
-        "callId": str(dialect.ids.call_out(event.call_id)),
-        "callerId": event.caller_id,
-    }
+    if push.rings:
+        return ring_data(event.call_id, event.caller_id, event.timestamp, event.data, dialect)
+    fields = _of_call(push.type, event.call_id, event.caller_id, dialect)
     if push.with_reason and event.reason is not None:
         fields["reason"] = event.reason
-    if not push.rings:
-        return _named(fields, dialect)
-    passed_on = texts(event.data) if event.data else {}
-    fields["timestamp"] = str(event.timestamp)
-    return {**_named(passed_on, dialect), **_named(fields, dialect)}
+    return _named(fields, dialect)
+
+
+def ring_data(
+    call: CallId, caller: UserId, timestamp: int, data: str | None, dialect: Dialect = USUAL
+) -> Mapping[str, str]:
+    """What the app reads of a ring. A field of ours wins over the app's own of its name."""
+    fields = _of_call(RING_TYPE, call, caller, dialect)
+    fields["timestamp"] = str(timestamp)
+    return {**passed_on(data or "{}", dialect), **_named(fields, dialect)}
+
+
+def passed_on(data: str, dialect: Dialect = USUAL) -> Mapping[str, str]:
+    """What the app passes on, an object in JSON, as a message carries it: what in it is no text,
+    stays JSON. Of two fields that get one name, the renamed one wins. A name for a field of ours
+    is not for the app's own that is called so."""
+    fields = texts(data)
+    names = {old: new for old, new in dialect.push_fields.items() if old not in PUSH_FIELDS}
+    kept = {name: value for name, value in fields.items() if name not in names}
+    return {**kept, **{new: fields[old] for old, new in names.items() if old in fields}}
+
+
+def _of_call(type: str, call: CallId, caller: UserId, dialect: Dialect) -> dict[str, str]:
+    return {
+        "type": dialect.push_types.get(type, type),
+        "callId": str(dialect.ids.call_out(call)),
+        "callerId": caller,
+    }
 
 
 def _named(fields: Mapping[str, str], dialect: Dialect) -> Mapping[str, str]:
     names = dialect.push_fields
-    return {names.get(name, name): fields[name] for name in fields} if names else fields
+    return {names.get(name, name): value for name, value in fields.items()}
 
 
 def push_of(recipient: Recipient) -> Push:

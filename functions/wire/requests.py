@@ -22,13 +22,14 @@ from functions.wire.frames import (
     RequestFrame,
     UnregisterDevice,
 )
-from functions.wire.push import is_reserved, texts
+from functions.wire.push import is_reserved, passed_on, ring_data
 
 CALL_ID_LIMIT = 128  # characters
 DEVICE_LIMIT = 128  # characters of the app's name for a device
 SHORTEST_RING, LONGEST_RING = 5, 120  # seconds
 PASSED_ON_LIMIT = 3000  # bytes
-_PUSHED_LIMIT = 3900  # with the ids; FCM takes 4096 in all, names and type included
+_PUSHED_LIMIT = 4000  # bytes of a ring's whole message, as JSON; FCM takes 4096
+_SOME_TIME = 10**12  # Unix ms, which have 13 digits until the year 2286
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -131,19 +132,19 @@ def call_id_in(field: str, asked: object, ids: Ids) -> CallId:
     return CallId(call_id)
 
 
-def ring_in(call: str, data: _Data, longest: int, ids: Ids = USUAL.ids) -> Ring:
+def ring_in(call: str, data: _Data, longest: int, dialect: Dialect = USUAL) -> Ring:
     """The ring that a backend asks for; one that is to be longer than `longest`, in seconds, is as
-    long. Raises InvalidRequest."""
+    long. Raises InvalidRequest, also for what would be too long for a message of FCM's."""
     ring = Ring(
-        call_id=call_id_in("callId", call, ids),
+        call_id=call_id_in("callId", call, dialect.ids),
         caller=user_in(data, "callerId"),
         receiver=user_in(data, "receiverId"),
         seconds=_ring_seconds(data.get("ringSeconds"), longest),
-        data=_passed_on(data.get("data")),
+        data=_passed_on(data.get("data"), dialect),
         is_told=_is_told(data.get("ring")),
     )
-    named = len(ring.call_id.encode()) + len(ring.caller.encode())
-    if named + len((ring.data or "").encode()) > _PUSHED_LIMIT:
+    pushed = ring_data(ring.call_id, ring.caller, _SOME_TIME, ring.data, dialect)
+    if len(msgspec.json.encode(pushed)) > _PUSHED_LIMIT:
         raise InvalidRequest("data", "data and the ids are too long together to be pushed")
     return ring
 
@@ -166,7 +167,7 @@ def _is_told(value: object) -> bool:
     raise InvalidRequest("ring", "ring must be true or false")
 
 
-def _passed_on(value: object) -> str | None:
+def _passed_on(value: object, dialect: Dialect) -> str | None:
     """What the app passes on, as JSON; it is measured as a message by FCM would carry it."""
     if value is None:
         return None
@@ -178,7 +179,7 @@ def _passed_on(value: object) -> str | None:
         # A half of a character becomes a question mark, as no wire can carry it on.
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text = text.encode(errors="replace").decode()
-        carried = msgspec.json.encode(texts(text))
+        carried = msgspec.json.encode(passed_on(text, dialect))
     except RecursionError as error:
         raise InvalidRequest("data", "data is nested too deeply") from error
     except ValueError as error:

@@ -1,11 +1,12 @@
 """Frames and pushes in an app's dialect: what it says is read, and it is told in its own words."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from functions.calls.call import Call, CallId, SignalId, Status, UserId
@@ -14,8 +15,8 @@ from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, Platform
-from functions.dialect.dialect import EVENTS_IN, FIELDS, Dialect
-from functions.dialect.reading import dialect_of
+from functions.dialect.dialect import EVENTS_IN, FIELDS, Dialect, Ids
+from functions.dialect.reading import dialect_of, parsed
 from functions.wire.codecs import Codecs
 from functions.wire.frames import (
     Connect,
@@ -24,8 +25,10 @@ from functions.wire.frames import (
     Malformed,
     RegisterDevice,
     RequestFrame,
+    event_data,
 )
 from functions.wire.push import push_data
+from functions.wire.requests import InvalidRequest, ring_in
 from infra import ROOT
 from tests.support.makers import event, now
 
@@ -159,6 +162,59 @@ def test_what_the_app_passes_on_never_stands_for_a_field_of_ours() -> None:
     rung = ring("7", "1", dict.fromkeys(forged, "x"))
     pushed = push_data(rung, rung.recipients[0], SNAKE_CASE)
     assert (pushed["type"], pushed["call_id"], pushed["caller_id"]) == ("INCOMING_CALL", "7", "1")
+
+
+@pytest.mark.parametrize("names", [("channelName", "channelId"), ("channelId", "channelName")])
+def test_of_two_fields_that_get_one_name_the_renamed_one_is_pushed(names: tuple[str, str]) -> None:
+    said = {"channelName": "good", "channelId": "bad"}
+    rung = ring("CALL_1", "USR_1", {name: said[name] for name in names})
+    pushed = push_data(rung, rung.recipients[0], AGORA)
+    assert (pushed["channelId"], "channelName" in pushed) == ("good", False)
+    assert event_data(rung, AGORA).keys() >= said.keys()  # a socket has both
+
+
+def test_a_field_of_ours_is_pushed_by_its_name_and_the_apps_by_the_name_that_is_free() -> None:
+    dialect = parsed('[push.fields]\ntype = "kind"')
+    rung = ring("CALL_1", "USR_1", {"kind": "the app's kind", "type": "the app's type"})
+    pushed = push_data(rung, rung.recipients[0], dialect)
+    assert (pushed["kind"], pushed["type"]) == ("incoming_call", "the app's type")
+
+
+@given(
+    renamed=st.integers(0, 60),
+    passed_on=st.integers(0, 120),
+    long=st.integers(0, 3000),
+    prefix=st.text("é", max_size=100),
+    id=st.integers(1, 28),
+)
+@example(renamed=0, passed_on=0, long=2985, prefix="é" * 100, id=28)
+@example(renamed=25, passed_on=25, long=2700, prefix="", id=1)
+def test_a_ring_that_is_taken_can_be_pushed(
+    renamed: int, passed_on: int, long: int, prefix: str, id: int
+) -> None:
+    dialect = Dialect(
+        push_fields={f"f{each}": f"{each}".rjust(100, "é") for each in range(renamed)},
+        push_types={"incoming_call": "t" * 100},
+        ids=Ids(call_prefix=prefix, documents_have_prefix=False),
+    )
+    data = {f"f{each}": "" for each in range(passed_on)} | {"long": "x" * long}
+    asked = {"callerId": "€" * 256, "receiverId": "2", "data": data}
+    with suppress(InvalidRequest):
+        taken = ring_in("é" * id, asked, 30, dialect)
+        begun = taken.begun(SignalId("S"), now(), None)
+        rung = CallEvent.of_ring(begun, SignalId("S"), now())
+        pushed = push_data(rung, rung.recipients[0], dialect)
+        size = sum(len(name.encode()) + len(value.encode()) for name, value in pushed.items())
+        assert size <= 4096
+
+
+def test_what_the_app_passes_on_is_measured_by_the_names_that_it_is_pushed_by() -> None:
+    dialect = parsed(f'[push.fields]\na = "{"x" * 100}"')
+    asked = {"callerId": "1", "receiverId": "2", "data": {"a": "y" * 2950}}
+    assert ring_in("CALL_1", asked, 30)
+    with pytest.raises(InvalidRequest) as refused:
+        ring_in("CALL_1", asked, 30, dialect)
+    assert refused.value.field == "data"
 
 
 @pytest.mark.parametrize("id", ["1", "CALL_1", 1])
