@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -17,7 +18,10 @@ from infra.local.stack import Options, Stack, running
 from tests.support.socketio import SocketIoApp, socketio_client
 from tests.support.stacks import pushes_to
 
-AGORA_EVENTS = ("call:incoming", "call:cancelled", "call:accepted", "call:ended", "call:error")
+AGORA_EVENTS = (
+    *("call:incoming", "call:cancelled", "call:rejected", "call:accepted", "call:ended"),
+    "call:error",
+)
 
 
 @asynccontextmanager
@@ -64,58 +68,120 @@ async def agora(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         yield stack
 
 
-async def test_an_app_with_words_for_its_calls_rings_and_cancels_as_before(
-    agora: Stack, kind: str
-) -> None:
-    opaque = agora.identities.opaque
+# What its backend passes on with a ring, for the event and for the push.
+PASSED_ON = {
+    "callerName": "Ann",
+    "callType": "AUDIO",
+    "channelName": "room",
+    "agoraToken": "007eJx",
+    "agoraAppId": "app",
+    "balanceTime": "12:00",
+}
+
+
+@dataclass(frozen=True)
+class Phone:
+    """The app on somebody's phone."""
+
+    stack: Stack
+    user: str
+    app: SocketIoApp
+    device: str  # as FCM knows it
+
+    async def reads(self, event: str, *fields: str, **said: str) -> None:
+        """Waits for an event. The app loses it without one of its mandatory `fields`, all of them
+        texts, or without the timestamp, which is a number."""
+        data = await self.app.told(event)
+        assert all(type(data[field]) is str for field in fields), data
+        assert type(data["timestamp"]) is int
+        assert said.items() <= data.items()
+
+    async def is_pushed(self, type: str, call: str) -> dict[str, str]:
+        """Waits for a message by FCM; gives what else it says."""
+        count = 1
+        while True:
+            pushes = [each["data"] for each in await pushes_to(self.stack, self.device, count)]
+            for data in pushes:
+                if (data["type"], data["callId"]) == (type, call):
+                    return {name: data[name] for name in data if name not in ("type", "callId")}
+            count = len(pushes) + 1
+
+
+@asynccontextmanager
+async def agora_phone(kind: str, stack: Stack, user: str) -> AsyncIterator[Phone]:
+    opaque, device = stack.identities.opaque, uuid.uuid4().hex
     assert opaque
-    digits, device = str(number()), uuid.uuid4().hex
-    call, caller, receiver = f"CALL_{digits}", f"USR_{digits}", f"USR_{digits}_R"
-    apps = [
-        socketio_client(
-            kind, agora.websocket, token=opaque.issue(user), user=user, events=AGORA_EVENTS
-        )
-        for user in (caller, receiver)
-    ]
-    async with apps[0] as his, apps[1] as hers:
-        await his.connected()
-        await hers.connected()
-        assert (await hers.emit("device:register", token=device, platform="android"))["success"]
-        await ring(agora, call, caller, receiver)
-        told = await hers.told("call:incoming")
-        assert (told["callId"], told["channelName"]) == (call, "room")
-        assert (await fields_of(agora, call))["status"] == "CONNECTING"
-        # It asks without the prefix, and is answered so.
-        answer = await his.emit("call:cancel", callId=digits, reason="Caller ended call")
-        assert answer == {"success": True, "outcome": "cancelled", "callId": digits}
-        told = await hers.told("call:cancelled")
-        assert (told["callId"], told["reason"]) == (call, "Caller ended call")
-        assert (await fields_of(agora, call))["status"] == "CANCELLED"
-        await ends(agora, call, his, hers)
-    pushes = [message["data"] for message in await pushes_to(agora, device, 2)]
-    ringing, cancelled = sorted(pushes, key=lambda data: data["type"], reverse=True)
-    assert (ringing["type"], ringing["channelId"]) == ("incoming_call", "room")
-    assert "channelName" not in ringing
-    assert cancelled == {"type": "call_cancelled", "callId": call, "callerId": caller}
+    async with socketio_client(
+        kind, stack.websocket, token=opaque.issue(user), user=user, events=AGORA_EVENTS
+    ) as app:
+        await app.connected()
+        assert (await app.emit("device:register", token=device, platform="android"))["success"]
+        yield Phone(stack, user, app, device)
 
 
-async def ring(stack: Stack, call: str, caller: str, receiver: str) -> None:
+async def test_the_agora_app_reads_all_that_it_needs(agora: Stack, kind: str) -> None:
+    cancelled, answered, rejected = (f"CALL_{number()}" for _ in range(3))
+    async with (
+        agora_phone(kind, agora, f"USR_{number()}") as his,
+        agora_phone(kind, agora, f"USR_{number()}_R") as hers,
+    ):
+        await cancels(agora, cancelled, his, hers)
+        await accepts_and_ends(agora, answered, his, hers)
+        await rejects(agora, rejected, his, hers)
+        # Her phone is told of its own accept and reject by nothing that would silence another call.
+        assert len(await pushes_to(agora, hers.device)) == 4
+
+
+async def ring(stack: Stack, call: str, his: Phone, hers: Phone) -> None:
     """Asks for a ring as the app's backend does."""
-    content = {"callerId": caller, "receiverId": receiver, "data": {"channelName": "room"}}
+    content = {"callerId": his.user, "receiverId": hers.user, "data": PASSED_ON}
     async with httpx.AsyncClient(base_url=stack.functions["api"], trust_env=False) as http:
         answer = await http.put(
             f"/v1/calls/{call}", json=content, headers={"Authorization": "Bearer local"}
         )
     assert (answer.status_code, answer.json()["callId"]) == (200, call)
+    said = {"callId": call, "callerId": his.user, **PASSED_ON}
+    await hers.reads("call:incoming", **said)
+    # Waited for, as a push that comes after the ring's end is dropped.
+    pushed = await hers.is_pushed("incoming_call", call)
+    assert pushed == {
+        **{name: text for name, text in PASSED_ON.items() if name != "channelName"},
+        "channelId": "room",  # without which the app drops it
+        "callerId": his.user,
+        "timestamp": str(int(pushed["timestamp"])),
+    }
+    assert (await fields_of(stack, call))["status"] == "CONNECTING"
 
 
-async def ends(stack: Stack, call: str, his: SocketIoApp, hers: SocketIoApp) -> None:
-    """Sees the call end that the backend has taken for accepted."""
-    parties = await fields_of(stack, call)
-    await write(stack, call, **{**parties, "status": "ONGOING"})
-    assert (await hers.emit("call:end", callId=call))["outcome"] == "ended"
-    assert (await his.told("call:ended"))["callId"] == call
+async def cancels(stack: Stack, call: str, his: Phone, hers: Phone) -> None:
+    await ring(stack, call, his, hers)
+    # Its server also finds a call that is asked for without the prefix, and answers so.
+    digits = call.removeprefix("CALL_")
+    answer = await his.app.emit("call:cancel", callId=digits, reason="Caller ended call")
+    assert answer == {"success": True, "outcome": "cancelled", "callId": digits}
+    await hers.reads("call:cancelled", callId=call, reason="Caller ended call")
+    assert await hers.is_pushed("call_cancelled", call) == {"callerId": his.user}
+    assert (await fields_of(stack, call))["status"] == "CANCELLED"
+
+
+async def accepts_and_ends(stack: Stack, call: str, his: Phone, hers: Phone) -> None:
+    """The app waits for no ack of these."""
+    await ring(stack, call, his, hers)
+    await hers.app.emit_without_ack("call:accept", callId=call)
+    await his.reads("call:accepted", callId=call)
+    assert (await fields_of(stack, call))["status"] == "ONGOING"
+    await his.app.emit_without_ack("call:end", callId=call)
+    await hers.reads("call:ended", "reason", callId=call)
     assert (await fields_of(stack, call))["status"] == "ENDED"
+
+
+async def rejects(stack: Stack, call: str, his: Phone, hers: Phone) -> None:
+    await ring(stack, call, his, hers)
+    await hers.app.emit_without_ack("call:reject", callId=call, reason="User is busy")
+    await his.reads("call:rejected", callId=call, reason="User is busy")
+    pushed = await his.is_pushed("call_rejected", call)
+    assert pushed == {"callerId": his.user, "reason": "User is busy"}
+    assert (await fields_of(stack, call))["status"] == "REJECTED"
 
 
 # `cancelCall`, snake case, numbers
