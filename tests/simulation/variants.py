@@ -165,7 +165,11 @@ def expired_events_are_told(patch: Patch) -> None:
 
 def goodbyes_are_not_honoured(patch: Patch) -> None:
     async def stay(
-        self: Closing, connection: Connection, received_at: datetime | None, now: datetime
+        self: Closing,
+        connection: Connection,
+        namespace: str,
+        received_at: datetime | None,
+        now: datetime,
     ) -> bool:
         return True
 
