@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import NewType
 
@@ -57,12 +57,22 @@ class Call:
     signal_id: SignalId | None = None  # of the last signal that changed it, if any did
     rings_until: datetime | None = None  # when its ringing ends by itself, if that is known
     cause: Cause | None = None  # of its end, if we have seen it
+    answered_at: datetime | None = None
     answered_on: str | None = None  # the device, if who answered named it
     is_ours: bool = False  # we made its document, so that it expires
     # Of a call of ours while it rings: what the app passes on, an object in JSON, and what was
     # asked for.
     data: str | None = None
     ring_seconds: int | None = None
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When it came to its status, if that is known."""
+        if self.status is Status.ACCEPTED:
+            return self.answered_at
+        if self.status is Status.RINGING and self.rings_until and self.ring_seconds:
+            return self.rings_until - timedelta(seconds=self.ring_seconds)
+        return None
 
     def parties(self, user: UserId) -> Set[Party]:
         """Which parties `user` is in this call: none, one, or both if he calls himself."""

@@ -103,7 +103,10 @@ class CallEvent(
         now: datetime,
         pushes: PushPolicy = _OURS,
     ) -> Self:
-        """The event of `transition`, which `signal` of `sender` causes; `call` is as it was."""
+        """The event of `transition`, which `signal` of `sender` causes; `call` is as it was. Its
+        time is later than that of the call's last change, even by a clock that is behind."""
+        if call.changed_at:
+            now = max(now, call.changed_at + timedelta(milliseconds=1))
         return cls(
             signal_id=signal_id,
             call_id=call.id,

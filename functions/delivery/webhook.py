@@ -45,9 +45,9 @@ class WebhookDeliverer:
         """
         match event:
             case CallEvent():
-                await self._post(call_webhook(event))
+                await self._post(call_webhook(event, self._dialect.ids))
             case DeviceGone():
-                await self._post(device_webhook(event))
+                await self._post(device_webhook(event, self._dialect.ids))
 
     async def ask_for_pushes(self, event: CallEvent, attempt: Attempt) -> None:
         """Costs 1 POST for each recipient whom the app's backend pushes. An event that comes late,

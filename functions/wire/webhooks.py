@@ -9,7 +9,7 @@ import msgspec
 
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import FcmToken, InstallationId, device_id
-from functions.dialect.dialect import USUAL, Dialect
+from functions.dialect.dialect import USUAL, Dialect, Ids
 from functions.published import DeviceGone
 from functions.wire.push import push_data
 
@@ -24,15 +24,15 @@ class Webhook:
     body: str
 
 
-def call_webhook(event: CallEvent) -> Webhook:
-    """A call has changed. Whatever is not known is null."""
+def call_webhook(event: CallEvent, ids: Ids = USUAL.ids) -> Webhook:
+    """A call has changed. Whatever is not known is null; ids are as the app has them."""
     data = {
-        **_of_event(event),
-        "callerId": event.caller_id,
-        "receiverId": event.receiver_id,
+        **_of_event(event, ids),
+        "callerId": ids.user_out(event.caller_id),
+        "receiverId": ids.user_out(event.receiver_id),
         "status": event.status.value,
         "previousStatus": event.previous_status,
-        "by": event.by,
+        "by": ids.user_out(event.by),
         "cause": event.cause,
         "reason": event.reason,
         "ringsUntil": event.rings_until_ms,
@@ -48,8 +48,8 @@ def push_webhook(
 ) -> Webhook:
     """The backend is to send a recipient's FCM message, whose data is in the app's dialect."""
     data = {
-        **_of_event(event),
-        "userId": recipient.user_id,
+        **_of_event(event, dialect.ids),
+        "userId": dialect.ids.user_out(recipient.user_id),
         "data": push_data(event, recipient, dialect),
         "passedOver": (),  # devices: nobody says yet which of them acted
         # For a receiver whose clock is wrong.
@@ -59,11 +59,11 @@ def push_webhook(
     return _webhook(":".join(map(_plain, parts)), "push.wanted", event.timestamp, data)
 
 
-def device_webhook(gone: DeviceGone) -> Webhook:
+def device_webhook(gone: DeviceGone, ids: Ids = USUAL.ids) -> Webhook:
     """A device can't be reached any more."""
     address = InstallationId(gone.fid) if gone.fid else FcmToken(gone.token or "")
     data = {
-        "userId": gone.user_id,
+        "userId": ids.user_out(gone.user_id),
         "fid" if gone.fid else "token": str(address),
         "platform": gone.platform,
         "registeredAt": gone.registered_at,
@@ -73,9 +73,9 @@ def device_webhook(gone: DeviceGone) -> Webhook:
     return _webhook(id, "device.gone", gone.found_at, data)
 
 
-def _of_event(event: CallEvent) -> Mapping[str, object]:
+def _of_event(event: CallEvent, ids: Ids) -> Mapping[str, object]:
     return {
-        "callId": event.call_id,
+        "callId": ids.call_out(event.call_id),
         "signalId": event.signal_id,
         "occurredAt": event.timestamp,
         "expiresAt": event.expires_at_ms,

@@ -108,6 +108,7 @@ async def test_a_call_that_we_create_is_the_apps_to_read(
     assert (await read(store)).call == replace(
         begun,
         status=Status.ACCEPTED,
+        answered_at=accepted.decided_at,
         signal_id=accepted.signal_id,
         rings_until=None,
         data=None,

@@ -66,7 +66,9 @@ async def running(
         yield process
         children = descendants(process.pid)
         if sys.platform == "linux":
-            assert len(children) >= 10  # five functions at least, each a gunicorn master and its worker
+            assert (
+                len(children) >= 10
+            )  # five functions, each a master and its worker
         process.send_signal(ended_by)
         await process.wait()
         await all_gone(children)

@@ -185,7 +185,8 @@ def _changed(call: Call, event: CallEvent) -> Call:
         return replace(changed, rings_until=event.rings_until) if call.is_ours else changed
     changed = replace(changed, cause=event.cause)
     if event.status is Status.ACCEPTED:
-        changed = replace(changed, answered_on=event.on_device)
+        answered_at = event.decided_at
+        changed = replace(changed, answered_at=answered_at, answered_on=event.on_device)
     if not call.is_ours:
         return changed
     return replace(changed, rings_until=None, data=None, ring_seconds=None)

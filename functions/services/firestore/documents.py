@@ -110,6 +110,7 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         signal_id=SignalId(signal) if isinstance(signal, str) and names_document(signal) else None,
         rings_until=_moment_if_any(fields, "ringsUntil"),
         cause=_member_if_any(Cause, fields, "cause"),
+        answered_at=_moment_if_any(fields, "answeredAt"),
         answered_on=device if isinstance(device := fields.get("answeredOn"), str) else None,
         is_ours=EXPIRES_AT in fields,
         data=data if isinstance(data := fields.get("data"), str) else None,

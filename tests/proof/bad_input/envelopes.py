@@ -119,6 +119,7 @@ def _events_of_each_kind(random: Random, world: World) -> Iterator[dict[str, Any
         yield {**_signal_event(random, world), "name": name}
     for status in _STATUSES:
         yield {**_signal_event(random, world), "status": status}
+        yield {**_signal_event(random, world), "previousStatus": status}
         yield _signal_event(random, world, trueWhile=[status])
     for recipients in _RECIPIENTS:
         yield {**_signal_event(random, world), "recipients": recipients}
@@ -147,7 +148,10 @@ def _signal_event(random: Random, world: World, **recipient: object) -> dict[str
         "signalId": f"{random.getrandbits(128):032x}",
         "callId": world.call,
         "callerId": world.absent,
+        "receiverId": world.absent,
+        "by": world.absent,
         "status": random.choice(_STATUSES[:3]),
+        "previousStatus": "ringing",
         "recipients": [{"userId": world.absent, **random.choice(_TOLD), **recipient}],
         "reason": f"{world.marker} said so",
         "timestamp": world.now - 61_000,

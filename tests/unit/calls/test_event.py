@@ -1,7 +1,7 @@
 """The published event survives its journeys, and says what it says."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -66,6 +66,23 @@ def test_an_event_has_all_recipients_of_its_transition() -> None:
     assert [recipient.user_id for recipient in event.push_recipients] == ["USR_1"]
     assert event.recipient(UserId("USR_2")) == event.recipients[1]
     assert event.recipient(UserId("USR_3")) is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        replace(CALL, rings_until=NOW + timedelta(seconds=30), ring_seconds=30),
+        replace(CALL, status=Status.ACCEPTED, answered_at=NOW),
+    ],
+)
+def test_an_event_is_later_than_what_its_call_was_before_even_by_a_clock_that_is_behind(
+    call: Call,
+) -> None:
+    row = next(row for row in transitions_of("call:end") if row.from_status is call.status)
+    signal = Signal("call:end", call.id, None)
+    behind = NOW - timedelta(milliseconds=50)
+    event = CallEvent.of(call, row, signal, call.caller, SignalId("S"), behind)
+    assert event.decided_at == NOW + timedelta(milliseconds=1)
 
 
 def test_who_calls_himself_is_told_once() -> None:

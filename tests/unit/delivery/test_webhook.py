@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
 from functions.calls.event import CallEvent
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.clients.device import FcmToken, device_id
@@ -249,6 +249,17 @@ async def test_the_message_to_be_pushed_is_in_the_apps_dialect(
     await asked(function, ringing())
     (hook,) = backend.taken
     assert (hook.data["data"]["type"], hook.data["data"]["call_id"]) == ("ring", CALL)
+
+
+async def test_ids_are_told_as_the_app_has_them(services: Services, backend: Backend) -> None:
+    words = '[ids]\nusers = "number"\ncall_prefix = "CALL_"\ncall_documents = "without prefix"\n'
+    settings = settings_of(WebhookSettings, WEBHOOK_URLS=WEBHOOK, DIALECT=words)
+    function = handler(settings, services.store, services.webhooks, now)
+    made = event(call=CallId("1"), caller=UserId("7"), receiver=UserId("8"))
+    await told(function, made)
+    (hook,) = backend.taken
+    named = {name: hook.data[name] for name in ("callId", "callerId", "receiverId", "by")}
+    assert named == {"callId": "CALL_1", "callerId": 7, "receiverId": 8, "by": 7}
 
 
 async def test_what_an_app_passes_on_is_told_as_it_came(
