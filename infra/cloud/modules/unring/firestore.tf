@@ -10,7 +10,7 @@ locals {
   # writes a second at most (https://cloud.google.com/firestore/docs/best-practices). What is queried
   # keeps its index, and that limit with it: `pendingSince` and `admitBy`.
   unindexed = {
-    connections = ["admittedAt", "closedAt", "connectedAt", "formerLeftAt", "leftAt"]
+    connections = ["admittedAt", "alsoIn", "closedAt", "connectedAt", "formerLeftAt", "leftAt"]
     devices     = ["registeredAt"]
     outbox      = ["claimedAt", "event"] # what is in `event` is exempt with it
   }

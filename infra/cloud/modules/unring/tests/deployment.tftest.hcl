@@ -313,7 +313,7 @@ run "deployed" {
 
   assert {
     condition = toset([for field in google_firestore_field.unindexed : "${field.collection} ${field.field}"]) == toset([
-      "unring_connections admittedAt", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
+      "unring_connections admittedAt", "unring_connections alsoIn", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
       "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event",
     ]) && alltrue([for field in google_firestore_field.unindexed : length(one(field.index_config).indexes) == 0 && length(field.ttl_config) == 0])
     error_message = "What grows and is not asked for is in no index."
