@@ -1,6 +1,9 @@
 """The controllers of docs/webhooks.md take webhooks as the page says, as they stand there."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -84,6 +87,13 @@ def signed(made: Made, secret: str = WEBHOOK_SECRET, at: datetime | None = None)
     }
 
 
+def with_no_key(made: Made) -> str:
+    """What anybody can sign."""
+    text = f"{made.id}.{int(now().timestamp())}.{made.body}"
+    signature = hmac.new(b"", text.encode(), hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(signature).decode()}"
+
+
 async def follows(take: Take, app: App) -> None:
     """What the page promises of each of its controllers."""
     start = now() - timedelta(hours=1)
@@ -125,6 +135,7 @@ async def follows(take: Take, app: App) -> None:
     assert await take(good, body.replace(b"cancelled", b"accepted.")) == 401
     assert await take({**good, "webhook-id": "CALL_2:s"}, body) == 401
     assert await take(signed(made, OTHER), body) == 401
+    assert await take({**good, "webhook-signature": with_no_key(made)}, body) == 401
     for minutes in (-6, 6):
         assert await take(signed(made, at=now() + timedelta(minutes=minutes)), body) == 401
     for name in good:
@@ -136,8 +147,16 @@ async def follows(take: Take, app: App) -> None:
     assert app.status == "CANCELLED"
 
 
-async def test_the_python_of_the_page_follows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WEBHOOK_SECRETS", f"whsec_{'c' * 32} {WEBHOOK_SECRET}")
+TWO_SECRETS = f"whsec_{'c' * 32} {WEBHOOK_SECRET}"
+ONE_AND_A_SPACE = f"{WEBHOOK_SECRET} "  # by which an empty key could be meant
+NO_SECRETS = (None, "", " ", "whsec_", f"{WEBHOOK_SECRET} whsec_", WEBHOOK_SECRET[len("whsec_") :])
+
+
+@pytest.mark.parametrize("secrets", [TWO_SECRETS, ONE_AND_A_SPACE])
+async def test_the_python_of_the_page_follows(
+    monkeypatch: pytest.MonkeyPatch, secrets: str
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", secrets)
     app = App()
 
     def push(*what: Any) -> None:
@@ -152,7 +171,19 @@ async def test_the_python_of_the_page_follows(monkeypatch: pytest.MonkeyPatch) -
     await follows(take, app)
 
 
-async def test_the_node_of_the_page_follows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("secrets", NO_SECRETS)
+def test_the_python_of_the_page_does_not_start_without_a_secret(
+    monkeypatch: pytest.MonkeyPatch, secrets: str | None
+) -> None:
+    monkeypatch.delenv("WEBHOOK_SECRETS", raising=False)
+    if secrets is not None:
+        monkeypatch.setenv("WEBHOOK_SECRETS", secrets)
+    with pytest.raises(ValueError, match="WEBHOOK_SECRETS must be"):
+        exec(snippet("python"), {})  # noqa: S102 - our own page
+
+
+@pytest.mark.parametrize("secrets", [TWO_SECRETS, ONE_AND_A_SPACE])
+async def test_the_node_of_the_page_follows(tmp_path: Path, secrets: str) -> None:
     if shutil.which("node") is None:
         pytest.skip("node not found")
     (tmp_path / "app.mjs").write_text(NODE + snippet("js"))
@@ -160,7 +191,7 @@ async def test_the_node_of_the_page_follows(tmp_path: Path) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PORT": str(port),
-        "WEBHOOK_SECRETS": f"whsec_{'c' * 32} {WEBHOOK_SECRET}",
+        "WEBHOOK_SECRETS": secrets,
     }
     read = 0
     async with (
@@ -183,6 +214,23 @@ async def test_the_node_of_the_page_follows(tmp_path: Path) -> None:
             return answer.status_code
 
         await follows(take, app)
+
+
+@pytest.mark.parametrize("secrets", NO_SECRETS)
+def test_the_node_of_the_page_does_not_start_without_a_secret(
+    tmp_path: Path, secrets: str | None
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node not found")
+    file = tmp_path / "app.mjs"
+    file.write_text(snippet("js"))
+    environment = {} if secrets is None else {"WEBHOOK_SECRETS": secrets}
+    run = subprocess.run(  # noqa: S603 - our own page
+        [node, str(file)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "WEBHOOK_SECRETS must be" in run.stderr
 
 
 async def listening(http: httpx.AsyncClient) -> None:
