@@ -11,14 +11,17 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from standardwebhooks import Webhook
 
+from functions.calls.call import Status
 from functions.calls.event import CallEvent
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.published import DeviceGone
@@ -33,6 +36,14 @@ from tests.support.processes import WEBHOOK_SECRET
 
 PAGE = (ROOT / "docs" / "webhooks.md").read_text()
 OTHER = f"whsec_{'b' * 32}"
+STATUSES = {
+    Status.RINGING: "CONNECTING",
+    Status.ACCEPTED: "ONGOING",
+    Status.REJECTED: "REJECTED",
+    Status.CANCELLED: "CANCELLED",
+    Status.MISSED: "MISSED",
+    Status.ENDED: "ENDED",
+}
 
 # What the page takes for granted: its database and its pushes are only told of, and the server.
 NODE = """
@@ -87,6 +98,10 @@ def signed(made: Made, secret: str = WEBHOOK_SECRET, at: datetime | None = None)
     }
 
 
+def saying(made: Made, **other: Any) -> Made:
+    return replace(made, body=json.dumps({**json.loads(made.body), **other}))
+
+
 def with_no_key(made: Made) -> str:
     """What anybody can sign."""
     text = f"{made.id}.{int(now().timestamp())}.{made.body}"
@@ -103,10 +118,17 @@ async def follows(take: Take, app: App) -> None:
     async def post(made: Made) -> int:
         return await take(signed(made), made.body.encode())
 
+    for at, (status, word) in enumerate(STATUSES.items(), 1):
+        told = msgspec.structs.replace(ended, status=status, timestamp=at)
+        assert await post(call_webhook(told)) == 204
+        assert app.status == word
+    assert await post(saying(call_webhook(ended), type="call.forwarded")) == 204
+    assert app.status == word
+
     # In the wrong order, each twice.
     for each in (ended, accepted, ended, accepted):
         assert await post(call_webhook(each)) == 204
-    assert app.status == ended.status.upper()
+    assert app.status == STATUSES[ended.status]
 
     app.register("dead", 5)
     app.register("alive", 5)
@@ -123,9 +145,11 @@ async def follows(take: Take, app: App) -> None:
     late = event(decided=start, pushes=PushPolicy(cancelled=PushedBy.BACKEND))
     for each in (wanted, late):
         (recipient,) = each.backend_recipients
-        assert await post(push_webhook(each, recipient, now())) == 204
-    ((user, data, ttl),) = app.pushed
-    assert (user, data["type"]) == (RECEIVER, "call_cancelled")
+        made = push_webhook(each, recipient, now())
+        of_a_device = {**json.loads(made.body)["data"], "passedOver": ["DEVICE_1"]}
+        assert await post(saying(made, data=of_a_device)) == 204
+    ((user, passed_over, data, ttl),) = app.pushed
+    assert (user, passed_over, data["type"]) == (RECEIVER, ["DEVICE_1"], "call_cancelled")
     assert 0 < ttl <= 30
 
     # What nobody signed, with what it knows, over this, now.
@@ -141,7 +165,7 @@ async def follows(take: Take, app: App) -> None:
     for name in good:
         assert await take({key: good[key] for key in good if key != name}, body) == 401
     assert await take({**good, "webhook-signature": "v1,"}, body) == 401
-    assert app.status == ended.status.upper()
+    assert app.status == STATUSES[ended.status]
     both = f"{signed(made, OTHER)['webhook-signature']} {good['webhook-signature']}"
     assert await take({**good, "webhook-signature": both}, body) == 204
     assert app.status == "CANCELLED"
