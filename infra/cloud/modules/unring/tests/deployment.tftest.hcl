@@ -238,8 +238,8 @@ run "deployed" {
 
   assert {
     condition = output.webhooks == { for url in ["https://app.example/hook", "https://audit.example/?key=a%2Fb"] : substr(sha256(url), 0, 16) => url } && alltrue(flatten([
-      for key in keys(output.webhooks) : [for kind, path in { webhook = "", wanted = "/wanted" } : [
-        for subscription in [kind == "webhook" ? google_pubsub_subscription.webhook[key] : google_pubsub_subscription.wanted[key]] :
+      for kind, path in { webhook = "", wanted = "/wanted" } : [
+        for key, subscription in kind == "webhook" ? google_pubsub_subscription.webhook : google_pubsub_subscription.wanted :
         subscription.name == "unring-${kind}-${key}" &&
         subscription.filter == "attributes.${kind} = \"true\"" &&
         one(subscription.push_config).push_endpoint == "${one(google_cloudfunctions2_function.function["webhook"].service_config).uri}/${key}${path}" &&
@@ -247,9 +247,14 @@ run "deployed" {
         one(one(subscription.push_config).oidc_token).audience == one(google_cloudfunctions2_function.function["webhook"].service_config).uri &&
         one(subscription.expiration_policy).ttl == "" &&
         one(google_cloudfunctions2_function.function["webhook"].service_config).timeout_seconds > subscription.ack_deadline_seconds
-      ]]
+      ]
     ]))
-    error_message = "Each URL has two subscriptions, named by it, whose deliveries webhook tells apart by their path."
+    error_message = "Each URL has a subscription, and the first another, named by it, whose deliveries webhook tells apart by their path."
+  }
+
+  assert {
+    condition     = keys(google_pubsub_subscription.webhook) == keys(output.webhooks) && keys(google_pubsub_subscription.wanted) == [substr(sha256("https://app.example/hook"), 0, 16)]
+    error_message = "Each URL is told of everything, and the first alone is asked to push."
   }
 
   assert {
