@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
+from functions.addresses import is_public, written_as
 from functions.collections import USUAL, Collections
 from functions.dialect import dialect
 from functions.dialect.dialect import Dialect
@@ -151,11 +153,15 @@ class WebhookUrlsSettings(FunctionSettings):
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
         yield from super().contradictions(values)
-        is_open = values.get("webhook_private_addresses", True)
-        if not is_open and not all(
-            each.startswith("https://") for each in values.get("webhook_urls", ())
-        ):
+        if values.get("webhook_private_addresses", True):
+            return
+        urls = values.get("webhook_urls", ())
+        if not all(each.startswith("https://") for each in urls):
             yield "WEBHOOK_URLS must be URLs that start with https://"
+        # A name is looked at when it is posted to.
+        addresses = [written_as(urlsplit(each).hostname or "") for each in urls]
+        if not all(each is None or is_public(each) for each in addresses):
+            yield "WEBHOOK_URLS must not have an address of this machine or of a private network"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from functions.attempt import Attempt
 from functions.calls.event import CallEvent
 from functions.delivery.webhook import WebhookDeliverer
 from functions.inbound.http import Handler
-from functions.inbound.pubsub import ACKNOWLEDGED, receive
+from functions.inbound.pubsub import RETRY, receive
 from functions.ports.clock import Clock, system_clock
 from functions.ports.store import Store
 from functions.ports.webhooks import Webhooks
@@ -42,9 +42,10 @@ def handler(
         name, _, kind = request.scope["path"].removeprefix("/").partition("/")
         deliverer = deliverers.get(name)
         if deliverer is None or kind not in ("", "wanted"):
-            # The URL was removed, and its subscription is about to be.
+            # The URL was removed before its subscription, or this is the revision before it was
+            # added. Whoever knows it takes the delivery, and nothing is lost meanwhile.
             log.error("unknown webhook", path=request.scope["path"][:100])
-            return Response(status_code=ACKNOWLEDGED)
+            return Response(status_code=RETRY)
 
         async def handle(event: Published, attempt: Attempt) -> None:
             # The filters pass nothing else, but Google's emulator ignores filters.

@@ -5,19 +5,18 @@ import errno
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from functions.addresses import Address
+
 # aiohttp by itself closes a connection that is idle for 15 s, so most posts would need a handshake.
 _KEPT_SECONDS = 60.0
 _LARGEST = 1024 * 1024  # bytes of an answer: what is larger is not what was asked for
-
-
-Address = IPv4Address | IPv6Address
 
 
 class NoAnswer(Exception):

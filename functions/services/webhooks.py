@@ -5,16 +5,15 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 from collections.abc import Sequence
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from standardwebhooks import Webhook
 
+from functions.addresses import is_public
 from functions.ports.webhooks import NotTaken, Unwanted
-from functions.services.http import Address, Http, NoAnswer
+from functions.services.http import Http, NoAnswer
 from functions.settings import WebhookSettings
 
 _TIMEOUT_SECONDS = 15.0  # with what is read before, well within the subscriptions' ack deadline
-_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class HttpWebhooks:
@@ -41,25 +40,6 @@ class HttpWebhooks:
             raise Unwanted(url)
         if not 200 <= answer.status < 300:  # a redirect, too, may lead anywhere
             raise NotTaken(f"HTTP {answer.status}", answer.status)
-
-
-def is_public(address: Address) -> bool:
-    """Whether the address is one of the Internet: not of this machine, nor of a network that it is
-    in, nor one that leads there in another dress."""
-    match address:
-        case IPv6Address() if inner := _inner(address):
-            return is_public(inner)
-        case IPv6Address(is_site_local=True):
-            return False
-        case _:
-            return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def _inner(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address to which an IPv6 address leads."""
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
 
 
 def connect(settings: WebhookSettings) -> HttpWebhooks:

@@ -154,7 +154,7 @@ def _deliveries(
 ) -> Iterator[_Deliveries]:
     yield _Deliveries("deliver", "deliver", DELIVER_FILTER, backoff)
     yield _Deliveries("push", "push", PUSH_FILTER, backoff)
-    for name in map(webhook_name, webhooks):
+    for number, name in enumerate(map(webhook_name, webhooks)):
         yield _Deliveries(
             f"webhook-{name}",
             "webhook",
@@ -164,13 +164,15 @@ def _deliveries(
             ack_seconds=WEBHOOK_ACK_SECONDS,
             path=f"/{name}",
         )
-        # Until it expires, and then never: a late push would silence the next call.
-        yield _Deliveries(
-            f"wanted-{name}",
-            "webhook",
-            WANTED_FILTER,
-            backoff,
-            attempts=None,
-            ack_seconds=WEBHOOK_ACK_SECONDS,
-            path=f"/{name}/wanted",
-        )
+        # One backend sends each push. It is asked until the event expires, and then never: a late
+        # push would silence the next call.
+        if number == 0:
+            yield _Deliveries(
+                f"wanted-{name}",
+                "webhook",
+                WANTED_FILTER,
+                backoff,
+                attempts=None,
+                ack_seconds=WEBHOOK_ACK_SECONDS,
+                path=f"/{name}/wanted",
+            )

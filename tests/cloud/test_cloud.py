@@ -265,17 +265,18 @@ def test_the_subscriptions_deliver_what_is_published(report: Report) -> None:
 
 def test_the_webhooks_subscriptions_are_those_of_the_local_stack(report: Report) -> None:
     defaults = inspect.signature(topology.create_subscriptions).parameters
-    names = {webhook_name(url) for url in WEBHOOK_URLS}
-    for kind, filter, backoff, attempts in (
-        ("webhook", topology.WEBHOOK_FILTER, "webhook_backoff", [topology.WEBHOOK_MAX_ATTEMPTS]),
-        ("wanted", topology.WANTED_FILTER, "backoff", []),
+    names = [webhook_name(url) for url in WEBHOOK_URLS]
+    hundred = [topology.WEBHOOK_MAX_ATTEMPTS]
+    for kind, urls, filter, backoff, attempts in (
+        ("webhook", names, topology.WEBHOOK_FILTER, "webhook_backoff", hundred),
+        ("wanted", names[:1], topology.WANTED_FILTER, "backoff", []),
     ):
         found = {
             resource["index"]: resource["values"]
             for resource in report.deployed
             if (resource["type"], resource["name"]) == ("google_pubsub_subscription", kind)
         }
-        assert set(found) == names
+        assert set(found) == set(urls)
         for values in found.values():
             retry = values["retry_policy"][0]
             assert values["filter"] == filter

@@ -1,6 +1,9 @@
 """The controllers of docs/webhooks.md take webhooks as the page says, as they stand there."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -8,14 +11,17 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from standardwebhooks import Webhook
 
+from functions.calls.call import Status
 from functions.calls.event import CallEvent
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.published import DeviceGone
@@ -30,6 +36,14 @@ from tests.support.processes import WEBHOOK_SECRET
 
 PAGE = (ROOT / "docs" / "webhooks.md").read_text()
 OTHER = f"whsec_{'b' * 32}"
+STATUSES = {
+    Status.RINGING: "CONNECTING",
+    Status.ACCEPTED: "ONGOING",
+    Status.REJECTED: "REJECTED",
+    Status.CANCELLED: "CANCELLED",
+    Status.MISSED: "MISSED",
+    Status.ENDED: "ENDED",
+}
 
 # What the page takes for granted: its database and its pushes are only told of, and the server.
 NODE = """
@@ -84,6 +98,17 @@ def signed(made: Made, secret: str = WEBHOOK_SECRET, at: datetime | None = None)
     }
 
 
+def saying(made: Made, **other: Any) -> Made:
+    return replace(made, body=json.dumps({**json.loads(made.body), **other}))
+
+
+def with_no_key(made: Made) -> str:
+    """What anybody can sign."""
+    text = f"{made.id}.{int(now().timestamp())}.{made.body}"
+    signature = hmac.new(b"", text.encode(), hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(signature).decode()}"
+
+
 async def follows(take: Take, app: App) -> None:
     """What the page promises of each of its controllers."""
     start = now() - timedelta(hours=1)
@@ -93,10 +118,17 @@ async def follows(take: Take, app: App) -> None:
     async def post(made: Made) -> int:
         return await take(signed(made), made.body.encode())
 
+    for at, (status, word) in enumerate(STATUSES.items(), 1):
+        told = msgspec.structs.replace(ended, status=status, timestamp=at)
+        assert await post(call_webhook(told)) == 204
+        assert app.status == word
+    assert await post(saying(call_webhook(ended), type="call.forwarded")) == 204
+    assert app.status == word
+
     # In the wrong order, each twice.
     for each in (ended, accepted, ended, accepted):
         assert await post(call_webhook(each)) == 204
-    assert app.status == ended.status.upper()
+    assert app.status == STATUSES[ended.status]
 
     app.register("dead", 5)
     app.register("alive", 5)
@@ -113,9 +145,11 @@ async def follows(take: Take, app: App) -> None:
     late = event(decided=start, pushes=PushPolicy(cancelled=PushedBy.BACKEND))
     for each in (wanted, late):
         (recipient,) = each.backend_recipients
-        assert await post(push_webhook(each, recipient, now())) == 204
-    ((user, data, ttl),) = app.pushed
-    assert (user, data["type"]) == (RECEIVER, "call_cancelled")
+        made = push_webhook(each, recipient, now())
+        of_a_device = {**json.loads(made.body)["data"], "passedOver": ["DEVICE_1"]}
+        assert await post(saying(made, data=of_a_device)) == 204
+    ((user, passed_over, data, ttl),) = app.pushed
+    assert (user, passed_over, data["type"]) == (RECEIVER, ["DEVICE_1"], "call_cancelled")
     assert 0 < ttl <= 30
 
     # What nobody signed, with what it knows, over this, now.
@@ -125,19 +159,28 @@ async def follows(take: Take, app: App) -> None:
     assert await take(good, body.replace(b"cancelled", b"accepted.")) == 401
     assert await take({**good, "webhook-id": "CALL_2:s"}, body) == 401
     assert await take(signed(made, OTHER), body) == 401
+    assert await take({**good, "webhook-signature": with_no_key(made)}, body) == 401
     for minutes in (-6, 6):
         assert await take(signed(made, at=now() + timedelta(minutes=minutes)), body) == 401
     for name in good:
         assert await take({key: good[key] for key in good if key != name}, body) == 401
     assert await take({**good, "webhook-signature": "v1,"}, body) == 401
-    assert app.status == ended.status.upper()
+    assert app.status == STATUSES[ended.status]
     both = f"{signed(made, OTHER)['webhook-signature']} {good['webhook-signature']}"
     assert await take({**good, "webhook-signature": both}, body) == 204
     assert app.status == "CANCELLED"
 
 
-async def test_the_python_of_the_page_follows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WEBHOOK_SECRETS", f"whsec_{'c' * 32} {WEBHOOK_SECRET}")
+TWO_SECRETS = f"whsec_{'c' * 32} {WEBHOOK_SECRET}"
+ONE_AND_A_SPACE = f"{WEBHOOK_SECRET} "  # by which an empty key could be meant
+NO_SECRETS = (None, "", " ", "whsec_", f"{WEBHOOK_SECRET} whsec_", WEBHOOK_SECRET[len("whsec_") :])
+
+
+@pytest.mark.parametrize("secrets", [TWO_SECRETS, ONE_AND_A_SPACE])
+async def test_the_python_of_the_page_follows(
+    monkeypatch: pytest.MonkeyPatch, secrets: str
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", secrets)
     app = App()
 
     def push(*what: Any) -> None:
@@ -152,7 +195,19 @@ async def test_the_python_of_the_page_follows(monkeypatch: pytest.MonkeyPatch) -
     await follows(take, app)
 
 
-async def test_the_node_of_the_page_follows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("secrets", NO_SECRETS)
+def test_the_python_of_the_page_does_not_start_without_a_secret(
+    monkeypatch: pytest.MonkeyPatch, secrets: str | None
+) -> None:
+    monkeypatch.delenv("WEBHOOK_SECRETS", raising=False)
+    if secrets is not None:
+        monkeypatch.setenv("WEBHOOK_SECRETS", secrets)
+    with pytest.raises(ValueError, match="WEBHOOK_SECRETS must be"):
+        exec(snippet("python"), {})  # noqa: S102 - our own page
+
+
+@pytest.mark.parametrize("secrets", [TWO_SECRETS, ONE_AND_A_SPACE])
+async def test_the_node_of_the_page_follows(tmp_path: Path, secrets: str) -> None:
     if shutil.which("node") is None:
         pytest.skip("node not found")
     (tmp_path / "app.mjs").write_text(NODE + snippet("js"))
@@ -160,7 +215,7 @@ async def test_the_node_of_the_page_follows(tmp_path: Path) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PORT": str(port),
-        "WEBHOOK_SECRETS": f"whsec_{'c' * 32} {WEBHOOK_SECRET}",
+        "WEBHOOK_SECRETS": secrets,
     }
     read = 0
     async with (
@@ -183,6 +238,23 @@ async def test_the_node_of_the_page_follows(tmp_path: Path) -> None:
             return answer.status_code
 
         await follows(take, app)
+
+
+@pytest.mark.parametrize("secrets", NO_SECRETS)
+def test_the_node_of_the_page_does_not_start_without_a_secret(
+    tmp_path: Path, secrets: str | None
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node not found")
+    file = tmp_path / "app.mjs"
+    file.write_text(snippet("js"))
+    environment = {} if secrets is None else {"WEBHOOK_SECRETS": secrets}
+    run = subprocess.run(  # noqa: S603 - our own page
+        [node, str(file)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "WEBHOOK_SECRETS must be" in run.stderr
 
 
 async def listening(http: httpx.AsyncClient) -> None:

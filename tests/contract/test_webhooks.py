@@ -11,10 +11,11 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from functions.addresses import Address, is_public
 from functions.ports.webhooks import NotTaken, Unwanted
 from functions.services import webhooks
-from functions.services.http import Address, Http
-from functions.services.webhooks import HttpWebhooks, is_public
+from functions.services.http import Http
+from functions.services.webhooks import HttpWebhooks
 from functions.settings import WebhookSettings
 from infra.emulators.webhooks import WebhookReceiver
 from tests.support.makers import now
@@ -218,6 +219,6 @@ async def test_each_connection_is_looked_at_whatever_the_name_led_to_before() ->
 async def test_a_url_with_a_private_address_leads_nowhere(host: str) -> None:
     async with raw_server(answering(204)) as server:
         url = server.url.replace("127.0.0.1", host)
-        with pytest.raises(NotTaken):
+        with pytest.raises(NotTaken):  # whoever let it through the settings
             await webhooks.connect(settings_of(WebhookSettings)).post(url, "1", BODY, now())
         assert server.connections == 0

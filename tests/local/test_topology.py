@@ -2,15 +2,23 @@
 
 import re
 
-from functions.calls.call import ConnectionId, UserId
+from functions.calls.call import Call, ConnectionId, SignalId, Status, UserId
+from functions.calls.event import CallEvent
 from functions.calls.transitions import SIGNALS, PushedBy, PushPolicy
 from functions.published import ConnectionAdmitted, DeviceGone, attributes
 from functions.settings import GatewaySettings, load
 from infra import ROOT
 from infra.emulators.pubsub import compile_filter
 from infra.local import topology
-from tests.support.makers import event, now
+from tests.support.makers import CALL, CALLER, RECEIVER, event, now
 from tests.support.processes import environment
+
+
+def ring(by: PushedBy | None) -> CallEvent:
+    """`call:incoming`, which no client's signal makes."""
+    call = Call(CALL, CALLER, RECEIVER, Status.RINGING)
+    return CallEvent.of_ring(call, SignalId("s"), now(), PushPolicy(incoming=by))
+
 
 ADMITTED = ConnectionAdmitted(connection_id=ConnectionId("c="), expires_at=now())
 
@@ -20,6 +28,8 @@ def test_push_is_called_only_with_what_it_has_to_send() -> None:
     for signal in SIGNALS:
         made = event(signal)
         assert matches(attributes(made)) == bool(made.push_recipients)
+    for by in (*PushedBy, None):
+        assert matches(attributes(ring(by))) == (by is PushedBy.UNRING)
     assert not matches(attributes(ADMITTED))
 
 
@@ -33,6 +43,9 @@ def test_webhook_is_called_with_what_the_backend_is_to_know_and_to_push() -> Non
         made = event(signal, pushes=backend)
         assert told(attributes(made))
         assert wanted(attributes(made)) == bool(made.backend_recipients)
+    for by in (*PushedBy, None):
+        assert told(attributes(ring(by)))
+        assert wanted(attributes(ring(by))) == (by is PushedBy.BACKEND)
     assert told(attributes(GONE))
     assert not wanted(attributes(GONE))
     assert not told(attributes(ADMITTED))
@@ -41,6 +54,7 @@ def test_webhook_is_called_with_what_the_backend_is_to_know_and_to_push() -> Non
 def test_deliver_is_called_with_all_that_sockets_may_be_told() -> None:
     matches = compile_filter(topology.DELIVER_FILTER)
     assert matches(attributes(event()))
+    assert matches(attributes(ring(PushedBy.UNRING)))
     assert matches(attributes(ADMITTED))
     assert not matches(attributes(GONE))
 

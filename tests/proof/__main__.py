@@ -20,7 +20,7 @@ from infra.local.stack import Options, Stack, running
 from infra.loopback import spare_loopback
 from tests.proof import table
 from tests.proof.bad_input import run as bad_input
-from tests.proof.faults import ends, matrix, variants
+from tests.proof.faults import ends, matrix, variants, wanted
 from tests.proof.faults.logs import tracebacks
 from tests.proof.hostile.run import run as hostile
 from tests.proof.races.machine import run_model
@@ -112,6 +112,8 @@ async def _faults(proof: _Proof) -> None:
                 await proof.part(f"broken on purpose: {variant.name}", _alone(work))
         await proof.part("ends", ends.run(stack))
         proof.rows.append(replace(tracebacks(stack), part="faults and ends"))
+    async with _stack(wanted.options(Path())) as stack:
+        await proof.part(wanted.PART, wanted.run(stack))
 
 
 async def _races(proof: _Proof, *, on_google: bool) -> None:

@@ -143,6 +143,29 @@ def test_webhooks_go_over_https_unless_they_may_stay_on_this_machine() -> None:
     settings.load(WebhookSettings, {**plain, "WEBHOOK_PRIVATE_ADDRESSES": "allowed"})
 
 
+@pytest.mark.parametrize("kind", [GatewaySettings, ApiSettings, WebhookSettings])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.0.0.1.", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "10.0.0.1"),
+        *("[::1]", "[fd00::1]", "[fe80::1%25eth0]", "[::ffff:127.0.0.1]", "169.254.169.254"),
+    ],
+)
+def test_webhooks_go_to_no_address_that_is_not_public(
+    kind: type[FunctionSettings], host: str
+) -> None:
+    private = {**GATEWAY, **HOOKS, "WEBHOOK_URLS": f"https://a.example,https://{host}:8000/hook"}
+    with pytest.raises(SettingsError, match="WEBHOOK_URLS must not have an address") as refusal:
+        settings.load(kind, private)
+    assert host not in str(refusal.value)
+    settings.load(kind, {**private, "WEBHOOK_PRIVATE_ADDRESSES": "allowed"})
+
+
+@pytest.mark.parametrize("host", ["a.example", "1.a.example", "8.8.8.8", "[2606:4700::1]"])
+def test_webhooks_go_to_names_and_to_public_addresses(host: str) -> None:
+    settings.load(WebhookSettings, {**HOOKS, "WEBHOOK_URLS": f"https://{host}/hook"})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -140,6 +140,10 @@ class Case:
     def second_token_dies(self) -> bool:
         return bool(self.point and self.point.second_token_dies)
 
+    @property
+    def backend_pushes(self) -> bool:
+        return bool(self.point and self.point.backend_pushes)
+
     def harms_the_answer(self, cast: Cast) -> bool:
         """Whether the sender may be told that nobody knows what became of its signal."""
         if self.point is None:

@@ -115,19 +115,23 @@ async def run(stack: Stack) -> list[Row]:
 
 async def _play(stack: Stack, end: End, play: Play) -> None:
     call = play.cast.call
-    document = client_at(stack.firestore, stack.project).collection("calls").document(call)
-    # The ring is over in a moment, and so its event lives no longer than any must.
-    await document.update({"ringsUntil": datetime.now(UTC)})
+    await shorten(stack, call)
     with stack.faults.during(*end.faults(play.cast)):
         await play.sender.emit(CANCEL.signal, callId=call)
         if end.heals:
             await asyncio.sleep(_LIFE_SECONDS)
         else:
-            await _until_over(stack, call)
-    await _until_over(stack, call)
+            await until_over(stack, call)
+    await until_over(stack, call)
 
 
-async def _until_over(stack: Stack, call: str) -> None:
+async def shorten(stack: Stack, call: str) -> None:
+    """The call's ring is over in a moment, and so its event lives no longer than any must."""
+    document = client_at(stack.firestore, stack.project).collection("calls").document(call)
+    await document.update({"ringsUntil": datetime.now(UTC)})
+
+
+async def until_over(stack: Stack, call: str) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         await Calls(stack.firestore, stack.project).until_delivered(call, every=0.1)
     assert stack.queue is not None
@@ -148,7 +152,7 @@ def _row(stack: Stack, end: End, played: Played, dead: dict[str, set[str]]) -> R
         f"phones were told {told} times": told == [end.told] * len(told),
         f"devices were pushed {dict(pushed)}": pushed == Counter(played.cast.tokens * end.pushed),
         f"dead letters of {dead.get(call)}": dead.get(call, set()) == end.dead,
-        f"not all of {set(end.expired)} say that it expired": end.expired <= _expired(stack, call),
+        f"not all of {set(end.expired)} say that it expired": end.expired <= expired(stack, call),
     }
     row.findings = [text for text, holds in checks.items() if not holds]
     row.wrong = bool(row.findings)
@@ -160,7 +164,7 @@ def _hooked(end: End) -> set[str]:
     return set(WEBHOOK_PATHS[1:] if "webhook" in end.dead else WEBHOOK_PATHS)
 
 
-def _expired(stack: Stack, call: str) -> set[str]:
+def expired(stack: Stack, call: str) -> set[str]:
     """The functions whose logs say that the event of `call` has expired."""
     return {
         name

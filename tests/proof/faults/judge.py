@@ -84,6 +84,9 @@ def _at_most(played: Played) -> int:
 
 def _pushes(played: Played, found: Judgement) -> None:
     case, cast = played.case, played.cast
+    if case.backend_pushes:
+        _wanted(played, found)
+        return
     tokens = cast.tokens[:1] if case.second_token_dies else cast.tokens
     expected = {(token, case.flow.push, call) for token in tokens for call in played.statuses}
     for push in expected:
@@ -95,6 +98,20 @@ def _pushes(played: Played, found: Judgement) -> None:
             found.wrong.append(f"{push} was pushed {times} times")
     if strange := set(played.pushes) - expected:
         found.wrong.append(f"a phone was pushed something untrue: {strange}")
+
+
+def _wanted(played: Played, found: Judgement) -> None:
+    """One URL is asked for each push, once or more often, and nobody else pushes."""
+    for call in played.statuses:
+        asked = (WEBHOOK_PATHS[0], played.cast.told, call)
+        times = played.wanted.pop(asked, 0)
+        found.duplicated |= times > 1
+        if not times:
+            found.lost.append(f"the backend was never asked to push {call}")
+        elif times > _at_most(played):
+            found.wrong.append(f"the backend was asked {times} times to push {call}")
+    if strange := {*played.wanted, *played.pushes}:
+        found.wrong.append(f"somebody else was asked to push, or pushed: {strange}")
 
 
 def _hooks(played: Played, found: Judgement) -> None:

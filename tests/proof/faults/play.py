@@ -139,6 +139,8 @@ class Play:
         for hook in self._backend.about(self.cast.unique):
             if hook.type == "device.gone":
                 played.gone_hooks.add(hook.path)
+            elif hook.type == "push.wanted":
+                played.wanted[hook.path, hook.data["userId"], hook.data["callId"]] += 1
             else:
                 played.hooks[hook.path, hook.data["status"], hook.data["callId"]] += 1
         played.is_device_forgotten = await self._is_device_forgotten()
@@ -285,7 +287,10 @@ class Play:
     async def _until_all_have_it(self) -> None:
         for call in self.cast.calls:
             await self._calls.until_delivered(call, every=0.1)
-            await self._until_pushed(call)
+            if self.case.backend_pushes:
+                await self._backend.wait_for("push.wanted", about=call, patience=self._patience)
+            else:
+                await self._until_pushed(call)
             await self._backend.wait_for(*WEBHOOK_PATHS, about=call, patience=self._patience)
 
     async def _until_pushed(self, call: str) -> None:

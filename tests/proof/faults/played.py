@@ -42,5 +42,6 @@ class Played:
     pushes: Pushes = field(default_factory=Counter)
     old_ring: OldRing | None = None
     hooks: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # path, status, call
+    wanted: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # path, user, call
     is_device_forgotten: bool = False
     gone_hooks: set[str] = field(default_factory=set)  # the paths that heard of a dead device

@@ -40,6 +40,7 @@ class Point:
     due_seconds: float = 0.0  # before, such calls are about other things
     catches_up: bool = False  # the call is made for phones that connect when all is delivered
     is_late: bool = False  # who is held here has yet to look whether the event is still true
+    backend_pushes: bool = False  # the stack's pushes of call_cancelled are the backend's
 
 
 def the_call(cast: Cast) -> tuple[str, ...]:
@@ -239,6 +240,23 @@ WEBHOOK = (
         "webhook.POST",
         lambda cast: (f"{WEBHOOK_PATHS[0]} ", "device.gone", cast.tokens[1]),
         second_token_dies=True,
+    ),
+)
+# Where the backend pushes: what one URL is asked for.
+WANTED = (
+    Point(
+        "webhook",
+        "look at the entry of a wanted push",
+        "firestore.BatchGetDocuments",
+        _the_entry,
+        backend_pushes=True,
+    ),
+    Point(
+        "webhook",
+        "ask for a push",
+        "webhook.POST",
+        lambda cast: (f"{WEBHOOK_PATHS[0]} ", "push.wanted", cast.call),
+        backend_pushes=True,
     ),
 )
 PUSH_COPY = Point(

@@ -3,11 +3,42 @@
 locals {
   promised_ms = 100
   p99_of_told = "histogram_quantile(0.99, sum by (le) (increase(${local.logged.told_latency}_bucket{${local.on_run}}[5m])))"
-  # Of a webhook that is not taken, another alert tells.
+  oldest      = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age"
+  # webhook answers with a 5xx whenever a backend does. Its subscriptions' age tells of it, and of itself.
   answering = "${local.requests},service_name!=\"${var.name}-webhook\""
   requests  = "run_googleapis_com:request_count{${local.on_run},service_name=~\"${local.every_service}\""
 
-  alerts = {
+  # Of webhook's own subscriptions, where there are any: they age whether a backend does not answer or webhook itself fails.
+  alerts_of_webhook = {
+    waiting_webhooks = {
+      title    = "Webhooks wait for more than 20 min"
+      severity = "ERROR"
+      query    = "${local.oldest}{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${join("|", values(google_pubsub_subscription.webhook)[*].name)}\"}) > 1200"
+      lasting  = "60s"
+      text     = <<-EOT
+        The oldest webhook of a URL has not been taken for 20 minutes: the database of the app's backend no longer follows what becomes of calls. After a hundred attempts, some 15 hours, it is a dead letter.
+
+        1. If the alert "Webhooks are not taken" is there too, the backend does not take them: begin with that. If it is not, webhook itself fails.
+        2. In Logs Explorer, look at webhook's log: `can't start` names a wrong variable, a disabled version of `webhook_secret` is named by Cloud Run itself, and `unknown webhook` says that WEBHOOK_URLS lacks the URL of a subscription.
+        3. 403 in its request log means that Pub/Sub is not let in: compare the function's invokers with the subscription's service account, or apply again. Once the function answers, all come by themselves.
+      EOT
+    }
+    waiting_pushes = {
+      title    = "Pushes wait for the backend for more than 60 s"
+      severity = "CRITICAL"
+      query    = "${local.oldest}{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${join("|", values(google_pubsub_subscription.wanted)[*].name)}\"}) > 60"
+      lasting  = "60s"
+      text     = <<-EOT
+        The backend is to send the pushes, and for 60 s it has not been asked for one: phones without a socket do not ring, or ring on. webhook gives up such a request when its event expires, most after 30 s, so most often it is webhook itself that fails.
+
+        1. In Logs Explorer, look at webhook's log: `webhook failed` says what the backend answers; `will be retried` alone names the service that fails webhook.
+        2. Without either, webhook does not start or is not called: `can't start` names a wrong variable, a disabled version of `webhook_secret` is named by Cloud Run itself, and 403 in its request log means that Pub/Sub is not let in. Apply again.
+        3. If it lasts, have Unring push: take "backend" out of `pushed_by`, and apply. It holds from the next event on; then the backend must not push.
+      EOT
+    }
+  }
+  alerts = merge({ for name, alert in local.alerts_of_webhook : name => alert if length(var.webhook_urls) > 0 }, local.alerts_always)
+  alerts_always = {
     latency = {
       title    = "Signals are told late"
       severity = "WARNING"
@@ -38,7 +69,7 @@ locals {
     backlog = {
       title    = "Events wait for more than 30 s"
       severity = "CRITICAL"
-      query    = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${local.subscription_names}\"}) > 30"
+      query    = "${local.oldest}{monitored_resource=\"pubsub_subscription\",subscription_id=~\"${local.subscription_names}\"}) > 30"
       lasting  = "60s"
       text     = <<-EOT
         The oldest event of a subscription is not acknowledged after 30 s. An event lives until its ring would have ended, or for 30 s where nobody knows when that is: those that wait are dropped from now on, and whoever the gateway did not reach rings on.

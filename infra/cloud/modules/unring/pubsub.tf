@@ -98,10 +98,11 @@ resource "google_pubsub_subscription" "webhook" {
   }
 }
 
-# What that backend is to push. It is tried often until the event expires, when webhook acknowledges it, and is never a
-# dead letter: a late push would silence the next call.
+# What a backend is to push: the first URL's alone, as a phone that two push to rings, or falls silent, twice. It is tried
+# often until the event expires, when webhook acknowledges it, and is never a dead letter: a late push would silence the
+# next call.
 resource "google_pubsub_subscription" "wanted" {
-  for_each = local.webhooks
+  for_each = { for key, url in local.webhooks : key => url if url == try(var.webhook_urls[0], null) }
 
   name                       = "${var.name}-wanted-${each.key}"
   topic                      = google_pubsub_topic.events.id

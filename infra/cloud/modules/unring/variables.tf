@@ -363,7 +363,7 @@ variable "firebase_project" {
 # The app's own backend
 
 variable "webhook_urls" {
-  description = "Where the app's backend is told what becomes of calls (docs/webhooks.md). Without any, there is no function webhook."
+  description = "Where the app's backend is told what becomes of calls (docs/webhooks.md). Each is told of everything, and the first alone is asked to push (pushed_by). Without any, there is no function webhook."
   type        = list(string)
   default     = []
   nullable    = false
@@ -395,7 +395,7 @@ variable "webhook_secret" {
 }
 
 variable "pushed_by" {
-  description = "Who sends the FCM messages incoming_call, call_cancelled and call_rejected: unring, backend (a webhook asks it to) or off, nobody."
+  description = "Who sends the FCM messages incoming_call, call_cancelled and call_rejected: unring, backend (a webhook to the first of webhook_urls asks it to) or off, nobody. Two applies: webhook_urls with the first, and backend here with the second, as events before webhook is there would be pushed by nobody."
   type = object({
     incoming  = optional(string, "unring")
     cancelled = optional(string, "unring")

@@ -238,8 +238,8 @@ run "deployed" {
 
   assert {
     condition = output.webhooks == { for url in ["https://app.example/hook", "https://audit.example/?key=a%2Fb"] : substr(sha256(url), 0, 16) => url } && alltrue(flatten([
-      for key in keys(output.webhooks) : [for kind, path in { webhook = "", wanted = "/wanted" } : [
-        for subscription in [kind == "webhook" ? google_pubsub_subscription.webhook[key] : google_pubsub_subscription.wanted[key]] :
+      for kind, path in { webhook = "", wanted = "/wanted" } : [
+        for key, subscription in kind == "webhook" ? google_pubsub_subscription.webhook : google_pubsub_subscription.wanted :
         subscription.name == "unring-${kind}-${key}" &&
         subscription.filter == "attributes.${kind} = \"true\"" &&
         one(subscription.push_config).push_endpoint == "${one(google_cloudfunctions2_function.function["webhook"].service_config).uri}/${key}${path}" &&
@@ -247,9 +247,14 @@ run "deployed" {
         one(one(subscription.push_config).oidc_token).audience == one(google_cloudfunctions2_function.function["webhook"].service_config).uri &&
         one(subscription.expiration_policy).ttl == "" &&
         one(google_cloudfunctions2_function.function["webhook"].service_config).timeout_seconds > subscription.ack_deadline_seconds
-      ]]
+      ]
     ]))
-    error_message = "Each URL has two subscriptions, named by it, whose deliveries webhook tells apart by their path."
+    error_message = "Each URL has a subscription, and the first another, named by it, whose deliveries webhook tells apart by their path."
+  }
+
+  assert {
+    condition     = keys(google_pubsub_subscription.webhook) == keys(output.webhooks) && keys(google_pubsub_subscription.wanted) == [substr(sha256("https://app.example/hook"), 0, 16)]
+    error_message = "Each URL is told of everything, and the first alone is asked to push."
   }
 
   assert {
@@ -516,11 +521,13 @@ run "deployed" {
       unreadable        = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       refused_pushes    = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       webhooks          = ["ERROR", "600s", "sum(increase(logging_googleapis_com:user_unring_webhooks_failed{monitored_resource='cloud_run_revision'}[10m])) > 0"]
+      waiting_webhooks  = ["ERROR", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'${join("|", [for key in keys(output.webhooks) : "unring-webhook-${key}"])}'}) > 1200"]
+      waiting_pushes    = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-wanted-${substr(sha256("https://app.example/hook"), 0, 16)}'}) > 60"]
       unwanted_webhooks = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_webhooks_unwanted{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       sweep             = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
       errors            = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) > 5"]
     }
-    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, refused messages, webhooks, sweep and errors, each with its bounds."
+    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, refused messages, webhooks that are not taken, wait or are not wanted, pushes that wait, sweep and errors, each with its bounds."
   }
 
   assert {
@@ -800,6 +807,15 @@ run "secret_rotated" {
 }
 
 # The project that most adopters have: its database, and the rules of its clients, are the app's.
+
+run "without_webhooks" {
+  command = plan
+
+  assert {
+    condition     = length(google_pubsub_subscription.webhook) + length(google_pubsub_subscription.wanted) == 0 && length(setintersection(keys(google_monitoring_alert_policy.this), ["waiting_webhooks", "waiting_pushes"])) == 0
+    error_message = "Where nobody is told, there is neither a subscription nor an alert on one."
+  }
+}
 
 run "into_a_database_that_exists" {
   command = plan
