@@ -66,9 +66,7 @@ async def running(
         yield process
         children = descendants(process.pid)
         if sys.platform == "linux":
-            assert (
-                len(children) >= 10
-            )  # five functions, each a master and its worker
+            assert len(children) >= 10  # five functions, each a master and its worker
         process.send_signal(ended_by)
         await process.wait()
         await all_gone(children)
