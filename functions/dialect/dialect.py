@@ -37,6 +37,11 @@ CALL_FIELDS = (
     *("answeredAt", "answeredBy", "answeredOn", "endedAt", "endedBy", "reason", "cause"),
 )
 
+# What FCM takes no message with, wherever it came from.
+# https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
+_RESERVED = frozenset({"from", "notification", "message_type"})
+_RESERVED_PREFIXES = ("google.", "gcm.", "gcm_")
+
 _OF_USERS = ("callerId", "receiverId", "answeredBy", "endedBy")  # fields of a call's document
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _INTEGERS = range(-(2**63), 2**63)  # no database has larger ids
@@ -153,6 +158,11 @@ class Dialect(msgspec.Struct, frozen=True, eq=False):
     def call_written(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """Our fields as a call's document has them."""
         return fields if self.calls is None else self.calls.written(fields, self.ids)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether FCM would refuse a message with a field of this name."""
+    return not name or name in _RESERVED or name.startswith(_RESERVED_PREFIXES)
 
 
 def digits(id: object) -> object:

@@ -25,6 +25,7 @@ from functions.dialect.dialect import (
     CallDocuments,
     Dialect,
     Ids,
+    is_reserved,
     same,
 )
 
@@ -35,9 +36,6 @@ _DOCUMENTS = ("with prefix", "without prefix")
 # What Socket.IO's clients and the JSON wire keep to themselves.
 _NOT_SENT = ("connect", "connect_error", "disconnect", "disconnecting", "error", "ack", "pong")
 _NOT_READ = ("connect", "connect_error", "disconnect", "disconnecting", "ping")
-# What FCM takes no message with. https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
-_NOT_PUSHED = ("from", "notification", "message_type")
-_NOT_PUSHED_AT_FIRST = ("google.", "gcm.", "gcm_")
 
 _Table = Mapping[str, Any]
 
@@ -120,7 +118,7 @@ class _Reading:
         """Any field may be named here: what the app passes on has names of its own."""
         names = self._one(self._table(push, "push", "fields", None), "push.fields")
         for ours, theirs in names.items():
-            if theirs in _NOT_PUSHED or theirs.startswith(_NOT_PUSHED_AT_FIRST):
+            if is_reserved(theirs):
                 self._fault(f"push.fields.{ours}", f"FCM takes no field {theirs!r}")
         in_all = {**{name: (name,) for name in PUSH_FIELDS}, **_wrapped(names)}
         self._meanings(in_all, "push.fields")

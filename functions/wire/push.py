@@ -9,11 +9,6 @@ from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import Push
 from functions.dialect.dialect import PUSH_FIELDS, RING_TYPE, USUAL, Dialect
 
-# What FCM takes no message with, wherever it came from.
-# https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
-_RESERVED = frozenset({"from", "notification", "message_type"})
-_RESERVED_PREFIXES = ("google.", "gcm.", "gcm_")
-
 
 def push_data(
     event: CallEvent, recipient: Recipient, dialect: Dialect = USUAL
@@ -75,8 +70,3 @@ def texts(content: str) -> Mapping[str, str]:
 
 def _text(value: bytes) -> str:
     return msgspec.json.decode(value, type=str) if value.startswith(b'"') else value.decode()
-
-
-def is_reserved(name: str) -> bool:
-    """Whether FCM would refuse a message with a field of this name."""
-    return not name or name in _RESERVED or name.startswith(_RESERVED_PREFIXES)

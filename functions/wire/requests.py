@@ -12,7 +12,7 @@ from functions.calls.ring import Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
-from functions.dialect.dialect import USUAL, Dialect, Ids, digits
+from functions.dialect.dialect import USUAL, Dialect, Ids, digits, is_reserved
 from functions.readable import is_control, readable
 from functions.wire.frames import (
     AckId,
@@ -22,7 +22,7 @@ from functions.wire.frames import (
     RequestFrame,
     UnregisterDevice,
 )
-from functions.wire.push import is_reserved, passed_on, ring_data
+from functions.wire.push import passed_on, ring_data
 
 CALL_ID_LIMIT = 128  # characters
 DEVICE_LIMIT = 128  # characters of the app's name for a device
