@@ -117,8 +117,8 @@ class CallEvent(
             by=sender,
             on_device=signal.device,
             recipients=_recipients(call, transition.notices, sender, pushes),
-            timestamp=_milliseconds(now),
-            expires_at_ms=_milliseconds(_expiry(call, now)),
+            timestamp=unix_ms(now),
+            expires_at_ms=unix_ms(_expiry(call, now)),
             cause=transition.cause,
             reason=signal.reason or transition.default_reason,
         )
@@ -137,9 +137,9 @@ class CallEvent(
             receiver_id=call.receiver,
             by=call.caller,
             recipients=_recipients(call, (INCOMING,), call.caller, pushes),
-            timestamp=_milliseconds(now),
-            expires_at_ms=_milliseconds(_expiry(call, now)),
-            rings_until_ms=_milliseconds(call.rings_until) if call.rings_until else None,
+            timestamp=unix_ms(now),
+            expires_at_ms=unix_ms(_expiry(call, now)),
+            rings_until_ms=unix_ms(call.rings_until) if call.rings_until else None,
             data=call.data,
         )
 
@@ -249,5 +249,6 @@ def _expiry(call: Call, now: datetime) -> datetime:
     return min(max(ends or now + _LIFE, now + _SHORTEST_LIFE), now + LONGEST_LIFE)
 
 
-def _milliseconds(moment: datetime) -> int:
+def unix_ms(moment: datetime) -> int:
+    """Whole milliseconds since the epoch, without the rounding of a float."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from functions.attempt import Attempt, NotDelivered
-from functions.calls.event import CallEvent, Recipient
+from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.clients.caps import capped
 from functions.clients.device import Device, DeviceId, InstallationId, Platform
 from functions.delivery.late import as_it_stands, is_expired
@@ -16,7 +16,6 @@ from functions.ports.push_sender import PushOutcome, PushResult, PushSender
 from functions.ports.store import Store, StoreUnavailable
 from functions.published import DeviceGone
 from functions.telemetry import Log
-from functions.wire.frames import unix_ms
 
 log = Log(__name__)
 

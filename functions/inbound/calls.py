@@ -21,6 +21,7 @@ from functions.calls.call import (
     names_document,
 )
 from functions.calls.decision import NOT_FOUND, UNREADABLE, Verdict
+from functions.calls.event import unix_ms
 from functions.calls.transitions import SIGNALS, Signal
 from functions.delivery.commit import Received
 from functions.delivery.ringing import Ringing
@@ -33,7 +34,7 @@ from functions.inbound.replies import said
 from functions.ports.clock import Clock
 from functions.ports.store import Calls, StoredCall
 from functions.telemetry import Log, latency_ms
-from functions.wire.frames import RequestFrame, unix_ms
+from functions.wire.frames import RequestFrame
 from functions.wire.requests import InvalidRequest, asked_in, parse, ring_in, user_in
 from functions.wire.text import loads
 

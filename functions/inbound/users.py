@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from functions.calls.call import UserId
 from functions.calls.decision import NOT_FOUND, UNAVAILABLE
+from functions.calls.event import unix_ms
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, InstallationId
 from functions.delivery.erasure import Erasure
@@ -20,7 +21,7 @@ from functions.ports.clock import Clock
 from functions.ports.store import Store
 from functions.sessions.registration import Registration
 from functions.sessions.signout import SignOut
-from functions.wire.frames import RegisterDevice, unix_ms
+from functions.wire.frames import RegisterDevice
 from functions.wire.requests import parse, user_in
 
 _UNFINISHED = replace(UNAVAILABLE, message="it is not finished; a repeat goes on")

@@ -1,13 +1,12 @@
 """What frames mean, on whichever wire they come or go."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
 from functions.calls.call import Status
 from functions.calls.decision import Verdict
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, unix_ms
 from functions.calls.transitions import Signal
 from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, Platform
@@ -119,10 +118,6 @@ def call_of(frame: Answerable | Unread | None) -> object:
     if not isinstance(frame, RequestFrame) or not isinstance(frame.request, Signal):
         return None
     return frame.request.call_id if frame.asked is None else frame.asked
-
-
-def unix_ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
 
 
 def event_data(event: CallEvent, dialect: Dialect = USUAL) -> dict[str, object]:

@@ -22,10 +22,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from functions.calls.call import Status
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, unix_ms
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.published import DeviceGone
-from functions.wire.frames import unix_ms
 from functions.wire.webhooks import Webhook as Made
 from functions.wire.webhooks import call_webhook, device_webhook, push_webhook
 from infra import ROOT

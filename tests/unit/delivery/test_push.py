@@ -6,7 +6,7 @@ import pytest
 
 from functions.attempt import NotDelivered
 from functions.calls.call import CallId, ConnectionId, SignalId
-from functions.calls.event import CallEvent, Recipient
+from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.calls.ring import Ring
 from functions.calls.transitions import Push
 from functions.clients.device import Device, FcmToken, Platform
@@ -16,7 +16,6 @@ from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAccepted, DeviceGone
 from functions.push import handler
 from functions.settings import PushSettings
-from functions.wire.frames import unix_ms
 from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Phones
 from tests.memory.others import MemoryPushSender

@@ -8,14 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, unix_ms
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.clients.device import FcmToken, device_id
 from functions.inbound.http import Handler
 from functions.published import ConnectionAdmitted, DeviceGone, Published
 from functions.settings import WebhookSettings, webhook_name
 from functions.webhook import handler
-from functions.wire.frames import unix_ms
 from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Backend
 from tests.memory.services import Services

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.calls.call import Status
-from functions.calls.event import CallEvent
+from functions.calls.event import CallEvent, unix_ms
 from functions.wire.push import push_data
 from tests.memory.services import Services
 from tests.support.api import KEY, PREVIOUS_KEY, Client, function_of, make_unreadable, status_of
@@ -30,7 +30,7 @@ async def test_a_ring_creates_the_call_and_tells_the_receiver(
     call = await services.world.call()
     assert call is not None
     assert call.rings_until is not None
-    ends = int(call.rings_until.timestamp() * 1000)
+    ends = unix_ms(call.rings_until)
     assert (answer.status_code, answer.json()) == (
         200,
         {"ok": True, "outcome": "ringing", "callId": CALL, "ringsUntil": ends},
