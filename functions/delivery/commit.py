@@ -17,6 +17,7 @@ from functions.ports.store import Reloaded, Store, StoreConflict, StoredCall, St
 from functions.telemetry import Log, latency_ms
 from functions.wire.codecs import Codecs
 
+COMMITS = 3  # tries: a call changes once or twice in its life, so a third conflict means trouble
 _TRIED_FOR = timedelta(seconds=10)  # API Gateway waits for 29 s, and one try can take twelve
 
 log = Log(__name__)

@@ -9,11 +9,9 @@ from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent
 from functions.calls.ring import Ring, decide_ring
 from functions.calls.transitions import PushPolicy
-from functions.delivery.commit import Committed, Committer, NotCommitted, Received
+from functions.delivery.commit import COMMITS, Committed, Committer, NotCommitted, Received
 from functions.ports.clock import Clock
 from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
-
-_COMMITS = 3  # tries, as of a signal
 
 _Found = StoredCall | UnreadableCall | None
 
@@ -48,7 +46,7 @@ class Ringing:
         written, or neither.
         """
         found: _Found = None  # as a rule it is not there
-        for _ in range(_COMMITS):
+        for _ in range(COMMITS):
             decision = decide_ring(found.call if isinstance(found, StoredCall) else found, ring)
             is_due = decision.is_to_begin
             if decision.is_repeat and isinstance(found, StoredCall):
@@ -61,7 +59,7 @@ class Ringing:
                     decision.verdict, outcome=Status.RINGING, rings_until=begun.rings_until
                 )
             found = begun.stored
-        raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
+        raise StoreUnavailable(f"{COMMITS} commits failed in a row")
 
     async def _was_told(self, call: Call) -> bool:
         """Whether the last that happened to the call is its ring, whose event is then published

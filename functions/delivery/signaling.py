@@ -7,11 +7,9 @@ from functions.calls.decision import Verdict, decide
 from functions.calls.event import CallEvent
 from functions.calls.transitions import PushPolicy, Signal
 from functions.clients.sender import sender_of
-from functions.delivery.commit import Committed, Committer, NotCommitted, Received
+from functions.delivery.commit import COMMITS, Committed, Committer, NotCommitted, Received
 from functions.ports.clock import Clock
 from functions.ports.store import Calls, StoredCall, StoreUnavailable
-
-_COMMITS = 3  # tries: a call changes once or twice in its life, so a third conflict means trouble
 
 
 class Signaling:
@@ -63,7 +61,7 @@ class Signaling:
         stored: StoredCall | UnreadableCall | None,
         received: Received,
     ) -> Verdict:
-        for _ in range(_COMMITS):
+        for _ in range(COMMITS):
             call = stored.call if isinstance(stored, StoredCall) else stored
             decision = decide(call, signal, sender)
             if not isinstance(stored, StoredCall) or decision.transition is None:
@@ -88,4 +86,4 @@ class Signaling:
                 case Committed():
                     await self._committer.tell(attempted, received)
                     return decision.verdict
-        raise StoreUnavailable(f"{_COMMITS} commits failed in a row")
+        raise StoreUnavailable(f"{COMMITS} commits failed in a row")
