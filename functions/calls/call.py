@@ -35,8 +35,13 @@ class Cause(StrEnum):
     """Why a call ended, or stopped ringing, in words for programs; its `reason` is for people."""
 
     CALLER_CANCELLED = "caller_cancelled"
+    CALLER_GONE = "caller_gone"
     REJECTED = "rejected"
+    TIMEOUT = "timeout"
     ENDED = "ended"
+    # Only the receiver's other devices are told these; the call itself went on, or was rejected.
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    REJECTED_ELSEWHERE = "rejected_elsewhere"
 
 
 class Party(Enum):
@@ -44,6 +49,30 @@ class Party(Enum):
 
     CALLER = auto()
     RECEIVER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """By what a user acted: what of it is known tells his devices apart."""
+
+    connection: ConnectionId | None = None  # None if it was over HTTPS
+    device: str | None = None  # the app's own name for it
+    registration: str | None = None  # the id of the device that registered on the connection
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known on which device he acted."""
+        return self.device is not None or self.registration is not None
+
+    def is_on(self, device: str | None, registration: str | None) -> bool | None:
+        """Whether this is the device that he acted on; None if nobody knows. It is another one only
+        if it differs in something that is known of both."""
+        pairs = ((self.device, device), (self.registration, registration))
+        known = [one == other for one, other in pairs if one is not None and other is not None]
+        return any(known) if known else None
+
+
+NOBODYS = Actor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +87,7 @@ class Call:
     rings_until: datetime | None = None  # when its ringing ends by itself, if that is known
     cause: Cause | None = None  # of its end, if we have seen it
     answered_at: datetime | None = None
-    answered_on: str | None = None  # the device, if who answered named it
+    answered_on: Actor = NOBODYS  # the device, as far as it is known
     is_ours: bool = False  # we made its document, so that it expires
     # Of a call of ours while it rings: what the app passes on, an object in JSON, and what was
     # asked for.

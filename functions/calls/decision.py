@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.calls.call import Call, Status, UnreadableCall, UserId
-from functions.calls.transitions import Signal, Transition, transitions_of
+from functions.calls.call import Call, SignalId, Status, UnreadableCall, UserId
+from functions.calls.transitions import TIMED_OUT, Signal, Transition, transitions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,21 @@ def decide(call: Call | UnreadableCall | None, signal: Signal, sender: UserId) -
     return Decision(Verdict(is_repeat, f"already_{call.status}"), is_repeat=is_repeat)
 
 
+def decide_timeout(call: Call | UnreadableCall | None, ring: SignalId | None) -> Decision:
+    """Decides on the end of the ring that the signal `ring` began, or that of a call of which
+    nobody was told (None), once its time is over. A call that rings again meanwhile rings on."""
+    if isinstance(call, UnreadableCall):
+        return Decision(UNREADABLE)
+    if call is None:
+        return Decision(NOT_FOUND)
+    if call.status is TIMED_OUT.from_status and call.signal_id == ring:
+        return Decision(Verdict(ok=True, outcome=TIMED_OUT.to_status), transition=TIMED_OUT)
+    is_repeat = call.status is TIMED_OUT.to_status
+    return Decision(Verdict(is_repeat, f"already_{call.status}"), is_repeat=is_repeat)
+
+
 def _is_elsewhere(call: Call, signal: Signal) -> bool:
     """Whether the call was answered on another device than the one that the signal comes from."""
-    devices = {signal.device, call.answered_on}
-    return call.status is Status.ACCEPTED and None not in devices and len(devices) > 1
+    by = signal.by
+    is_same = call.answered_on.is_on(by.device, by.registration)
+    return call.status is Status.ACCEPTED and is_same is False

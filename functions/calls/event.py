@@ -7,6 +7,8 @@ from typing import Annotated, Self
 import msgspec
 
 from functions.calls.call import (
+    NOBODYS,
+    Actor,
     Call,
     CallId,
     Cause,
@@ -57,6 +59,9 @@ class Recipient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     event: str
     true_while: tuple[Status, ...]
     push: Push | None = None
+    reason: str | None = None
+    cause: Cause | None = None
+    is_elsewhere: bool = False
 
 
 class CallEvent(
@@ -70,8 +75,11 @@ class CallEvent(
     previous_status: Status | None  # None for a call that begins to ring
     caller_id: UserId
     receiver_id: UserId
-    by: UserId  # the party whose doing it is
-    on_device: str | None = None  # of that party, by the app's own name for it
+    by: UserId | None  # the party whose doing it is; None if the ring's time was over
+    # By what that party acted, as in `Actor`.
+    by_connection: ConnectionId | None = None
+    on_device: str | None = None
+    on_registration: str | None = None
     recipients: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1)]  # no user twice
     timestamp: UnixMs  # when the server decided
     expires_at_ms: UnixMs = msgspec.field(name="expiresAt")  # nobody is told from then on
@@ -98,13 +106,17 @@ class CallEvent(
         call: Call,
         transition: Transition,
         signal: Signal,
-        sender: UserId,
+        sender: UserId | None,
         signal_id: SignalId,
         now: datetime,
         pushes: PushPolicy = _OURS,
     ) -> Self:
         """The event of `transition`, which `signal` of `sender` causes; `call` is as it was. Its
         time is later than that of the call's last change, even by a clock that is behind."""
+        by = signal.by
+        notices = [
+            each for each in transition.notices if signal.tells_elsewhere or not each.is_elsewhere
+        ]
         if call.changed_at:
             now = max(now, call.changed_at + timedelta(milliseconds=1))
         return cls(
@@ -115,8 +127,10 @@ class CallEvent(
             caller_id=call.caller,
             receiver_id=call.receiver,
             by=sender,
-            on_device=signal.device,
-            recipients=_recipients(call, transition.notices, sender, pushes),
+            by_connection=by.connection,
+            on_device=by.device,
+            on_registration=by.registration,
+            recipients=_recipients(call, notices, sender, by, pushes),
             timestamp=unix_ms(now),
             expires_at_ms=unix_ms(_expiry(call, now)),
             cause=transition.cause,
@@ -136,7 +150,7 @@ class CallEvent(
             caller_id=call.caller,
             receiver_id=call.receiver,
             by=call.caller,
-            recipients=_recipients(call, (INCOMING,), call.caller, pushes),
+            recipients=_recipients(call, (INCOMING,), call.caller, NOBODYS, pushes),
             timestamp=unix_ms(now),
             expires_at_ms=unix_ms(_expiry(call, now)),
             rings_until_ms=unix_ms(call.rings_until) if call.rings_until else None,
@@ -155,6 +169,17 @@ class CallEvent(
     def recipient(self, user: UserId | None) -> Recipient | None:
         """The one of `recipients` who is `user`, or None if he is not to be told."""
         return next((each for each in self.recipients if each.user_id == user), None)
+
+    @property
+    def actor(self) -> Actor:
+        """By what the party acted whose doing it is."""
+        return Actor(self.by_connection, self.on_device, self.on_registration)
+
+    def reason_for(self, recipient: Recipient) -> str | None:
+        return recipient.reason or self.reason
+
+    def cause_for(self, recipient: Recipient) -> Cause | None:
+        return recipient.cause or self.cause
 
     @property
     def users(self) -> tuple[UserId, ...]:
@@ -221,19 +246,28 @@ def from_fields(fields: object) -> CallEvent:
 
 
 def _recipients(
-    call: Call, notices: Iterable[Notice], sender: UserId, pushes: PushPolicy
+    call: Call, notices: Iterable[Notice], sender: UserId | None, by: Actor, pushes: PushPolicy
 ) -> tuple[Recipient, ...]:
     """The recipients, no user twice: one who calls himself gets the first notice for him."""
     users: dict[UserId, Recipient] = {}
     for notice in notices:
         user = _user(call, notice.whom, sender)
-        push = pushes.applied_to(notice.push)
-        found = Recipient(user, notice.event, notice.true_while, push)
+        # Where it isn't known which of his devices he acted on, it might be any of them.
+        is_withheld = notice.is_elsewhere and not by.is_known
+        found = Recipient(
+            user,
+            notice.event,
+            notice.true_while,
+            None if is_withheld else pushes.applied_to(notice.push),
+            notice.reason,
+            notice.cause,
+            notice.is_elsewhere,
+        )
         users.setdefault(user, found)
     return tuple(users.values())
 
 
-def _user(call: Call, whom: Whom, sender: UserId) -> UserId:
+def _user(call: Call, whom: Whom, sender: UserId | None) -> UserId:
     match whom:
         case Whom.CALLER:
             return call.caller

@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from functions.calls.call import CallId, Cause, Party, Status
+from functions.calls.call import NOBODYS, Actor, CallId, Cause, Party, Status
 
 REASON_LIMIT = 200  # characters
 
@@ -67,6 +67,9 @@ class PushPolicy:
         return msgspec.structs.replace(push, by=by) if by else None
 
 
+NO_PUSHES = PushPolicy(incoming=None, cancelled=None, rejected=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What one party is told of a transition: an event by its sockets and, with `push`, by FCM."""
@@ -75,6 +78,10 @@ class Notice:
     event: str
     true_while: tuple[Status, ...]  # a late event is told only if the call stands so
     push: Push | None = None
+    # What this party is told instead of the event's own reason and cause.
+    reason: str | None = None
+    cause: Cause | None = None
+    is_elsewhere: bool = False  # told but where he acted: no phone is silenced by its own answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +101,37 @@ class Transition:
 class Signal:
     """A client's request to change a call, already checked."""
 
-    name: str  # one of `SIGNALS`, or `ERASED`
+    name: str  # one of `SIGNALS`, `ERASED` or `CALLER_GONE`
     call_id: CallId
     # At most `REASON_LIMIT` characters, none of them a control character; None if the client gave
     # no reason: then the transition's default is used.
     reason: str | None
-    device: str | None = None  # on which the user acts, by the app's own name for it
+    by: Actor = NOBODYS
+    tells_elsewhere: bool = True  # whether the receiver's other devices hear of his answer
 
 
+_CANCELLED = Push("call_cancelled")
+
+
+def _elsewhere(reason: str, cause: Cause, true_while: tuple[Status, ...]) -> Notice:
+    """The receiver's other devices are told to stop ringing."""
+    return Notice(
+        Whom.RECEIVER,
+        "call:cancelled",
+        true_while,
+        push=_CANCELLED,
+        reason=reason,
+        cause=cause,
+        is_elsewhere=True,
+    )
+
+
+_REJECTED = Notice(
+    Whom.CALLER,
+    "call:rejected",
+    true_while=(Status.REJECTED,),
+    push=Push("call_rejected", with_reason=True),
+)
 _CANCEL = Transition(
     signal="call:cancel",
     senders=_CALLER,
@@ -112,7 +142,7 @@ _CANCEL = Transition(
             Whom.RECEIVER,
             "call:cancelled",
             true_while=(Status.CANCELLED,),
-            push=Push("call_cancelled"),
+            push=_CANCELLED,
         ),
     ),
     default_reason="Caller cancelled",
@@ -124,12 +154,8 @@ _REJECT = Transition(
     from_status=Status.RINGING,
     to_status=Status.REJECTED,
     notices=(
-        Notice(
-            Whom.CALLER,
-            "call:rejected",
-            true_while=(Status.REJECTED,),
-            push=Push("call_rejected", with_reason=True),
-        ),
+        _REJECTED,
+        _elsewhere("Declined elsewhere", Cause.REJECTED_ELSEWHERE, (Status.REJECTED,)),
     ),
     default_reason="User declined",
     cause=Cause.REJECTED,
@@ -153,7 +179,14 @@ TRANSITIONS = (
         senders=_RECEIVER,
         from_status=Status.RINGING,
         to_status=Status.ACCEPTED,
-        notices=(Notice(Whom.CALLER, "call:accepted", true_while=(Status.ACCEPTED,)),),
+        notices=(
+            Notice(Whom.CALLER, "call:accepted", true_while=(Status.ACCEPTED,)),
+            # Whoever talks has fallen silent, and a phone that still rings must do so even when the
+            # talk is over.
+            _elsewhere(
+                "Answered elsewhere", Cause.ANSWERED_ELSEWHERE, (Status.ACCEPTED, Status.ENDED)
+            ),
+        ),
         default_reason="User accepted",
     ),
     # While the call rings, its end is the caller's cancel or the receiver's reject.
@@ -165,16 +198,40 @@ TRANSITIONS = (
 # A party is erased, and his calls end as by `call:end`. It was on none of his phones that he did
 # so: those that ring are told to stop.
 ERASED = "user:erased"
-_SILENCE = Notice(
-    Whom.RECEIVER, "call:cancelled", true_while=(Status.REJECTED,), push=Push("call_cancelled")
-)
+_SILENCE = Notice(Whom.RECEIVER, "call:cancelled", true_while=(Status.REJECTED,), push=_CANCELLED)
 _OF_ERASURE = (
     replace(_CANCEL, signal=ERASED),
-    replace(_REJECT, signal=ERASED, notices=(*_REJECT.notices, _SILENCE)),
+    replace(_REJECT, signal=ERASED, notices=(_REJECTED, _SILENCE)),
     replace(_END, signal=ERASED),
 )
 
-# The beginning of a ring, which no signal of a client brings about yet: whoever is called is told.
+# The ring's own time is over. It is nobody's signal: `decide_timeout` decides on it.
+TIMED_OUT = Transition(
+    signal="ring:ended",
+    senders=frozenset(),
+    from_status=Status.RINGING,
+    to_status=Status.MISSED,
+    notices=(
+        Notice(Whom.CALLER, "call:timeout", true_while=(Status.MISSED,)),
+        Notice(
+            Whom.RECEIVER,
+            "call:cancelled",
+            true_while=(Status.MISSED,),
+            push=_CANCELLED,
+            reason="Timeout",
+        ),
+    ),
+    default_reason="No answer",
+    cause=Cause.TIMEOUT,
+)
+
+# The caller has no connection any more, and is taken to have given up.
+CALLER_GONE = "caller:gone"
+_GONE = replace(
+    _CANCEL, signal=CALLER_GONE, default_reason="Caller disconnected", cause=Cause.CALLER_GONE
+)
+
+# The beginning of a ring: whoever is called is told.
 INCOMING = Notice(
     Whom.RECEIVER,
     "call:incoming",
@@ -191,4 +248,4 @@ def _named(by: str) -> PushedBy | None:
 
 def transitions_of(signal: str) -> Iterator[Transition]:
     """The rows of one signal, in the order of the table."""
-    return (row for row in (*TRANSITIONS, *_OF_ERASURE) if row.signal == signal)
+    return (row for row in (*TRANSITIONS, *_OF_ERASURE, _GONE) if row.signal == signal)

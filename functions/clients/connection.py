@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
-from functions.calls.call import ConnectionId, UserId
+from functions.calls.call import Actor, ConnectionId, UserId
 from functions.clients.profile import NO_PROFILE, Profile
 
 ROOT = "/"  # the namespace of who names none
@@ -56,6 +56,9 @@ class Connection:
     closed_at: datetime | None = None  # when the goodbye or `$disconnect` was handled
     left_at: datetime | None = None  # when API Gateway got the packet by which it said goodbye
     admit_by: datetime | None = None  # until then it must be admitted; None if it has been
+    # On which of its user's devices it is: by the app's own name, and as what it has registered.
+    device: str | None = None
+    registration: str | None = None
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
 
     def is_told_elsewhere(self, namespace: str) -> bool:
@@ -117,6 +120,10 @@ class Connection:
     def _former_sender(self, received_at: datetime) -> UserId | None:
         is_after_goodbye = self.former_left_at and received_at > self.former_left_at
         return None if is_after_goodbye else self.former_owner
+
+    def acting(self, said: Actor) -> Actor:
+        """By what the sender of a frame acts, which itself may have `said` on which device."""
+        return Actor(self.id, said.device or self.device, said.registration or self.registration)
 
     def is_dead(self, now: datetime) -> bool:
         """Whether a 410 at `now` means that the socket is closed, rather than not open yet."""

@@ -12,6 +12,7 @@ from functions.attempt import NotDelivered
 from functions.calls.call import ConnectionId, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
+from functions.delivery.elsewhere import is_told
 from functions.delivery.memory import Memory
 from functions.delivery.notify import notify
 from functions.ports.clock import Clock
@@ -71,7 +72,11 @@ class CatchUp:
     ) -> Sequence[CallEvent]:
         """The events that `user` missed and that still hold, oldest first."""
         entries = await self._store.outbox.missed(user, now)
-        unserved = [entry.event for entry in entries if self._is_unserved(entry, connection)]
+        unserved = [
+            entry.event
+            for entry in entries
+            if self._is_unserved(entry, connection) and _is_for(entry.event, connection)
+        ]
         if not unserved:
             return ()
         calls = await self._store.calls.current({event.call_id for event in unserved})
@@ -111,3 +116,8 @@ class CatchUp:
             await self._store.connections.close(connection.id, now)
         elif unreached:
             raise NotDelivered(f"{unreached} events did not reach the connection")
+
+
+def _is_for(event: CallEvent, connection: Connection) -> bool:
+    recipient = event.recipient(connection.user)
+    return recipient is not None and is_told(event, recipient, connection)

@@ -104,10 +104,11 @@ class Committer:
         self, event: CallEvent, reloaded: Reloaded
     ) -> Sequence[Connection] | None:
         """The connections to be told of a commit that was done some seconds ago: those that have
-        not been told meanwhile. None if the event has been delivered, or does not hold any more."""
+        not been told meanwhile. None if the event has been delivered, or does not hold for all of
+        its recipients any more."""
         entry = reloaded.entry
         call = reloaded.call.call if isinstance(reloaded.call, StoredCall) else None
-        if (entry and entry.pending_since is None) or not event.still_true(call):
+        if (entry and entry.pending_since is None) or event.still_true(call) != event.recipients:
             return None
         served = entry.served if entry else frozenset()
         return [each for each in await self._look_up(event) if each.id not in served]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
+from functions.delivery.elsewhere import is_told
 from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
 from functions.telemetry import Log
 from functions.wire.codecs import Codecs
@@ -40,8 +41,8 @@ async def notify(
     posts: dict[asyncio.Task[None], Connection] = {}
     for connection in connections:
         recipient = event.recipient(connection.user)
-        if recipient is None:
-            continue  # the connection is no recipient's any more
+        if recipient is None or not is_told(event, recipient, connection):
+            continue  # the connection is no recipient's any more, or he acted there
         if not connection.is_open:
             report.gone.append(connection)  # until it is open the client would drop the frame
             continue

@@ -8,6 +8,7 @@ from functions.attempt import Attempt, NotDelivered
 from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.clients.caps import capped
 from functions.clients.device import Device, DeviceId, InstallationId, Platform
+from functions.delivery.elsewhere import is_pushed
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
@@ -81,7 +82,9 @@ class Pusher:
             *(
                 self._send_to(device, event, recipient, now)
                 for device in devices
-                if (recipient := event.recipient(device.user)) and _reaches(recipient, device)
+                if (recipient := event.recipient(device.user))
+                and _reaches(recipient, device)
+                and is_pushed(event, recipient, device)
             )
         )
 

@@ -1,15 +1,27 @@
 """The one path of a signal: load, decide, commit, notify, publish."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 
-from functions.calls.call import Call, ConnectionId, UnreadableCall, UserId
-from functions.calls.decision import Verdict, decide
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, UnreadableCall, UserId
+from functions.calls.decision import Decision, Verdict, decide, decide_timeout
 from functions.calls.event import CallEvent
-from functions.calls.transitions import PushPolicy, Signal
+from functions.calls.transitions import NO_PUSHES, TIMED_OUT, PushPolicy, Signal
 from functions.clients.sender import sender_of
 from functions.delivery.commit import COMMITS, Committed, Committer, NotCommitted, Received
 from functions.ports.clock import Clock
 from functions.ports.store import Calls, StoredCall, StoreUnavailable
+from functions.telemetry import Log
+
+# A time-out that comes so much later than the ring's end is not pushed: it might silence the next
+# call, where an app does not compare ids.
+_PUSHED_WITHIN = timedelta(seconds=20)
+
+log = Log(__name__)
+
+_Decide = Callable[[Call | UnreadableCall | None], Decision]
 
 
 class Signaling:
@@ -39,6 +51,8 @@ class Signaling:
         sender = sender_of(loaded.connection, received.received_at)
         if isinstance(sender, Verdict):
             return sender
+        if loaded.connection:
+            signal = replace(signal, by=loaded.connection.acting(signal.by))
         return await self._carry_out(signal, sender, loaded.call, received)
 
     async def handle_of(self, signal: Signal, sender: UserId, received: Received) -> Verdict:
@@ -54,6 +68,21 @@ class Signaling:
         costs but for that read. Raises the same."""
         return await self._carry_out(signal, sender, stored, received)
 
+    async def time_out(
+        self, call: CallId, ring: SignalId | None, rings_until: datetime, received: Received
+    ) -> Verdict:
+        """Ends the ring that the signal `ring` began, whose time was over at `rings_until`, at the
+        same costs as by a frame. Raises the same."""
+        is_late = self._clock() - rings_until > _PUSHED_WITHIN
+        pushes = NO_PUSHES if is_late else self._pushes
+        signal = Signal(TIMED_OUT.signal, call, reason=None)
+        decided = partial(decide_timeout, ring=ring)
+        stored = await self._calls.get(call)
+        verdict = await self._change(signal, None, decided, stored, received, pushes)
+        if is_late and verdict.outcome == TIMED_OUT.to_status:
+            log.warning("late time-out", callId=call, outcome=verdict.outcome)
+        return verdict
+
     async def _carry_out(
         self,
         signal: Signal,
@@ -61,9 +90,21 @@ class Signaling:
         stored: StoredCall | UnreadableCall | None,
         received: Received,
     ) -> Verdict:
+        decided = partial(decide, signal=signal, sender=sender)
+        return await self._change(signal, sender, decided, stored, received, self._pushes)
+
+    async def _change(
+        self,
+        signal: Signal,
+        sender: UserId | None,
+        decided: _Decide,
+        stored: StoredCall | UnreadableCall | None,
+        received: Received,
+        pushes: PushPolicy,
+    ) -> Verdict:
         for _ in range(COMMITS):
             call = stored.call if isinstance(stored, StoredCall) else stored
-            decision = decide(call, signal, sender)
+            decision = decided(call)
             if not isinstance(stored, StoredCall) or decision.transition is None:
                 if isinstance(call, Call) and decision.is_repeat:
                     await self._committer.publish_again(call)
@@ -76,7 +117,7 @@ class Signaling:
                 sender,
                 received.signal_id,
                 self._clock(),
-                self._pushes,
+                pushes,
             )
             write = partial(self._calls.commit, stored, event)
             attempted = await self._committer.commit(event, write, received)

@@ -10,20 +10,20 @@ from types import MappingProxyType
 import msgspec
 
 from functions.calls.call import CallId, Status, UserId
-from functions.calls.transitions import INCOMING, SIGNALS, TRANSITIONS
+from functions.calls.transitions import INCOMING, SIGNALS, TIMED_OUT, TRANSITIONS
 
 ERROR_EVENT = "call:error"
 
 # What a ring is called: no other may be called so, as a phone would ring instead of falling silent.
 RING_EVENT, RING_TYPE = INCOMING.event, INCOMING.push.type if INCOMING.push else ""
 
-_NOTICES = (INCOMING, *(notice for row in TRANSITIONS for notice in row.notices))
+_NOTICES = (INCOMING, *(notice for row in (*TRANSITIONS, TIMED_OUT) for notice in row.notices))
 
 # All that can be named otherwise.
 EVENTS_IN = (*SIGNALS, "device:register", "device:unregister")
 EVENTS_OUT = tuple(dict.fromkeys([*(notice.event for notice in _NOTICES), ERROR_EVENT]))
 PUSH_TYPES = tuple(dict.fromkeys(notice.push.type for notice in _NOTICES if notice.push))
-PUSH_FIELDS = ("type", "callId", "callerId", "reason", "timestamp")
+PUSH_FIELDS = ("type", "callId", "callerId", "reason", "cause", "timestamp")
 # The fields that stand beside each other, of a signal, a device, an event and a verdict.
 PAYLOADS = (
     ("callId", "reason", "deviceId"),
@@ -34,7 +34,8 @@ PAYLOADS = (
 FIELDS = tuple(dict.fromkeys(name for payload in PAYLOADS for name in payload))
 CALL_FIELDS = (
     *("callerId", "receiverId", "status", "ringsUntil", "ringSeconds", "data", "signalId"),
-    *("answeredAt", "answeredBy", "answeredOn", "endedAt", "endedBy", "reason", "cause"),
+    *("answeredAt", "answeredBy", "answeredOn", "answeredOnRegistration"),
+    *("endedAt", "endedBy", "reason", "cause"),
 )
 
 # What FCM takes no message with, wherever it came from.

@@ -10,6 +10,7 @@ from functions.calls.call import ConnectionId, names_document
 from functions.clients.connection import Wire
 from functions.inbound.secrets import is_known
 from functions.sessions.accept import Handshake
+from functions.wire.requests import device_in
 
 _BEARER = "bearer."
 _ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}
@@ -51,6 +52,7 @@ def handshake_in(headers: Headers) -> Handshake:
         wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
         token=bearer or _single(headers, "unring-token") or _offered_token(headers),
         user=_text(_single(headers, "unring-user-id")),
+        device=device_in(_text(_single(headers, "unring-device-id"))),
     )
 
 

@@ -4,7 +4,7 @@ They are that server's contract, which docs/api.md writes down, and no part of o
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -110,6 +110,8 @@ def _asked(path: _Path, content: dict[str, Any], ids: Ids) -> Emit:
     signal = parse(path.signal, {**content, "callId": call})
     assert isinstance(signal, Signal)  # noqa: S101 - as its event says
     is_sender_named = content.get(path.sender) is not None
+    # What the old server told nobody: his own phone may hear of it before it has its answer.
+    signal = replace(signal, tells_elsewhere=False)
     return Emit(
         signal,
         told=user_in(content, path.told),

@@ -133,6 +133,14 @@ class Calls(Protocol):
     async def current(self, ids: Iterable[CallId]) -> Mapping[CallId, Call]:
         """Those of the calls that are there and can be read."""
 
+    def overdue(self, before: datetime) -> AsyncIterator[Sequence[StoredCall]]:
+        """Calls of ours whose rings should have ended at `before` or earlier, page by page, the
+        ones that are due longest first. One that rings no more, as its document has been changed by
+        others, is among them until `note_silent`."""
+
+    async def note_silent(self, stored: StoredCall) -> None:
+        """Notes that the call rings no more, unless it has changed since it was read."""
+
     async def mentions(self, user: UserId) -> list[Mention]:
         """The calls that name the user as a party; of many, some."""
 
@@ -217,8 +225,10 @@ class Devices(Protocol):
         now: datetime,
         expires: datetime,
         app_id: str | None = None,
+        by: ConnectionId | None = None,
     ) -> None:
-        """Makes the device with this address `user`'s, also if it was another user's."""
+        """Makes the device with this address `user`'s, also if it was another user's. If it has
+        registered `by` a connection, that one is known to be on it."""
 
     async def unregister(self, user: UserId, device: DeviceId) -> bool:
         """Deletes the device, unless it is another user's. False if it was not there, or his."""

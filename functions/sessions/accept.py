@@ -30,6 +30,7 @@ class Handshake:
     wire: Wire
     token: str | None
     user: str | None  # who the client says it is
+    device: str | None = None  # the app's own name for the device that it is on
 
 
 class Acceptance:
@@ -96,6 +97,7 @@ class Acceptance:
             wire=handshake.wire,
             connected_at=now,
             expires_at=now + self._connection_ttl,
+            device=handshake.device,
         )
         unopened = replace(
             connection,

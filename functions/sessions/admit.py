@@ -90,6 +90,8 @@ class Admission:
             log.info("admission", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error), request.namespace)
         told = connection.entering(request.namespace, received_at)
+        if request.device is not None:
+            told = replace(told, device=request.device)
         if admitted.user != connection.user:  # where the former one was is not his
             told = replace(told, also_in={})
         expires = connection.connected_at + self._connection_ttl

@@ -48,19 +48,22 @@ class Registration:
             return sender
         match request:
             case RegisterDevice():
-                await self.register(sender, request)
+                await self.register(sender, request, id)
                 return Verdict(ok=True, outcome="registered")
             case UnregisterDevice(address):
                 await self._devices.unregister(sender, device_id(address))
                 return Verdict(ok=True, outcome="unregistered")
 
-    async def register(self, user: UserId, device: RegisterDevice) -> DeviceId:
-        """Makes the device `user`'s, and gives its id. Costs 1 Commit and 1 RunQuery, and 1 Commit
+    async def register(
+        self, user: UserId, device: RegisterDevice, by: ConnectionId | None = None
+    ) -> DeviceId:
+        """Makes the device `user`'s, and gives its id. It has registered `by` a connection, or its
+        backend has registered it. Costs 1 Commit and 1 RunQuery, and 1 Commit
         for each device that it displaces, two at most. Raises StoreUnavailable."""
         now, id = self._clock(), device_id(device.address)
         expires = now + self._device_ttl
         address, platform = device.address, device.platform
-        await self._devices.register(user, address, platform, now, expires, device.app_id)
+        await self._devices.register(user, address, platform, now, expires, device.app_id, by)
         await self._forget_displaced(user, id, now)
         return id
 

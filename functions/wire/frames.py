@@ -6,7 +6,7 @@ import msgspec
 
 from functions.calls.call import Status
 from functions.calls.decision import Verdict
-from functions.calls.event import CallEvent, unix_ms
+from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.calls.transitions import Signal
 from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, Platform
@@ -57,11 +57,13 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A Socket.IO client asks to be admitted to `namespace`, by its `token`, as `user`."""
+    """A Socket.IO client asks to be admitted to `namespace`, by its `token`, as `user`; it may say
+    on which `device` it is."""
 
     namespace: str
     token: str | None = None
     user: str | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,17 @@ def call_of(frame: Answerable | Unread | None) -> object:
     return frame.request.call_id if frame.asked is None else frame.asked
 
 
-def event_data(event: CallEvent, dialect: Dialect = USUAL) -> dict[str, object]:
-    """The `data` of an event: `callId`, `timestamp` (Unix ms), and what is known of `reason` and
-    `cause`. Of a ring also `callerId`, `ringsUntil` (Unix ms) and what the app passes on."""
+def event_data(
+    event: CallEvent, recipient: Recipient, dialect: Dialect = USUAL
+) -> dict[str, object]:
+    """The `data` of an event, as `recipient` is told it: `callId`, `timestamp` (Unix ms), and what
+    is known of `reason` and `cause`. Of a ring also `callerId`, `ringsUntil` (Unix ms) and what the
+    app passes on."""
     names, ids = dialect.fields, dialect.ids
     told: dict[str, object] = {
         names["callId"]: ids.call_out(event.call_id),
-        names["reason"]: event.reason,
-        names["cause"]: event.cause,
+        names["reason"]: event.reason_for(recipient),
+        names["cause"]: event.cause_for(recipient),
         names["ringsUntil"]: event.rings_until_ms,
         names["timestamp"]: event.timestamp,
     }

@@ -64,7 +64,7 @@ class JsonCodec:
     def encode_event(self, event: CallEvent, recipient: Recipient, _: str = ROOT) -> str:
         """The frame that tells `recipient` of `event`. On this wire there are no namespaces."""
         name = self._dialect.events_out.get(recipient.event, recipient.event)
-        data = event_data(event, self._dialect)
+        data = event_data(event, recipient, self._dialect)
         return msgspec.json.encode({"event": name, "data": data}).decode()
 
 

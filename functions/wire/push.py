@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from functions.calls.call import CallId, UserId
+from functions.calls.call import CallId, Cause, UserId
 from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import Push
 from functions.dialect.dialect import PUSH_FIELDS, RING_TYPE, USUAL, Dialect
@@ -14,14 +14,16 @@ def push_data(
     event: CallEvent, recipient: Recipient, dialect: Dialect = USUAL
 ) -> Mapping[str, str]:
     """What a recipient's app reads: `type`, `callId`, `callerId` and, where the push says so,
-    `reason`. A ring has the server's `timestamp` (Unix ms), and what the app passes on. All of it
-    as the app's dialect names it."""
+    `reason`. A cancel that is not the caller's has its `cause`. A ring has the server's
+    `timestamp` (Unix ms), and what the app passes on. All of it as the app's dialect names it."""
     push = push_of(recipient)
     if push.rings:
         return ring_data(event.call_id, event.caller_id, event.timestamp, event.data, dialect)
     fields = _of_call(push.type, event.call_id, event.caller_id, dialect)
     if push.with_reason and event.reason is not None:
         fields["reason"] = event.reason
+    elif (cause := event.cause_for(recipient)) not in (None, Cause.CALLER_CANCELLED):
+        fields["cause"] = str(cause)
     return _named(fields, dialect)
 
 

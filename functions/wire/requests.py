@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from functions.calls.call import USER_ID_LIMIT, CallId, UserId, names_document
+from functions.calls.call import USER_ID_LIMIT, Actor, CallId, UserId, names_document
 from functions.calls.ring import Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.connection import ROOT
@@ -81,7 +81,9 @@ def _signal(name: str) -> Callable[[_Data, Dialect], Signal]:
         _, reason = dialect.found_in(data, "reason")
         call = call_id_in(field, asked, dialect.ids)
         # No request is refused for its reason, nor for its device.
-        return Signal(name, call, readable(reason, REASON_LIMIT), _device(data, dialect))
+        _, device = dialect.found_in(data, "deviceId")
+        by = Actor(device=device_in(device))
+        return Signal(name, call, readable(reason, REASON_LIMIT), by)
 
     return read
 
@@ -214,9 +216,9 @@ def _text(field: str, value: object, limit: int) -> str:
     return value
 
 
-def _device(data: _Data, dialect: Dialect) -> str | None:
-    """The device on which the user acts."""
+def device_in(named: object) -> str | None:
+    """The device that an app names; None also for what is no name of one."""
     try:
-        return _text(*dialect.found_in(data, "deviceId"), DEVICE_LIMIT)
+        return _text("deviceId", named, DEVICE_LIMIT)
     except InvalidRequest:
         return None

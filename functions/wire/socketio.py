@@ -25,7 +25,7 @@ from functions.wire.frames import (
     event_data,
     reply_data,
 )
-from functions.wire.requests import request_frame
+from functions.wire.requests import device_in, request_frame
 from functions.wire.text import NotJson, loads
 
 NOOP = "6"  # every client ignores it, while an empty frame would end the session
@@ -94,7 +94,8 @@ class SocketIoCodec:
         if not isinstance(data, dict):  # it waits for an answer, whatever it has sent
             return Connect(namespace, _NOT_TEXT)
         user = self._dialect.ids.user_in(data.get("userId"))
-        return Connect(namespace, _text(data.get("token")), _text(user))
+        device = device_in(data.get("deviceId"))
+        return Connect(namespace, _text(data.get("token")), _text(user), device)
 
     def reply_to(self, text: bytes) -> Unread:
         """Where the reply to a packet goes: to the root, unless it is an event in another namespace
@@ -123,7 +124,7 @@ class SocketIoCodec:
     def encode_event(self, event: CallEvent, recipient: Recipient, namespace: str = ROOT) -> str:
         """The frame that tells `recipient` of `event`."""
         name = self._dialect.events_out.get(recipient.event, recipient.event)
-        return _event(name, event_data(event, self._dialect), namespace)
+        return _event(name, event_data(event, recipient, self._dialect), namespace)
 
     def encode_pong(self, ping: Ping) -> str:
         """The packet that replies to a heartbeat."""

@@ -1,6 +1,6 @@
 """What a webhook says, in JSON: `{"type", "timestamp", "data"}`, each with an id."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -32,7 +32,7 @@ def call_webhook(event: CallEvent, ids: Ids = USUAL.ids) -> Webhook:
         "receiverId": ids.user_out(event.receiver_id),
         "status": event.status.value,
         "previousStatus": event.previous_status,
-        "by": ids.user_out(event.by),
+        "by": ids.user_out(event.by) if event.by is not None else None,
         "cause": event.cause,
         "reason": event.reason,
         "ringsUntil": event.rings_until_ms,
@@ -51,7 +51,8 @@ def push_webhook(
         **_of_event(event, dialect.ids),
         "userId": dialect.ids.user_out(recipient.user_id),
         "data": push_data(event, recipient, dialect),
-        "passedOver": (),  # devices: nobody says yet which of them acted
+        # On which of them he acted, who is told to stop ringing on the others.
+        "passedOver": _passed_over(event, recipient),
         # For a receiver whose clock is wrong.
         "ttlSeconds": max(1, (event.expires_at - now) // timedelta(seconds=1)),
     }
@@ -71,6 +72,12 @@ def device_webhook(gone: DeviceGone, ids: Ids = USUAL.ids) -> Webhook:
     }
     id = f"{device_id(address)}:{gone.registered_at}"
     return _webhook(id, "device.gone", gone.found_at, data)
+
+
+def _passed_over(event: CallEvent, recipient: Recipient) -> Sequence[str]:
+    """The device that is not to be pushed, by the app's own name for it."""
+    is_named = recipient.is_elsewhere and event.on_device is not None
+    return [event.on_device] if is_named and event.on_device else []
 
 
 def _of_event(event: CallEvent, ids: Ids) -> Mapping[str, object]:

@@ -138,10 +138,10 @@ async def json_phone(url: str, token: str) -> AsyncIterator[JsonPhone]:
 
 @asynccontextmanager
 async def socketio_phone(
-    url: str, token: str, path: str = "socket.io"
+    url: str, token: str, path: str = "socket.io", device: str | None = None
 ) -> AsyncIterator[SocketIoPhone]:
-    """A phone on the Socket.IO wire, let in. `url` is the one for JSON phones, whose own path does
-    not matter here."""
+    """A phone on the Socket.IO wire, let in; it may say on which `device` it is. `url` is the one
+    for JSON phones, whose own path does not matter here."""
     parts = urlsplit(url)
     # Its own session would stay open if connecting failed, and its own SIGINT handler would take
     # the signal from whoever runs us.
@@ -151,7 +151,7 @@ async def socketio_phone(
         await client.connect(
             f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}",
             transports=["websocket"],
-            auth={"token": token},
+            auth={"token": token} | ({"deviceId": device} if device else {}),
             socketio_path=path,
             wait_timeout=COLD_START_SECONDS,
         )

@@ -54,6 +54,7 @@ _FROM_THE_CLIENT = {
     f"{_HEADER}.Unring-Authorization": "route.request.header.Authorization",
     f"{_HEADER}.Unring-Token": "route.request.querystring.token",
     f"{_HEADER}.Unring-User-Id": "route.request.querystring.userId",
+    f"{_HEADER}.Unring-Device-Id": "route.request.querystring.deviceId",
     f"{_HEADER}.Unring-Subprotocol": "route.request.header.Sec-WebSocket-Protocol",
     # Socket.IO clients say so by these.
     f"{_HEADER}.Unring-Eio": "route.request.querystring.EIO",

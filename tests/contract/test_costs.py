@@ -103,6 +103,21 @@ async def current(scene: Scene) -> Step:
     return lambda: scene.store.calls.current({CALL})
 
 
+async def overdue(scene: Scene) -> Step:
+    await ring_of_ours(scene.store, now() + timedelta(days=30))
+
+    async def read() -> None:
+        pages = [page async for page in scene.store.calls.overdue(now() + timedelta(minutes=1))]
+        assert [len(page) for page in pages] == [1]
+
+    return read
+
+
+async def note_silent(scene: Scene) -> Step:
+    stored = await scene.call()
+    return lambda: scene.store.calls.note_silent(stored)
+
+
 async def mentions(scene: Scene) -> Step:
     return lambda: scene.store.calls.mentions(CALLER)
 
@@ -335,6 +350,8 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("calls.commit", commit, ["Commit"]),
     ("calls.create", create, ["Commit"]),
     ("calls.current", current, ["BatchGetDocuments"]),
+    ("calls.overdue", overdue, ["RunQuery"]),
+    ("calls.note_silent", note_silent, ["Commit"]),
     ("calls.mentions", mentions, ["RunQuery"]),
     ("calls.pseudonymise", pseudonymise, ["Commit"]),
     ("calls.pseudonymise", pseudonymise_what_changed, ["Commit", "Commit", "Commit"]),

@@ -94,6 +94,7 @@ async def test_a_call_that_we_create_is_the_apps_to_read(
         "callee_id": 2,
         "state": "calling",
         "rings_until": begun.rings_until,
+        "unringRingsUntil": begun.rings_until,
         "ringSeconds": 30,
         "data": '{"room":"r"}',
         "signalId": "S",

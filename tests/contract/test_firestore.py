@@ -80,6 +80,7 @@ async def test_a_call_of_ours_loses_what_is_its_rings_when_the_ring_ends(
         "receiverId": RECEIVER,
         "status": "ringing",
         "ringsUntil": call.rings_until,
+        "unringRingsUntil": call.rings_until,
         "ringSeconds": 30,
         "data": '{"a":1}',
         "signalId": call.signal_id,
@@ -90,7 +91,7 @@ async def test_a_call_of_ours_loses_what_is_its_rings_when_the_ring_ends(
     await store.calls.commit(stored, event())
     fields = await fields_of(documents.client, "calls", CALL)
     assert fields is not None
-    assert {"ringsUntil", "ringSeconds", "data"}.isdisjoint(fields)
+    assert {"ringsUntil", "unringRingsUntil", "ringSeconds", "data"}.isdisjoint(fields)
     assert fields["unringExpiresAt"] == expires
 
 

@@ -9,7 +9,7 @@ from functions.attempt import MessageId
 from functions.calls.call import CallId, ConnectionId
 from functions.calls.event import CallEvent
 from functions.ports.store import Entry, Store
-from functions.services.firestore import outbox
+from functions.services.firestore import remote
 from tests.memory.store import MemoryOutbox
 from tests.support.makers import CALLER, RECEIVER, connect, event, now, register
 from tests.support.world import World, committed
@@ -79,7 +79,8 @@ async def test_a_user_has_missed_what_is_his_and_has_not_expired(
     second = await committed(world, event(call=CallId("CALL_2")))
     expired = event(call=CallId("CALL_3"), decided=now() - timedelta(seconds=31))
     await committed(world, expired)
-    others = await committed(world, event("call:reject", call=CallId("CALL_4")))
+    rejected = event("call:reject", call=CallId("CALL_4"))
+    others = await committed(world, rejected.only_for(rejected.recipients[:1]))
     assert [found.event for found in await store.outbox.missed(RECEIVER, now())] == [first, second]
     assert [found.event for found in await store.outbox.missed(CALLER, now())] == [others]
 
@@ -134,7 +135,7 @@ async def test_of_more_than_a_hundred_missed_events_those_that_expire_last_are_t
 async def test_what_waits_is_read_in_pages_oldest_first(
     store: Store, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "_PAGE", 2)
+    monkeypatch.setattr(remote, "PAGE", 2)
     monkeypatch.setattr(MemoryOutbox, "page", 2)
     for age, name in enumerate("ABCDE"):
         made = await committed(world, event(call=CallId(name)))

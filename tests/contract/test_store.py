@@ -12,7 +12,7 @@ from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform, device_id
 from functions.clients.profile import NO_PROFILE, Profile
 from functions.ports.identity import Identified
-from functions.ports.store import Store, StoreConflict, StoredCall
+from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
 from tests.support.makers import (
     CALL,
     CALLER,
@@ -466,3 +466,65 @@ async def test_a_dead_device_that_registered_again_stays(store: Store) -> None:
     (again,) = await store.devices.of([RECEIVER], now())
     await store.devices.forget(again)
     assert await store.devices.of([RECEIVER], now()) == []
+
+
+# Rings whose time is over
+
+
+async def overdue(store: Store) -> list[CallId]:
+    pages = [page async for page in store.calls.overdue(now() + timedelta(minutes=1))]
+    return [stored.call.id for page in pages for stored in page]
+
+
+async def test_a_ring_of_ours_is_overdue_until_it_ends(store: Store, world: World) -> None:
+    await world.ring(CallId("CALL_9"))  # the app's own, which has no time
+    assert await overdue(store) == []
+    await ring_of_ours(store, now() + timedelta(days=30))
+    assert await overdue(store) == [CALL]
+    pages = [page async for page in store.calls.overdue(now())]
+    assert [each for page in pages for each in page] == []
+    stored = await store.calls.get(CALL)
+    assert isinstance(stored, StoredCall)
+    await store.calls.commit(stored, event())
+    assert await overdue(store) == []
+
+
+async def test_what_is_noted_as_silent_is_overdue_no_more_unless_it_has_changed(
+    store: Store,
+) -> None:
+    await ring_of_ours(store, now() + timedelta(days=30))
+    before = await store.calls.get(CALL)
+    assert isinstance(before, StoredCall)
+    await store.calls.note_silent(before)
+    assert await overdue(store) == []
+    after = await store.calls.get(CALL)
+    assert isinstance(after, StoredCall)
+    assert after.call == before.call
+    await store.calls.note_silent(before)  # it is not as it was read, and nothing happens
+    assert await store.calls.get(CALL) == after
+
+
+# On which device a connection is
+
+
+async def test_who_registers_by_a_connection_is_known_to_be_on_it(store: Store) -> None:
+    id = ConnectionId("1=")
+    await connect(store, id, RECEIVER)
+    expires = now() + timedelta(days=1)
+    address = FcmToken("t")
+    await store.devices.register(
+        RECEIVER, address, Platform.ANDROID, now(), expires, "phone", by=id
+    )
+    found = await store.connections.get(id, now())
+    assert found
+    assert (found.device, found.registration) == ("phone", device_id(address))
+
+
+async def test_who_registers_by_a_connection_that_is_gone_is_not_registered(store: Store) -> None:
+    gone = ConnectionId("gone=")
+    with pytest.raises(StoreUnavailable):
+        await store.devices.register(
+            RECEIVER, FcmToken("t"), Platform.ANDROID, now(), now() + timedelta(days=1), by=gone
+        )
+    assert await store.devices.of([RECEIVER], now()) == []
+    assert await store.connections.get(gone, now()) is None

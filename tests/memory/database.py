@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from functions.calls.call import (
+    NOBODYS,
     Call,
     CallId,
     ConnectionId,
@@ -43,7 +44,9 @@ class Database:
     clock: Clock
     calls: dict[CallId, StoredCall] = field(default_factory=dict)
     unreadable_calls: dict[CallId, UnreadableCall] = field(default_factory=dict)
-    changed_by: dict[CallId, UserId] = field(default_factory=dict)  # who gave a call its status
+    # Who gave a call its status; None: its time was over.
+    changed_by: dict[CallId, UserId | None] = field(default_factory=dict)
+    silent: set[CallId] = field(default_factory=set)  # calls that `sweep` need not look for
     connections: dict[ConnectionId, Connection] = field(default_factory=dict)
     # Sockets that were closed before their handshake was handled.
     unknown_closed: set[ConnectionId] = field(default_factory=set)
@@ -135,7 +138,22 @@ class Database:
         }
         return frozenset(name for name, who in fields.items() if who == user)
 
+    def overdue(self, before: datetime) -> list[tuple[tuple[datetime, str], StoredCall]]:
+        """With the order of each, in that order."""
+        found = [
+            ((stored.call.rings_until, id), stored)
+            for id, stored in self.calls.items()
+            if stored.call.is_ours and stored.call.rings_until and id not in self.silent
+        ]
+        return sorted((each for each in found if each[0][0] <= before), key=lambda each: each[0])
+
     # How it is changed
+
+    def note_silent(self, read: StoredCall) -> None:
+        found = self.calls.get(read.call.id)
+        if found and found.version == read.version:
+            self.silent.add(read.call.id)
+            self.put_call(found.call)
 
     def put_call(self, call: Call) -> None:
         """As the app's backend does."""
@@ -199,7 +217,7 @@ class Database:
             if "data" in read.said:
                 renamed = replace(renamed, data=None)
             if "receiverId" in read.fields:  # who alone may have answered
-                renamed = replace(renamed, answered_on=None)
+                renamed = replace(renamed, answered_on=NOBODYS)
             self.put_call(renamed)
             if "endedBy" in read.fields:
                 self.changed_by[read.id] = pseudonym

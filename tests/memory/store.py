@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from functions.attempt import MessageId
 from functions.calls.call import (
+    Actor,
     Call,
     CallId,
     ConnectionId,
@@ -167,6 +168,23 @@ class MemoryCalls:
 
         return await self.remote.get(" ".join(wanted), read)
 
+    async def overdue(self, before: datetime) -> AsyncIterator[list[StoredCall]]:
+        after: _Place | None = None
+        while True:
+
+            def read(after: _Place | None = after) -> list[tuple[_Place, StoredCall]]:
+                found = self.database.overdue(before)
+                return [each for each in found if after is None or each[0] > after][: self.page]
+
+            found = await self.remote.query("unringRingsUntil", read)
+            yield [stored for _, stored in found]
+            if len(found) < self.page:
+                return
+            after = found[-1][0]
+
+    async def note_silent(self, stored: StoredCall) -> None:
+        await self.remote.commit(stored.call.id, lambda: self.database.note_silent(stored))
+
     async def mentions(self, user: UserId) -> list[Mention]:
         return await self.remote.query(user, lambda: self.database.mentions(user)[: self.page])
 
@@ -186,7 +204,8 @@ def _changed(call: Call, event: CallEvent) -> Call:
     changed = replace(changed, cause=event.cause)
     if event.status is Status.ACCEPTED:
         answered_at = event.decided_at
-        changed = replace(changed, answered_at=answered_at, answered_on=event.on_device)
+        on = Actor(device=event.on_device, registration=event.on_registration)
+        changed = replace(changed, answered_at=answered_at, answered_on=on)
     if not call.is_ours:
         return changed
     return replace(changed, rings_until=None, data=None, ring_seconds=None)
@@ -331,12 +350,20 @@ class MemoryDevices:
         now: datetime,
         expires: datetime,
         app_id: str | None = None,
+        by: ConnectionId | None = None,
     ) -> None:
         def write() -> None:
             version = self.database.tick()
             device = Device(
                 device_id(address), user, address, platform, expires, version, now, app_id
             )
+            if by:
+                found = self.database.connections.get(by)
+                if found is None:
+                    raise StoreUnavailable("the connection is gone")
+                named = app_id or found.device
+                on_it = replace(found, device=named, registration=device.id)
+                self.database.put_connection(on_it)
             self.database.devices[device.id] = device
 
         await self.remote.commit(device_id(address), write)

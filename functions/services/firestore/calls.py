@@ -1,22 +1,28 @@
 """Calls in Firestore: read with a signal's connection, and changed with their outbox entry."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 
-from google.cloud.firestore import DELETE_FIELD, SERVER_TIMESTAMP
+from google.cloud.firestore import DELETE_FIELD, SERVER_TIMESTAMP, FieldFilter
 
 from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
 from functions.calls.event import CallEvent, to_fields
 from functions.dialect.dialect import Dialect
 from functions.ports.store import Loaded, Mention, Reloaded, StoredCall
-from functions.services.firestore.documents import EXPIRES_AT, call_in, connection_in, entry_in
-from functions.services.firestore.remote import PAGE, Change, Documents, NewDocument, Snapshot
+from functions.services.firestore.documents import (
+    EXPIRES_AT,
+    RINGS_UNTIL,
+    call_in,
+    connection_in,
+    entry_in,
+)
+from functions.services.firestore.remote import PAGE, Change, Documents, Snapshot, Written
 
 # What a call of ours has only while it rings.
-_OF_THE_RING = ("ringsUntil", "ringSeconds", "data")
+_OF_THE_RING = ("ringsUntil", "ringSeconds", "data", RINGS_UNTIL)
 _PARTIES = ("callerId", "receiverId")
 _NAMING = (*_PARTIES, "answeredBy", "endedBy")  # the fields that may have a party's id
-_HIS_DEVICE = ("answeredOn",)  # who answered has named it
+_HIS_DEVICE = ("answeredOn", "answeredOnRegistration")
 # What the parties, or their app, had to say, and the fields of which one is there if it was we who
 # wrote it. The app's own fields may have these names.
 _SAID = {"reason": ("endedBy", "answeredBy", "signalId"), "data": (EXPIRES_AT,)}
@@ -72,6 +78,7 @@ class FirestoreCalls:
             "receiverId": call.receiver,
             "status": call.status.value,
             "ringsUntil": call.rings_until,
+            RINGS_UNTIL: call.rings_until,
             "ringSeconds": call.ring_seconds,
             "data": call.data,
             "signalId": call.signal_id,
@@ -81,7 +88,7 @@ class FirestoreCalls:
         written = (self._documents.at("calls", call.id), self._dialect.call_written(known))
         await self._documents.create_all(written, *([self._entry(event)] if event else []))
 
-    def _entry(self, event: CallEvent) -> NewDocument:
+    def _entry(self, event: CallEvent) -> Written:
         fields = {
             "event": to_fields(event),
             "recipients": list(event.users),
@@ -96,6 +103,22 @@ class FirestoreCalls:
         snapshots = await self._documents.get(*references)
         found = (call_in(snapshot, self._dialect) for snapshot in snapshots)
         return {stored.call.id: stored.call for stored in found if stored}
+
+    async def overdue(self, before: datetime) -> AsyncIterator[list[StoredCall]]:
+        """1 RunQuery for each page of 300."""
+        query = (
+            self._documents.collection("calls")
+            .where(filter=FieldFilter(RINGS_UNTIL, "<=", before))
+            .order_by(RINGS_UNTIL)
+        )
+        async for page in self._documents.ordered_pages(query):
+            yield [found for each in page if (found := call_in(each, self._dialect))]
+
+    async def note_silent(self, stored: StoredCall) -> None:
+        """1 Commit."""
+        await self._documents.update_unchanged(
+            self._documents.at("calls", stored.call.id), stored.version, {RINGS_UNTIL: DELETE_FIELD}
+        )
 
     async def mentions(self, user: UserId) -> list[Mention]:
         """1 RunQuery. At most 300."""
@@ -148,10 +171,16 @@ class FirestoreCalls:
 def _changed(call: Call, event: CallEvent) -> dict[str, object]:
     """The fields that say what has become of the call, when and by whom."""
     if event.status is Status.RINGING:
-        return {"ringsUntil": event.rings_until} if call.is_ours else {}
-    at, by = event.decided_at, event.by
+        ends = event.rings_until
+        return {"ringsUntil": ends, RINGS_UNTIL: ends} if call.is_ours else {}
+    at, by = event.decided_at, event.by or DELETE_FIELD
     is_answered = event.status is Status.ACCEPTED
-    answered = {"answeredAt": at, "answeredBy": by, "answeredOn": event.on_device or DELETE_FIELD}
+    answered = {
+        "answeredAt": at,
+        "answeredBy": by,
+        "answeredOn": event.on_device or DELETE_FIELD,
+        "answeredOnRegistration": event.on_registration or DELETE_FIELD,
+    }
     said = answered if is_answered else {"endedAt": at, "endedBy": by}
     # Of a document that is not ours, the app's own fields may have these names.
     over = dict.fromkeys(_OF_THE_RING, DELETE_FIELD) if call.is_ours else {}

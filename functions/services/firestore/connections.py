@@ -50,6 +50,7 @@ class FirestoreConnections:
             "saidUserId": connection.said_user,
             "refusal": connection.refusal,
             "admitBy": connection.admit_by,
+            "deviceId": connection.device,
         }
         known = {name: value for name, value in fields.items() if value is not None}
         reference = self._documents.at("connections", connection.id)
@@ -79,6 +80,7 @@ class FirestoreConnections:
             {
                 **dict.fromkeys(shown, DELETE_FIELD),
                 "owner": admitted.user,
+                "deviceId": connection.device or DELETE_FIELD,
                 # The former owner's goes with him.
                 "profile": profile_fields(admitted.profile) or DELETE_FIELD,
                 "formerOwner": connection.owner or DELETE_FIELD,

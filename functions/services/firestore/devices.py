@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from functions.calls.call import UserId
+from functions.calls.call import ConnectionId, UserId
 from functions.clients.device import (
     Device,
     DeviceId,
@@ -41,11 +41,14 @@ class FirestoreDevices:
         now: datetime,
         expires: datetime,
         app_id: str | None = None,
+        by: ConnectionId | None = None,
     ) -> None:
         """1 Commit."""
         named = {"deviceId": app_id} if app_id else {}
+        id = device_id(address)
+        on_connection = {"registration": id, **named}
         await self._documents.replace(
-            self._documents.at("devices", device_id(address)),
+            self._documents.at("devices", id),
             {
                 "userId": user,
                 "fid" if isinstance(address, InstallationId) else "token": str(address),
@@ -54,6 +57,7 @@ class FirestoreDevices:
                 "expiresAt": expires,
                 **named,
             },
+            updated=(self._documents.at("connections", by), on_connection) if by else None,
         )
 
     async def unregister(self, user: UserId, device: DeviceId) -> bool:

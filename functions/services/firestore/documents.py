@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from functions.calls.call import (
+    Actor,
     Call,
     CallId,
     Cause,
@@ -33,6 +34,9 @@ from functions.telemetry import Log
 
 # By this field a call is known to be ours. An `expiresAt` may be the app's own.
 EXPIRES_AT = "unringExpiresAt"
+# While a call of ours rings, the same as its `ringsUntil`, which may be the app's own elsewhere: by
+# this field `sweep` finds the rings whose time is over.
+RINGS_UNTIL = "unringRingsUntil"
 
 Fields = Mapping[str, Any]
 _Member = TypeVar("_Member", bound=StrEnum)
@@ -111,9 +115,12 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         rings_until=_moment_if_any(fields, "ringsUntil"),
         cause=_member_if_any(Cause, fields, "cause"),
         answered_at=_moment_if_any(fields, "answeredAt"),
-        answered_on=device if isinstance(device := fields.get("answeredOn"), str) else None,
+        answered_on=Actor(
+            device=_text_if_any(fields, "answeredOn"),
+            registration=_text_if_any(fields, "answeredOnRegistration"),
+        ),
         is_ours=EXPIRES_AT in fields,
-        data=data if isinstance(data := fields.get("data"), str) else None,
+        data=_text_if_any(fields, "data"),
         ring_seconds=seconds if isinstance(seconds := fields.get("ringSeconds"), int) else None,
     )
     return StoredCall(call, version)
@@ -141,12 +148,13 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         closed_at=_moment_if_any(fields, "closedAt"),
         left_at=_moment_if_any(fields, "leftAt"),
         admit_by=_moment_if_any(fields, "admitBy"),
+        device=_text_if_any(fields, "deviceId"),
+        registration=_text_if_any(fields, "registration"),
         version=version,
     )
 
 
 def read_device(id: str, fields: Fields, version: datetime) -> Device:
-    app_id = fields.get("deviceId")
     return Device(
         id=DeviceId(id),
         user=UserId(_text(fields, "userId")),
@@ -155,7 +163,7 @@ def read_device(id: str, fields: Fields, version: datetime) -> Device:
         expires_at=_moment(fields, "expiresAt"),
         version=version,
         registered_at=_moment_if_any(fields, "registeredAt"),
-        app_id=app_id if isinstance(app_id, str) else None,
+        app_id=_text_if_any(fields, "deviceId"),
     )
 
 
@@ -181,6 +189,11 @@ def _text(fields: Fields, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedDocument(f"{name} is no text")
     return value
+
+
+def _text_if_any(fields: Fields, name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) else None
 
 
 def _address(fields: Fields) -> FcmAddress:

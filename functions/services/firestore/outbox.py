@@ -32,7 +32,6 @@ from functions.services.firestore.remote import Change, Documents, Snapshot, ent
 from functions.services.rpc import LIMITS
 
 _MISSED_LIMIT = 100  # events; a user gets fewer in the two minutes that one may live
-_PAGE = 300  # entries per query
 
 _Writes = Mapping[AsyncDocumentReference, Mapping[str, object]]
 _NOTHING: _Writes = MappingProxyType({})
@@ -79,15 +78,9 @@ class FirestoreOutbox:
             self._documents.collection("outbox")
             .where(filter=FieldFilter("pendingSince", "<=", before))
             .order_by("pendingSince")
-            .limit(_PAGE)
         )
-        after: Snapshot | None = None
-        while True:
-            snapshots = await self._documents.run(query.start_after(after) if after else query)
+        async for snapshots in self._documents.ordered_pages(query):
             yield _page(snapshots)
-            if len(snapshots) < _PAGE:
-                return
-            after = snapshots[-1]
 
     async def claim(self, entry: Entry, claimant: MessageId, now: datetime) -> bool:
         """1 Commit."""

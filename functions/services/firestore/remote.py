@@ -28,7 +28,7 @@ from functions.ports.store import StoreConflict, StoreUnavailable
 from functions.services.rpc import LIMITS
 
 Snapshot = DocumentSnapshot[Any]
-NewDocument = tuple[AsyncDocumentReference, Mapping[str, object]]
+Written = tuple[AsyncDocumentReference, Mapping[str, object]]
 
 PAGE = 300  # documents that are read, or written, at once; a Commit takes 500
 _COMMITS_AT_ONCE = 20
@@ -102,7 +102,12 @@ class Documents:
 
     async def pages(self, query: AsyncQuery) -> AsyncIterator[list[Snapshot]]:
         """What `query` finds, in the order of the documents' names. 1 RunQuery for each page."""
-        query = query.order_by("__name__").limit(PAGE)
+        async for page in self.ordered_pages(query.order_by("__name__")):
+            yield page
+
+    async def ordered_pages(self, query: AsyncQuery) -> AsyncIterator[list[Snapshot]]:
+        """What `query` finds, in its own order. 1 RunQuery for each page."""
+        query = query.limit(PAGE)
         after: Snapshot | None = None
         while True:
             snapshots = await self.run(query.start_after(after) if after else query)
@@ -122,11 +127,19 @@ class Documents:
             await reference.set(dict(fields), merge=True, **LIMITS)
 
     async def replace(
-        self, reference: AsyncDocumentReference, fields: Mapping[str, object]
+        self,
+        reference: AsyncDocumentReference,
+        fields: Mapping[str, object],
+        *,
+        updated: Written | None = None,
     ) -> None:
-        """Writes the document anew, whatever is there."""
+        """Writes the document anew, whatever is there, and updates another, or neither."""
+        batch = self.batch()
+        batch.set(reference, dict(fields))
+        if updated:
+            batch.update(updated[0], dict(updated[1]))
         async with remote_call():
-            await reference.set(dict(fields), **LIMITS)
+            await batch.commit(**LIMITS)
 
     async def create(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> bool:
         """Makes the document. False if it was there already."""
@@ -178,7 +191,7 @@ class Documents:
         version: datetime,
         fields: Mapping[str, object],
         *,
-        created: NewDocument,
+        created: Written,
     ) -> None:
         """Updates a document of `version` and creates another, or neither. Raises StoreConflict."""
         batch = self.batch()
@@ -186,7 +199,7 @@ class Documents:
         batch.create(created[0], dict(created[1]))
         await _all_or_none(batch)
 
-    async def create_all(self, *created: NewDocument) -> None:
+    async def create_all(self, *created: Written) -> None:
         """Creates all of the documents or none. Raises StoreConflict if one is there."""
         batch = self.batch()
         for reference, fields in created:

@@ -6,10 +6,39 @@ from datetime import UTC, datetime
 
 import pytest
 
-from functions.calls.call import Call, CallId, Party, SignalId, Status, UnreadableCall, UserId
-from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Decision, decide
+from functions.calls.call import (
+    NOBODYS,
+    Actor,
+    Call,
+    CallId,
+    Cause,
+    Party,
+    SignalId,
+    Status,
+    UnreadableCall,
+    UserId,
+)
+from functions.calls.decision import (
+    FORBIDDEN,
+    NOT_FOUND,
+    UNREADABLE,
+    Decision,
+    Verdict,
+    decide,
+    decide_timeout,
+)
 from functions.calls.event import CallEvent, Recipient
-from functions.calls.transitions import ERASED, SIGNALS, TRANSITIONS, Push, Signal, Whom
+from functions.calls.transitions import (
+    CALLER_GONE,
+    ERASED,
+    SIGNALS,
+    TIMED_OUT,
+    TRANSITIONS,
+    Notice,
+    Push,
+    Signal,
+    Whom,
+)
 
 CALLER, RECEIVER, STRANGER = UserId("USR_1"), UserId("USR_2"), UserId("USR_3")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -27,26 +56,22 @@ EXPECTED = {
 
 # Whom a committed signal tells, by who sent it and how the call stood: the event for the sockets,
 # the message for the devices, and the statuses of the call in which both are still true.
+CANCELLED = (RECEIVER, "call:cancelled, pushed as call_cancelled, while cancelled")
+REJECTED = [
+    (CALLER, "call:rejected, pushed as call_rejected with its reason, while rejected"),
+    (RECEIVER, "call:cancelled elsewhere, pushed as call_cancelled, while rejected"),
+]
 TOLD = {
-    ("call:cancel", CALLER, "ringing"): (
-        RECEIVER,
-        "call:cancelled, pushed as call_cancelled, while cancelled",
-    ),
-    ("call:reject", RECEIVER, "ringing"): (
-        CALLER,
-        "call:rejected, pushed as call_rejected with its reason, while rejected",
-    ),
-    ("call:accept", RECEIVER, "ringing"): (CALLER, "call:accepted, not pushed, while accepted"),
-    ("call:end", CALLER, "ringing"): (
-        RECEIVER,
-        "call:cancelled, pushed as call_cancelled, while cancelled",
-    ),
-    ("call:end", RECEIVER, "ringing"): (
-        CALLER,
-        "call:rejected, pushed as call_rejected with its reason, while rejected",
-    ),
-    ("call:end", CALLER, "accepted"): (RECEIVER, "call:ended, not pushed, while ended"),
-    ("call:end", RECEIVER, "accepted"): (CALLER, "call:ended, not pushed, while ended"),
+    ("call:cancel", CALLER, "ringing"): [CANCELLED],
+    ("call:reject", RECEIVER, "ringing"): REJECTED,
+    ("call:accept", RECEIVER, "ringing"): [
+        (CALLER, "call:accepted, not pushed, while accepted"),
+        (RECEIVER, "call:cancelled elsewhere, pushed as call_cancelled, while accepted or ended"),
+    ],
+    ("call:end", CALLER, "ringing"): [CANCELLED],
+    ("call:end", RECEIVER, "ringing"): REJECTED,
+    ("call:end", CALLER, "accepted"): [(RECEIVER, "call:ended, not pushed, while ended")],
+    ("call:end", RECEIVER, "accepted"): [(CALLER, "call:ended, not pushed, while ended")],
 }
 PARTIES = {Party.CALLER: CALLER, Party.RECEIVER: RECEIVER}
 
@@ -75,8 +100,9 @@ def told(recipient: Recipient) -> tuple[str, str]:
     pushed = "not pushed"
     if push := recipient.push:
         pushed = f"pushed as {push.type}{' with its reason' if push.with_reason else ''}"
+    event = f"{recipient.event}{' elsewhere' if recipient.is_elsewhere else ''}"
     return recipient.user_id, ", ".join(
-        (recipient.event, pushed, f"while {' or '.join(recipient.true_while)}")
+        (event, pushed, f"while {' or '.join(recipient.true_while)}")
     )
 
 
@@ -94,8 +120,9 @@ def test_a_signal_tells_whom_the_table_says(name: str, sender: UserId, status: s
     before = call(Status(status))
     transition = decide(before, signal(name), sender).transition
     assert transition
-    made = CallEvent.of(before, transition, signal(name), sender, SignalId("S1"), NOW)
-    assert [told(recipient) for recipient in made.recipients] == [TOLD[name, sender, status]]
+    sent = replace(signal(name), by=_PHONE)
+    made = CallEvent.of(before, transition, sent, sender, SignalId("S1"), NOW)
+    assert [told(recipient) for recipient in made.recipients] == TOLD[name, sender, status]
 
 
 def test_the_expectations_are_of_every_signal() -> None:
@@ -128,20 +155,30 @@ def test_who_calls_himself_is_both_parties(name: str) -> None:
         assert decide(alone, signal(name), CALLER) in as_either
 
 
+_PHONE, _TABLET = Actor(device="phone"), Actor(device="tablet")
+_AS_1, _AS_2 = Actor(registration="1"), Actor(registration="2")
+
+
 @pytest.mark.parametrize(
-    ("answered_on", "device", "ok"),
+    ("answered_on", "by", "ok"),
     [
-        ("phone", "phone", True),
-        ("phone", "tablet", False),
-        ("phone", None, True),
-        (None, "tablet", True),
+        (_PHONE, _PHONE, True),
+        (_PHONE, _TABLET, False),
+        (_PHONE, NOBODYS, True),
+        (NOBODYS, _TABLET, True),
+        (_AS_1, _AS_1, True),
+        (_AS_1, _AS_2, False),
+        (_AS_1, _TABLET, True),  # nobody knows which of them has registered as 1
+        (Actor(device="phone", registration="1"), _AS_1, True),
+        (Actor(device="phone", registration="1"), Actor(device="phone", registration="2"), True),
+        (Actor(device="phone", registration="1"), Actor(device="tablet"), False),
     ],
 )
 def test_who_accepts_again_has_the_call_unless_another_device_has_it(
-    answered_on: str | None, device: str | None, ok: bool
+    answered_on: Actor, by: Actor, ok: bool
 ) -> None:
     answered = replace(call(Status.ACCEPTED), answered_on=answered_on)
-    decision = decide(answered, replace(signal("call:accept"), device=device), RECEIVER)
+    decision = decide(answered, replace(signal("call:accept"), by=by), RECEIVER)
     assert (decision.verdict.ok, decision.verdict.outcome) == (ok, "already_accepted")
     assert decision.is_repeat is ok
 
@@ -159,10 +196,10 @@ def test_who_is_erased_ends_a_call_as_by_a_signal_and_his_own_phones_stop_ringin
         assert erased == ended
         return
     is_rung = status is Status.RINGING and sender is RECEIVER
-    more = tuple(each for each in erased.transition.notices if each not in ended.transition.notices)
-    told = [(each.whom, each.event, each.push, each.true_while) for each in more]
-    silence = (Whom.RECEIVER, "call:cancelled", Push("call_cancelled"), (Status.REJECTED,))
-    assert told == ([silence] if is_rung else [])
+    silence = Notice(Whom.RECEIVER, "call:cancelled", (Status.REJECTED,), Push("call_cancelled"))
+    told = [each for each in ended.transition.notices if not each.is_elsewhere]
+    # It was on none of his devices that he did so, and all of them are told.
+    assert list(erased.transition.notices) == [*told, *([silence] if is_rung else [])]
     same = replace(erased.transition, signal="call:end", notices=ended.transition.notices)
     assert same == ended.transition
 
@@ -194,3 +231,60 @@ def test_a_call_that_can_not_be_read_is_so_to_its_parties_and_unknown_to_others(
         for party in (CALLER, RECEIVER):
             assert decide(call, signal(name), party) == Decision(UNREADABLE)
         assert decide(call, signal(name), STRANGER) == Decision(NOT_FOUND)
+
+
+RING = SignalId("R1")
+
+
+@pytest.mark.parametrize("status", Status)
+def test_only_a_ring_is_missed_once_its_time_is_over(status: Status) -> None:
+    decision = decide_timeout(replace(call(status), signal_id=RING), RING)
+    expected = {Status.RINGING: "+missed", Status.MISSED: "=missed"}
+    assert said(decision) == expected.get(status, f"-{status}")
+
+
+def test_a_call_that_rings_again_is_not_missed_when_the_time_of_its_first_ring_is_over() -> None:
+    again = replace(call(Status.RINGING), signal_id=SignalId("R2"))
+    assert decide_timeout(again, RING) == Decision(Verdict(False, "already_ringing"))
+    assert decide_timeout(again, None).transition is None
+
+
+def test_a_call_of_which_nobody_was_told_is_missed_too() -> None:
+    assert decide_timeout(call(Status.RINGING), None).transition is TIMED_OUT
+
+
+def test_a_call_that_is_gone_or_unreadable_is_not_missed() -> None:
+    assert decide_timeout(None, RING) == Decision(NOT_FOUND)
+    unreadable = UnreadableCall(CallId("CALL_1"), frozenset())
+    assert decide_timeout(unreadable, RING) == Decision(UNREADABLE)
+
+
+def test_a_missed_call_tells_both_parties_each_with_a_reason_of_its_own() -> None:
+    of_nobody = Signal(TIMED_OUT.signal, CallId("CALL_1"), None)
+    made = CallEvent.of(call(Status.RINGING), TIMED_OUT, of_nobody, None, SignalId("S1"), NOW)
+    assert [told(recipient) for recipient in made.recipients] == [
+        (CALLER, "call:timeout, not pushed, while missed"),
+        (RECEIVER, "call:cancelled, pushed as call_cancelled, while missed"),
+    ]
+    assert [made.reason_for(each) for each in made.recipients] == ["No answer", "Timeout"]
+    assert {made.cause_for(each) for each in made.recipients} == {Cause.TIMEOUT}
+
+
+def test_a_caller_who_is_gone_has_cancelled() -> None:
+    gone = replace(signal(CALLER_GONE), reason=None)
+    transition = decide(call(Status.RINGING), gone, CALLER).transition
+    assert transition
+    made = CallEvent.of(call(Status.RINGING), transition, gone, CALLER, SignalId("S1"), NOW)
+    assert [told(recipient) for recipient in made.recipients] == [CANCELLED]
+    assert (made.cause, made.reason) == (Cause.CALLER_GONE, "Caller disconnected")
+
+
+@pytest.mark.parametrize("name", ["call:reject", "call:accept"])
+def test_where_nobody_knows_on_which_device_he_acted_none_of_his_is_pushed(name: str) -> None:
+    transition = decide(call(Status.RINGING), signal(name), RECEIVER).transition
+    assert transition
+    made = CallEvent.of(
+        call(Status.RINGING), transition, signal(name), RECEIVER, SignalId("S1"), NOW
+    )
+    (other,) = [each for each in made.recipients if each.user_id == RECEIVER]
+    assert (other.event, other.push) == ("call:cancelled", None)

@@ -45,8 +45,8 @@ def test_a_cancel_tells_the_receiver() -> None:
 @pytest.mark.parametrize(
     ("name", "event"), [("call:reject", "call:rejected"), ("call:accept", "call:accepted")]
 )
-def test_an_answer_tells_the_caller(name: str, event: str) -> None:
-    assert told(event_of(name)) == [("USR_1", event)]
+def test_an_answer_tells_the_caller_and_the_receiver_elsewhere(name: str, event: str) -> None:
+    assert told(event_of(name)) == [("USR_1", event), ("USR_2", "call:cancelled")]
 
 
 @pytest.mark.parametrize(("sender", "other"), [("USR_1", "USR_2"), ("USR_2", "USR_1")])

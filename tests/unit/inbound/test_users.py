@@ -376,7 +376,8 @@ async def test_of_who_is_erased_nothing_is_left(app: Client, services: Services)
         await register(services.store, token, user)
     for number in range(3):
         await services.world.ring(CallId(f"CALL_{number}"), "ended")
-    await committed(services.world, made_event("call:reject", call=CallId("CALL_9")))
+    rejected = made_event("call:reject", call=CallId("CALL_9"))
+    await committed(services.world, rejected.only_for(rejected.recipients[:1]))
     with logged() as lines:
         status, said = await erase(app)
     assert (status, said) == (200, {**ZEROS, "connections": 2, "devices": 1, "calls": 4})

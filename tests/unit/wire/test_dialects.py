@@ -170,7 +170,7 @@ def test_of_two_fields_that_get_one_name_the_renamed_one_is_pushed(names: tuple[
     rung = ring("CALL_1", "USR_1", {name: said[name] for name in names})
     pushed = push_data(rung, rung.recipients[0], AGORA)
     assert (pushed["channelId"], "channelName" in pushed) == ("good", False)
-    assert event_data(rung, AGORA).keys() >= said.keys()  # a socket has both
+    assert event_data(rung, rung.recipients[0], AGORA).keys() >= said.keys()  # a socket has both
 
 
 def test_a_field_of_ours_is_pushed_by_its_name_and_the_apps_by_the_name_that_is_free() -> None:

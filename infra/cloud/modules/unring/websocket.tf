@@ -20,6 +20,7 @@ locals {
     Unring-Authorization = "route.request.header.Authorization"
     Unring-Token         = "route.request.querystring.token"
     Unring-User-Id       = "route.request.querystring.userId"
+    Unring-Device-Id     = "route.request.querystring.deviceId"
     Unring-Subprotocol   = "route.request.header.Sec-WebSocket-Protocol"
     Unring-Eio           = "route.request.querystring.EIO"
     Unring-Transport     = "route.request.querystring.transport"
