@@ -9,6 +9,7 @@ from functions import telemetry
 from functions.calls.call import SignalId
 from functions.calls.transitions import PushPolicy
 from functions.delivery.commit import Committer
+from functions.delivery.relay import Relaying
 from functions.delivery.signaling import Signaling
 from functions.inbound.forwarding import Forwarding
 from functions.inbound.frames import Frames, new_signal_id
@@ -61,6 +62,7 @@ def handler(
     frames = Frames(
         codecs,
         Signaling(store.calls, committer, clock, pushes),
+        Relaying(store, sockets, codecs, clock, timeout),
         Registration(
             connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
         ),

@@ -1,4 +1,4 @@
-"""Posts an event to connections, all at once and each on its wire, and reports who has it."""
+"""Posts to connections, all at once and each on its wire, and reports who has it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -36,17 +36,30 @@ async def notify(
     event: CallEvent,
     within: timedelta | None = None,
 ) -> Report:
-    """Costs 1 POST for each connection, all at once. Those not done `within` count as failed."""
+    """Tells the event to those of the connections that are its recipients'. Costs 1 POST for each,
+    all at once. Those not done `within` count as failed."""
+    frames = [
+        (connection, codecs.event_for(connection, event, recipient))
+        for connection in connections
+        # Else it is no recipient's any more, or he acted there.
+        if (recipient := event.recipient(connection.user))
+        and is_told(event, recipient, connection)
+    ]
+    return await post(sockets, frames, within)
+
+
+async def post(
+    sockets: Sockets,
+    frames: Iterable[tuple[Connection, str]],
+    within: timedelta | None = None,
+) -> Report:
+    """Posts a frame to each connection, at the same cost."""
     report = Report()
     posts: dict[asyncio.Task[None], Connection] = {}
-    for connection in connections:
-        recipient = event.recipient(connection.user)
-        if recipient is None or not is_told(event, recipient, connection):
-            continue  # the connection is no recipient's any more, or he acted there
+    for connection, text in frames:
         if not connection.is_open:
             report.gone.append(connection)  # until it is open the client would drop the frame
             continue
-        text = codecs.event_for(connection, event, recipient)
         posts[asyncio.create_task(sockets.post(connection.id, text))] = connection
     if not posts:
         return report

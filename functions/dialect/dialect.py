@@ -143,6 +143,8 @@ class Dialect(msgspec.Struct, frozen=True, eq=False):
     calls: CallDocuments | None = None  # None: their documents have our names and words
     ids: Ids = Ids()
     namespaces: frozenset[str] = frozenset()  # beside the root
+    # The app's own events: what the other party hears, by what is sent.
+    relay: _Names = msgspec.field(default_factory=lambda: same(()))
 
     def found_in(self, data: Mapping[str, object], field: str) -> tuple[str, object]:
         """The name by which `data` has one of our fields, and its value, None if there is none."""

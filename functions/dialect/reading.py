@@ -30,6 +30,7 @@ from functions.dialect.dialect import (
 )
 
 _LONGEST = 100  # characters of a name
+_MOST_RELAYED = 50  # events
 _FORMS = ("text", "number")
 _BEGINS_NUMBER = re.compile(r"-|-?[0-9]+")
 _DOCUMENTS = ("with prefix", "without prefix")
@@ -74,13 +75,15 @@ class _Reading:
         self.faults: list[str] = []
 
     def dialect(self, file: _Table) -> Dialect:
-        top = self._known(file, "", ("events", "fields", "push", "calls", "ids", "namespaces"))
+        tables = ("events", "relay", "fields", "push", "calls", "ids", "namespaces")
+        top = self._known(file, "", tables)
         events = self._table(top, "", "events", ("in", "out"))
         push = self._table(top, "", "push", ("types", "fields"))
+        events_in, events_out = self._events_in(events), self._events_out(events)
         fields_in = self._fields(top)
         return Dialect(
-            events_in=self._events_in(events),
-            events_out=self._events_out(events),
+            events_in=events_in,
+            events_out=events_out,
             fields=MappingProxyType({ours: names[0] for ours, names in fields_in.items()}),
             fields_in=MappingProxyType(fields_in),
             push_types=self._push_types(push),
@@ -88,6 +91,7 @@ class _Reading:
             calls=self._calls(top),
             ids=self._ids(top),
             namespaces=self._namespaces(top.get("namespaces", [])),
+            relay=self._relay(top, {*events_in, *events_out.values()}),
         )
 
     def _events_in(self, events: _Table) -> Mapping[str, str]:
@@ -103,6 +107,25 @@ class _Reading:
             if theirs in _NOT_SENT:
                 self._fault(f"events.out.{ours}", f"{theirs!r} never reaches an app as an event")
         return self._beside_ring({**same(EVENTS_OUT), **names}, names, RING_EVENT, "events.out")
+
+    def _relay(self, top: _Table, ours: Collection[str]) -> Mapping[str, str]:
+        """The app's own events. None has a name of `ours`, or a client could have the other party's
+        phone told that a call was cancelled."""
+        given = self._table(top, "", "relay", None)
+        if len(given) > _MOST_RELAYED:
+            self._fault("relay", f"must have at most {_MOST_RELAYED} events")
+        read: dict[str, str] = {}
+        for sent, value in given.items():
+            path = f"relay.{sent}"
+            names = (self._name(sent, path), self._name(value, path))
+            for name in filter(None, dict.fromkeys(names)):
+                if name in ours:
+                    self._fault(path, f"{name!r} is the name of an event of Unring's")
+                if name in (*_NOT_SENT, *_NOT_READ):
+                    self._fault(path, f"{name!r} is kept by Socket.IO's clients, or the JSON wire")
+            if all(names):
+                read[sent] = value
+        return MappingProxyType(read)
 
     def _fields(self, top: _Table) -> dict[str, tuple[str, ...]]:
         names = _all(self._several(self._table(top, "", "fields", FIELDS), "fields"), FIELDS)

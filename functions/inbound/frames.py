@@ -9,6 +9,7 @@ from functions.calls.call import ConnectionId, SignalId
 from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
 from functions.calls.transitions import Signal
 from functions.delivery.commit import Received
+from functions.delivery.relay import Relaying
 from functions.delivery.signaling import Signaling
 from functions.inbound.load import Load, Overloaded, urgency_of
 from functions.inbound.naming import named, names_known_call
@@ -31,6 +32,7 @@ from functions.wire.frames import (
     Malformed,
     Ping,
     RegisterDevice,
+    Relay,
     Request,
     RequestFrame,
     UnregisterDevice,
@@ -49,6 +51,7 @@ class Frames:
 
     codecs: Codecs
     signaling: Signaling
+    relaying: Relaying
     registration: Registration
     admission: Admission
     closing: Closing
@@ -133,6 +136,8 @@ class Frames:
                 return await self.signaling.handle(request, id, received)
             case RegisterDevice() | UnregisterDevice():
                 return await self.registration.handle(request, id, received_at)
+            case Relay():
+                return await self.relaying.handle(request, id, received_at)
 
     def _log_verdict(
         self, request: Request, verdict: Verdict, received_at: datetime | None

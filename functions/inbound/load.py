@@ -6,7 +6,14 @@ from enum import Enum
 
 from functions.calls.call import Status
 from functions.calls.transitions import TRANSITIONS, Signal
-from functions.wire.frames import Connect, Frame, RegisterDevice, RequestFrame, UnregisterDevice
+from functions.wire.frames import (
+    Connect,
+    Frame,
+    RegisterDevice,
+    Relay,
+    RequestFrame,
+    UnregisterDevice,
+)
 
 # `call:cancel`, and `call:end`, which is the same while the call rings.
 _CANCELS = frozenset(row.signal for row in TRANSITIONS if row.to_status is Status.CANCELLED)
@@ -16,7 +23,9 @@ class Urgency(Enum):
     """How full an instance may be, as a share of what it carries out at once, and still take on a
     request."""
 
-    LATER = 3 / 4  # new connections and devices, which come again by themselves
+    # New connections and devices, which come again by themselves, and what is relayed, as no phone
+    # goes on ringing without it.
+    LATER = 3 / 4
     SOON = 7 / 8
     NOW = 1.0
     ALWAYS = float("inf")  # what would never come again, and what costs nothing: it is not counted
@@ -55,7 +64,7 @@ class Load:
 
 def urgency_of(frame: Frame) -> Urgency:
     match frame:
-        case RequestFrame(RegisterDevice() | UnregisterDevice()):
+        case RequestFrame(RegisterDevice() | UnregisterDevice() | Relay()):
             return Urgency.LATER
         case RequestFrame(Signal(name)):
             return Urgency.NOW if name in _CANCELS else Urgency.SOON

@@ -2,9 +2,10 @@
 
 from hashlib import sha256
 
+from functions.calls.call import CallId
 from functions.calls.decision import Verdict
 from functions.calls.transitions import Signal
-from functions.wire.frames import RegisterDevice, Request, UnregisterDevice
+from functions.wire.frames import RegisterDevice, Relay, Request, UnregisterDevice
 
 
 def names_known_call(verdict: Verdict) -> bool:
@@ -15,11 +16,15 @@ def names_known_call(verdict: Verdict) -> bool:
 def named(request: Request, *, is_known: bool) -> dict[str, object]:
     """The parts of a request that may be logged. Of an id that may be anything, it is a hash."""
     match request:
-        case Signal(name, call_id) if is_known:
-            return {"request": name, "callId": call_id}
         case Signal(name, call_id):
-            return {"request": name, "callHash": sha256(call_id.encode()).hexdigest()[:16]}
+            return {"request": name, **_of_call(call_id, is_known=is_known)}
+        case Relay(call_id, event):
+            return {"request": "relay", "event": event, **_of_call(call_id, is_known=is_known)}
         case RegisterDevice():
             return {"request": "device:register"}
         case UnregisterDevice():
             return {"request": "device:unregister"}
+
+
+def _of_call(id: CallId, *, is_known: bool) -> dict[str, object]:
+    return {"callId": id} if is_known else {"callHash": sha256(id.encode()).hexdigest()[:16]}

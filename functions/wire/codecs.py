@@ -6,7 +6,7 @@ from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.connection import Connection, Wire
 from functions.dialect.dialect import Dialect
-from functions.wire.frames import Answerable, Frame, Ping, Unread
+from functions.wire.frames import Answerable, Frame, Ping, Relay, Unread
 from functions.wire.json import JsonCodec
 from functions.wire.socketio import SocketIoCodec, is_packet
 
@@ -24,6 +24,8 @@ class Codec(Protocol):
     def encode_pong(self, ping: Ping, /) -> str: ...
 
     def encode_event(self, event: CallEvent, recipient: Recipient, namespace: str, /) -> str: ...
+
+    def encode_relay(self, relay: Relay, namespace: str, /) -> str: ...
 
 
 class Codecs:
@@ -44,3 +46,7 @@ class Codecs:
     def event_for(self, connection: Connection, event: CallEvent, recipient: Recipient) -> str:
         """The frame that tells `recipient`, whose the connection is, of `event`."""
         return self.on(connection.wire).encode_event(event, recipient, connection.namespace)
+
+    def relay_for(self, connection: Connection, relay: Relay) -> str:
+        """The frame by which the other party, whose the connection is, hears what is relayed."""
+        return self.on(connection.wire).encode_relay(relay, connection.namespace)

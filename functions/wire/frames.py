@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from functions.calls.call import Status
+from functions.calls.call import CallId, Status
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.calls.transitions import Signal
@@ -31,7 +31,16 @@ class UnregisterDevice:
     address: FcmAddress
 
 
-Request = Signal | RegisterDevice | UnregisterDevice
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The other party of a call is to hear an event of the app's own."""
+
+    call_id: CallId
+    event: str  # as the other party hears it
+    data: str  # an object in JSON
+
+
+Request = Signal | RegisterDevice | UnregisterDevice | Relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ def reply_data(verdict: Verdict, call: object, dialect: Dialect = USUAL) -> dict
 
 def call_of(frame: Answerable | Unread | None) -> object:
     """The call that a frame is about, as it asked for it; None if it is about none."""
-    if not isinstance(frame, RequestFrame) or not isinstance(frame.request, Signal):
+    if not isinstance(frame, RequestFrame) or not isinstance(frame.request, Signal | Relay):
         return None
     return frame.request.call_id if frame.asked is None else frame.asked
 

@@ -14,6 +14,7 @@ from functions.wire.frames import (
     Frame,
     Malformed,
     Ping,
+    Relay,
     Unread,
     call_of,
     event_data,
@@ -65,7 +66,11 @@ class JsonCodec:
         """The frame that tells `recipient` of `event`. On this wire there are no namespaces."""
         name = self._dialect.events_out.get(recipient.event, recipient.event)
         data = event_data(event, recipient, self._dialect)
-        return msgspec.json.encode({"event": name, "data": data}).decode()
+        return _encode({"event": name, "data": data}, None)
+
+    def encode_relay(self, relay: Relay, _: str = ROOT) -> str:
+        """The frame by which the other party hears what is relayed, its data as they are."""
+        return _encode({"event": relay.event, "data": msgspec.Raw(relay.data)}, None)
 
 
 def _encode(frame: Mapping[str, object], ack: AckId | None) -> str:

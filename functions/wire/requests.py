@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +19,7 @@ from functions.wire.frames import (
     AckId,
     Malformed,
     RegisterDevice,
+    Relay,
     Request,
     RequestFrame,
     UnregisterDevice,
@@ -28,6 +30,8 @@ CALL_ID_LIMIT = 128  # characters
 DEVICE_LIMIT = 128  # characters of the app's name for a device
 SHORTEST_RING, LONGEST_RING = 5, 120  # seconds
 PASSED_ON_LIMIT = 3000  # bytes
+RELAYED_LIMIT = 3000  # bytes, as JSON
+_RELAYED_LEVELS = 100  # of objects and lists, as some clients fail to read a thousand
 _PUSHED_LIMIT = 4000  # bytes of a ring's whole message, as JSON; FCM takes 4096
 _SOME_TIME = 10**12  # Unix ms, which have 13 digits until the year 2286
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
@@ -68,11 +72,20 @@ def parse(event: object, data: object, dialect: Dialect = USUAL) -> Request:
         raise InvalidRequest("event", "event is missing")
     if not isinstance(event, str):
         raise InvalidRequest("event", "event must be a string")
-    if (ours := dialect.events_in.get(event)) is None:
-        raise InvalidRequest("event", f"event must be one of {', '.join(dialect.events_in)}")
+    if (read := _reader(event, dialect)) is None:
+        known = ", ".join((*dialect.events_in, *dialect.relay))
+        raise InvalidRequest("event", f"event must be one of {known}")
     if not isinstance(data, Mapping):
         raise InvalidRequest("data", "data must be an object")
-    return _READERS[ours](data, dialect)
+    return read(data, dialect)
+
+
+def _reader(event: str, dialect: Dialect) -> Callable[[_Data, Dialect], Request] | None:
+    """What reads the data of `event`; None if we know no such event."""
+    if (heard := dialect.relay.get(event)) is not None:
+        return partial(_relay, heard)
+    ours = dialect.events_in.get(event)
+    return None if ours is None else _READERS[ours]
 
 
 def _signal(name: str) -> Callable[[_Data, Dialect], Signal]:
@@ -100,6 +113,28 @@ def _register(data: _Data, dialect: Dialect) -> RegisterDevice:
 
 def _unregister(data: _Data, dialect: Dialect) -> UnregisterDevice:
     return UnregisterDevice(_address(data, dialect))
+
+
+def _relay(heard: str, data: _Data, dialect: Dialect) -> Relay:
+    field, asked = dialect.found_in(data, "callId")
+    call = call_id_in(field, asked, dialect.ids)
+    if _is_nested(data, _RELAYED_LEVELS):
+        raise InvalidRequest("data", "data is nested too deeply")
+    try:
+        text = _as_json(data)
+    except ValueError as error:
+        raise InvalidRequest("data", "data has a number that is too large") from error
+    if len(text.encode()) > RELAYED_LIMIT:
+        raise InvalidRequest("data", f"data must have at most {RELAYED_LIMIT} bytes")
+    return Relay(call, heard, text)
+
+
+def _is_nested(value: object, levels: int) -> bool:
+    """Whether `value` has more than so many levels of objects and lists."""
+    if not isinstance(value, Mapping | list):
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return not levels or any(_is_nested(each, levels - 1) for each in inner)
 
 
 _READERS: Mapping[str, Callable[[_Data, Dialect], Request]] = MappingProxyType(
@@ -178,9 +213,7 @@ def _passed_on(value: object, dialect: Dialect) -> str | None:
     for name in filter(is_reserved, value):
         raise InvalidRequest("data", f"data must have no field {name!r}: FCM takes none")
     try:
-        # A half of a character becomes a question mark, as no wire can carry it on.
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text = text.encode(errors="replace").decode()
+        text = _as_json(value)
         carried = msgspec.json.encode(passed_on(text, dialect))
     except RecursionError as error:
         raise InvalidRequest("data", "data is nested too deeply") from error
@@ -189,6 +222,13 @@ def _passed_on(value: object, dialect: Dialect) -> str | None:
     if len(carried) > PASSED_ON_LIMIT:
         raise InvalidRequest("data", f"data must have at most {PASSED_ON_LIMIT} bytes")
     return text if value else None
+
+
+def _as_json(value: _Data) -> str:
+    """What somebody passes on, in UTF-8. A half of a character becomes a question mark, as no wire
+    can carry it on. Raises ValueError for a number that is too large, and RecursionError."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode(errors="replace").decode()
 
 
 def _address(data: _Data, dialect: Dialect) -> FcmAddress:

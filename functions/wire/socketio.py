@@ -20,6 +20,7 @@ from functions.wire.frames import (
     Goodbye,
     Ignored,
     Ping,
+    Relay,
     Unread,
     call_of,
     event_data,
@@ -125,6 +126,10 @@ class SocketIoCodec:
         """The frame that tells `recipient` of `event`."""
         name = self._dialect.events_out.get(recipient.event, recipient.event)
         return _event(name, event_data(event, recipient, self._dialect), namespace)
+
+    def encode_relay(self, relay: Relay, namespace: str = ROOT) -> str:
+        """The frame by which the other party hears what is relayed, its data as they are."""
+        return _event(relay.event, msgspec.Raw(relay.data), namespace)
 
     def encode_pong(self, ping: Ping) -> str:
         """The packet that replies to a heartbeat."""
