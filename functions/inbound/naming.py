@@ -19,7 +19,7 @@ def named(request: Request, *, is_known: bool) -> dict[str, object]:
         case Signal(name, call_id):
             return {"request": name, **_of_call(call_id, is_known=is_known)}
         case Relay(call_id, event):
-            return {"request": "relay", "event": event, **_of_call(call_id, is_known=is_known)}
+            return {"request": "relay", "heard": event, **_of_call(call_id, is_known=is_known)}
         case RegisterDevice():
             return {"request": "device:register"}
         case UnregisterDevice():

@@ -179,6 +179,15 @@ async def test_an_event_that_is_none_of_these_is_told_which_there_are(app: Clien
         assert answer.json()["message"] == f"event must be one of {', '.join(SIGNALS)}"
 
 
+async def test_over_https_nothing_is_relayed(services: Services) -> None:
+    path = ROOT / "docs/dialects/agora-app.toml"
+    app = Client(function_of(services, DIALECT=str(path)), services)
+    answer = await app.signal({"event": "call:upgrade", "data": {"callId": CALL}})
+    assert answer.status_code == 400
+    assert answer.json()["message"] == f"event must be one of {', '.join(SIGNALS)}"
+    assert app.costs == []
+
+
 async def test_a_token_of_a_megabyte_is_not_looked_at(app: Client) -> None:
     answer = await app.signal({**CANCEL, "token": "a." * 400_000}, user=None)
     assert (answer.status_code, answer.json()["message"]) == (401, "the token is too long")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 
@@ -12,13 +12,14 @@ import pytest
 import pytest_asyncio
 from starlette.requests import Request
 
-from functions.calls.call import ConnectionId, Status
+from functions.calls.call import Call, ConnectionId, Status
 from functions.calls.event import CallEvent
 from functions.gateway import handler
 from functions.inbound.http import Handler
 from functions.published import ConnectionAccepted, ConnectionAdmitted, attributes
 from functions.settings import GatewaySettings
 from functions.wire import socketio as packets
+from infra import ROOT
 from tests.memory.clients import Clients
 from tests.memory.others import TOKEN_PREFIX
 from tests.memory.services import Services
@@ -562,6 +563,103 @@ async def test_an_instance_that_can_carry_out_no_more_hears_who_leaves(busy: Api
     assert busy.costs == ["Commit"]
     assert await busy.send("nobody=", "2") == "3"
     assert await busy.send("sio=", "41") == "6"
+
+
+# What is relayed in the dialect of the app that asked
+
+UPGRADE = '["call:upgrade",{"callId":"CALL_1","receiverId":"USR_2","note":"secret words"}]'
+
+
+@pytest.fixture
+def agora(phones: Api) -> Api:
+    """The same phones, with a call that has been accepted."""
+    services = phones.services
+    function = handler(
+        settings_of(GatewaySettings, DIALECT=str(ROOT / "docs/dialects/agora-app.toml")),
+        services.store,
+        services.sockets,
+        services.publisher,
+        services.identity,
+        now,
+    )
+    services.database.put_call(Call(CALL, CALLER, RECEIVER, Status.ACCEPTED))
+    return replace(phones, function=function)
+
+
+async def test_a_relayed_emit_is_heard_on_both_wires_and_its_ack_says_so(
+    agora: Api, clients: Clients
+) -> None:
+    answer = '430[{"success":true,"outcome":"relayed","callId":"CALL_1"}]'
+    assert await agora.send("caller=", f"420{UPGRADE}") == answer
+    assert agora.costs == ["BatchGetDocuments", "RunQuery", "POST", "POST"]
+    (in_json,), (in_packets,) = clients.posted_to("json="), clients.posted_to("sio=")
+    data = {"callId": "CALL_1", "receiverId": "USR_2", "note": "secret words"}
+    assert json.loads(in_json) == {"event": "call:upgrade:request", "data": data}
+    assert json.loads(in_packets.removeprefix("42")) == ["call:upgrade:request", data]
+    assert agora.services.topic == []
+    frame = '{"event":"call:upgrade:response","data":{"callId":"1","accepted":true},"id":7}'
+    assert json.loads(await agora.send("json=", frame)) == {
+        "event": "ack",
+        "id": 7,
+        "data": {"success": True, "outcome": "relayed", "callId": "1"},
+    }
+    (packet,) = clients.posted_to("caller=")
+    assert packet == '42["call:upgrade:response",{"callId":"1","accepted":true}]'
+
+
+async def test_who_asks_for_no_ack_hears_only_that_nothing_was_relayed(
+    agora: Api, clients: Clients
+) -> None:
+    assert await agora.send("caller=", f"42{UPGRADE}") == "6"
+    clients.answers |= {"json=": [410], "sio=": [410]}
+    verdict = '{"success":false,"outcome":"not_there","callId":"CALL_1"}'
+    assert await agora.send("caller=", f"42{UPGRADE}") == f'42["call:error",{verdict}]'
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '421["call:upgrade",{"callId":"CALL_1","x":"%s"}]' % ("x" * 2980),
+        '421["call:upgrade",{"callId":""}]',
+        '421["call:upgrade"]',
+        '421["call:upgrade:request",{"callId":"CALL_1"}]',
+        '421["call:cancelled",{"callId":"CALL_1"}]',
+        '421["call:incoming",{"callId":"CALL_1"}]',
+    ],
+    ids=lambda frame: str(frame)[:40],
+)
+async def test_what_can_not_be_relayed_is_told_so_and_costs_nothing(
+    agora: Api, clients: Clients, frame: str
+) -> None:
+    assert (await agora.send("caller=", frame)).startswith('431[{"success":false,"outcome":"inv')
+    assert agora.costs == []
+    assert clients.posts == []
+
+
+async def test_of_what_is_relayed_the_log_has_the_event_and_the_call_and_no_more(
+    agora: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await agora.send("caller=", f"420{UPGRADE}")
+    await agora.send("caller=", f"420{UPGRADE}".replace("CALL_1", "secret id"))
+    agora.services.faults.fail("firestore.BatchGetDocuments")
+    verdict = '{"success":false,"outcome":"unavailable","callId":"CALL_1"}'
+    assert await agora.send("caller=", f"420{UPGRADE}") == f"430[{verdict}]"
+    records = [record for record in caplog.records if record.name.startswith("functions.")]
+    logged = [vars(record)["fields"] for record in records]
+    assert "secret" not in str(logged)
+    named = [(each["request"], each["heard"], each.get("outcome")) for each in logged]
+    assert named == [
+        ("relay", "call:upgrade:request", outcome)
+        for outcome in ("relayed", "not_found", None, "unavailable")
+    ]
+    assert [each.get("callId") for each in logged] == [CALL, None, None, None]
+
+
+async def test_without_a_dialect_nothing_is_relayed(phones: Api, clients: Clients) -> None:
+    await phones.services.world.ring(status="accepted")
+    assert '"field":"event"' in await phones.send("caller=", f"420{UPGRADE}")
+    assert clients.posts == []
 
 
 # What API Gateway would never send

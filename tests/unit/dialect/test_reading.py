@@ -32,7 +32,7 @@ SNAKE_CASE = ROOT / "docs/dialects/snake-case.toml"
 STATUSES = "[calls.status]\n" + "\n".join(f'{status} = "{status}"' for status in Status)
 
 FAULTS = {
-    "colour = 1": "colour: is not known; there are events, fields, push, calls, ids, namespaces",
+    "colour = 1": "colour: is not known; there are events, relay, fields, push, calls, ids",
     "[events]\ninn = {}": "events.inn: is not known; there are in, out",
     "events = 7": "events: must be a table",
     "[events]\nin = []": "events.in: must be a table",
@@ -59,6 +59,29 @@ FAULTS = {
     ),
     '[events.out]\n"call:incoming" = "call:ended"': (
         "events.out.call:incoming: 'call:ended' means call:ended too"
+    ),
+    "relay = []": "relay: must be a table",
+    '[relay]\n"" = "x"': "relay.: '' must have 1 to 100 characters",
+    "[relay]\nx = 7": "relay.x: must be a text",
+    '[relay]\nx = ["y"]': "relay.x: must be a text",
+    f'[relay]\nx = "{"y" * 101}"': f"relay.x: '{'y' * 101}' must have 1 to 100 characters",
+    '[relay]\n"call:cancel" = "x"': "relay.call:cancel: 'call:cancel' is the name of an event of",
+    '[relay]\n"call:cancelled" = "x"': "relay.call:cancelled: 'call:cancelled' is the name of an",
+    '[relay]\nx = "call:cancelled"': "relay.x: 'call:cancelled' is the name of an event of Unring",
+    '[relay]\nx = "call:accept"': "relay.x: 'call:accept' is the name of an event of Unring's",
+    '[relay]\nbye = "x"\n[events.in]\n"call:end" = ["end", "bye"]': (
+        "relay.bye: 'bye' is the name of an event of Unring's"
+    ),
+    '[relay]\nx = "over"\n[events.out]\n"call:ended" = "over"': (
+        "relay.x: 'over' is the name of an event of Unring's"
+    ),
+    **{
+        f'[relay]\n{sent} = "{heard}"': f"relay.{sent}: {name!r} is kept by Socket.IO's clients"
+        for name in ("connect", "disconnect", "connect_error", "error", "ack", "ping", "pong")
+        for sent, heard in ((name, "x"), ("x", name))
+    },
+    "[relay]\n" + "\n".join(f'x{each} = "y"' for each in range(51)): (
+        "relay: must have at most 50 events"
     ),
     '[push.types]\ncall_cancelled = "incoming_call"': (
         "push.types.call_cancelled: 'incoming_call' means incoming_call too"
@@ -136,6 +159,16 @@ def test_a_name_that_is_given_up_may_be_taken() -> None:
     assert "call:reject" not in read.events_in
 
 
+def test_what_is_relayed_may_have_a_name_that_is_given_up() -> None:
+    read = parsed('[events.in]\n"call:end" = "over"\n[relay]\n"call:end" = "hung:up"')
+    assert (read.events_in["over"], read.relay) == ("call:end", {"call:end": "hung:up"})
+
+
+def test_fifty_events_may_be_relayed_and_several_heard_by_one_name() -> None:
+    read = parsed("[relay]\n" + "\n".join(f'x{each} = "y"' for each in range(50)))
+    assert read.relay == {f"x{each}": "y" for each in range(50)}
+
+
 def test_fields_that_never_stand_together_may_have_one_name() -> None:
     assert parsed('[fields]\nreason = "message"').fields["message"] == "message"
 
@@ -153,6 +186,7 @@ def test_without_a_dialect_all_has_our_names() -> None:
     for each in ("events_in", "events_out", "fields", "fields_in", "push_types", "push_fields"):
         assert getattr(empty, each) == getattr(USUAL, each)
     assert (empty.calls, empty.ids, empty.namespaces) == (None, USUAL.ids, USUAL.namespaces)
+    assert empty.relay == USUAL.relay == {}
 
 
 def test_all_that_the_functions_read_has_a_name_in_the_dialect() -> None:

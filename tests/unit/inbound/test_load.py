@@ -15,6 +15,7 @@ from functions.wire.frames import (
     Malformed,
     Ping,
     RegisterDevice,
+    Relay,
     RequestFrame,
     UnregisterDevice,
 )
@@ -78,8 +79,17 @@ def test_what_may_cancel_a_call_is_most_urgent(name: str) -> None:
     assert urgency is (Urgency.NOW if is_cancel else Urgency.SOON)
 
 
-@pytest.mark.parametrize("request_", [RegisterDevice(TOKEN, Platform.IOS), UnregisterDevice(TOKEN)])
-def test_a_device_can_wait(request_: RegisterDevice | UnregisterDevice) -> None:
+@pytest.mark.parametrize(
+    "request_",
+    [
+        RegisterDevice(TOKEN, Platform.IOS),
+        UnregisterDevice(TOKEN),
+        Relay(CallId("CALL_1"), "call:upgrade:request", "{}"),
+    ],
+)
+def test_a_device_can_wait_and_so_can_what_is_relayed(
+    request_: RegisterDevice | UnregisterDevice | Relay,
+) -> None:
     assert urgency_of(RequestFrame(request_)) is Urgency.LATER
 
 

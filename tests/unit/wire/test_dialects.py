@@ -15,7 +15,7 @@ from functions.calls.event import CallEvent
 from functions.calls.transitions import Signal
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, Platform
-from functions.dialect.dialect import EVENTS_IN, FIELDS, Dialect, Ids
+from functions.dialect.dialect import EVENTS_IN, FIELDS, USUAL, Dialect, Ids
 from functions.dialect.reading import dialect_of, parsed
 from functions.wire.codecs import Codecs
 from functions.wire.frames import (
@@ -24,11 +24,12 @@ from functions.wire.frames import (
     Ignored,
     Malformed,
     RegisterDevice,
+    Relay,
     RequestFrame,
     event_data,
 )
 from functions.wire.push import push_data
-from functions.wire.requests import InvalidRequest, ring_in
+from functions.wire.requests import RELAYED_LIMIT, InvalidRequest, ring_in
 from infra import ROOT
 from tests.support.makers import event, now
 
@@ -232,6 +233,156 @@ def test_an_id_that_names_no_call_with_its_prefix_is_refused(id: str) -> None:
     read = Codecs(AGORA).on(Wire.JSON).decode(sent(Wire.JSON, "call:cancel", {"callId": id}))
     is_refused = isinstance(read, Malformed) and read.field == "callId"
     assert is_refused is (id != ".")  # CALL_. is a name
+
+
+# What is relayed
+
+UPGRADE = {"callId": "CALL_1", "receiverId": "USR_2", "senderId": "USR_1", "timestamp": 1}
+
+
+def relayed(wire: Wire, data: object, name: str = "call:upgrade") -> Relay | Malformed:
+    """What a frame of the app that asked is read as."""
+    read = Codecs(AGORA).on(wire).decode(sent(wire, name, data))
+    if isinstance(read, Malformed):
+        return read
+    assert isinstance(read, RequestFrame)
+    assert isinstance(read.request, Relay)
+    return read.request
+
+
+def of_bytes(count: int, letter: str = "x") -> dict[str, str]:
+    """Data of so many bytes, as JSON without spaces."""
+    rest = count - len(b'{"callId":"1","x":""}')
+    size = len(letter.encode())
+    return {"callId": "1", "x": letter * (rest // size) + "x" * (rest % size)}
+
+
+@WIRES
+@pytest.mark.parametrize(
+    ("name", "heard"),
+    [
+        ("call:upgrade", "call:upgrade:request"),
+        ("call:upgrade:response", "call:upgrade:response"),
+    ],
+)
+def test_an_event_of_the_apps_own_is_heard_by_its_other_name_with_its_data_as_they_came(
+    wire: Wire, name: str, heard: str
+) -> None:
+    read = relayed(wire, UPGRADE, name)
+    assert isinstance(read, Relay)
+    assert (read.call_id, read.event) == ("CALL_1", heard)
+    assert told(wire, Codecs(AGORA).on(wire).encode_relay(read, "/")) == (heard, UPGRADE)
+
+
+@WIRES
+def test_whatever_else_the_data_say_goes_on_unread(wire: Wire) -> None:
+    data = {
+        "callId": "1",  # without its prefix
+        "event": "call:cancelled",
+        "number": 12345678901234567890123,
+        "fraction": 0.1,
+        "text": "\u2028 \U0001f600 \0",
+        "__proto__": {"deep": [[], {}, None, True]},
+        "_placeholder": True,
+    }
+    read = relayed(wire, data)
+    assert isinstance(read, Relay)
+    assert read.call_id == "CALL_1"
+    heard = told(wire, Codecs(AGORA).on(wire).encode_relay(read, "/"))
+    assert heard == ("call:upgrade:request", data)
+
+
+@WIRES
+def test_half_a_character_becomes_a_question_mark(wire: Wire) -> None:
+    read = relayed(wire, {"callId": "1", "said": "bye \ud83d"})
+    assert isinstance(read, Relay)
+    assert json.loads(read.data) == {"callId": "1", "said": "bye ?"}
+    assert Codecs(AGORA).on(wire).encode_relay(read, "/").encode()
+
+
+@WIRES
+@pytest.mark.parametrize("letter", ["x", "\u00e9", "\U0001f600"])
+def test_three_thousand_bytes_are_relayed_and_one_more_are_not(wire: Wire, letter: str) -> None:
+    read = relayed(wire, of_bytes(RELAYED_LIMIT, letter))
+    assert isinstance(read, Relay)
+    assert len(read.data.encode()) == RELAYED_LIMIT == 3000
+    more = relayed(wire, of_bytes(RELAYED_LIMIT + 1, letter))
+    assert isinstance(more, Malformed)
+    assert (more.field, more.message) == ("data", "data must have at most 3000 bytes")
+
+
+def levels(count: int) -> dict[str, object]:
+    """Data with so many levels."""
+    inner: object = []
+    for _ in range(count - 2):
+        inner = [inner]
+    return {"callId": "1", "x": inner}
+
+
+@WIRES
+def test_what_is_nested_more_deeply_than_every_client_can_read_is_not_relayed(wire: Wire) -> None:
+    assert isinstance(relayed(wire, levels(100)), Relay)
+    for deep in (101, 900):
+        read = relayed(wire, levels(deep))
+        assert isinstance(read, Malformed)
+        assert (read.field, read.message) == ("data", "data is nested too deeply")
+
+
+@WIRES
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (None, "data"),
+        ("CALL_1", "data"),
+        (["CALL_1"], "data"),
+        ({}, "callId"),
+        ({"callId": None}, "callId"),
+        ({"callId": ["CALL_1"]}, "callId"),
+        ({"callId": "a/b"}, "callId"),
+        ({"callId": "x" * 129}, "callId"),
+    ],
+)
+def test_what_names_no_call_is_not_relayed(wire: Wire, data: object, field: str) -> None:
+    read = relayed(wire, data)
+    assert isinstance(read, Malformed)
+    assert read.field == field
+
+
+@WIRES
+def test_a_number_that_no_client_could_read_is_not_relayed(wire: Wire) -> None:
+    frame = sent(wire, "call:upgrade", {"callId": "1", "x": 0}).replace(b": 0", b": 1e999")
+    read = Codecs(AGORA).on(wire).decode(frame)
+    assert isinstance(read, Malformed)
+    assert (read.field, read.message) == ("data", "data has a number that is too large")
+
+
+@WIRES
+@pytest.mark.parametrize("name", ["call:upgrade:request", "call:incoming", "call:cancelled", "x"])
+def test_an_event_that_is_not_in_the_map_is_told_which_there_are(wire: Wire, name: str) -> None:
+    read = relayed(wire, UPGRADE, name)
+    assert isinstance(read, Malformed)
+    assert read.field == "event"
+    assert read.message.endswith(", device:unregister, call:upgrade, call:upgrade:response")
+    usual = Codecs(USUAL).on(wire).decode(sent(wire, "call:upgrade", UPGRADE))
+    assert isinstance(usual, Malformed)
+    assert usual.field == "event"
+
+
+@WIRES
+def test_the_call_is_read_by_the_name_that_the_app_has_for_its_id(wire: Wire) -> None:
+    dialect = parsed('[relay]\nmute = "muted"\n[fields]\ncallId = ["call_id", "callId"]')
+    codec = Codecs(dialect).on(wire)
+    read = codec.decode(sent(wire, "mute", {"call_id": "CALL_1"}))
+    assert isinstance(read, RequestFrame)
+    assert read.request == Relay(CallId("CALL_1"), "muted", '{"call_id":"CALL_1"}')
+    answer = told(wire, codec.encode_reply(Verdict(ok=True, outcome="relayed"), read))
+    assert answer == ("ack", {"ok": True, "outcome": "relayed", "call_id": "CALL_1"})
+
+
+def test_what_is_relayed_is_heard_in_the_namespace_of_its_hearer() -> None:
+    relay = Relay(CallId("CALL_1"), "muted", '{"callId":"CALL_1"}')
+    frame = Codecs(ROLES).on(Wire.EIO3).encode_relay(relay, "/user")
+    assert frame == '42/user,["muted",{"callId":"CALL_1"}]'
 
 
 # Namespaces
