@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,14 @@ from google.cloud.firestore import AsyncClient
 
 from infra import ROOT
 from infra.client.calls import client_at
-from infra.client.phone import json_phone
+from infra.client.phone import JsonPhone, json_phone
 from infra.local.stack import Options, Stack, running
 from tests.support.socketio import SocketIoApp, socketio_client
 from tests.support.stacks import pushes_to
 
 AGORA_EVENTS = (
     *("call:incoming", "call:cancelled", "call:rejected", "call:accepted", "call:ended"),
-    "call:error",
+    *("call:error", "call:upgrade:request", "call:upgrade:response"),
 )
 
 
@@ -170,9 +170,20 @@ async def accepts_and_ends(stack: Stack, call: str, his: Phone, hers: Phone) -> 
     await hers.app.emit_without_ack("call:accept", callId=call)
     await his.reads("call:accepted", callId=call)
     assert (await fields_of(stack, call))["status"] == "ONGOING"
+    await upgrades(call, his, hers)
     await his.app.emit_without_ack("call:end", callId=call)
     await hers.reads("call:ended", "reason", callId=call)
     assert (await fields_of(stack, call))["status"] == "ENDED"
+
+
+async def upgrades(call: str, his: Phone, hers: Phone) -> None:
+    relayed = {"success": True, "outcome": "relayed", "callId": call}
+    request = {"callId": call, "receiverId": hers.user, "senderId": his.user, "timestamp": 17}
+    assert await his.app.emit("call:upgrade", **request) == relayed
+    assert await hers.app.told("call:upgrade:request") == request
+    response = {**request, "accepted": False, "reason": "not now \U0001f634"}
+    assert await hers.app.emit("call:upgrade:response", **response) == relayed
+    assert await his.app.told("call:upgrade:response") == response
 
 
 async def rejects(stack: Stack, call: str, his: Phone, hers: Phone) -> None:
@@ -182,6 +193,50 @@ async def rejects(stack: Stack, call: str, his: Phone, hers: Phone) -> None:
     pushed = await his.is_pushed("call_rejected", call)
     assert pushed == {"callerId": his.user, "reason": "User is busy"}
     assert (await fields_of(stack, call))["status"] == "REJECTED"
+
+
+def agora_json(stack: Stack, user: str) -> AbstractAsyncContextManager[JsonPhone]:
+    """A phone on the JSON wire."""
+    opaque = stack.identities.opaque
+    assert opaque
+    return json_phone(stack.websocket, opaque.issue(user))
+
+
+async def test_only_the_parties_of_an_accepted_call_have_anything_relayed(agora: Stack) -> None:
+    call = f"CALL_{number()}"
+    parties = {"callerId": f"{call}_HIS", "receiverId": f"{call}_HERS"}
+
+    async def refused(phone: JsonPhone, event: str = "call:upgrade", **data: object) -> str:
+        answer = await phone.emit(event, **{"callId": call, **data})
+        assert not answer["success"]
+        return str(answer["outcome"])
+
+    async with (
+        agora_json(agora, parties["callerId"]) as his,
+        agora_json(agora, parties["receiverId"]) as hers,
+        agora_json(agora, f"{call}_STRANGER") as stranger,
+    ):
+        for status in ("CONNECTING", "ENDED"):
+            await write(agora, call, status=status, **parties)
+            assert await refused(his) == "not_accepted"
+        await write(agora, call, status="ONGOING", **parties)
+        assert await refused(stranger) == "not_found"
+        assert await refused(his, callId=f"{call}0") == "not_found"
+        assert await refused(his, text="x" * 3000) == "invalid"
+        for event in ("call:cancelled", "call:upgrade:request", "call:ended"):
+            assert await refused(his, event) == "invalid"
+        assert hers.untold() == 0
+        answer = await hers.emit("call:upgrade", callId=call, anything={"at": ["all", None]})
+        assert answer == {"success": True, "outcome": "relayed", "callId": call}
+        told = await his.told("call:upgrade:request")
+        assert (told["callId"], told["anything"]) == (call, {"at": ["all", None]})
+        assert (hers.untold(), stranger.untold()) == (0, 0)
+        await hers.hang_up()
+        assert await refused(his) == "not_there"
+    verdicts = [each for each in logged(agora, "verdict") if each.get("callId") == call]
+    assert [each["outcome"] for each in verdicts if each["request"] == "relay"] == [
+        *("not_accepted", "not_accepted", "relayed", "not_there"),
+    ]
 
 
 # `cancelCall`, snake case, numbers

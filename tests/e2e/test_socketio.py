@@ -128,12 +128,24 @@ async def test_the_other_party_is_told_of_a_rejection_of_an_answer_and_of_the_en
             assert verdict == {"ok": True, "outcome": outcome, "callId": ids.call}
             assert (await caller.told(event))["callId"] == ids.call
             await is_delivered(calls, ids.call)
-        verdict = await caller.emit("call:end", callId=ids.call)
-        assert verdict == {"ok": True, "outcome": "ended", "callId": ids.call}
-        assert (await receiver.told("call:ended"))["callId"] == ids.call
+        await ends(caller, receiver, calls, ids)
+        await calls.ring(ids.call, ids.caller, ids.receiver)
+        assert (await receiver.emit("call:accept", callId=ids.call))["outcome"] == "accepted"
+        await caller.told("call:accepted")
         await is_delivered(calls, ids.call)
+        await ends(receiver, caller, calls, ids)
         assert await has_no_more(caller)
         assert await has_no_more(receiver)
+
+
+async def ends(one: SocketIoApp, other: SocketIoApp, calls: Calls, ids: Ids) -> None:
+    """One party ends an accepted call, and the other one is told."""
+    verdict = await one.emit("call:end", callId=ids.call)
+    assert verdict == {"ok": True, "outcome": "ended", "callId": ids.call}
+    told = await other.told("call:ended")
+    assert (told["callId"], told["reason"], told["cause"]) == (ids.call, "Call ended", "ended")
+    assert type(told["timestamp"]) is int
+    await is_delivered(calls, ids.call)
 
 
 async def test_what_is_refused_comes_back_to_the_callback_or_else_as_an_event(
