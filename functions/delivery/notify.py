@@ -42,8 +42,7 @@ async def notify(
         (connection, codecs.event_for(connection, event, recipient))
         for connection in connections
         # Else it is no recipient's any more, or he acted there.
-        if (recipient := event.recipient(connection.user))
-        and is_told(event, recipient, connection)
+        if (recipient := event.recipient(connection.user)) and is_told(event, recipient, connection)
     ]
     return await post(sockets, frames, within)
 
