@@ -12,7 +12,8 @@ from functions.calls.transitions import PushPolicy
 from functions.delivery.commit import Committer
 from functions.delivery.emit import Emitter
 from functions.delivery.erasure import Erasure
-from functions.delivery.ringing import Ringing
+from functions.delivery.initiating import Initiating
+from functions.delivery.ringing import Ringing, RingRules
 from functions.delivery.signaling import Signaling
 from functions.inbound.api import Api, Part
 from functions.inbound.asking import Asking
@@ -21,7 +22,7 @@ from functions.inbound.emits import EmitRequests
 from functions.inbound.frames import new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
-from functions.inbound.rate import RequestRate
+from functions.inbound.rate import CallRate, RequestRate
 from functions.inbound.users import UserRequests
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
@@ -64,7 +65,19 @@ def handler(
     dialect, codecs = settings.dialect, Codecs(settings.dialect)
     committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
     signaling = Signaling(store.calls, committer, clock, pushes)
-    ringing = Ringing(store, committer, clock, pushes, settings.call_ttl)
+    rate = CallRate(settings.calls_per_minute, clock)
+    rules = RingRules(pushes, settings.call_ttl, settings.busy, settings.call_max, rate.allows)
+    ringing = Ringing(store, committer, clock, rules)
+    initiating = Initiating(
+        store.calls,
+        ringing,
+        sockets,
+        codecs,
+        dialect,
+        ring_seconds=settings.ring_seconds,
+        notes_callers=False,
+        post_timeout=timeout,
+    )
     sign_out = SignOut(connections, sockets, clock)
     registration = Registration(
         connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
@@ -73,6 +86,7 @@ def handler(
     parts: list[Part] = [
         CallRequests(
             signaling,
+            initiating,
             ringing,
             store.calls,
             asking,

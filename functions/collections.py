@@ -15,12 +15,12 @@ class Collections:
     prefix: str = "unring_"
 
     def named(self, collection: str) -> str:
-        """The name of `calls`, `connections`, `devices` or `outbox` in the database."""
+        """The name of `calls`, `connections`, `devices`, `outbox` or `births` in the database."""
         return self.calls if collection == "calls" else f"{self.prefix}{collection}"
 
     def clash(self) -> bool:
         """Whether `calls` has the name of one that is ours."""
-        return self.calls in map(self.named, ("connections", "devices", "outbox"))
+        return self.calls in map(self.named, ("connections", "devices", "outbox", "births"))
 
 
 USUAL = Collections()

@@ -9,13 +9,15 @@ from functions import telemetry
 from functions.calls.call import SignalId
 from functions.calls.transitions import PushPolicy
 from functions.delivery.commit import Committer
+from functions.delivery.initiating import Initiating
 from functions.delivery.relay import Relaying
+from functions.delivery.ringing import Ringing, RingRules
 from functions.delivery.signaling import Signaling
 from functions.inbound.forwarding import Forwarding
 from functions.inbound.frames import Frames, new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
-from functions.inbound.rate import FrameRate
+from functions.inbound.rate import CallRate, FrameRate
 from functions.inbound.sessions import Sessions
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
@@ -59,9 +61,22 @@ def handler(
     committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
     pushes = PushPolicy.named(**settings.pushers)
     closing = Closing(connections, sockets, clock)
+    rate = CallRate(settings.calls_per_minute, clock)
+    rules = RingRules(pushes, settings.call_ttl, settings.busy, settings.call_max, rate.allows)
+    initiating = Initiating(
+        store.calls,
+        Ringing(store, committer, clock, rules),
+        sockets,
+        codecs,
+        settings.dialect,
+        ring_seconds=settings.ring_seconds,
+        notes_callers=bool(settings.caller_grace),
+        post_timeout=timeout,
+    )
     frames = Frames(
         codecs,
         Signaling(store.calls, committer, clock, pushes),
+        initiating,
         Relaying(store, sockets, codecs, clock, timeout),
         Registration(
             connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
@@ -74,6 +89,7 @@ def handler(
         load,
         clock,
         new_id,
+        settings.dialect.ids,
     )
     sessions = Sessions(Acceptance(connections, publisher, identity, clock, ttl), closing, load)
     secrets = [each for each in (settings.gateway_secret, settings.gateway_secret_previous) if each]

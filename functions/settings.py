@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from functions.addresses import is_public, written_as
+from functions.calls.busy import Busy
 from functions.collections import USUAL, Collections
 from functions.dialect import dialect
 from functions.dialect.dialect import Dialect
@@ -22,11 +23,13 @@ from functions.variables import (
     address,
     age,
     allowed,
+    busy,
     cap,
     collection,
     connections_url,
     database,
     days,
+    grace,
     host,
     https,
     identities,
@@ -257,7 +260,27 @@ class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings, Webhoo
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(SignalingSettings, RegistrationSettings):
+class CallerGraceSettings(FunctionSettings):
+    """What a function needs that sees callers leave."""
+
+    # For how long a caller may have no connection while his call rings; 0: for as long as it does.
+    caller_grace: timedelta = _default("CALLER_GRACE_SECONDS", grace, timedelta(seconds=10))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallsSettings(FunctionSettings):
+    """What a function needs that creates calls."""
+
+    # What a call rings for at most, and if nobody asks for less.
+    ring_seconds: int = _default("RING_SECONDS", ringing, 30)
+    call_ttl: timedelta = _default("CALL_TTL_DAYS", days, timedelta(days=30))
+    calls_per_minute: int = _default("CALLS_PER_MINUTE", rate, 30)
+    busy: Busy = _default("BUSY", busy, Busy.OFF)
+    call_max: timedelta = _default("CALL_MAX_SECONDS", seconds, timedelta(hours=4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(SignalingSettings, RegistrationSettings, CallsSettings, CallerGraceSettings):
     function = "gateway"
 
     gateway_secret: str = _always("GATEWAY_SECRET", secret)
@@ -267,16 +290,13 @@ class GatewaySettings(SignalingSettings, RegistrationSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiSettings(SignalingSettings, RegistrationSettings):
+class ApiSettings(SignalingSettings, RegistrationSettings, CallsSettings):
     function = "api"
 
     api_key: str | None = _key("API_KEY")
     api_key_previous: str | None = _key("API_KEY_PREVIOUS")
     internal_secret: str | None = _key("INTERNAL_SECRET")
     internal_secret_previous: str | None = _key("INTERNAL_SECRET_PREVIOUS")
-    # What a call rings for at most, and if its backend asks for nothing else.
-    ring_seconds: int = _default("RING_SECONDS", ringing, 30)
-    call_ttl: timedelta = _default("CALL_TTL_DAYS", days, timedelta(days=30))
     cors_origins: tuple[str, ...] = _default("CORS_ORIGINS", origins, ())
 
 

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
 
+from functions.calls.busy import Busy
 from functions.dialect.dialect import Dialect
 
 
@@ -219,6 +220,20 @@ def ringing(value: str) -> int:
     if number < 5:
         raise ValueError("must be a whole number from 5 to 120")
     return number
+
+
+def busy(value: str) -> Busy:
+    if value not in set(Busy):
+        raise ValueError(f"must be one of {', '.join(Busy)}")
+    return Busy(value)
+
+
+def grace(value: str) -> timedelta:
+    """Seconds, or 0 for none."""
+    number = _number(value) if value != "0" else 0
+    if number > 60:
+        raise ValueError("must be from 0 to 60")
+    return timedelta(seconds=number)
 
 
 def rate(value: str) -> int:

@@ -139,7 +139,12 @@ class CallEvent(
 
     @classmethod
     def of_ring(
-        cls, call: Call, signal_id: SignalId, now: datetime, pushes: PushPolicy = _OURS
+        cls,
+        call: Call,
+        signal_id: SignalId,
+        now: datetime,
+        pushes: PushPolicy = _OURS,
+        by: Actor = NOBODYS,
     ) -> Self:
         """The event of a `call` that begins to ring."""
         return cls(
@@ -150,6 +155,9 @@ class CallEvent(
             caller_id=call.caller,
             receiver_id=call.receiver,
             by=call.caller,
+            by_connection=by.connection,
+            on_device=by.device,
+            on_registration=by.registration,
             recipients=_recipients(call, (INCOMING,), call.caller, NOBODYS, pushes),
             timestamp=unix_ms(now),
             expires_at_ms=unix_ms(_expiry(call, now)),

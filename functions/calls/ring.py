@@ -1,16 +1,39 @@
-"""The ring that an app's backend asks for, and what of it there is left to do."""
+"""The ring that a caller, or his app's backend, asks for, and what of it there is left to do."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from json import loads
 
-from functions.calls.call import Call, CallId, SignalId, Status, UnreadableCall, UserId
+from functions.calls.call import (
+    NOBODYS,
+    Actor,
+    Call,
+    CallId,
+    SignalId,
+    Status,
+    UnreadableCall,
+    UserId,
+)
 from functions.calls.decision import UNREADABLE, Verdict
+
+INITIATE = "call:initiate"
+
+
+@dataclass(frozen=True, slots=True)
+class Initiate:
+    """A caller's request that his call ring, already checked."""
+
+    call_id: CallId | None  # None if the app leaves it to us
+    receiver: UserId
+    seconds: int | None  # None if the app does not say for how long it is to ring
+    data: str  # what the app passes on, an object in JSON
+    caller_name: str | None = None  # as the app has it, whom nobody need believe
+    by: Actor = NOBODYS
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """A call as its backend wants it."""
+    """A call as its caller, or his backend, wants it."""
 
     call_id: CallId
     caller: UserId
@@ -18,6 +41,8 @@ class Ring:
     seconds: int
     data: str | None  # what the app passes on, an object in JSON
     is_told: bool  # to the receiver; without it, the call is only known, and can be cancelled
+    by: Actor = NOBODYS
+    is_initiated: bool = False  # by the caller himself: what he passes on may differ in a repeat
 
     def begun(self, signal: SignalId, now: datetime, found: Call | None) -> Call:
         """The call once it rings, from `now` on."""
@@ -35,6 +60,11 @@ class Ring:
         return replace(call, signal_id=signal_id, rings_until=ends, data=self.data)
 
 
+_TAKEN = Verdict(False, "differs", "callId", "callId is another call's")
+BUSY = Verdict(False, "busy", message="the receiver is in another call")
+BORN_CANCELLED = Verdict(False, f"already_{Status.CANCELLED}")
+
+
 @dataclass(frozen=True, slots=True)
 class RingDecision:
     """The verdict on a ring, and what must be done to make it true."""
@@ -47,9 +77,12 @@ class RingDecision:
 def decide_ring(found: Call | UnreadableCall | None, ring: Ring) -> RingDecision:
     """Decides what a ring makes of the call that is found under its id, if any is."""
     if isinstance(found, UnreadableCall):
-        return RingDecision(UNREADABLE)
+        is_his = not ring.is_initiated or ring.caller in found.users
+        return RingDecision(UNREADABLE if is_his else _TAKEN)
     if found is None:
         return RingDecision(Verdict(ok=True, outcome=Status.RINGING), is_to_begin=True)
+    if ring.is_initiated and found.caller != ring.caller:
+        return RingDecision(_TAKEN)  # whose it is, is nobody's business
     if differing := _differing(found, ring):
         message = f"the call is known with another {differing}"
         return RingDecision(Verdict(False, "differs", differing, message))
@@ -68,7 +101,7 @@ def _differing(found: Call, ring: Ring) -> str | None:
         return "callerId"
     if found.receiver != ring.receiver:
         return "receiverId"
-    if not found.is_ours or found.status is not Status.RINGING:
+    if ring.is_initiated or not found.is_ours or found.status is not Status.RINGING:
         return None
     if found.ring_seconds != ring.seconds:
         return "ringSeconds"

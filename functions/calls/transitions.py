@@ -239,6 +239,10 @@ INCOMING = Notice(
     push=Push("incoming_call", rings=True),
 )
 
+# `call:cancel`, and `call:end`, which is the same while the call rings. They may overtake the ring
+# that they are to end: then the call is born cancelled.
+CANCELS = frozenset(row.signal for row in TRANSITIONS if row.to_status is Status.CANCELLED)
+
 SIGNALS = tuple(dict.fromkeys(row.signal for row in TRANSITIONS))  # those that a client may send
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
-from functions.calls.call import Actor, ConnectionId, UserId
+from functions.calls.call import Actor, CallId, ConnectionId, UserId
 from functions.clients.profile import NO_PROFILE, Profile
 
 ROOT = "/"  # the namespace of who names none
@@ -14,6 +14,7 @@ ROOT = "/"  # the namespace of who names none
 # API Gateway answers 410 for a new connection too, until `$connect` is answered: 29 s at most.
 _HANDSHAKE = timedelta(seconds=30)
 _NOWHERE: Mapping[str, datetime | None] = MappingProxyType({})
+_NOBODY: Mapping[CallId, datetime] = MappingProxyType({})
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
@@ -59,6 +60,8 @@ class Connection:
     # On which of its user's devices it is: by the app's own name, and as what it has registered.
     device: str | None = None
     registration: str | None = None
+    # The calls that were initiated by it, each with the time until which it rings.
+    calling: Mapping[CallId, datetime] = field(default_factory=lambda: _NOBODY)
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
 
     def is_told_elsewhere(self, namespace: str) -> bool:

@@ -13,7 +13,14 @@ from functions.delivery.notify import notify
 from functions.ports.clock import Clock
 from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.sockets import Sockets
-from functions.ports.store import Reloaded, Store, StoreConflict, StoredCall, StoreUnavailable
+from functions.ports.store import (
+    Birth,
+    Reloaded,
+    Store,
+    StoreConflict,
+    StoredCall,
+    StoreUnavailable,
+)
 from functions.telemetry import Log, latency_ms
 from functions.wire.codecs import Codecs
 
@@ -43,9 +50,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class NotCommitted:
-    """Nothing was written; `stored` is the call as it stands now."""
+    """Nothing was written; `stored` is the call as it stands now, and `birth` what there is of one
+    that was to be created."""
 
     stored: StoredCall | UnreadableCall | None
+    birth: Birth | None = None
 
 
 class Committer:
@@ -98,7 +107,7 @@ class Committer:
             return Committed(event, await self._unserved_late(event, reloaded))
         if self._clock() - received.began_at > _TRIED_FOR:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-        return NotCommitted(reloaded.call)
+        return NotCommitted(reloaded.call, reloaded.birth)
 
     async def _unserved_late(
         self, event: CallEvent, reloaded: Reloaded

@@ -1,65 +1,108 @@
-"""The path of a ring that an app's backend asks for: decide, commit, notify, publish."""
+"""The path of a ring that a caller or his backend asks for: decide, commit, notify, publish."""
 
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 
-from functions.calls.call import Call, Status, UnreadableCall
-from functions.calls.decision import Verdict
+from functions.calls.busy import Busy, Occupancy, is_busy
+from functions.calls.call import Call, Status, UnreadableCall, UserId
+from functions.calls.decision import LIMITED, Verdict
 from functions.calls.event import CallEvent
-from functions.calls.ring import Ring, decide_ring
+from functions.calls.ring import BORN_CANCELLED, BUSY, Ring, decide_ring
 from functions.calls.transitions import PushPolicy
+from functions.clients.connection import Connection
 from functions.delivery.commit import COMMITS, Committed, Committer, NotCommitted, Received
 from functions.ports.clock import Clock
-from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
+from functions.ports.store import Born, Store, StoreConflict, StoredCall, StoreUnavailable
+from functions.telemetry import Log
 
-_Found = StoredCall | UnreadableCall | None
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RingRules:
+    """What holds for every ring."""
+
+    pushes: PushPolicy
+    call_ttl: timedelta
+    busy: Busy
+    longest_call: timedelta  # one that lasts longer has ended, though nobody has said so
+    may_call: Callable[[UserId], bool]  # counts a caller's ring, and says if it is one too many
 
 
 class Ringing:
     """Creates calls, and makes them ring."""
 
-    def __init__(
-        self,
-        store: Store,
-        committer: Committer,
-        clock: Clock,
-        pushes: PushPolicy,
-        call_ttl: timedelta,
-    ) -> None:
+    def __init__(self, store: Store, committer: Committer, clock: Clock, rules: RingRules) -> None:
         self._store = store
         self._committer = committer
         self._clock = clock
-        self._pushes = pushes
-        self._call_ttl = call_ttl
+        self._rules = rules
 
-    async def begin(self, ring: Ring, received: Received) -> Verdict:
-        """Creates the call and tells its receiver; the same again is safe.
+    async def begin(
+        self,
+        ring: Ring,
+        received: Received,
+        found: StoredCall | UnreadableCall | None = None,
+        on: Connection | None = None,
+    ) -> Verdict:
+        """Creates the call and tells its receiver; the same again is safe. The call may have been
+        `found` already, and was initiated `on` a connection, if on any.
 
         A call that is new costs 1 Commit, and if it is to be told 1 RunQuery, 1 POST for each
-        connection and 1 Publish more. One that is there costs, beside what is tried in vain (1
-        Commit, and 1 RunQuery if it is to be told), 1 BatchGetDocuments, and what it costs a new
-        one if it begins to ring only now. A repeat costs 1 BatchGetDocuments more, and 1 Publish if
-        the ring's event is still pending.
+        connection and 1 Publish more. One that is there and was not found costs, beside what is
+        tried in vain (1 Commit, and 1 RunQuery if it is to be told), 1 BatchGetDocuments, and what
+        it costs a new one if it begins to ring only now. A repeat costs 1 BatchGetDocuments more,
+        and 1 Publish if the ring's event is still pending. One that has been cancelled before costs
+        what is tried in vain, 1 BatchGetDocuments and 1 Commit. To look whether the receiver is
+        busy costs 1 RunQuery more.
 
         Raises StoreUnavailable and PublishFailed: then the call and its outbox entry are both
         written, or neither.
         """
-        found: _Found = None  # as a rule it is not there
+        born, is_checked = Born(found), False
         for _ in range(COMMITS):
-            decision = decide_ring(found.call if isinstance(found, StoredCall) else found, ring)
+            stored = born.call
+            decision = decide_ring(stored.call if isinstance(stored, StoredCall) else stored, ring)
             is_due = decision.is_to_begin
-            if decision.is_repeat and isinstance(found, StoredCall):
-                is_due = not await self._was_told(found.call)
-            if not is_due or isinstance(found, UnreadableCall):
+            if decision.is_repeat and isinstance(stored, StoredCall):
+                is_due = not await self._was_told(stored.call)
+            if not is_due or isinstance(stored, UnreadableCall):
                 return decision.verdict
-            begun = await (self._told if ring.is_told else self._known)(ring, found, received)
+            if born.is_cancelled(self._clock()):
+                born = await self._bear_cancelled(ring)
+                if born.call is None:
+                    return BORN_CANCELLED
+                continue
+            if not is_checked and (refused := await self._refused(ring)):
+                return refused
+            is_checked = True
+            begun = await (
+                self._told(ring, born, on, received)
+                if ring.is_told
+                else self._known(ring, born, received)
+            )
             if isinstance(begun, Call):
                 return replace(
                     decision.verdict, outcome=Status.RINGING, rings_until=begun.rings_until
                 )
-            found = begun.stored
+            born = begun
         raise StoreUnavailable(f"{COMMITS} commits failed in a row")
+
+    async def _refused(self, ring: Ring) -> Verdict | None:
+        """The verdict that keeps the receiver from being rung, if one does."""
+        if ring.is_initiated and not self._rules.may_call(ring.caller):
+            log.warning("too many calls", outcome="limited")
+            return LIMITED
+        statuses = self._rules.busy.statuses
+        if not ring.is_told or not statuses:
+            return None
+        found = await self._store.calls.of(ring.receiver, statuses)
+        others = [Occupancy(each.call, each.version) for each in found]
+        parties = {ring.caller, ring.receiver}
+        is_engaged = is_busy(others, parties, self._clock(), self._rules.longest_call)
+        return BUSY if is_engaged else None
 
     async def _was_told(self, call: Call) -> bool:
         """Whether the last that happened to the call is its ring, whose event is then published
@@ -68,30 +111,58 @@ class Ringing:
         # An entry outlives its ring, and TTL removes it later.
         return call.is_ours if last is None else last.status is Status.RINGING
 
-    async def _known(self, ring: Ring, _: _Found, received: Received) -> Call | NotCommitted:
+    async def _bear_cancelled(self, ring: Ring) -> Born:
+        """Creates a call that its caller has cancelled before it came, and of which nobody is told;
+        gives it if it is there all the same."""
+        now = self._clock()
+        call = Call(ring.call_id, ring.caller, ring.receiver, Status.CANCELLED)
+        try:
+            await self._store.calls.create_cancelled(call, now=now, expires=self._expires())
+        except StoreConflict:
+            return await self._store.calls.born(ring.call_id, ring.caller)
+        log.info("born cancelled", callId=ring.call_id, outcome=BORN_CANCELLED.outcome)
+        return Born(None)
+
+    async def _known(self, ring: Ring, born: Born, received: Received) -> Call | Born:
         """Creates a call of which nobody is told."""
         now = self._clock()
         call = ring.begun(received.signal_id, now, None)
+        calls, expires = self._store.calls, self._expires()
         try:
-            await self._store.calls.create(call, None, now + self._call_ttl)
+            await calls.create(call, None, now=now, expires=expires, birth=born.birth)
         except StoreConflict:
-            return NotCommitted(await self._store.calls.get(call.id))
+            return await self._store.calls.born(call.id, call.caller)
         return call
 
-    async def _told(self, ring: Ring, found: _Found, received: Received) -> Call | NotCommitted:
+    async def _told(
+        self, ring: Ring, born: Born, on: Connection | None, received: Received
+    ) -> Call | Born:
         """Creates a call that rings, or makes one ring that was only known."""
         now = self._clock()
-        stored = found if isinstance(found, StoredCall) else None
+        stored = born.call if isinstance(born.call, StoredCall) else None
         call = ring.begun(received.signal_id, now, stored.call if stored else None)
-        event = CallEvent.of_ring(call, received.signal_id, now, self._pushes)
+        event = CallEvent.of_ring(call, received.signal_id, now, self._rules.pushes, ring.by)
         calls = self._store.calls
         write = (
-            partial(calls.commit, stored, event)
+            partial(calls.commit, stored, event, on)
             if stored
-            else partial(calls.create, call, event, now + self._call_ttl)
+            else partial(
+                calls.create,
+                call,
+                event,
+                now=now,
+                expires=self._expires(),
+                birth=born.birth,
+                on=on,
+            )
         )
         attempted = await self._committer.commit(event, write, received)
-        if isinstance(attempted, Committed):
-            await self._committer.tell(attempted, received)
-            return replace(call, rings_until=attempted.event.rings_until)
-        return attempted
+        match attempted:
+            case Committed():
+                await self._committer.tell(attempted, received)
+                return replace(call, rings_until=attempted.event.rings_until)
+            case NotCommitted():
+                return Born(attempted.stored, attempted.birth)
+
+    def _expires(self) -> datetime:
+        return self._clock() + self._rules.call_ttl

@@ -6,9 +6,15 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from functions.calls.call import Call, CallId, ConnectionId, SignalId, UnreadableCall, UserId
-from functions.calls.decision import Decision, Verdict, decide, decide_timeout
+from functions.calls.decision import NOT_FOUND, Decision, Verdict, decide, decide_timeout
 from functions.calls.event import CallEvent
-from functions.calls.transitions import NO_PUSHES, TIMED_OUT, PushPolicy, Signal
+from functions.calls.transitions import (
+    CANCELS,
+    NO_PUSHES,
+    TIMED_OUT,
+    PushPolicy,
+    Signal,
+)
 from functions.clients.sender import sender_of
 from functions.delivery.commit import COMMITS, Committed, Committer, NotCommitted, Received
 from functions.ports.clock import Clock
@@ -41,7 +47,8 @@ class Signaling:
         Costs 1 BatchGetDocuments. If the call changes, it costs 1 Commit and 1 RunQuery, 1 POST for
         each connection and 1 Publish more. A commit that fails or is not answered costs 1
         BatchGetDocuments more, and then 1 RunQuery if it was done, or what another try costs. A
-        repeat costs 1 BatchGetDocuments more, and 1 Publish if the call's event is still pending.
+        repeat costs 1 BatchGetDocuments more, and 1 Publish if the call's event is still pending. A
+        cancel of what is no call of the sender's costs 1 Commit more.
 
         Raises StoreUnavailable and PublishFailed: then the call and its outbox entry are both
         written, or neither. Repeating the signal is safe.
@@ -102,9 +109,16 @@ class Signaling:
         received: Received,
         pushes: PushPolicy,
     ) -> Verdict:
+        is_forestalled = False
         for _ in range(COMMITS):
             call = stored.call if isinstance(stored, StoredCall) else stored
             decision = decided(call)
+            if decision.verdict == NOT_FOUND and sender and signal.name in CANCELS:
+                if is_forestalled or await self._forestall(signal, sender):
+                    return NOT_FOUND
+                is_forestalled = True
+                stored = await self._calls.get(signal.call_id)
+                continue
             if not isinstance(stored, StoredCall) or decision.transition is None:
                 if isinstance(call, Call) and decision.is_repeat:
                     await self._committer.publish_again(call)
@@ -128,3 +142,9 @@ class Signaling:
                     await self._committer.tell(attempted, received)
                     return decision.verdict
         raise StoreUnavailable(f"{COMMITS} commits failed in a row")
+
+    async def _forestall(self, signal: Signal, caller: UserId) -> bool:
+        """Has the call of a cancel that is not there be born cancelled, if it comes soon; so it is
+        done, at the same cost, with one that is there and is not the sender's. False if it has come
+        meanwhile. Costs 1 Commit, and what of an earlier birth has to be read."""
+        return await self._calls.forestall(signal.call_id, caller, self._clock())

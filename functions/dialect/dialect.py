@@ -10,9 +10,10 @@ from types import MappingProxyType
 import msgspec
 
 from functions.calls.call import CallId, Status, UserId
+from functions.calls.ring import INITIATE
 from functions.calls.transitions import INCOMING, SIGNALS, TIMED_OUT, TRANSITIONS
 
-ERROR_EVENT = "call:error"
+ERROR_EVENT, BUSY_EVENT = "call:error", "call:busy"
 
 # What a ring is called: no other may be called so, as a phone would ring instead of falling silent.
 RING_EVENT, RING_TYPE = INCOMING.event, INCOMING.push.type if INCOMING.push else ""
@@ -20,15 +21,16 @@ RING_EVENT, RING_TYPE = INCOMING.event, INCOMING.push.type if INCOMING.push else
 _NOTICES = (INCOMING, *(notice for row in (*TRANSITIONS, TIMED_OUT) for notice in row.notices))
 
 # All that can be named otherwise.
-EVENTS_IN = (*SIGNALS, "device:register", "device:unregister")
-EVENTS_OUT = tuple(dict.fromkeys([*(notice.event for notice in _NOTICES), ERROR_EVENT]))
+EVENTS_IN = (*SIGNALS, INITIATE, "device:register", "device:unregister")
+EVENTS_OUT = tuple(dict.fromkeys([*(notice.event for notice in _NOTICES), BUSY_EVENT, ERROR_EVENT]))
 PUSH_TYPES = tuple(dict.fromkeys(notice.push.type for notice in _NOTICES if notice.push))
 PUSH_FIELDS = ("type", "callId", "callerId", "reason", "cause", "timestamp")
-# The fields that stand beside each other, of a signal, a device, an event and a verdict.
+# The fields that stand beside each other, of a signal, a ring, a device, an event and a verdict.
 PAYLOADS = (
     ("callId", "reason", "deviceId"),
+    ("callId", "receiverId", "ringSeconds", "deviceId"),
     ("token", "fid", "platform", "deviceId"),
-    ("callId", "reason", "cause", "ringsUntil", "timestamp", "callerId"),
+    ("callId", "reason", "cause", "ringsUntil", "timestamp", "callerId", "callerName"),
     ("ok", "outcome", "callId", "ringsUntil", "field", "message"),
 )
 FIELDS = tuple(dict.fromkeys(name for payload in PAYLOADS for name in payload))

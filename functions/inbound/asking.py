@@ -7,13 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.calls.call import UserId
 from functions.calls.decision import invalid
 from functions.inbound.http import body_of
 from functions.inbound.rate import RequestRate
 from functions.inbound.replies import said
 from functions.inbound.secrets import is_known
-from functions.ports.identity import Identity, NotAuthenticated
+from functions.ports.identity import Identified, Identity, NotAuthenticated
 from functions.sessions.tokens import verified
 from functions.telemetry import Log
 from functions.wire.requests import InvalidRequest
@@ -32,7 +31,7 @@ class Asking:
     keys: Collection[str]  # of backends
     rate: RequestRate
 
-    async def user(self, request: Request, token: object = None) -> UserId:
+    async def user(self, request: Request, token: object = None) -> Identified:
         """Whose the request is, by its header or else by a `token` in its body. It counts as one of
         his. Raises NotAuthenticated, IdentityUnavailable and RateExceeded."""
         header = request.headers.get("authorization", "")
@@ -40,9 +39,9 @@ class Asking:
         if rest and scheme.lower() != "bearer":
             raise NotAuthenticated("the token is not valid: it must be shown as Bearer")
         in_body = token if isinstance(token, str) else None
-        user = (await verified(self.identity, header or in_body)).user
-        self.rate.count(user)
-        return user
+        identified = await verified(self.identity, header or in_body)
+        self.rate.count(identified.user)
+        return identified
 
     def check_backend(self, request: Request) -> None:
         """Raises NotAuthenticated if the app's backend is not who asks."""

@@ -17,28 +17,39 @@ from functions.calls.call import (
     SignalId,
     Status,
     UnreadableCall,
-    UserId,
     names_document,
 )
 from functions.calls.decision import NOT_FOUND, UNREADABLE, Verdict
 from functions.calls.event import unix_ms
+from functions.calls.ring import INITIATE, Initiate
 from functions.calls.transitions import SIGNALS, Signal
 from functions.delivery.commit import Received
+from functions.delivery.initiating import Initiating
 from functions.delivery.ringing import Ringing
 from functions.delivery.signaling import Signaling
 from functions.dialect.dialect import USUAL, Dialect
 from functions.inbound.asking import Asking, Reply, content_of
+from functions.inbound.frames import new_call_id
 from functions.inbound.load import Load, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
 from functions.inbound.replies import said
 from functions.ports.clock import Clock
+from functions.ports.identity import Identified
 from functions.ports.store import Calls, StoredCall
 from functions.telemetry import Log, latency_ms
-from functions.wire.frames import RequestFrame
-from functions.wire.requests import InvalidRequest, asked_in, parse, ring_in, user_in
+from functions.wire.frames import RequestFrame, call_of, is_initiate
+from functions.wire.requests import (
+    InvalidRequest,
+    asked_in,
+    parse,
+    ring_in,
+    user_in,
+    with_call_id,
+)
 from functions.wire.text import loads
 
 # What a backend has done to a call, by the last step of the path.
+_TAKEN = (*SIGNALS, INITIATE)
 SIGNALS_BY_STEP = {signal.removeprefix("call:"): signal for signal in SIGNALS}
 
 log = Log(__name__)
@@ -49,6 +60,7 @@ class CallRequests:
     """Replies at `/v1/signals` and `/v1/calls/…`."""
 
     signaling: Signaling
+    initiating: Initiating
     ringing: Ringing
     calls: Calls
     asking: Asking
@@ -75,13 +87,17 @@ class CallRequests:
         content = await content_of(request)
         if isinstance(content, Response):
             return content
-        signal = _signal_in(content, self.dialect)
-        asked = asked_in(content["data"], self.dialect)
-        with self._begun(signal):
+        parsed = _request_in(content, self.dialect)
+        frame = RequestFrame(parsed, asked=asked_in(content["data"], self.dialect))
+        frame = with_call_id(frame, new_call_id, self.dialect.ids)
+        asked = frame.request
+        assert isinstance(asked, Signal | Initiate)  # noqa: S101 - as `parsed` is
+        with self._begun(asked):
             # Where a page sends a beacon, which has no headers, the token is in the body.
             sender = await self.asking.user(request, content.get("token"))
-            verdict = await self._carried_out(signal, sender, came_at)
-        return said(verdict, signal.call_id if asked is None else asked, dialect=self.dialect)
+            verdict = await self._carried_out(asked, sender, came_at)
+        of_initiate = is_initiate(frame)
+        return said(verdict, call_of(frame), dialect=self.dialect, of_initiate=of_initiate)
 
     async def _ring(self, call: str, request: Request) -> Response:
         """What the ring costs. A body without the key is not waited for."""
@@ -110,20 +126,25 @@ class CallRequests:
         signal = _signal_in({"event": event, "data": {**content, "callId": ids.call_in(call)}})
         sender = user_in(content)
         with self._begun(signal):
-            verdict = await self._carried_out(signal, sender, came_at)
+            verdict = await self._carried_out(signal, Identified(sender), came_at)
         return said(verdict, ids.call_out(signal.call_id))
 
-    def _begun(self, signal: Signal) -> AbstractContextManager[None]:
-        """For as long as a signal is carried out, and whatever comes of it, the log says which."""
-        telemetry.bind(**named(signal, is_known=False))
-        return self.load.carrying_out(urgency_of(RequestFrame(signal)))
+    def _begun(self, asked: Signal | Initiate) -> AbstractContextManager[None]:
+        """For as long as a request is carried out, and whatever comes of it, the log says which."""
+        telemetry.bind(**named(asked, is_known=False))
+        return self.load.carrying_out(urgency_of(RequestFrame(asked)))
 
-    async def _carried_out(self, signal: Signal, sender: UserId, came_at: datetime) -> Verdict:
+    async def _carried_out(
+        self, asked: Signal | Initiate, sender: Identified, came_at: datetime
+    ) -> Verdict:
         received = Received(self.new_id(), self.clock(), received_at=came_at)
-        verdict = await self.signaling.handle_of(signal, sender, received)
+        if isinstance(asked, Initiate):
+            verdict = await self.initiating.handle_of(asked, sender, received)
+        else:
+            verdict = await self.signaling.handle_of(asked, sender.user, received)
         log.info(
             "verdict",
-            **named(signal, is_known=names_known_call(verdict)),
+            **named(asked, is_known=names_known_call(verdict)),
             outcome=verdict.outcome,
             latencyMs=latency_ms(came_at, self.clock()),
         )
@@ -133,7 +154,7 @@ class CallRequests:
         """1 look at the token, and 1 BatchGetDocuments."""
         asked = CallId(str(self.dialect.ids.call_in(id)))
         with self.load.carrying_out(Urgency.SOON):
-            user = await self.asking.user(request)
+            user = (await self.asking.user(request)).user
             stored = await self.calls.get(asked) if names_document(asked) else None
         match stored.call if isinstance(stored, StoredCall) else stored:
             case Call() as call if call.parties(user):
@@ -158,12 +179,19 @@ class CallRequests:
         return {**described, "serverTime": unix_ms(self.clock())}
 
 
-def _signal_in(content: dict[str, Any], dialect: Dialect = USUAL) -> Signal:
+def _signal_in(content: dict[str, Any]) -> Signal:
+    """Raises InvalidRequest."""
+    request = _request_in(content, USUAL)
+    assert isinstance(request, Signal)  # noqa: S101 - as its event says
+    return request
+
+
+def _request_in(content: dict[str, Any], dialect: Dialect) -> Signal | Initiate:
     """Raises InvalidRequest."""
     event = content.get("event")
-    if isinstance(event, str) and dialect.events_in.get(event) not in SIGNALS:
-        taken = (name for name, ours in dialect.events_in.items() if ours in SIGNALS)
+    if isinstance(event, str) and dialect.events_in.get(event) not in _TAKEN:
+        taken = (name for name, ours in dialect.events_in.items() if ours in _TAKEN)
         raise InvalidRequest("event", f"event must be one of {', '.join(taken)}")
     request = parse(event, content.get("data"), dialect)
-    assert isinstance(request, Signal)  # noqa: S101 - as its event says
+    assert isinstance(request, Signal | Initiate)  # noqa: S101 - as its event says
     return request

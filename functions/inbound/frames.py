@@ -7,10 +7,13 @@ from datetime import datetime
 
 from functions.calls.call import ConnectionId, SignalId
 from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
+from functions.calls.ring import Initiate
 from functions.calls.transitions import Signal
 from functions.delivery.commit import Received
+from functions.delivery.initiating import Initiating
 from functions.delivery.relay import Relaying
 from functions.delivery.signaling import Signaling
+from functions.dialect.dialect import USUAL, Ids
 from functions.inbound.load import Load, Overloaded, urgency_of
 from functions.inbound.naming import named, names_known_call
 from functions.inbound.rate import FrameRate, Rate
@@ -37,6 +40,7 @@ from functions.wire.frames import (
     RequestFrame,
     UnregisterDevice,
 )
+from functions.wire.requests import with_call_id
 
 log = Log(__name__)
 
@@ -45,12 +49,18 @@ def new_signal_id() -> SignalId:
     return SignalId(uuid.uuid4().hex)
 
 
+def new_call_id() -> str:
+    """In lower case, as iOS's CallKit has them."""
+    return str(uuid.uuid4())
+
+
 @dataclass(frozen=True, slots=True)
 class Frames:
     """Hands each frame to the part that carries it out, and encodes the reply."""
 
     codecs: Codecs
     signaling: Signaling
+    initiating: Initiating
     relaying: Relaying
     registration: Registration
     admission: Admission
@@ -59,6 +69,7 @@ class Frames:
     load: Load
     clock: Clock
     new_id: Callable[[], SignalId]
+    ids: Ids = USUAL.ids
 
     async def reply(self, id: ConnectionId, received_at: datetime | None, text: bytes) -> str:
         """The frame that goes back to the sender. `received_at` is when API Gateway got `text`.
@@ -75,6 +86,8 @@ class Frames:
         frame: Frame | None = None
         try:
             frame = codec.decode(text)
+            if isinstance(frame, RequestFrame):
+                frame = with_call_id(frame, new_call_id, self.ids)
             with self.load.carrying_out(urgency_of(frame)):
                 return await self._reply(codec, frame, id, received_at)
         except Overloaded as error:
@@ -134,6 +147,9 @@ class Frames:
             case Signal():
                 received = Received(self.new_id(), self.clock(), received_at)
                 return await self.signaling.handle(request, id, received)
+            case Initiate():
+                received = Received(self.new_id(), self.clock(), received_at)
+                return await self.initiating.handle(request, id, received)
             case RegisterDevice() | UnregisterDevice():
                 return await self.registration.handle(request, id, received_at)
             case Relay():

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-from functions.calls.call import Status
-from functions.calls.transitions import TRANSITIONS, Signal
+from functions.calls.ring import Initiate
+from functions.calls.transitions import CANCELS, Signal
 from functions.wire.frames import (
     Connect,
     Frame,
@@ -14,9 +14,6 @@ from functions.wire.frames import (
     RequestFrame,
     UnregisterDevice,
 )
-
-# `call:cancel`, and `call:end`, which is the same while the call rings.
-_CANCELS = frozenset(row.signal for row in TRANSITIONS if row.to_status is Status.CANCELLED)
 
 
 class Urgency(Enum):
@@ -66,8 +63,10 @@ def urgency_of(frame: Frame) -> Urgency:
     match frame:
         case RequestFrame(RegisterDevice() | UnregisterDevice() | Relay()):
             return Urgency.LATER
+        case RequestFrame(Initiate()):
+            return Urgency.SOON
         case RequestFrame(Signal(name)):
-            return Urgency.NOW if name in _CANCELS else Urgency.SOON
+            return Urgency.NOW if name in CANCELS else Urgency.SOON
         case Connect():  # much has been done for it already
             return Urgency.SOON
         case _:

@@ -4,13 +4,17 @@ from hashlib import sha256
 
 from functions.calls.call import CallId
 from functions.calls.decision import Verdict
+from functions.calls.ring import INITIATE, Initiate
 from functions.calls.transitions import Signal
 from functions.wire.frames import RegisterDevice, Relay, Request, UnregisterDevice
+
+# Of a call that may not be there.
+_ANY_ID = ("not_found", "unavailable", "busy", "limited")
 
 
 def names_known_call(verdict: Verdict) -> bool:
     """Whether the verdict proves that the call is the app's, and its id no words of a stranger."""
-    return verdict.field is None and verdict.outcome not in ("not_found", "unavailable")
+    return verdict.field is None and verdict.outcome not in _ANY_ID
 
 
 def named(request: Request, *, is_known: bool) -> dict[str, object]:
@@ -18,6 +22,8 @@ def named(request: Request, *, is_known: bool) -> dict[str, object]:
     match request:
         case Signal(name, call_id):
             return {"request": name, **_of_call(call_id, is_known=is_known)}
+        case Initiate(call_id):
+            return {"request": INITIATE, **_of_call(call_id or CallId(""), is_known=is_known)}
         case Relay(call_id, event):
             return {"request": "relay", "heard": event, **_of_call(call_id, is_known=is_known)}
         case RegisterDevice():

@@ -1,5 +1,5 @@
-"""How many frames a second a connection may send, and how many requests over HTTPS a user may make,
-as this instance counts them."""
+"""How many frames a second a connection may send, how many requests over HTTPS and how many calls a
+user may make, as this instance counts them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +40,7 @@ class RateExceeded(Exception):
 
 @dataclass(slots=True)
 class _Bucket:
-    left: float  # frames, or requests, that may come at once
+    left: float  # frames, requests or calls that may come at once
     at: datetime
     is_closing: bool = False
 
@@ -49,9 +49,9 @@ class _Buckets(Generic[_Key]):
     """A token bucket for each key. What comes of one is spread over all instances, so with several
     of them more gets through: as many times more as there are."""
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: float, at_once: int) -> None:
         self._per_second = per_second
-        self._most = float(per_second * _BURST_SECONDS)
+        self._most = float(at_once)
         self._buckets: Recent[_Key, _Bucket] = Recent(_REMEMBERED)
 
     def filled(self, key: _Key, now: datetime) -> _Bucket:
@@ -70,7 +70,7 @@ class FrameRate:
     """Counts the frames of each connection."""
 
     def __init__(self, per_second: int) -> None:
-        self._buckets: _Buckets[ConnectionId] = _Buckets(per_second)
+        self._buckets: _Buckets[ConnectionId] = _Buckets(per_second, per_second * _BURST_SECONDS)
 
     def of(self, id: ConnectionId, now: datetime) -> Rate:
         """Counts a frame that came at `now`."""
@@ -93,7 +93,7 @@ class RequestRate:
     """Counts the requests of each user."""
 
     def __init__(self, per_second: int, clock: Clock) -> None:
-        self._buckets: _Buckets[UserId] = _Buckets(per_second)
+        self._buckets: _Buckets[UserId] = _Buckets(per_second, per_second * _BURST_SECONDS)
         self._clock = clock
 
     def count(self, user: UserId) -> None:
@@ -102,3 +102,19 @@ class RequestRate:
         if bucket.left < 1:
             raise RateExceeded(user)
         bucket.left -= 1
+
+
+class CallRate:
+    """Counts the calls of each caller: as many at once as in a minute."""
+
+    def __init__(self, per_minute: int, clock: Clock) -> None:
+        self._buckets: _Buckets[UserId] = _Buckets(per_minute / 60, per_minute)
+        self._clock = clock
+
+    def allows(self, caller: UserId) -> bool:
+        """Counts a call that begins now, unless it is one too many."""
+        bucket = self._buckets.filled(caller, self._clock())
+        if bucket.left < 1:
+            return False
+        bucket.left -= 1
+        return True

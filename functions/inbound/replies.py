@@ -22,11 +22,17 @@ _CONFLICT = 409  # the call got another answer first
 
 
 def said(
-    verdict: Verdict, call: object = None, status: int | None = None, dialect: Dialect = USUAL
+    verdict: Verdict,
+    call: object = None,
+    status: int | None = None,
+    dialect: Dialect = USUAL,
+    *,
+    of_initiate: bool = False,
 ) -> Response:
     """The reply that says `verdict`, on a `call` if it is about one, with the status that its
     outcome has unless it is given."""
-    reply = replied(reply_data(verdict, call, dialect), status or status_of(verdict))
+    data = reply_data(verdict, call, dialect, of_initiate=of_initiate)
+    reply = replied(data, status or status_of(verdict))
     if reply.status_code == 401:
         reply.headers["WWW-Authenticate"] = "Bearer"
     return reply

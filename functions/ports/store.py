@@ -11,6 +11,7 @@ from functions.calls.call import (
     CallId,
     ConnectionId,
     SignalId,
+    Status,
     UnreadableCall,
     UserId,
 )
@@ -51,6 +52,28 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Birth:
+    """Who came first, a call or its cancel. Once it has expired, it says nothing any more."""
+
+    is_cancelled: bool
+    expires_at: datetime
+    version: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A call, and what there is of its birth."""
+
+    call: StoredCall | UnreadableCall | None
+    birth: Birth | None = None
+
+    def is_cancelled(self, now: datetime) -> bool:
+        """Whether the call is not there, and has been cancelled before it is."""
+        birth = self.birth
+        return self.call is None and bool(birth and birth.is_cancelled and now < birth.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """The connection and the call of a signal, as `Calls.load` finds them; None if not there."""
 
@@ -65,6 +88,7 @@ class Reloaded:
     is_ours: bool  # the commit was done, whatever became of the call since
     entry: Entry | None  # of our commit; None also if it can't be read
     call: StoredCall | UnreadableCall | None  # as it stands now
+    birth: Birth | None = None  # of a call that was to be created
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +138,49 @@ class Calls(Protocol):
 
     async def get(self, call: CallId) -> StoredCall | UnreadableCall | None: ...
 
+    async def born(self, call: CallId, caller: UserId) -> Born: ...
+
     async def reload(self, event: CallEvent) -> Reloaded:
         """Finds out what became of a commit of `event` that failed or was not answered."""
 
-    async def commit(self, stored: StoredCall, event: CallEvent) -> None:
-        """Writes both the call's new status and its outbox entry, or neither.
+    async def commit(
+        self, stored: StoredCall, event: CallEvent, on: Connection | None = None
+    ) -> None:
+        """Writes both the call's new status and its outbox entry, or neither. A ring that was
+        initiated `on` a connection is noted there too.
 
         Raises StoreConflict when the call changed since `stored` was read.
         """
 
-    async def create(self, call: Call, event: CallEvent | None, expires: datetime) -> None:
-        """Writes a new call, which is ours until it `expires`, and the outbox entry of its ring if
-        it has one; or neither.
+    async def create(
+        self,
+        call: Call,
+        event: CallEvent | None,
+        *,
+        now: datetime,
+        expires: datetime,
+        birth: Birth | None = None,
+        on: Connection | None = None,
+    ) -> None:
+        """Writes a new call, which is ours until it `expires`, with its birth, and the outbox entry
+        of its ring if it has one; or nothing. `birth` is what there was of it and does not count
+        any more. A call that was initiated `on` a connection is noted there too.
+
+        Raises StoreConflict when there is such a call, or another birth.
+        """
+
+    async def create_cancelled(self, call: Call, *, now: datetime, expires: datetime) -> None:
+        """Writes a call that was cancelled before it was there, and of which nobody is told.
 
         Raises StoreConflict when there is such a call.
         """
+
+    async def forestall(self, call: CallId, caller: UserId, now: datetime) -> bool:
+        """Notes that `caller` has cancelled a call that is not there, or not his: if it comes
+        within a minute, it is born cancelled. False if it has come first."""
+
+    async def of(self, user: UserId, statuses: Collection[Status]) -> list[StoredCall]:
+        """The calls of which the user is a party, in one of these statuses; of many, some."""
 
     async def current(self, ids: Iterable[CallId]) -> Mapping[CallId, Call]:
         """Those of the calls that are there and can be read."""

@@ -2,10 +2,13 @@
 
 from typing import Protocol
 
+import msgspec
+
+from functions.calls.call import CallId
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.connection import Connection, Wire
-from functions.dialect.dialect import Dialect
+from functions.dialect.dialect import BUSY_EVENT, Dialect
 from functions.wire.frames import Answerable, Frame, Ping, Relay, Unread
 from functions.wire.json import JsonCodec
 from functions.wire.socketio import SocketIoCodec, is_packet
@@ -32,6 +35,7 @@ class Codecs:
     """The codecs of all wires, in the app's dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._json = JsonCodec(dialect)
         self._socketio = SocketIoCodec(dialect)
 
@@ -42,6 +46,13 @@ class Codecs:
     def on(self, wire: Wire) -> Codec:
         """The codec that writes frames for a connection on `wire`."""
         return self._json if wire is Wire.JSON else self._socketio
+
+    def busy_for(self, connection: Connection, call: CallId) -> str:
+        """The frame that tells the caller, whose the connection is, that the receiver is busy."""
+        data = {self._dialect.fields["callId"]: self._dialect.ids.call_out(call)}
+        name = self._dialect.events_out[BUSY_EVENT]
+        busy = Relay(call, name, msgspec.json.encode(data).decode())
+        return self.relay_for(connection, busy)
 
     def event_for(self, connection: Connection, event: CallEvent, recipient: Recipient) -> str:
         """The frame that tells `recipient`, whose the connection is, of `event`."""

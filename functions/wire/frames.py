@@ -7,6 +7,7 @@ import msgspec
 from functions.calls.call import CallId, Status
 from functions.calls.decision import Verdict
 from functions.calls.event import CallEvent, Recipient, unix_ms
+from functions.calls.ring import BUSY, Initiate
 from functions.calls.transitions import Signal
 from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, Platform
@@ -40,7 +41,7 @@ class Relay:
     data: str  # an object in JSON
 
 
-Request = Signal | RegisterDevice | UnregisterDevice | Relay
+Request = Signal | Initiate | RegisterDevice | UnregisterDevice | Relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,12 @@ Answerable = RequestFrame | Malformed
 Frame = Answerable | Connect | Goodbye | Ping | Ignored
 
 
-def reply_data(verdict: Verdict, call: object, dialect: Dialect = USUAL) -> dict[str, object]:
+def reply_data(
+    verdict: Verdict, call: object, dialect: Dialect = USUAL, *, of_initiate: bool = False
+) -> dict[str, object]:
     """The `data` of a reply: always `ok` and `outcome`, the other fields if they have a value. The
-    `call` is as its asker should read it."""
+    `call` is as its asker should read it. To `call:initiate` apps expect `success` too and, when
+    it is refused, `error`, `message` and perhaps `busy`."""
     names = dialect.fields
     data: dict[str, object] = {names["ok"]: verdict.ok, names["outcome"]: verdict.outcome}
     if call is not None:
@@ -121,14 +125,30 @@ def reply_data(verdict: Verdict, call: object, dialect: Dialect = USUAL) -> dict
         data[names["field"]] = verdict.field
     if verdict.message is not None:
         data[names["message"]] = verdict.message
+    if of_initiate:
+        more: dict[str, object] = {"success": verdict.ok}
+        if not verdict.ok:
+            said = verdict.message or verdict.outcome
+            more |= {"error": said, names["message"]: said}
+        if verdict.outcome == BUSY.outcome:
+            more["busy"] = True
+        # What the dialect calls so is more than what most apps do.
+        return {**more, **data}
     return data
 
 
 def call_of(frame: Answerable | Unread | None) -> object:
     """The call that a frame is about, as it asked for it; None if it is about none."""
-    if not isinstance(frame, RequestFrame) or not isinstance(frame.request, Signal | Relay):
+    if not isinstance(frame, RequestFrame):
+        return None
+    if not isinstance(frame.request, Signal | Initiate | Relay):
         return None
     return frame.request.call_id if frame.asked is None else frame.asked
+
+
+def is_initiate(frame: Answerable | Unread | None) -> bool:
+    """Whether the reply to a frame is as apps expect it to `call:initiate`."""
+    return isinstance(frame, RequestFrame) and isinstance(frame.request, Initiate)
 
 
 def event_data(

@@ -18,6 +18,7 @@ from functions.wire.frames import (
     Unread,
     call_of,
     event_data,
+    is_initiate,
     reply_data,
 )
 from functions.wire.requests import request_frame
@@ -55,7 +56,7 @@ class JsonCodec:
 
     def encode_reply(self, verdict: Verdict, to: Answerable | Unread | None) -> str:
         """The reply to a frame; it has an `id` if the frame had one."""
-        data = reply_data(verdict, call_of(to), self._dialect)
+        data = reply_data(verdict, call_of(to), self._dialect, of_initiate=is_initiate(to))
         return _encode({"event": "ack", "data": data}, to.ack if to else None)
 
     def encode_pong(self, ping: Ping) -> str:

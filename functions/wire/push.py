@@ -7,7 +7,7 @@ import msgspec
 from functions.calls.call import CallId, Cause, UserId
 from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import Push
-from functions.dialect.dialect import PUSH_FIELDS, RING_TYPE, USUAL, Dialect
+from functions.dialect.dialect import PUSH_FIELDS, RING_TYPE, USUAL, Dialect, is_reserved
 
 
 def push_data(
@@ -43,7 +43,9 @@ def passed_on(data: str, dialect: Dialect = USUAL) -> Mapping[str, str]:
     fields = texts(data)
     names = {old: new for old, new in dialect.push_fields.items() if old not in PUSH_FIELDS}
     kept = {name: value for name, value in fields.items() if name not in names}
-    return {**kept, **{new: fields[old] for old, new in names.items() if old in fields}}
+    renamed = {**kept, **{new: fields[old] for old, new in names.items() if old in fields}}
+    # FCM would refuse the message for these.
+    return {name: value for name, value in renamed.items() if not is_reserved(name)}
 
 
 def _of_call(type: str, call: CallId, caller: UserId, dialect: Dialect) -> dict[str, str]:

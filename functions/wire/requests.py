@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import msgspec
 
 from functions.calls.call import USER_ID_LIMIT, Actor, CallId, UserId, names_document
-from functions.calls.ring import Ring
+from functions.calls.ring import INITIATE, Initiate, Ring
 from functions.calls.transitions import REASON_LIMIT, SIGNALS, Signal
 from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform
+from functions.clients.profile import NAME_LIMIT
 from functions.dialect.dialect import USUAL, Dialect, Ids, digits, is_reserved
 from functions.readable import is_control, readable
 from functions.wire.frames import (
@@ -25,6 +27,7 @@ from functions.wire.frames import (
     UnregisterDevice,
 )
 from functions.wire.push import passed_on, ring_data
+from functions.wire.text import loads
 
 CALL_ID_LIMIT = 128  # characters
 DEVICE_LIMIT = 128  # characters of the app's name for a device
@@ -101,6 +104,31 @@ def _signal(name: str) -> Callable[[_Data, Dialect], Signal]:
     return read
 
 
+# What an app says with `call:initiate` that is not for the receiver, or not as it stands there.
+_NOT_PASSED_ON = ("callId", "receiverId", "ringSeconds", "deviceId", "callerId", "callerName")
+
+
+def _initiate(data: _Data, dialect: Dialect) -> Initiate:
+    field, asked = dialect.found_in(data, "callId")
+    _, device = dialect.found_in(data, "deviceId")
+    _, name = dialect.found_in(data, "callerName")
+    ours = {each for field in _NOT_PASSED_ON for each in dialect.fields_in[field]}
+    passed = {name: value for name, value in data.items() if name not in ours}
+    return Initiate(
+        call_id=None if asked is None else call_id_in(field, asked, dialect.ids),
+        receiver=_receiver(data, dialect),
+        seconds=_ring_seconds(*dialect.found_in(data, "ringSeconds")),
+        data=_passed_on(passed, dialect) or "{}",
+        caller_name=readable(name, NAME_LIMIT),
+        by=Actor(device=device_in(device)),
+    )
+
+
+def _receiver(data: _Data, dialect: Dialect) -> UserId:
+    field, id = dialect.found_in(data, "receiverId")
+    return user_in({field: id}, field)
+
+
 def _register(data: _Data, dialect: Dialect) -> RegisterDevice:
     address = _address(data, dialect)
     field, platform = dialect.found_in(data, "platform")
@@ -139,6 +167,7 @@ def _is_nested(value: object, levels: int) -> bool:
 
 _READERS: Mapping[str, Callable[[_Data, Dialect], Request]] = MappingProxyType(
     {
+        INITIATE: _initiate,
         **{name: _signal(name) for name in SIGNALS},
         "device:register": _register,
         "device:unregister": _unregister,
@@ -172,30 +201,70 @@ def call_id_in(field: str, asked: object, ids: Ids) -> CallId:
 def ring_in(call: str, data: _Data, longest: int, dialect: Dialect = USUAL) -> Ring:
     """The ring that a backend asks for; one that is to be longer than `longest`, in seconds, is as
     long. Raises InvalidRequest, also for what would be too long for a message of FCM's."""
+    seconds = _ring_seconds("ringSeconds", data.get("ringSeconds"))
+    passed = data.get("data")
+    if isinstance(passed, Mapping):
+        for name in filter(is_reserved, passed):
+            raise InvalidRequest("data", f"data must have no field {name!r}: FCM takes none")
     ring = Ring(
         call_id=call_id_in("callId", call, dialect.ids),
         caller=user_in(data, "callerId"),
         receiver=user_in(data, "receiverId"),
-        seconds=_ring_seconds(data.get("ringSeconds"), longest),
-        data=_passed_on(data.get("data"), dialect),
+        seconds=min(seconds or longest, longest),
+        data=None if passed is None else _passed_on(passed, dialect),
         is_told=_is_told(data.get("ring")),
     )
+    return _pushable(ring, dialect)
+
+
+def ring_of(
+    asked: Initiate, caller: UserId, name: str | None, longest: int, dialect: Dialect = USUAL
+) -> Ring:
+    """The ring that a caller asks for, under the name that his identity has, if it has one. Raises
+    InvalidRequest for what would be too long for a message of FCM's."""
+    assert asked.call_id is not None  # noqa: S101 - whoever took the request has made one
+    # An app may rely on its being there, though nobody knows it.
+    shown = name or asked.caller_name or ""
+    data = {**loads(asked.data), dialect.fields["callerName"]: shown}
+    ring = Ring(
+        call_id=asked.call_id,
+        caller=caller,
+        receiver=asked.receiver,
+        seconds=min(asked.seconds or longest, longest),
+        data=_as_json(data),
+        is_told=True,
+        by=asked.by,
+        is_initiated=True,
+    )
+    return _pushable(ring, dialect)
+
+
+def with_call_id(frame: RequestFrame, make: Callable[[], str], ids: Ids) -> RequestFrame:
+    """The same with an id for a call whose app has left it to us."""
+    if not isinstance(frame.request, Initiate) or frame.request.call_id is not None:
+        return frame
+    id = CallId(str(ids.call_in(make())))
+    asked = None if ids.calls_are_usual else ids.call_out(id)
+    return replace(frame, request=replace(frame.request, call_id=id), asked=asked)
+
+
+def _pushable(ring: Ring, dialect: Dialect) -> Ring:
     pushed = ring_data(ring.call_id, ring.caller, _SOME_TIME, ring.data, dialect)
     if len(msgspec.json.encode(pushed)) > _PUSHED_LIMIT:
         raise InvalidRequest("data", "data and the ids are too long together to be pushed")
     return ring
 
 
-def _ring_seconds(value: object, longest: int) -> int:
+def _ring_seconds(field: str, value: object) -> int | None:
     if value is None:
-        return longest
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if not isinstance(value, int) or not is_number or not SHORTEST_RING <= value <= LONGEST_RING:
-        message = f"ringSeconds must be a whole number from {SHORTEST_RING} to {LONGEST_RING}"
-        raise InvalidRequest("ringSeconds", message)
-    return min(value, longest)
+        message = f"{field} must be a whole number from {SHORTEST_RING} to {LONGEST_RING}"
+        raise InvalidRequest(field, message)
+    return value
 
 
 def _is_told(value: object) -> bool:
@@ -206,12 +275,8 @@ def _is_told(value: object) -> bool:
 
 def _passed_on(value: object, dialect: Dialect) -> str | None:
     """What the app passes on, as JSON; it is measured as a message by FCM would carry it."""
-    if value is None:
-        return None
     if not isinstance(value, Mapping):
         raise InvalidRequest("data", "data must be an object")
-    for name in filter(is_reserved, value):
-        raise InvalidRequest("data", f"data must have no field {name!r}: FCM takes none")
     try:
         text = _as_json(value)
         carried = msgspec.json.encode(passed_on(text, dialect))

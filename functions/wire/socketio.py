@@ -24,6 +24,7 @@ from functions.wire.frames import (
     Unread,
     call_of,
     event_data,
+    is_initiate,
     reply_data,
 )
 from functions.wire.requests import device_in, request_frame
@@ -114,7 +115,7 @@ class SocketIoCodec:
         client whose connection is not known is made to connect anew."""
         if verdict == UNKNOWN_CONNECTION:
             return RECONNECT
-        data = reply_data(verdict, call_of(to), self._dialect)
+        data = reply_data(verdict, call_of(to), self._dialect, of_initiate=is_initiate(to))
         namespace = to.namespace if to else ROOT
         if to and to.ack is not None:
             return f"43{_prefix(namespace)}{to.ack}{_json([data])}"

@@ -8,7 +8,7 @@ from inspect import isfunction
 import pytest
 
 from functions.attempt import MessageId
-from functions.calls.call import CallId, ConnectionId, UserId
+from functions.calls.call import Call, CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection
 from functions.clients.device import Device, FcmToken, Platform
 from functions.ports.identity import Identified
@@ -116,6 +116,34 @@ async def overdue(scene: Scene) -> Step:
 async def note_silent(scene: Scene) -> Step:
     stored = await scene.call()
     return lambda: scene.store.calls.note_silent(stored)
+
+
+async def born(scene: Scene) -> Step:
+    return lambda: scene.store.calls.born(CALL, CALLER)
+
+
+async def create_cancelled(scene: Scene) -> Step:
+    call = Call(CALL, CALLER, RECEIVER, Status.CANCELLED)
+    expires = now() + timedelta(days=30)
+    return lambda: scene.store.calls.create_cancelled(call, now=now(), expires=expires)
+
+
+async def forestall(scene: Scene) -> Step:
+    return lambda: scene.store.calls.forestall(CALL, CALLER, now())
+
+
+async def forestall_again(scene: Scene) -> Step:
+    await scene.store.calls.forestall(CALL, CALLER, now())
+    return lambda: scene.store.calls.forestall(CALL, CALLER, now())
+
+
+async def forestall_much_later(scene: Scene) -> Step:
+    await scene.store.calls.forestall(CALL, CALLER, now() - timedelta(minutes=2))
+    return lambda: scene.store.calls.forestall(CALL, CALLER, now())
+
+
+async def of_user(scene: Scene) -> Step:
+    return lambda: scene.store.calls.of(CALLER, (Status.RINGING, Status.ACCEPTED))
 
 
 async def mentions(scene: Scene) -> Step:
@@ -350,6 +378,12 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("calls.commit", commit, ["Commit"]),
     ("calls.create", create, ["Commit"]),
     ("calls.current", current, ["BatchGetDocuments"]),
+    ("calls.born", born, ["BatchGetDocuments"]),
+    ("calls.create_cancelled", create_cancelled, ["Commit"]),
+    ("calls.forestall", forestall, ["Commit"]),
+    ("calls.forestall", forestall_again, ["Commit", "BatchGetDocuments"]),
+    ("calls.forestall", forestall_much_later, ["Commit", "BatchGetDocuments", "Commit"]),
+    ("calls.of", of_user, ["RunQuery"]),
     ("calls.overdue", overdue, ["RunQuery"]),
     ("calls.note_silent", note_silent, ["Commit"]),
     ("calls.mentions", mentions, ["RunQuery"]),

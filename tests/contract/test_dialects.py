@@ -86,7 +86,8 @@ async def test_a_call_that_we_create_is_the_apps_to_read(
     ring = Ring(CALL, CALLER, RECEIVER, 30, '{"room":"r"}', is_told=True)
     begun = ring.begun(SignalId("S"), now(), None)
     expires = now() + timedelta(days=30)
-    await store.calls.create(begun, CallEvent.of_ring(begun, SignalId("S"), now()), expires)
+    made = CallEvent.of_ring(begun, SignalId("S"), now())
+    await store.calls.create(begun, made, now=now(), expires=expires)
     assert (await read(store)).call == begun
     fields = await fields_of(documents.client, "calls", CALL)
     assert fields == {

@@ -12,7 +12,7 @@ from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform, device_id
 from functions.clients.profile import NO_PROFILE, Profile
 from functions.ports.identity import Identified
-from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
+from functions.ports.store import Birth, Born, Store, StoreConflict, StoredCall, StoreUnavailable
 from tests.support.makers import (
     CALL,
     CALLER,
@@ -60,7 +60,7 @@ async def test_a_new_call_is_written_with_the_entry_of_its_ring(store: Store, wo
 
 async def test_a_new_call_may_be_told_to_nobody(store: Store, world: World) -> None:
     call = Call(CALL, CALLER, RECEIVER, Status.RINGING, is_ours=True, ring_seconds=30)
-    await store.calls.create(call, None, now() + timedelta(days=30))
+    await store.calls.create(call, None, now=now(), expires=now() + timedelta(days=30))
     assert await world.call() == call
     assert await world.pending_calls() == set()
 
@@ -90,7 +90,7 @@ async def test_what_a_call_of_ours_has_while_it_rings_goes_with_the_ring(
 
 async def test_a_call_that_was_only_known_may_begin_to_ring(store: Store, world: World) -> None:
     call = Call(CALL, CALLER, RECEIVER, Status.RINGING, is_ours=True, ring_seconds=30)
-    await store.calls.create(call, None, now() + timedelta(days=30))
+    await store.calls.create(call, None, now=now(), expires=now() + timedelta(days=30))
     stored = await store.calls.get(CALL)
     assert isinstance(stored, StoredCall)
     ring = Ring(CALL, CALLER, RECEIVER, 30, None, is_told=True)
@@ -528,3 +528,126 @@ async def test_who_registers_by_a_connection_that_is_gone_is_not_registered(stor
         )
     assert await store.devices.of([RECEIVER], now()) == []
     assert await store.connections.get(gone, now()) is None
+
+
+# Births: who came first, a call or its cancel
+
+EXPIRES = timedelta(days=30)
+
+
+async def bear(
+    store: Store, id: CallId = CALL, birth: Birth | None = None, on: Connection | None = None
+) -> Call:
+    call = Ring(id, CALLER, RECEIVER, 30, None, is_told=True).begun(SignalId(id), now(), None)
+    made = CallEvent.of_ring(call, SignalId(id), now())
+    expires = now() + EXPIRES
+    await store.calls.create(call, made, now=now(), expires=expires, birth=birth, on=on)
+    return call
+
+
+async def test_a_cancel_that_comes_first_keeps_its_call_from_being_created(store: Store) -> None:
+    assert await store.calls.forestall(CALL, CALLER, now())
+    assert await store.calls.forestall(CALL, CALLER, now())  # the same again
+    with pytest.raises(StoreConflict):
+        await bear(store)
+    born = await store.calls.born(CALL, CALLER)
+    assert born.is_cancelled(now())
+    assert not born.is_cancelled(now() + timedelta(seconds=61))
+
+
+async def test_a_ring_that_was_not_created_is_known_to_have_been_cancelled(store: Store) -> None:
+    await store.calls.forestall(CALL, CALLER, now())
+    ring = Ring(CALL, CALLER, RECEIVER, 30, None, is_told=True)
+    call = ring.begun(SignalId("S"), now(), None)
+    reloaded = await store.calls.reload(CallEvent.of_ring(call, SignalId("S"), now()))
+    assert (reloaded.is_ours, reloaded.call) == (False, None)
+    assert Born(reloaded.call, reloaded.birth).is_cancelled(now())
+
+
+async def test_a_call_that_comes_first_is_not_forestalled(store: Store) -> None:
+    await bear(store)
+    assert not await store.calls.forestall(CALL, CALLER, now())
+    assert not (await store.calls.born(CALL, CALLER)).is_cancelled(now())
+
+
+async def test_a_cancel_of_another_caller_or_call_forestalls_nothing(store: Store) -> None:
+    await store.calls.forestall(CALL, RECEIVER, now())
+    await store.calls.forestall(CallId("CALL_2"), CALLER, now())
+    await bear(store)
+
+
+async def test_what_was_born_long_ago_counts_no_more(store: Store) -> None:
+    long_ago = now() - timedelta(seconds=61)
+    await store.calls.forestall(CALL, CALLER, long_ago)
+    born = await store.calls.born(CALL, CALLER)
+    assert not born.is_cancelled(now())
+    await bear(store, birth=born.birth)
+    assert not await store.calls.forestall(CALL, CALLER, now())
+    # A cancel too may come after an old one, of a call that is not there.
+    other = CallId("CALL_2")
+    await store.calls.forestall(other, CALLER, long_ago)
+    assert await store.calls.forestall(other, CALLER, now())
+    assert (await store.calls.born(other, CALLER)).is_cancelled(now())
+
+
+async def test_a_birth_that_has_changed_since_it_was_read_is_a_conflict(store: Store) -> None:
+    await store.calls.forestall(CALL, CALLER, now() - timedelta(seconds=61))
+    old = (await store.calls.born(CALL, CALLER)).birth
+    await store.calls.forestall(CALL, CALLER, now())
+    with pytest.raises(StoreConflict):
+        await bear(store, birth=old)
+
+
+async def test_a_call_that_is_born_cancelled_is_told_to_nobody(store: Store, world: World) -> None:
+    call = Call(CALL, CALLER, RECEIVER, Status.CANCELLED)
+    await store.calls.create_cancelled(call, now=now(), expires=now() + EXPIRES)
+    stored = await world.call()
+    assert stored == replace(call, cause=Cause.CALLER_CANCELLED, is_ours=True)
+    assert await world.pending_calls() == set()
+    with pytest.raises(StoreConflict):
+        await store.calls.create_cancelled(call, now=now(), expires=now() + EXPIRES)
+
+
+async def test_a_connection_knows_what_was_initiated_by_it(store: Store) -> None:
+    on = await connect(store, "caller=", CALLER)
+    first = await bear(store, CallId('CALL_`1.".2'), on=on)  # an id may have any character
+    on = await read_again(store, on)
+    assert on.calling == {first.id: first.rings_until}
+    second = await bear(store, CallId("CALL_2"), on=on)
+    assert (await read_again(store, on)).calling == {
+        first.id: first.rings_until,
+        second.id: second.rings_until,
+    }
+
+
+async def test_what_a_connection_has_initiated_long_ago_is_forgotten(store: Store) -> None:
+    on = await connect(store, "caller=", CALLER)
+    await bear(store, on=on)
+    on = await read_again(store, on)
+    old = replace(on, calling=dict.fromkeys(on.calling, now() - timedelta(minutes=3)))
+    second = await bear(store, CallId("CALL_2"), on=old)
+    assert set((await read_again(store, on)).calling) in ({second.id}, {CALL, second.id})
+
+
+async def test_nothing_is_created_by_a_connection_that_is_gone(store: Store, world: World) -> None:
+    gone = await connect(store, "caller=", CALLER)
+    await world.delete_connection(gone.id)
+    with pytest.raises(StoreConflict):
+        await bear(store, on=gone)
+    assert await world.call() is None
+
+
+# A user's calls
+
+
+async def test_a_users_calls_are_found_by_both_roles_and_by_their_status(
+    store: Store, world: World
+) -> None:
+    for name, status in (("R", "ringing"), ("A", "accepted"), ("E", "ended")):
+        await world.ring(CallId(name), status)
+    for user in (CALLER, RECEIVER):
+        found = await store.calls.of(user, (Status.RINGING, Status.ACCEPTED))
+        assert sorted(each.call.id for each in found) == ["A", "R"]
+        found = await store.calls.of(user, (Status.ACCEPTED,))
+        assert [each.call.id for each in found] == ["A"]
+    assert await store.calls.of(UserId("USR_3"), (Status.ACCEPTED,)) == []

@@ -14,11 +14,11 @@ from functions.calls.call import (
     UnreadableCall,
     UserId,
 )
-from functions.calls.event import CallEvent
+from functions.calls.event import LONGEST_LIFE, CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId
 from functions.ports.clock import Clock
-from functions.ports.store import Entry, Mention, StoredCall, Unreadable
+from functions.ports.store import Birth, Entry, Mention, StoreConflict, StoredCall, Unreadable
 
 _UNCHANGED = datetime.min  # the version of what is never written again
 _TICK = timedelta(microseconds=1)
@@ -47,6 +47,7 @@ class Database:
     # Who gave a call its status; None: its time was over.
     changed_by: dict[CallId, UserId | None] = field(default_factory=dict)
     silent: set[CallId] = field(default_factory=set)  # calls that `sweep` need not look for
+    births: dict[tuple[CallId, UserId], Birth] = field(default_factory=dict)
     connections: dict[ConnectionId, Connection] = field(default_factory=dict)
     # Sockets that were closed before their handshake was handled.
     unknown_closed: set[ConnectionId] = field(default_factory=set)
@@ -154,6 +155,20 @@ class Database:
         if found and found.version == read.version:
             self.silent.add(read.call.id)
             self.put_call(found.call)
+
+    def put_birth(self, call: CallId, caller: UserId, at: datetime, *, is_cancelled: bool) -> None:
+        expires = at + timedelta(seconds=60)
+        self.births[call, caller] = Birth(is_cancelled, expires, self.tick())
+
+    def note_calling(self, connection: Connection | None, call: Call) -> None:
+        if connection is None or call.rings_until is None:
+            return
+        found = self.connections.get(connection.id)
+        if found is None:
+            raise StoreConflict("the connection is gone")
+        over = call.rings_until - LONGEST_LIFE
+        calling = {id: ends for id, ends in found.calling.items() if ends >= over}
+        self.put_connection(replace(found, calling={**calling, call.id: call.rings_until}))
 
     def put_call(self, call: Call) -> None:
         """As the app's backend does."""

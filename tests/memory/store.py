@@ -11,6 +11,7 @@ from functions.calls.call import (
     Actor,
     Call,
     CallId,
+    Cause,
     ConnectionId,
     SignalId,
     Status,
@@ -23,6 +24,8 @@ from functions.clients.device import Device, DeviceId, FcmAddress, Platform, dev
 from functions.clients.profile import NO_PROFILE
 from functions.ports.identity import Identified
 from functions.ports.store import (
+    Birth,
+    Born,
     Entry,
     Known,
     Loaded,
@@ -119,26 +122,84 @@ class MemoryCalls:
     async def reload(self, event: CallEvent) -> Reloaded:
         def read() -> Reloaded:
             entry = self.database.entry(event)
-            return Reloaded(entry is not None, entry, self.database.stored_call(event.call_id))
+            is_ring = event.status is Status.RINGING
+            birth = self.database.births.get((event.call_id, event.caller_id)) if is_ring else None
+            stored = self.database.stored_call(event.call_id)
+            return Reloaded(entry is not None, entry, stored, birth)
 
         return await self.remote.get(f"{event.call_id}:{event.signal_id}", read)
 
-    async def commit(self, stored: StoredCall, event: CallEvent) -> None:
+    async def born(self, call: CallId, caller: UserId) -> Born:
+        def read() -> Born:
+            return Born(self.database.stored_call(call), self.database.births.get((call, caller)))
+
+        return await self.remote.get(call, read)
+
+    async def commit(
+        self, stored: StoredCall, event: CallEvent, on: Connection | None = None
+    ) -> None:
         def write() -> None:
             found = self.database.calls.get(stored.call.id)
             if found is None or found.version != stored.version or self.database.entry(event):
                 raise StoreConflict("the call is not as it was read")
-            self._put(_changed(found.call, event), event)
+            changed = _changed(found.call, event)
+            self.database.note_calling(on, replace(changed, rings_until=event.rings_until))
+            self._put(changed, event)
 
         await self.remote.commit(f"{event.call_id}:{event.signal_id}", write)
 
-    async def create(self, call: Call, event: CallEvent | None, expires: datetime) -> None:
+    async def create(
+        self,
+        call: Call,
+        event: CallEvent | None,
+        *,
+        now: datetime,
+        expires: datetime,
+        birth: Birth | None = None,
+        on: Connection | None = None,
+    ) -> None:
         def write() -> None:
             if self.database.stored_call(call.id) or (event and self.database.entry(event)):
                 raise StoreConflict("there is such a call")
+            if self.database.births.get((call.id, call.caller)) != birth:
+                raise StoreConflict("there is such a birth")
+            self.database.note_calling(on, call)
+            self.database.put_birth(call.id, call.caller, now, is_cancelled=False)
             self._put(call, event)
 
         await self.remote.commit(f"{call.id}:{call.signal_id}", write)
+
+    async def create_cancelled(self, call: Call, *, now: datetime, expires: datetime) -> None:
+        def write() -> None:
+            if self.database.stored_call(call.id):
+                raise StoreConflict("there is such a call")
+            born = replace(call, cause=Cause.CALLER_CANCELLED, is_ours=True)
+            self._put(born, None)
+            self.database.changed_by[call.id] = call.caller
+
+        await self.remote.commit(call.id, write)
+
+    async def forestall(self, call: CallId, caller: UserId, now: datetime) -> bool:
+        def write(found: Birth | None = None) -> bool:
+            if self.database.births.get((call, caller)) != found:
+                return False
+            self.database.put_birth(call, caller, now, is_cancelled=True)
+            return True
+
+        if await self.remote.commit(call, write):
+            return True
+        birth = await self.remote.get(call, lambda: self.database.births[call, caller])
+        if now < birth.expires_at:
+            return birth.is_cancelled
+        return await self.remote.commit(call, lambda: write(birth))
+
+    async def of(self, user: UserId, statuses: Collection[Status]) -> list[StoredCall]:
+        def read() -> list[StoredCall]:
+            every = self.database.calls.values()
+            his = [each for each in every if each.call.parties(user)]
+            return [each for each in his if each.call.status in statuses][:20]
+
+        return await self.remote.query(user, read)
 
     def _put(self, call: Call, event: CallEvent | None) -> None:
         at = self.database.tick()

@@ -69,7 +69,8 @@ async def ring_of_ours(store: Store, expires: datetime) -> Call:
     signal_id = SignalId(uuid.uuid4().hex)
     ring = Ring(CALL, CALLER, RECEIVER, 30, '{"a":1}', is_told=True)
     call = ring.begun(signal_id, now(), None)
-    await store.calls.create(call, CallEvent.of_ring(call, signal_id, now()), expires)
+    made = CallEvent.of_ring(call, signal_id, now())
+    await store.calls.create(call, made, now=now(), expires=expires)
     return call
 
 

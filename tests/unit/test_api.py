@@ -10,6 +10,7 @@ import pytest
 
 from functions.calls.call import CallId, Status
 from functions.calls.event import CallEvent
+from functions.calls.ring import INITIATE
 from functions.calls.transitions import SIGNALS
 from functions.inbound.openapi import DESCRIPTION
 from infra import ROOT
@@ -176,7 +177,7 @@ async def test_what_is_malformed_is_told_and_costs_nothing(
 async def test_an_event_that_is_none_of_these_is_told_which_there_are(app: Client) -> None:
     for event in ("nope", "device:register"):
         answer = await app.signal({"event": event, "data": {}})
-        assert answer.json()["message"] == f"event must be one of {', '.join(SIGNALS)}"
+        assert answer.json()["message"] == f"event must be one of {', '.join((*SIGNALS, INITIATE))}"
 
 
 async def test_over_https_nothing_is_relayed(services: Services) -> None:
@@ -184,7 +185,7 @@ async def test_over_https_nothing_is_relayed(services: Services) -> None:
     app = Client(function_of(services, DIALECT=str(path)), services)
     answer = await app.signal({"event": "call:upgrade", "data": {"callId": CALL}})
     assert answer.status_code == 400
-    assert answer.json()["message"] == f"event must be one of {', '.join(SIGNALS)}"
+    assert answer.json()["message"] == f"event must be one of {', '.join((*SIGNALS, INITIATE))}"
     assert app.costs == []
 
 

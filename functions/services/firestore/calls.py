@@ -1,17 +1,34 @@
 """Calls in Firestore: read with a signal's connection, and changed with their outbox entry."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
 
-from google.cloud.firestore import DELETE_FIELD, SERVER_TIMESTAMP, FieldFilter
+from google.cloud.firestore import (
+    DELETE_FIELD,
+    SERVER_TIMESTAMP,
+    AsyncDocumentReference,
+    FieldFilter,
+)
+from google.cloud.firestore_v1.field_path import FieldPath
 
-from functions.calls.call import Call, CallId, ConnectionId, Status, UnreadableCall, UserId
-from functions.calls.event import CallEvent, to_fields
+from functions.calls.call import (
+    Call,
+    CallId,
+    Cause,
+    ConnectionId,
+    Status,
+    UnreadableCall,
+    UserId,
+)
+from functions.calls.event import LONGEST_LIFE, CallEvent, to_fields
+from functions.clients.connection import Connection
 from functions.dialect.dialect import Dialect
-from functions.ports.store import Loaded, Mention, Reloaded, StoredCall
+from functions.ports.store import Birth, Born, Loaded, Mention, Reloaded, StoredCall
 from functions.services.firestore.documents import (
     EXPIRES_AT,
     RINGS_UNTIL,
+    birth_in,
     call_in,
     connection_in,
     entry_in,
@@ -23,6 +40,8 @@ _OF_THE_RING = ("ringsUntil", "ringSeconds", "data", RINGS_UNTIL)
 _PARTIES = ("callerId", "receiverId")
 _NAMING = (*_PARTIES, "answeredBy", "endedBy")  # the fields that may have a party's id
 _HIS_DEVICE = ("answeredOn", "answeredOnRegistration")
+_OF_USER_LIMIT = 20  # calls: more than anybody has at once
+_BIRTH_COUNTS = timedelta(seconds=60)  # a frame overtakes another by no more
 # What the parties, or their app, had to say, and the fields of which one is there if it was we who
 # wrote it. The app's own fields may have these names.
 _SAID = {"reason": ("endedBy", "answeredBy", "signalId"), "data": (EXPIRES_AT,)}
@@ -47,46 +66,132 @@ class FirestoreCalls:
         (stored,) = await self._documents.get(self._documents.at("calls", call))
         return self._found(stored)
 
+    async def born(self, call: CallId, caller: UserId) -> Born:
+        """1 BatchGetDocuments."""
+        stored, birth = await self._documents.get(
+            self._documents.at("calls", call), self._birth(call, caller)
+        )
+        return Born(self._found(stored), birth_in(birth))
+
     async def reload(self, event: CallEvent) -> Reloaded:
         """1 BatchGetDocuments. An outbox entry proves that the commit was done, as no other signal
         can have made it."""
-        entry, stored = await self._documents.get(
-            self._documents.entry(event.call_id, event.signal_id),
-            self._documents.at("calls", event.call_id),
+        ours = [self._documents.entry(event.call_id, event.signal_id)]
+        if event.status is Status.RINGING:
+            ours.append(self._birth(event.call_id, event.caller_id))
+        stored, entry, *births = await self._documents.get(
+            self._documents.at("calls", event.call_id), *ours
         )
-        return Reloaded(is_ours=entry.exists, entry=entry_in(entry), call=self._found(stored))
+        return Reloaded(
+            is_ours=entry.exists,
+            entry=entry_in(entry),
+            call=self._found(stored),
+            birth=birth_in(births[0]) if births else None,
+        )
 
-    async def commit(self, stored: StoredCall, event: CallEvent) -> None:
+    async def commit(
+        self, stored: StoredCall, event: CallEvent, on: Connection | None = None
+    ) -> None:
         """1 Commit. The library repeats a commit whose reply was lost, so a conflict may be with
         our own write; `reload` finds out."""
-        changed = {
+        fields = {
             "status": event.status.value,
             "signalId": event.signal_id,
             **_changed(stored.call, event),
         }
-        await self._documents.commit_if_unchanged(
+        call = Change(
             self._documents.at("calls", stored.call.id),
             stored.version,
-            self._dialect.call_written(changed),
-            created=self._entry(event),
+            self._dialect.call_written(fields),
         )
+        noted = self._noted_on(on, event.call_id, event.rings_until)
+        await self._documents.commit_all([call, *noted], [self._entry(event)])
 
-    async def create(self, call: Call, event: CallEvent | None, expires: datetime) -> None:
+    async def create(
+        self,
+        call: Call,
+        event: CallEvent | None,
+        *,
+        now: datetime,
+        expires: datetime,
+        birth: Birth | None = None,
+        on: Connection | None = None,
+    ) -> None:
         """1 Commit. As of `commit`, a conflict may be with our own write."""
         fields = {
-            "callerId": call.caller,
-            "receiverId": call.receiver,
-            "status": call.status.value,
             "ringsUntil": call.rings_until,
             RINGS_UNTIL: call.rings_until,
             "ringSeconds": call.ring_seconds,
             "data": call.data,
             "signalId": call.signal_id,
+        }
+        created = [self._new(call, fields, expires), *([self._entry(event)] if event else [])]
+        changed = self._noted_on(on, call.id, call.rings_until)
+        its_birth = self._birth(call.id, call.caller)
+        came = _birth_fields(now, is_cancelled=False)
+        if birth is None:
+            created.append((its_birth, came))
+        else:
+            changed.append(Change(its_birth, birth.version, came))
+        await self._documents.commit_all(changed, created)
+
+    async def create_cancelled(self, call: Call, *, now: datetime, expires: datetime) -> None:
+        """1 Commit."""
+        ended = {"endedAt": now, "endedBy": call.caller, "cause": Cause.CALLER_CANCELLED}
+        await self._documents.commit_all([], [self._new(call, ended, expires)])
+
+    async def forestall(self, call: CallId, caller: UserId, now: datetime) -> bool:
+        """1 Commit; if there has been a birth, 1 BatchGetDocuments more, and 1 Commit if that has
+        expired."""
+        reference, came = self._birth(call, caller), _birth_fields(now, is_cancelled=True)
+        if await self._documents.create(reference, came):
+            return True
+        (snapshot,) = await self._documents.get(reference)
+        birth = birth_in(snapshot)
+        if birth is None or now < birth.expires_at:
+            return birth is None or birth.is_cancelled
+        return await self._documents.update_unchanged(reference, birth.version, came)
+
+    async def of(self, user: UserId, statuses: Collection[Status]) -> list[StoredCall]:
+        """1 RunQuery. At most 20."""
+        ids = dict.fromkeys([user, self._dialect.ids.user_out(user)])
+        names = self._dialect.call_written(dict.fromkeys(_PARTIES))
+        in_status = [self._dialect.call_written({"status": each.value}) for each in statuses]
+        ((status, _),) = in_status[0].items()
+        words = [each[status] for each in in_status]
+        query = (
+            self._documents.naming("calls", ids, *names)
+            .where(filter=FieldFilter(status, "in", words))
+            .limit(_OF_USER_LIMIT)
+        )
+        found = (call_in(each, self._dialect) for each in await self._documents.run(query))
+        return [each for each in found if each]
+
+    def _new(self, call: Call, more: Mapping[str, object], expires: datetime) -> Written:
+        fields = {
+            "callerId": call.caller,
+            "receiverId": call.receiver,
+            "status": call.status.value,
+            **{name: value for name, value in more.items() if value is not None},
             EXPIRES_AT: expires,
         }
-        known = {name: value for name, value in fields.items() if value is not None}
-        written = (self._documents.at("calls", call.id), self._dialect.call_written(known))
-        await self._documents.create_all(written, *([self._entry(event)] if event else []))
+        return self._documents.at("calls", call.id), self._dialect.call_written(fields)
+
+    def _birth(self, call: CallId, caller: UserId) -> AsyncDocumentReference:
+        """Of a name that says nothing of either, and takes every id."""
+        name = sha256(f"{len(caller)} {caller} {call}".encode()).hexdigest()
+        return self._documents.at("births", name)
+
+    def _noted_on(
+        self, connection: Connection | None, call: CallId, rings_until: datetime | None
+    ) -> list[Change]:
+        """Those that no longer ring go."""
+        if connection is None or rings_until is None:
+            return []
+        over = [id for id, ends in connection.calling.items() if ends < rings_until - LONGEST_LIFE]
+        calling = {**dict.fromkeys(over, DELETE_FIELD), call: rings_until}
+        fields = {FieldPath("calling", id).to_api_repr(): value for id, value in calling.items()}
+        return [Change(self._documents.at("connections", connection.id), None, fields)]
 
     def _entry(self, event: CallEvent) -> Written:
         fields = {
@@ -185,6 +290,10 @@ def _changed(call: Call, event: CallEvent) -> dict[str, object]:
     # Of a document that is not ours, the app's own fields may have these names.
     over = dict.fromkeys(_OF_THE_RING, DELETE_FIELD) if call.is_ours else {}
     return {**said, **over, "reason": event.reason, "cause": event.cause or DELETE_FIELD}
+
+
+def _birth_fields(now: datetime, *, is_cancelled: bool) -> dict[str, object]:
+    return {"isCancelled": is_cancelled, "expiresAt": now + _BIRTH_COUNTS}
 
 
 def _is_text(value: object) -> bool:

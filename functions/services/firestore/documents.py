@@ -28,7 +28,7 @@ from functions.clients.device import (
 )
 from functions.clients.profile import NO_PROFILE, Profile
 from functions.dialect.dialect import Dialect
-from functions.ports.store import Entry, StoredCall
+from functions.ports.store import Birth, Entry, StoredCall
 from functions.services.firestore.remote import Snapshot
 from functions.telemetry import Log
 
@@ -77,6 +77,11 @@ def call_in(snapshot: Snapshot, dialect: Dialect) -> StoredCall | None:
 def entry_in(snapshot: Snapshot) -> Entry | None:
     created, version = snapshot.create_time, snapshot.update_time
     return _readable(snapshot, lambda fields: read_entry(fields, created, version))
+
+
+def birth_in(snapshot: Snapshot) -> Birth | None:
+    version = snapshot.update_time
+    return _readable(snapshot, lambda fields: read_birth(fields, version))
 
 
 def _is_only_closed(snapshot: Snapshot) -> bool:
@@ -150,8 +155,13 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         admit_by=_moment_if_any(fields, "admitBy"),
         device=_text_if_any(fields, "deviceId"),
         registration=_text_if_any(fields, "registration"),
+        calling=_calling(fields),
         version=version,
     )
+
+
+def read_birth(fields: Fields, version: datetime) -> Birth:
+    return Birth(fields.get("isCancelled") is True, _moment(fields, "expiresAt"), version)
 
 
 def read_device(id: str, fields: Fields, version: datetime) -> Device:
@@ -224,6 +234,12 @@ def _moment(fields: Fields, name: str) -> datetime:
 def _moment_if_any(fields: Fields, name: str) -> datetime | None:
     value = fields.get(name)
     return value if isinstance(value, datetime) else None
+
+
+def _calling(fields: Fields) -> Mapping[CallId, datetime]:
+    found = fields.get("calling")
+    calls = found if isinstance(found, Mapping) else {}
+    return {CallId(id): ends for id, ends in calls.items() if isinstance(ends, datetime)}
 
 
 def _moments(fields: Fields, name: str) -> Mapping[str, datetime | None]:

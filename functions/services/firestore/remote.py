@@ -1,7 +1,15 @@
 """Firestore's remote calls: limited in time, with the errors that the core knows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +28,7 @@ from google.cloud.firestore import (
     FieldFilter,
     Or,
 )
+from google.cloud.firestore_v1._helpers import WriteOption
 from google.cloud.firestore_v1.base_query import BaseFilter
 
 from functions.calls.call import CallId, SignalId, UserId
@@ -43,10 +52,11 @@ _CHANGED = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to become of a document that is of `version`: None deletes it."""
+    """What is to become of a document that is of `version`, or that is there (None). Without
+    `fields` it is deleted."""
 
     reference: AsyncDocumentReference
-    version: datetime
+    version: datetime | None
     fields: Mapping[str, object] | None = None
 
 
@@ -69,7 +79,7 @@ class Documents:
     # References, which cost nothing
 
     def collection(self, name: str) -> AsyncCollectionReference:
-        """`calls`, `connections`, `devices` or `outbox`, whatever it is called here."""
+        """`calls`, `connections`, `devices`, `outbox` or `births`, whatever it is called here."""
         return self._client.collection(self._collections.named(name))
 
     def at(self, collection: str, id: str) -> AsyncDocumentReference:
@@ -117,6 +127,10 @@ class Documents:
             after = snapshots[-1]
 
     # Writes
+
+    def _option(self, change: Change) -> WriteOption | None:
+        version = change.version
+        return self._client.write_option(last_update_time=version) if version else None
 
     def batch(self) -> AsyncWriteBatch:
         return self._client.batch()
@@ -169,7 +183,7 @@ class Documents:
             return 0
         batch = self.batch()
         for change in changes:
-            option = self._client.write_option(last_update_time=change.version)
+            option = self._option(change)
             if change.fields is None:
                 batch.delete(change.reference, option)
             else:
@@ -185,26 +199,21 @@ class Documents:
             done += sum(await asyncio.gather(*(self.change_unchanged([each]) for each in some)))
         return done
 
-    async def commit_if_unchanged(
-        self,
-        reference: AsyncDocumentReference,
-        version: datetime,
-        fields: Mapping[str, object],
-        *,
-        created: Written,
-    ) -> None:
-        """Updates a document of `version` and creates another, or neither. Raises StoreConflict."""
+    async def commit_all(self, changed: Iterable[Change], created: Iterable[Written]) -> None:
+        """Makes all of the changes and creates all of the documents, or nothing. Raises
+        StoreConflict if one of the changed is not of its version, or one of the created is there.
+        """
         batch = self.batch()
-        batch.update(reference, dict(fields), self._client.write_option(last_update_time=version))
-        batch.create(created[0], dict(created[1]))
-        await _all_or_none(batch)
-
-    async def create_all(self, *created: Written) -> None:
-        """Creates all of the documents or none. Raises StoreConflict if one is there."""
-        batch = self.batch()
+        for change in changed:
+            option = self._option(change)
+            batch.update(change.reference, dict(change.fields or {}), option)
         for reference, fields in created:
             batch.create(reference, dict(fields))
-        await _all_or_none(batch)
+        try:
+            async with remote_call(*_CHANGED):
+                await batch.commit(**LIMITS)
+        except _CHANGED as error:
+            raise StoreConflict(str(error)) from error
 
 
 def entry_name(call: CallId, signal: SignalId) -> str:
@@ -221,15 +230,6 @@ async def remote_call(*passed: type[Exception]) -> AsyncIterator[None]:
         raise
     except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-
-
-async def _all_or_none(batch: AsyncWriteBatch) -> None:
-    """Raises StoreConflict if a precondition of one of its writes is not met."""
-    try:
-        async with remote_call(*_CHANGED):
-            await batch.commit(**LIMITS)
-    except _CHANGED as error:
-        raise StoreConflict(str(error)) from error
 
 
 async def _is_done(write: Awaitable[object], *refusals: type[Exception]) -> bool:
