@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from functions.calls.call import ConnectionId, UserId, names_document
+from functions.calls.call import ConnectionId, Status, UserId, names_document
 from functions.calls.event import CallEvent, MalformedEvent, UnixMs
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -75,12 +75,16 @@ Published = CallEvent | ConnectionAccepted | ConnectionAdmitted | DeviceGone
 
 def attributes(event: Published) -> dict[str, str]:
     """What subscriptions filter by: `push` is "true" if we push to a recipient, `wanted` if the
-    app's backend does, `webhook` if it hears of the event. `only` names the one function that has
-    something to do with it."""
+    app's backend does, `webhook` if it hears of the event, `ring` if a ring begins that ends by
+    itself. `only` names the one function that has something to do with it."""
     match event:
         case CallEvent():
-            kinds = {"push": event.push_recipients, "wanted": event.backend_recipients}
-            return {"webhook": "true", **{kind: "true" for kind, who in kinds.items() if who}}
+            kinds = {
+                "push": event.push_recipients,
+                "wanted": event.backend_recipients,
+                "ring": event.status is Status.RINGING and event.rings_until_ms,
+            }
+            return {"webhook": "true", **{kind: "true" for kind, is_so in kinds.items() if is_so}}
         case DeviceGone():
             return {"webhook": "true", "only": "webhook"}
         case _:

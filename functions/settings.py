@@ -38,6 +38,7 @@ from functions.variables import (
     post_timeout,
     prefix,
     pushed_by,
+    queue,
     rate,
     ringing,
     seconds,
@@ -225,8 +226,8 @@ class RegistrationSettings(DevicesSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings, WebhookUrlsSettings):
-    """What a function needs that carries out signals."""
+class CommittingSettings(TopicSettings, SocketsSettings, WebhookUrlsSettings):
+    """What a function needs that commits transitions, and tells of them."""
 
     # Who sends the FCM messages of each type. It is written into each event.
     push_incoming: str = _default("PUSH_INCOMING", pushed_by, "unring")
@@ -236,10 +237,6 @@ class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings, Webhoo
     direct_post_timeout: timedelta = _default(
         "DIRECT_POST_TIMEOUT_MS", post_timeout, timedelta(milliseconds=500)
     )
-    # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
-    # it has begun to start more instances before this one refuses anything.
-    requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
-    frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
 
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
@@ -257,6 +254,16 @@ class SignalingSettings(TopicSettings, SocketsSettings, IdentitySettings, Webhoo
             "cancelled": self.push_cancelled,
             "rejected": self.push_rejected,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalingSettings(CommittingSettings, IdentitySettings):
+    """What a function needs that carries out signals of users."""
+
+    # Fewer than Cloud Run sends an instance at once (80), and more than it aims at (60 % of that):
+    # it has begun to start more instances before this one refuses anything.
+    requests_at_once: int = _default("REQUESTS_AT_ONCE", cap, 72)
+    frames_per_second: int = _default("FRAMES_PER_SECOND", rate, 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,6 +357,21 @@ class WebhookSettings(WebhookUrlsSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TasksSettings(FunctionSettings):
+    """What a function needs that schedules tasks for `ring`."""
+
+    tasks_queue: str = _always("TASKS_QUEUE", queue)
+    tasks_url: str = _from("TASKS_URL", url, Need.ALWAYS, check_in_cloud=https)
+    tasks_service_account: str = _always("TASKS_SERVICE_ACCOUNT", text)
+    tasks_emulator: str | None = _local("CLOUD_TASKS_EMULATOR_HOST", host)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RingSettings(CommittingSettings, TasksSettings):
+    function = "ring"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepSettings(TopicSettings, SocketsSettings):
     function = "sweep"
 
@@ -365,6 +387,7 @@ FUNCTIONS: Mapping[str, type[FunctionSettings]] = {
         DeliverSettings,
         PushSettings,
         WebhookSettings,
+        RingSettings,
         SweepSettings,
     )
 }

@@ -174,6 +174,12 @@ def database(value: str) -> str:
     return value
 
 
+def queue(value: str) -> str:
+    if not re.fullmatch("projects/[^/]+/locations/[^/]+/queues/[A-Za-z0-9-]{1,100}", value):
+        raise ValueError("must be projects/PROJECT/locations/REGION/queues/NAME")
+    return value
+
+
 def collection(value: str) -> str:
     if not re.fullmatch("[A-Za-z0-9_-]{1,100}", value) or re.fullmatch("__.*__", value):
         raise ValueError(f"{_NAME}, and not of the form __…__")

@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from functions import telemetry
-from functions.attempt import Attempt, MessageId, NotDelivered
+from functions.attempt import Attempt, MessageId
 from functions.calls.event import CallEvent, MalformedEvent
-from functions.ports.store import StoreUnavailable
+from functions.inbound.retries import ACKNOWLEDGED, RETRY, status_of
 from functions.published import (
     ConnectionAccepted,
     ConnectionAdmitted,
@@ -21,9 +21,6 @@ from functions.published import (
     decode,
 )
 from functions.telemetry import Log
-
-ACKNOWLEDGED = 204
-RETRY = 503
 
 log = Log(__name__)
 
@@ -63,7 +60,7 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
     attempt = Attempt(envelope.message.message_id, envelope.delivery_attempt)
     fields = {**_names(event), "deliveryAttempt": attempt.number}
     with telemetry.request(project, trace, **fields):
-        return Response(status_code=await _status_of(handle, event, attempt))
+        return Response(status_code=await status_of(handle(event, attempt)))
 
 
 def _names(event: Published) -> dict[str, object]:
@@ -75,15 +72,3 @@ def _names(event: Published) -> dict[str, object]:
             return {"event": event.name, "connectionId": id}
         case DeviceGone():
             return {"event": event.name}
-
-
-async def _status_of(handle: Handle, event: Published, attempt: Attempt) -> int:
-    try:
-        await handle(event, attempt)
-    except (NotDelivered, StoreUnavailable) as error:
-        log.warning("will be retried", error=f"{type(error).__name__}: {error}")
-        return RETRY
-    except Exception:  # else the framework would log the error, in its own form
-        log.exception("delivery failed")
-        return RETRY
-    return ACKNOWLEDGED

@@ -1,4 +1,5 @@
-"""The publisher, the sockets, the push sender, the webhooks and the identity in memory."""
+"""The publisher, the scheduler, the sockets, the push sender, the webhooks and the identity, in
+memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from functions.clients.profile import Profile
 from functions.ports.identity import Identified, IdentityUnavailable, NotAuthenticated
 from functions.ports.publisher import PublishFailed
 from functions.ports.push_sender import PushOutcome, PushResult
+from functions.ports.scheduler import NotScheduled
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.ports.webhooks import NotTaken, Unwanted
 from functions.published import DeviceGone, Published
+from functions.scheduled import Scheduled
 from tests.memory.network import CallFailed, Network
 
 TOKEN_PREFIX = "token of "
@@ -49,6 +52,24 @@ def _named(event: Published) -> str:
             return f"{event.name} {event.user_id}"
         case _:
             return event.connection_id
+
+
+@dataclass(frozen=True)
+class MemoryScheduler:
+    """Hands what is scheduled, and for when, to `queue`."""
+
+    network: Network
+    queue: Callable[[Scheduled, datetime], None]
+
+    async def schedule(self, task: Scheduled, at: datetime) -> None:
+        about = f"{task.name} {task.call_id}:{task.signal_id}"
+        try:
+            await self.network.call("cloudtasks.CreateTask", about, lambda: self.queue(task, at))
+        except CallFailed as error:
+            raise NotScheduled(str(error)) from error
+
+    async def warm_up(self) -> None:
+        """There is nothing to open."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from functions.calls.transitions import PushPolicy
 from functions.delivery.commit import Committer
 from functions.delivery.signaling import Signaling
 from functions.published import Published
+from functions.scheduled import Scheduled
 from infra.emulators.faults import Broken, Faults
 from tests.memory.clients import Backend, Clients, Phones
 from tests.memory.database import Database
@@ -18,6 +19,7 @@ from tests.memory.others import (
     MemoryIdentity,
     MemoryPublisher,
     MemoryPushSender,
+    MemoryScheduler,
     MemorySockets,
     MemoryWebhooks,
 )
@@ -64,12 +66,14 @@ class Services:
         self.journal, self.faults = Journal(), Faults()
         self.clients, self.phones, self.backend = Clients(), Phones(), Backend()
         self.topic: list[Published] = []
+        self.queue: list[tuple[Scheduled, datetime]] = []
         network = Watched(self.journal, self.faults)
         self.database = Database(now)
         self.store = memory_store(self.database, network)
         self.world = MemoryWorld(self.database, self.store)
         self.sockets = MemorySockets(network, self.clients.take, self.clients.close)
         self.publisher = MemoryPublisher(network, self.topic.append)
+        self.scheduler = MemoryScheduler(network, lambda *task: self.queue.append(task))
         self.sender = MemoryPushSender(network, self.phones.take)
         self.webhooks = MemoryWebhooks(network, self.backend.take)
         self.identity = MemoryIdentity()

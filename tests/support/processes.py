@@ -5,6 +5,7 @@ from typing import TypeVar
 from functions.settings import FunctionSettings, load
 
 SECRET = "a secret of sixteen and more"
+QUEUE = "projects/unring-test/locations/us-east1/queues/rings"
 WEBHOOK, WEBHOOK_SECRET = "https://app.example/hook", f"whsec_{'a' * 32}"
 
 _Settings = TypeVar("_Settings", bound=FunctionSettings)
@@ -22,4 +23,7 @@ def environment() -> dict[str, str]:
         "CONNECTIONS_URL": "http://127.0.0.1:9/dev/@connections",
         "WEBHOOK_URLS": WEBHOOK,
         "WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "TASKS_QUEUE": QUEUE,
+        "TASKS_URL": "http://127.0.0.1:9",
+        "TASKS_SERVICE_ACCOUNT": "caller@unring-test.iam.gserviceaccount.com",
     }

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.calls.call import ConnectionId, UserId
-from functions.calls.event import MalformedEvent
+from functions.calls.call import Call, ConnectionId, SignalId, Status, UserId
+from functions.calls.event import CallEvent, MalformedEvent
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.published import (
     ConnectionAccepted,
@@ -19,7 +19,7 @@ from functions.published import (
     decode,
     encode,
 )
-from tests.support.makers import event
+from tests.support.makers import CALL, CALLER, RECEIVER, event
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 OPENED = ConnectionAccepted(
@@ -186,3 +186,11 @@ def test_an_event_says_who_has_something_to_do_with_it(
     assert attributes(event("call:accept")) == {"webhook": "true"}
     assert attributes(GONE) == {"webhook": "true", "only": "webhook"}
     assert attributes(ADMITTED) == attributes(OPENED) == {}
+
+
+@pytest.mark.parametrize("rings_until", [None, NOW], ids=["for ever", "for a time"])
+def test_a_ring_that_ends_by_itself_says_so(rings_until: datetime | None) -> None:
+    call = Call(CALL, CALLER, RECEIVER, Status.RINGING, rings_until=rings_until)
+    made = CallEvent.of_ring(call, SignalId("s"), NOW)
+    ring = {"ring": "true"} if rings_until else {}
+    assert attributes(made) == {"webhook": "true", "push": "true", **ring}

@@ -13,6 +13,7 @@ from functions.settings import (
     FunctionSettings,
     GatewaySettings,
     PushSettings,
+    RingSettings,
     SettingsError,
     WebhookSettings,
     every_variable,
@@ -29,6 +30,11 @@ HOOKS = {
     "GOOGLE_CLOUD_PROJECT": "unring-test",
     "WEBHOOK_URLS": "https://a.example/hook, https://b.example/hook?k=1%2F2",
     "WEBHOOK_SECRET": f"whsec_{'a' * 32}",
+}
+RING = {
+    "TASKS_QUEUE": "projects/unring-test/locations/us-east1/queues/rings",
+    "TASKS_URL": "https://ring.example",
+    "TASKS_SERVICE_ACCOUNT": "caller@unring-test.iam.gserviceaccount.com",
 }
 IN_CLOUD = {"K_SERVICE": "gateway", "AWS_REGION": "us-east-1", "AWS_ROLE_ARN": "arn:aws:iam::1:r"}
 
@@ -60,7 +66,9 @@ def test_a_secret_is_not_quoted_in_the_refusal() -> None:
 
 @pytest.mark.parametrize("kind", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_each_function_starts_with_what_it_reads_alone(kind: type[FunctionSettings]) -> None:
-    own = {name: value for name, value in {**HOOKS, **GATEWAY}.items() if name in _names(kind)}
+    own = {
+        name: value for name, value in {**HOOKS, **GATEWAY, **RING}.items() if name in _names(kind)
+    }
     assert settings.load(kind, own).project == "unring-test"
 
 
@@ -191,16 +199,53 @@ def test_a_webhook_that_makes_no_sense_is_refused(name: str, value: str) -> None
     assert value == "whsec_" or value not in str(refusal.value)
 
 
-@pytest.mark.parametrize("kind", [GatewaySettings, ApiSettings])
+@pytest.mark.parametrize("kind", [GatewaySettings, ApiSettings, RingSettings])
 @pytest.mark.parametrize("name", ["PUSH_INCOMING", "PUSH_CANCELLED", "PUSH_REJECTED"])
 def test_a_backend_that_is_to_push_must_be_told(kind: type[FunctionSettings], name: str) -> None:
+    given = {**GATEWAY, **RING}
     for by in ("unring", "off"):
-        settings.load(kind, {**GATEWAY, name: by})
+        settings.load(kind, {**given, name: by})
     with pytest.raises(SettingsError, match=f"WEBHOOK_URLS is missing, which {name}=backend needs"):
-        settings.load(kind, {**GATEWAY, name: "backend"})
-    settings.load(kind, {**GATEWAY, name: "backend", "WEBHOOK_URLS": "https://a.example"})
+        settings.load(kind, {**given, name: "backend"})
+    settings.load(kind, {**given, name: "backend", "WEBHOOK_URLS": "https://a.example"})
     with pytest.raises(SettingsError, match=f"{name} must be one of unring, backend, off"):
-        settings.load(kind, {**GATEWAY, name: "both"})
+        settings.load(kind, {**given, name: "both"})
+
+
+def test_ring_needs_no_identity() -> None:
+    assert {"IDENTITY", "FIREBASE_PROJECT", "REQUESTS_AT_ONCE"}.isdisjoint(_names(RingSettings))
+
+
+def test_ring_needs_a_queue_its_own_url_and_an_account() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        settings.load(RingSettings, GATEWAY)
+    for name in RING:
+        assert f"{name} is missing" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TASKS_QUEUE", "rings"),
+        ("TASKS_QUEUE", "projects/p/locations/us-east1/queues/"),
+        ("TASKS_QUEUE", "projects/p/locations/us-east1/queues/a_b"),
+        ("TASKS_QUEUE", "projects/p/locations/us-east1/queues/rings/tasks/1"),
+        ("TASKS_QUEUE", f"projects/p/locations/us-east1/queues/{'a' * 101}"),
+        ("TASKS_URL", "ring.example"),
+        ("CLOUD_TASKS_EMULATOR_HOST", "localhost"),
+    ],
+)
+def test_where_tasks_cannot_go_they_are_not_sent(name: str, value: str) -> None:
+    settings.load(RingSettings, {**GATEWAY, **RING})
+    with pytest.raises(SettingsError, match=name):
+        settings.load(RingSettings, {**GATEWAY, **RING, name: value})
+
+
+def test_in_the_cloud_tasks_travel_over_https_alone() -> None:
+    plain = {**GATEWAY, **RING, "TASKS_URL": "http://ring.example"}
+    settings.load(RingSettings, plain)
+    with pytest.raises(SettingsError, match="TASKS_URL must start with https://"):
+        settings.load(RingSettings, {**plain, **IN_CLOUD})
 
 
 def test_firebase_may_be_another_projects() -> None:

@@ -1,0 +1,47 @@
+"""One delivery of Cloud Tasks: a task in, done or to be tried again.
+
+https://cloud.google.com/tasks/docs/creating-http-target-tasks#handler
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from functions import telemetry
+from functions.calls.event import MalformedEvent
+from functions.inbound.retries import ACKNOWLEDGED, RETRY, status_of
+from functions.scheduled import Scheduled, decode
+from functions.telemetry import Log
+
+log = Log(__name__)
+
+Handle = Callable[[Scheduled], Awaitable[None]]
+
+
+async def receive(request: Request, project: str, handle: Handle) -> Response:
+    """Hands the task to `handle`, and has it tried again if `handle` raises.
+
+    A task that can't be read is logged and done with, as no retry would help. What is to be tried
+    again comes with the queue's back-off, until the queue gives it up.
+    """
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        return Response(status_code=RETRY)  # nobody gets this reply; it is tried again anyway
+    try:
+        task = decode(body)
+    except MalformedEvent as error:
+        log.error("malformed delivery", error=f"{type(error).__name__}: {error}")
+        return Response(status_code=ACKNOWLEDGED)
+    fields = {"event": task.name, "callId": task.call_id, "signalId": task.signal_id}
+    attempt = _attempt(request.headers.get("x-cloudtasks-taskretrycount", ""))
+    trace = request.headers.get("traceparent")
+    with telemetry.request(project, trace, **fields, deliveryAttempt=attempt):
+        return Response(status_code=await status_of(handle(task)))
+
+
+def _attempt(retries: str) -> int | None:
+    """The attempt's number, from 1; None if nobody has counted."""
+    is_number = retries.isascii() and retries.isdecimal() and len(retries) < 10
+    return int(retries) + 1 if is_number else None

@@ -1,0 +1,81 @@
+"""The function `ring`: sees to it that a ring ends by itself. It schedules the end when a call
+begins to ring, and takes the task that it has scheduled."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.attempt import Attempt
+from functions.calls.call import SignalId
+from functions.calls.event import CallEvent
+from functions.calls.transitions import PushPolicy
+from functions.delivery.commit import Committer, Received
+from functions.delivery.ending import Ending
+from functions.delivery.signaling import Signaling
+from functions.inbound import pubsub as deliveries
+from functions.inbound import tasks
+from functions.inbound.frames import new_signal_id
+from functions.inbound.http import Handler
+from functions.ports.clock import Clock, system_clock
+from functions.ports.publisher import Publisher
+from functions.ports.scheduler import Scheduler
+from functions.ports.sockets import Sockets
+from functions.ports.store import Store
+from functions.published import Published
+from functions.scheduled import CallerCheck, RingEnds, Scheduled
+from functions.services import apigateway, cloudtasks, firestore, pubsub
+from functions.settings import RingSettings
+from functions.warmup import WarmUp
+from functions.wire.codecs import Codecs
+
+
+def build(settings: RingSettings) -> Handler:
+    """Builds the function on the real services, as it is deployed."""
+    return handler(
+        settings,
+        firestore.connect(settings),
+        apigateway.connect(settings),
+        pubsub.connect(settings),
+        cloudtasks.connect(settings),
+    )
+
+
+def handler(
+    settings: RingSettings,
+    store: Store,
+    sockets: Sockets,
+    publisher: Publisher,
+    scheduler: Scheduler,
+    clock: Clock = system_clock,
+    new_id: Callable[[], SignalId] = new_signal_id,
+) -> Handler:
+    """Builds the function on the given ports."""
+    timeout = settings.direct_post_timeout
+    codecs = Codecs(settings.dialect)
+    committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
+    pushes = PushPolicy.named(**settings.pushers)
+    ending = Ending(Signaling(store.calls, committer, clock, pushes), scheduler)
+    warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, scheduler.warm_up)
+
+    async def schedule(event: Published, _: Attempt) -> None:
+        # The subscription's filter passes nothing else, but Google's emulator ignores filters.
+        if isinstance(event, CallEvent):
+            await ending.began(event)
+
+    async def carry_out(task: Scheduled) -> None:
+        match task:
+            case RingEnds():
+                now = clock()
+                await ending.ended(task, Received(new_id(), now, received_at=now))
+            case CallerCheck():
+                pass  # nobody schedules one yet
+
+    @warm_up.on_get
+    async def ring(request: Request) -> Response:
+        """Takes one delivery of the subscription for rings, and at `/tasks` one of Cloud Tasks."""
+        if request.scope["path"] == "/tasks":
+            return await tasks.receive(request, settings.project, carry_out)
+        return await deliveries.receive(request, settings.project, schedule)
+
+    return ring
