@@ -7,8 +7,7 @@ from functions.attempt import Attempt
 from functions.calls.event import CallEvent
 from functions.delivery.webhook import WebhookDeliverer
 from functions.inbound.http import Handler
-from functions.inbound.pubsub import receive
-from functions.inbound.retries import RETRY
+from functions.inbound.pubsub import RETRY, receive
 from functions.ports.clock import Clock, system_clock
 from functions.ports.store import Store
 from functions.ports.webhooks import Webhooks

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from functions import telemetry
 from functions.attempt import Attempt, MessageId
 from functions.calls.event import CallEvent, MalformedEvent
-from functions.inbound.retries import ACKNOWLEDGED, RETRY, status_of
+from functions.inbound.retries import is_done
 from functions.published import (
     ConnectionAccepted,
     ConnectionAdmitted,
@@ -21,6 +21,9 @@ from functions.published import (
     decode,
 )
 from functions.telemetry import Log
+
+ACKNOWLEDGED = 204
+RETRY = 503
 
 log = Log(__name__)
 
@@ -60,7 +63,8 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
     attempt = Attempt(envelope.message.message_id, envelope.delivery_attempt)
     fields = {**_names(event), "deliveryAttempt": attempt.number}
     with telemetry.request(project, trace, **fields):
-        return Response(status_code=await status_of(handle(event, attempt)))
+        is_over = await is_done(handle(event, attempt))
+    return Response(status_code=ACKNOWLEDGED if is_over else RETRY)
 
 
 def _names(event: Published) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a service is answered that delivers at least once: it is done, or is to come again."""
+"""The work of one delivery by a service that delivers at least once."""
 
 from collections.abc import Awaitable
 
@@ -8,20 +8,17 @@ from functions.ports.scheduler import NotScheduled
 from functions.ports.store import StoreUnavailable
 from functions.telemetry import Log
 
-ACKNOWLEDGED = 204
-RETRY = 503
-
 log = Log(__name__)
 
 
-async def status_of(work: Awaitable[None]) -> int:
-    """Does the work of one delivery: RETRY if it raises anything."""
+async def is_done(work: Awaitable[None]) -> bool:
+    """Does the work; false if it raises anything, and is to be delivered again."""
     try:
         await work
     except (NotDelivered, NotScheduled, PublishFailed, StoreUnavailable) as error:
         log.warning("will be retried", error=f"{type(error).__name__}: {error}")
-        return RETRY
+        return False
     except Exception:  # else the framework would log the error, in its own form
         log.exception("delivery failed")
-        return RETRY
-    return ACKNOWLEDGED
+        return False
+    return True

@@ -10,9 +10,14 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.calls.event import MalformedEvent
-from functions.inbound.retries import ACKNOWLEDGED, RETRY, status_of
+from functions.inbound.retries import is_done
 from functions.scheduled import Scheduled, decode
 from functions.telemetry import Log
+
+_DONE = 204
+# Not 503, to which Cloud Tasks responds by slowing down the whole queue: one call that can't be
+# ended just now is no reason for others to ring longer.
+_RETRY = 500
 
 log = Log(__name__)
 
@@ -28,17 +33,18 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
     try:
         body = await request.body()
     except ClientDisconnect:
-        return Response(status_code=RETRY)  # nobody gets this reply; it is tried again anyway
+        return Response(status_code=_RETRY)  # nobody gets this reply; it is tried again anyway
     try:
         task = decode(body)
     except MalformedEvent as error:
         log.error("malformed delivery", error=f"{type(error).__name__}: {error}")
-        return Response(status_code=ACKNOWLEDGED)
+        return Response(status_code=_DONE)
     fields = {"event": task.name, "callId": task.call_id, "signalId": task.signal_id}
     attempt = _attempt(request.headers.get("x-cloudtasks-taskretrycount", ""))
     trace = request.headers.get("traceparent")
     with telemetry.request(project, trace, **fields, deliveryAttempt=attempt):
-        return Response(status_code=await status_of(handle(task)))
+        is_over = await is_done(handle(task))
+    return Response(status_code=_DONE if is_over else _RETRY)
 
 
 def _attempt(retries: str) -> int | None:

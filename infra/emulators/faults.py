@@ -1,7 +1,8 @@
 """Faults on demand: what the services do to single requests when they are told to.
 
 Every service names its calls ("firestore.Commit", "pubsub.Publish", "delivery.S" of a subscription
-S, "connections.POST", "fcm.send", "keys.GET") and passes each of them through one `Faults`.
+S, "cloudtasks.CreateTask", "task.Q" of a queue Q, "connections.POST", "fcm.send", "keys.GET") and
+passes each of them through one `Faults`.
 """
 
 import asyncio

@@ -15,14 +15,16 @@ class UnplayedRpcs(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no 
     gRPC does so by itself, but says only "Method not found!".
     """
 
-    def __init__(self, emulator: str) -> None:
-        """`emulator` is its name in the answers: "The embedded Firestore"."""
+    def __init__(self, emulator: str, instead: str = INSTEAD) -> None:
+        """`emulator` is its name in the answers: "The embedded Firestore"; `instead` is what plays
+        more."""
         self._emulator = emulator
+        self._instead = f": {instead}" if instead else ""
 
     def service(self, details: Any) -> Any:
         # Whoever streams and whoever doesn't can be answered as one who does.
         return grpc.stream_stream_rpc_method_handler(partial(self._refuse, details.method))
 
     async def _refuse(self, method: str, _: AsyncIterator[Any], context: Any) -> None:
-        message = f"{self._emulator} does not play {method.strip('/')}: {INSTEAD}"
+        message = f"{self._emulator} does not play {method.strip('/')}{self._instead}"
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, message)

@@ -3,12 +3,14 @@
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 LIFETIME_SECONDS = 3600  # as of the real ones
 
 GOOGLE = "https://accounts.google.com"
+
+Sign = Callable[[Mapping[str, object]], str]  # claims to token
 
 
 def unsigned_token(user: str, project: str, lifetime_seconds: int = LIFETIME_SECONDS) -> str:

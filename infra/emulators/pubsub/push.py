@@ -6,17 +6,15 @@ import functools
 import json
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import httpx
 from google.pubsub_v1 import types
 
-from infra.emulators.auth.tokens import account_claims
+from infra.emulators.auth.tokens import Sign, account_claims
 from infra.emulators.pubsub.subscription import Delivery
-
-Sign = Callable[[Mapping[str, object]], str]  # claims to token
 
 _log = logging.getLogger(__name__)
 

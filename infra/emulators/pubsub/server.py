@@ -8,10 +8,10 @@ from typing import Any, Self
 import grpc
 from google.pubsub_v1 import types
 
-from infra.emulators.auth.tokens import unsigned
+from infra.emulators.auth.tokens import Sign, unsigned
 from infra.emulators.faults import Broken, Faults
 from infra.emulators.pubsub.broker import Broker
-from infra.emulators.pubsub.push import Pusher, Sign
+from infra.emulators.pubsub.push import Pusher
 from infra.emulators.pubsub.rules import Refused
 from infra.emulators.pubsub.subscription import Delivery, Post
 from infra.emulators.unplayed import UnplayedRpcs

@@ -55,7 +55,7 @@ async def test_what_was_handled_is_done_with() -> None:
     ids=lambda error: type(error).__name__,
 )
 async def test_what_failed_comes_again(error: Exception) -> None:
-    assert await status(encode(TASK), error) == (503, [TASK])
+    assert await status(encode(TASK), error) == (500, [TASK])
 
 
 async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> None:
@@ -66,7 +66,7 @@ async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> No
         raise AssertionError
 
     cut = Request({"type": "http", "method": "POST", "headers": []}, cut_off)
-    assert (await receive(cut, "unring-test", handle)).status_code == 503
+    assert (await receive(cut, "unring-test", handle)).status_code == 500
 
 
 @pytest.mark.parametrize(
