@@ -14,7 +14,7 @@ from functions.settings import FUNCTIONS, variables_of
 from infra import ROOT
 from infra.emulators.processes import child, free_port, kill
 
-_START_SECONDS = 60.0  # eight cold Python processes on two busy cores
+_START_SECONDS = 60.0  # nine cold Python processes on two busy cores
 _POLL_SECONDS = 0.05
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")  # of the environment that we were started with
 _PORTS = 3  # tries, as another process may take a free port before ours does
@@ -27,7 +27,8 @@ class NotStarted(Exception):
 class Function:
     """The function `name` in a process of its own; an async context.
 
-    Of `values` it gets the variables that it reads, as on Cloud Run.
+    Of `values` it gets the variables that it reads, as on Cloud Run. Unless they say it, its tasks
+    go to itself.
     """
 
     def __init__(
@@ -99,10 +100,11 @@ class Function:
         return [*framework, "--target", self._name, *address]
 
     def _environment(self) -> dict[str, str]:
+        values = {"TASKS_URL": self.url, **self._values}
         ours = {
-            variable.name: self._values[variable.name]
+            variable.name: values[variable.name]
             for variable in variables_of(FUNCTIONS[self._name]).values()
-            if variable.name in self._values
+            if variable.name in values
         }
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
         return {**kept, **ours, "PYTHONUNBUFFERED": "1"}

@@ -1,8 +1,9 @@
 """Who signs in a signed stack: Firebase for its users, Google for those who call its functions."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from infra.emulators.auth.keys import TokenKeys
 from infra.emulators.cloudrun.invoker import Front, Issuer
@@ -22,16 +23,19 @@ class Signers:
     callers: Issuer  # Google: tokens of who calls the functions
 
     def headers(self, url: str) -> dict[str, str]:
-        """What Pub/Sub and Cloud Scheduler show when they call the function at `url`."""
+        """What Google's services show when they call the function at `url`."""
         return {"Authorization": f"Bearer {self.callers.token(caller(self.project), url)}"}
 
     @asynccontextmanager
-    async def fronts(self, functions: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
-        """Puts a `Front` before each function that is not for all; yields the URLs to call."""
-        urls = dict(functions)
+    async def fronts(
+        self, names: Iterable[str], url_of: Callable[[str], str]
+    ) -> AsyncIterator[dict[str, str]]:
+        """Puts a `Front` before each function that is not for all; yields the URLs to call.
+        `url_of` is asked for a function's own when somebody calls it."""
+        urls = {}
         async with AsyncExitStack() as parts:
-            for name in functions.keys() - _OPEN:
-                front = Front(functions[name], self.callers, {caller(self.project)})
+            for name in set(names) - _OPEN:
+                front = Front(partial(url_of, name), self.callers, {caller(self.project)})
                 urls[name] = (await parts.enter_async_context(front)).url
             yield urls
 

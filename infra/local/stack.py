@@ -19,6 +19,7 @@ from infra.emulators import apigateway, google
 from infra.emulators.apigateway import AccessKeys, ApiGateway
 from infra.emulators.auth.tokens import LIFETIME_SECONDS, unsigned, unsigned_token
 from infra.emulators.aws import AwsCredentials, Trust
+from infra.emulators.cloudtasks import CloudTasksServer
 from infra.emulators.faults import Faults, FaultyRpcs
 from infra.emulators.fcm import FcmServer
 from infra.emulators.firestore import FirestoreServer
@@ -34,7 +35,10 @@ from infra.local.topology import (
     TOPIC,
     WEBHOOK_BACKOFF,
     Backoff,
+    caller,
+    create_queue,
     create_subscriptions,
+    queue,
     routes,
 )
 
@@ -85,6 +89,7 @@ class Stack:
     secret: str  # by which `gateway` knows API Gateway
     values: Mapping[str, str]  # the functions' environment
     queue: PubSubServer | None  # the embedded one
+    tasks: CloudTasksServer
     faults: Faults
     logs: Path  # a folder; a file for each function
     signers: Signers | None  # of a signed stack; the others take what nobody has signed
@@ -111,7 +116,7 @@ class Stack:
         return self.signers.users.sign(user, lifetime_seconds)
 
     def headers(self, function: str) -> dict[str, str]:
-        """What Pub/Sub and Cloud Scheduler show when they call `function`."""
+        """What Pub/Sub, Cloud Tasks and Cloud Scheduler show when they call `function`."""
         return self.signers.headers(self.functions[function]) if self.signers else {}
 
     def addresses(self) -> dict[str, str]:
@@ -125,6 +130,7 @@ class Stack:
             "fcm": self.fcm.url,
             "project": self.project,
             "api": self.functions["api"],
+            "cloudtasks": self.tasks.address,
             **tokens,
             **self.identities.addresses(),
         }
@@ -145,6 +151,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         signing = await _signing(parts, options)
         played = await identities(parts, options.settings)
         google_services = await _google_services(parts, options, signing)
+        tasks = await _cloud_tasks(parts, options, signing)
         backend = await _backend(parts, options)
         values = {
             "GOOGLE_CLOUD_PROJECT": options.project,
@@ -155,6 +162,9 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             "FCM_URL": fcm.url,
             "WEBHOOK_SECRET": WEBHOOK_SECRET,
             "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
+            "TASKS_QUEUE": queue(options.project),
+            "TASKS_SERVICE_ACCOUNT": caller(options.project),
+            "CLOUD_TASKS_EMULATOR_HOST": tasks.address,
             **google_services.settings(),
             **_identity_settings(signing),
             **played.settings(),
@@ -162,8 +172,15 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             **(await _aws_settings(parts, keys, options) if keys is not None else {}),
             **options.settings,
         }
-        processes = await _start_functions(parts, values, options.logs)
-        urls = await _ready_urls(parts, processes, signing, options.logs)
+        processes: dict[str, Function] = {}
+        fronts = await _fronts(parts, values, processes, signing)
+        if fronts:
+            values = {"TASKS_URL": fronts["ring"], **values}
+        processes.update(await _start_functions(parts, values, options.logs))
+        urls = {name: process.url for name, process in processes.items()}
+        await _warm_up(urls, options.logs)
+        urls |= fronts
+        await create_queue(tasks.address, options.project, options.backoff)
         await create_subscriptions(
             google_services.pubsub,
             options.project,
@@ -185,6 +202,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             processes=processes,
             values=values,
             queue=google_services.queue,
+            tasks=tasks,
             faults=options.faults,
             secret=secret,
             logs=options.logs,
@@ -313,6 +331,18 @@ async def _google_services(
     return _GoogleServices(documents.address, faulty.address, messages.address, messages)
 
 
+async def _cloud_tasks(
+    parts: AsyncExitStack, options: Options, signing: Signers | None
+) -> CloudTasksServer:
+    """Always ours: Google has no emulator of it."""
+    server = CloudTasksServer(
+        interceptors=[FaultyRpcs(options.faults, "cloudtasks")],
+        faults=options.faults,
+        sign=signing.callers.sign if signing else unsigned,
+    )
+    return await parts.enter_async_context(server)
+
+
 async def _aws_settings(
     parts: AsyncExitStack, keys: AccessKeys, options: Options
 ) -> dict[str, str]:
@@ -330,8 +360,7 @@ async def _start_functions(
     parts: AsyncExitStack, values: Mapping[str, str], logs: Path
 ) -> dict[str, Function]:
     """Starts all of them at once, and has them end at once: each takes its second."""
-    names = [name for name in FUNCTIONS if name != "webhook" or _webhooks(values)]
-    functions = {name: Function(name, values, logs) for name in names}
+    functions = {name: Function(name, values, logs) for name in _names(values)}
 
     async def stop() -> None:
         await asyncio.gather(*(each.stop() for each in functions.values()))
@@ -346,13 +375,23 @@ async def _start_functions(
     return functions
 
 
-async def _ready_urls(
-    parts: AsyncExitStack, processes: Mapping[str, Function], signing: Signers | None, logs: Path
+def _names(values: Mapping[str, str]) -> list[str]:
+    """The functions that there are."""
+    return [name for name in FUNCTIONS if name != "webhook" or _webhooks(values)]
+
+
+async def _fronts(
+    parts: AsyncExitStack,
+    values: Mapping[str, str],
+    processes: Mapping[str, Function],
+    signing: Signers | None,
 ) -> dict[str, str]:
-    """Warms the functions up; gives the URLs by which others call them."""
-    urls = {name: process.url for name, process in processes.items()}
-    await _warm_up(urls, logs)
-    return await parts.enter_async_context(signing.fronts(urls)) if signing else urls
+    """The URLs by which others call the functions of a signed stack, which `ring` must know of
+    itself before it starts. `processes` are there when somebody calls."""
+    if signing is None:
+        return {}
+    fronts = signing.fronts(_names(values), lambda name: processes[name].url)
+    return await parts.enter_async_context(fronts)
 
 
 async def _warm_up(urls: Mapping[str, str], logs: Path) -> None:

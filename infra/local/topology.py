@@ -1,4 +1,4 @@
-"""What stands between the functions: the API's routes, the topic and its subscriptions.
+"""What stands between the functions: the API's routes, the topic and its subscriptions, the queue.
 
 The same as in the cloud, in the services' own terms, so that the local stack plays what is
 deployed.
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import grpc
+from google.cloud.tasks_v2 import CloudTasksAsyncClient, Queue, RetryConfig
+from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
 from google.pubsub_v1 import (
     DeadLetterPolicy,
     PublisherAsyncClient,
@@ -32,6 +34,7 @@ DELIVER_FILTER = "NOT attributes:only"  # whatever is not for one other function
 PUSH_FILTER = 'attributes.push = "true"'
 WEBHOOK_FILTER = 'attributes.webhook = "true"'
 WANTED_FILTER = 'attributes.wanted = "true"'
+RING_FILTER = 'attributes.ring = "true"'
 ACK_SECONDS = 20
 MAX_ATTEMPTS = 10
 # A webhook is waited for longer, and tried for some 15 hours, which are the most that there are.
@@ -43,6 +46,9 @@ WEBHOOK_MAX_ATTEMPTS = 100
 Backoff = tuple[timedelta, timedelta]
 BACKOFF: Backoff = (timedelta(seconds=1), timedelta(seconds=10))
 WEBHOOK_BACKOFF: Backoff = (timedelta(seconds=10), timedelta(seconds=600))
+# The end of a ring is worth a try for so long, and so often at least.
+TASK_ATTEMPTS = 10
+TASK_DURATION = timedelta(minutes=10)
 
 _HEADER = "integration.request.header"
 _EVERY_ROUTE = {
@@ -85,8 +91,29 @@ def routes(gateway_url: Callable[[], str], secret: str) -> dict[str, Route]:
 
 
 def caller(project: str) -> str:
-    """The service account as which Pub/Sub and Cloud Scheduler call the functions."""
+    """The service account as which Pub/Sub, Cloud Tasks and Cloud Scheduler call the functions."""
     return f"unring-caller@{project}.iam.gserviceaccount.com"
+
+
+def queue(project: str) -> str:
+    """The queue of the tasks that `ring` schedules."""
+    return f"projects/{project}/locations/us-east1/queues/rings"
+
+
+async def create_queue(address: str, project: str, backoff: Backoff = BACKOFF) -> None:
+    """Makes the queue at the Cloud Tasks emulator on `address`."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        client = CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
+        name = queue(project)
+        retries = RetryConfig(
+            max_attempts=TASK_ATTEMPTS,
+            max_retry_duration=TASK_DURATION,
+            min_backoff=backoff[0],
+            max_backoff=backoff[1],
+        )
+        await client.create_queue(
+            parent=name.partition("/queues/")[0], queue=Queue(name=name, retry_config=retries)
+        )
 
 
 async def create_subscriptions(
@@ -99,8 +126,9 @@ async def create_subscriptions(
 ) -> None:
     """Makes the topics and subscriptions at the Pub/Sub emulator on `address`.
 
-    `endpoints` has the URLs of `deliver` and `push`, and of `webhook` if there are `webhooks`: the
-    URLs that it posts to. Dead letters wait in a subscription that is pulled, `call-events-dead`.
+    `endpoints` has the URLs of `deliver`, `push` and `ring`, and of `webhook` if there are
+    `webhooks`: the URLs that it posts to. Dead letters wait in a subscription that is pulled,
+    `call-events-dead`.
     """
     async with grpc.aio.insecure_channel(address) as channel:
         publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
@@ -155,6 +183,7 @@ def _deliveries(
 ) -> Iterator[_Deliveries]:
     yield _Deliveries("deliver", "deliver", DELIVER_FILTER, backoff)
     yield _Deliveries("push", "push", PUSH_FILTER, backoff)
+    yield _Deliveries("ring", "ring", RING_FILTER, backoff)
     for number, name in enumerate(map(webhook_name, webhooks)):
         yield _Deliveries(
             f"webhook-{name}",

@@ -59,7 +59,7 @@ def issuer() -> Issuer:
 
 @pytest.fixture
 async def front(function: Function, issuer: Issuer) -> AsyncIterator[Front]:
-    async with Front(function.url, issuer, {CALLER}) as front:
+    async with Front(lambda: function.url, issuer, {CALLER}) as front:
         yield front
 
 
@@ -182,7 +182,7 @@ async def test_a_bad_token_is_answered_401(
 
 
 async def test_a_function_that_is_not_there_is_answered_for(issuer: Issuer) -> None:
-    async with Front("http://127.0.0.1:9", issuer, {CALLER}) as front:
+    async with Front(lambda: "http://127.0.0.1:9", issuer, {CALLER}) as front:
         answer = await call(front, bearer(issuer.token(CALLER, front.url)))
         assert answer.status_code == 503
         assert (await call(front, [])).status_code == 403

@@ -66,7 +66,7 @@ async def running(
         yield process
         children = descendants(process.pid)
         if sys.platform == "linux":
-            assert len(children) >= 10  # five functions, each a master and its worker
+            assert len(children) >= 12  # six functions, each a master and its worker
         process.send_signal(ended_by)
         await process.wait()
         await all_gone(children)
@@ -126,6 +126,7 @@ async def test_one_line_of_json_tells_where_everything_is_whatever_proxy_there_i
             "fcm",
             "project",
             "api",
+            "cloudtasks",
         ]
         assert found["websocket"].startswith("ws://127.0.0.1:")
         assert found["websocket"].endswith("/dev")

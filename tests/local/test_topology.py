@@ -51,6 +51,17 @@ def test_webhook_is_called_with_what_the_backend_is_to_know_and_to_push() -> Non
     assert not told(attributes(ADMITTED))
 
 
+def test_ring_is_called_only_with_rings_that_end_by_themselves() -> None:
+    matches = compile_filter(topology.RING_FILTER)
+    for signal in SIGNALS:
+        assert not matches(attributes(event(signal)))
+    assert not matches(attributes(ring(PushedBy.UNRING)))
+    call = Call(CALL, CALLER, RECEIVER, Status.RINGING, rings_until=now())
+    assert matches(attributes(CallEvent.of_ring(call, SignalId("s"), now())))
+    for other in (ADMITTED, GONE):
+        assert not matches(attributes(other))
+
+
 def test_deliver_is_called_with_all_that_sockets_may_be_told() -> None:
     matches = compile_filter(topology.DELIVER_FILTER)
     assert matches(attributes(event()))

@@ -4,7 +4,7 @@ https://cloud.google.com/run/docs/authenticating/service-to-service
 """
 
 import html
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -84,8 +84,11 @@ class Front:
     An async context that listens on a free port while it lasts.
     """
 
-    def __init__(self, function: str, issuer: Issuer, invokers: Collection[str]) -> None:
-        """`function` is the URL that requests of the service accounts `invokers` are passed to."""
+    def __init__(
+        self, function: Callable[[], str], issuer: Issuer, invokers: Collection[str]
+    ) -> None:
+        """`function` gives the URL that requests of the service accounts `invokers` are passed to,
+        when there is one."""
         self._function = function
         self._issuer = issuer
         self._invokers = invokers
@@ -127,7 +130,7 @@ class Front:
         try:
             answer = await self._http.request(
                 request.method,
-                httpx.URL(self._function).copy_with(raw_path=path),
+                httpx.URL(self._function()).copy_with(raw_path=path),
                 headers=_passed_on(headers.raw, _HOP_BY_HOP),
                 content=body,
             )

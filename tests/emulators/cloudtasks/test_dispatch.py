@@ -215,7 +215,7 @@ async def test_cloud_run_lets_a_signed_task_through(targets: Targets) -> None:
     issuer = Issuer()
     async with (
         CloudTasksServer(second=0.01, sign=issuer.sign) as server,
-        Front(targets.url, issuer, {ACCOUNT}) as front,
+        Front(lambda: targets.url, issuer, {ACCOUNT}) as front,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         client = CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
