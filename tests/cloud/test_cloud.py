@@ -25,7 +25,11 @@ from tests.support.collections import CONNECTIONS, DEVICES, OUTBOX
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
 
 HEADER = "integration.request.header."
-FILTERS = {"deliver": topology.DELIVER_FILTER, "push": topology.PUSH_FILTER}
+FILTERS = {
+    "deliver": topology.DELIVER_FILTER,
+    "push": topology.PUSH_FILTER,
+    "ring": topology.RING_FILTER,
+}
 
 
 # Terraform's own checks
@@ -119,7 +123,7 @@ def test_whatever_a_function_reads_in_the_cloud_can_be_set(report: Report, funct
 def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
     policy = json.loads(report.values("aws_iam_role")["poster"]["assume_role_policy"])
     for function, statement in zip(
-        ("gateway", "api", "deliver", "sweep"), policy["Statement"], strict=True
+        ("gateway", "api", "deliver", "ring", "sweep"), policy["Statement"], strict=True
     ):
         trusted = statement["Condition"]["StringEquals"]["accounts.google.com:oaud"]
         assert environment(report.deployed, function)["AWS_TOKEN_AUDIENCE"] == trusted
@@ -242,7 +246,7 @@ def test_every_mapped_header_is_one_that_the_gateway_reads(report: Report) -> No
     assert headers.read == mapped
 
 
-@pytest.mark.parametrize("name", ["deliver", "push"])
+@pytest.mark.parametrize("name", FILTERS)
 def test_the_subscriptions_are_those_of_the_local_stack(report: Report, name: str) -> None:
     values = report.values("google_pubsub_subscription")[name]
     retry, dead_letters = values["retry_policy"][0], values["dead_letter_policy"][0]
@@ -261,6 +265,14 @@ def test_the_subscriptions_deliver_what_is_published(report: Report) -> None:
     subscriptions = report.values("google_pubsub_subscription")
     filters = {name: subscriptions[name]["filter"] for name in FILTERS}
     assert filters == FILTERS
+
+
+def test_the_queue_is_that_of_the_local_stack(report: Report) -> None:
+    (retries,) = report.values("google_cloud_tasks_queue")["rings"]["retry_config"]
+    backoff = inspect.signature(topology.create_queue).parameters["backoff"].default
+    assert (seconds(retries["min_backoff"]), seconds(retries["max_backoff"])) == backoff
+    assert retries["max_attempts"] == topology.TASK_ATTEMPTS
+    assert seconds(retries["max_retry_duration"]) == topology.TASK_DURATION
 
 
 def test_the_webhooks_subscriptions_are_those_of_the_local_stack(report: Report) -> None:

@@ -40,13 +40,18 @@ def test_each_account_has_exactly_its_roles(report: Report) -> None:
         "deliver": {store},
         "push": {store, publish, ("project", "sends FCM")},
         "webhook": {store, hooks},
+        "ring": {
+            *(store, publish),
+            ("queue unring-rings", "roles/cloudtasks.enqueuer"),
+            ("account unring-caller", "roles/iam.serviceAccountUser"),
+        },
         "sweep": {store, publish},
         "allUsers": {
             (f"service unring-{name}", "roles/run.invoker") for name in ("gateway", "api")
         },
         "caller": {
             (f"service unring-{name}", "roles/run.invoker")
-            for name in ("deliver", "push", "webhook", "sweep")
+            for name in ("deliver", "push", "webhook", "ring", "sweep")
         },
         "builder": {
             ("project", "roles/logging.logWriter"),
@@ -58,7 +63,7 @@ def test_each_account_has_exactly_its_roles(report: Report) -> None:
             ("topic unring-call-events-dead", "roles/pubsub.publisher"),
             *(
                 (f"subscription unring-{name}", "roles/pubsub.subscriber")
-                for name in ("deliver-2", "push", *webhooks)
+                for name in ("deliver-2", "push", "ring", *webhooks)
             ),
         },
     }
@@ -81,6 +86,8 @@ def _target(resource: Mapping[str, Any]) -> str:
             return f"subscription {values['subscription']}"
         case "cloud_run_v2_service":
             return f"service {values['name']}"
+        case "cloud_tasks_queue":
+            return f"queue {values['name']}"
         case "artifact_registry_repository":
             return f"repository {values['repository']}"
         case "service_account":

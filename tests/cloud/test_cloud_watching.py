@@ -13,6 +13,7 @@ pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again an
 # What is read of Google's own metrics, as PromQL names them, and on which resource they are:
 # https://cloud.google.com/monitoring/api/metrics_gcp
 GOOGLES_METRICS = {
+    "cloudtasks_googleapis_com:queue_task_attempt_count": "cloud_tasks_queue",
     "pubsub_googleapis_com:subscription_num_undelivered_messages": "pubsub_subscription",
     "pubsub_googleapis_com:subscription_oldest_unacked_message_age": "pubsub_subscription",
     "run_googleapis_com:container_instance_count": "cloud_run_revision",

@@ -2,7 +2,7 @@
 
 locals {
   # webhook is there only if somebody is to be told.
-  function_names = concat(["gateway", "api", "deliver", "push", "sweep"], length(var.webhook_urls) > 0 ? ["webhook"] : [])
+  function_names = concat(["gateway", "api", "deliver", "push", "ring", "sweep"], length(var.webhook_urls) > 0 ? ["webhook"] : [])
 }
 
 resource "google_service_account" "function" {
@@ -15,7 +15,7 @@ resource "google_service_account" "function" {
 
 resource "google_service_account" "caller" {
   account_id   = "${var.name}-caller"
-  display_name = "Unring: who Pub/Sub and Cloud Scheduler say they are"
+  display_name = "Unring: who Pub/Sub, Cloud Tasks and Cloud Scheduler say they are"
   depends_on   = [google_project_service.api]
 }
 

@@ -3,6 +3,7 @@
 locals {
   promised_ms = 100
   p99_of_told = "histogram_quantile(0.99, sum by (le) (increase(${local.logged.told_latency}_bucket{${local.on_run}}[5m])))"
+  attempts    = "cloudtasks_googleapis_com:queue_task_attempt_count{monitored_resource=\"cloud_tasks_queue\",queue_id=\"${google_cloud_tasks_queue.rings.name}\""
   oldest      = "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age"
   # webhook answers with a 5xx whenever a backend does. Its subscriptions' age tells of it, and of itself.
   answering = "${local.requests},service_name!=\"${var.name}-webhook\""
@@ -77,6 +78,19 @@ locals {
         1. See which subscription it is, and in Logs Explorer what its function logs: `will be retried` names the service that fails it.
         2. If nothing is logged, Pub/Sub is not let in: compare the function's invokers with the subscription's service account (403 in its request log), or apply again.
         3. If the function has as many instances as it may, raise `max_instances` of it in `functions`.
+      EOT
+    }
+    tasks = {
+      title    = "Rings do not end by themselves"
+      severity = "ERROR"
+      query    = "sum(increase(${local.attempts},response_code!=\"ok\"}[5m])) > 5"
+      lasting  = "120s"
+      text     = <<-EOT
+        Cloud Tasks calls ring to end what nobody has answered, and is not answered that it is done: phones ring on until they stop by themselves, and a caller waits for nobody. Each task is tried for ten minutes at least.
+
+        1. In Logs Explorer, look at ring's log: `will be retried` names the service that fails it, and `delivery failed` has a fault of ours.
+        2. If nothing is logged, Cloud Tasks is not let in: 401 or 403 in ring's request log means another audience or account. Compare TASKS_URL of ring with `gcloud run services describe ${google_cloudfunctions2_function.function["ring"].name} --region=${var.region} --project=${var.project}`, and its invokers with ${google_service_account.caller.email}, or apply again.
+        3. `gcloud tasks list --queue=${google_cloud_tasks_queue.rings.name} --location=${var.region} --project=${var.project}` shows what waits, and how often each was tried.
       EOT
     }
     outbox = {
@@ -170,7 +184,7 @@ locals {
       query   = "sum by (service_name) (increase(${local.answering},response_code_class=\"5xx\"}[5m])) / sum by (service_name) (increase(${local.answering}}[5m])) > 0.05 and sum by (service_name) (increase(${local.answering},response_code_class=\"5xx\"}[5m])) > 5"
       lasting = "120s"
       text    = <<-EOT
-        More than 5 % of a function's requests ended with a 5xx. Of deliver and push these are deliveries that come again; of gateway they are clients who were refused or cut off. sweep is called too seldom to be counted here, and webhook answers so whenever a backend does: each has an alert of its own.
+        More than 5 % of a function's requests ended with a 5xx. Of deliver, push and ring these are deliveries that come again; of gateway they are clients who were refused or cut off. sweep is called too seldom to be counted here, and webhook answers so whenever a backend does: each has an alert of its own.
 
         1. In Logs Explorer, look at the errors of that function: `error` and `exception` say what it could not reach.
         2. If it began with a deployment, roll back as docs/operations.md says.

@@ -5,6 +5,7 @@ resource "google_project_service" "api" {
     "cloudfunctions.googleapis.com",
     "cloudresourcemanager.googleapis.com",
     "cloudscheduler.googleapis.com",
+    "cloudtasks.googleapis.com",
     "fcm.googleapis.com",
     "firebaserules.googleapis.com",
     "firestore.googleapis.com",

@@ -1,10 +1,10 @@
-# What lets gateway, api, deliver and sweep post to sockets and close them: Google vouches for them, AWS
+# What lets gateway, api, deliver, ring and sweep post to sockets and close them: Google vouches for them, AWS
 # believes it, and no key is stored. AWS knows accounts.google.com by itself, so there is no provider
 # to create.
 
 locals {
   token_audience = "unring"
-  posters        = ["gateway", "api", "deliver", "sweep"]
+  posters        = ["gateway", "api", "deliver", "ring", "sweep"]
 }
 
 resource "aws_iam_role" "poster" {

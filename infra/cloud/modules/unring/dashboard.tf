@@ -29,6 +29,10 @@ locals {
       queries = { "waiting" = "max(pubsub_googleapis_com:subscription_num_undelivered_messages{${local.subscriptions},subscription_id=\"${google_pubsub_subscription.dead_letters.name}\"})" }
     },
     {
+      title   = "Attempts to end a ring, by answer"
+      queries = { "$${response_code}" = "sum by (response_code) (increase(${local.attempts}}[5m]))" }
+    },
+    {
       title   = "Age of the oldest pending outbox entry, ms"
       queries = { "seen by sweep" = "histogram_quantile(1, sum by (le) (increase(${local.logged.outbox_age}_bucket{${local.on_run}}[5m])))" }
     },

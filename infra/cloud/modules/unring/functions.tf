@@ -34,7 +34,8 @@ locals {
     PUSH_CANCELLED = var.pushed_by.cancelled
     PUSH_REJECTED  = var.pushed_by.rejected
   }
-  signaling = merge(local.publishing, local.posting, local.firebase, local.telling, local.pushing)
+  committing = merge(local.publishing, local.posting, local.telling, local.pushing)
+  signaling  = merge(local.committing, local.firebase)
 
   functions = merge(local.always, { for name in ["webhook"] : name => local.webhook if length(var.webhook_urls) > 0 })
 
@@ -79,6 +80,13 @@ locals {
       environment = merge(local.publishing, local.firebase)
       secrets     = {}
       timeout     = 30
+      ingress     = "ALLOW_INTERNAL_ONLY"
+      caller      = local.caller
+    }
+    ring = {
+      environment = merge(local.committing, local.scheduling)
+      secrets     = {}
+      timeout     = 30 # more than the acknowledgement deadline, and as long as Cloud Tasks waits
       ingress     = "ALLOW_INTERNAL_ONLY"
       caller      = local.caller
     }

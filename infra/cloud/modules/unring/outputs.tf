@@ -58,7 +58,7 @@ output "dead_letters" {
 }
 
 output "connections_url" {
-  description = "What gateway, deliver and sweep post to."
+  description = "What gateway, api, deliver, ring and sweep post to."
   value       = local.connections_url
 }
 

@@ -4,7 +4,7 @@ resource "google_pubsub_topic" "events" {
 }
 
 resource "google_pubsub_topic_iam_member" "publisher" {
-  for_each = toset(["gateway", "api", "push", "sweep"])
+  for_each = toset(["gateway", "api", "push", "ring", "sweep"])
 
   topic  = google_pubsub_topic.events.name
   role   = "roles/pubsub.publisher"
@@ -19,6 +19,7 @@ locals {
   subscriptions_pushed = {
     deliver = { name = "${var.name}-deliver-2", filter = "NOT attributes:only" } # whatever is not for one other function alone
     push    = { name = "${var.name}-push", filter = "attributes.push = \"true\"" }
+    ring    = { name = "${var.name}-ring", filter = "attributes.ring = \"true\"" }
   }
   # The URLs that webhook posts to, by the names that functions/settings.py gives them: one that moves in the list
   # keeps its subscriptions.

@@ -207,6 +207,13 @@ variable "functions" {
       min_instances = optional(number, 0)
       max_instances = optional(number, 10)
     }), {})
+    ring = optional(object({
+      cpu           = optional(number, 1)
+      memory        = optional(string, "512Mi")
+      concurrency   = optional(number, 80)
+      min_instances = optional(number, 0)
+      max_instances = optional(number, 10)
+    }), {})
     # One call a minute, which mostly sleeps.
     sweep = optional(object({
       cpu           = optional(number, 0.333)
@@ -261,6 +268,7 @@ locals {
     api     = concat(local.identity_settings, ["CALL_TTL_DAYS", "CORS_ORIGINS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND", "RING_SECONDS"])
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
+    ring    = ["DIRECT_POST_TIMEOUT_MS"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
   }
 }

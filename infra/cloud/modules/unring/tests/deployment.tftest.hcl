@@ -85,6 +85,17 @@ override_resource {
 }
 
 override_resource {
+  target = google_service_account.function["ring"]
+  values = {
+    id        = "projects/unring-test/serviceAccounts/unring-ring@unring-test.iam.gserviceaccount.com"
+    name      = "projects/unring-test/serviceAccounts/unring-ring@unring-test.iam.gserviceaccount.com"
+    email     = "unring-ring@unring-test.iam.gserviceaccount.com"
+    member    = "serviceAccount:unring-ring@unring-test.iam.gserviceaccount.com"
+    unique_id = "100000000000000000009"
+  }
+}
+
+override_resource {
   target = google_service_account.caller
   values = {
     id        = "projects/unring-test/serviceAccounts/unring-caller@unring-test.iam.gserviceaccount.com"
@@ -117,7 +128,7 @@ run "deployed" {
 
   assert {
     condition = keys(google_project_service.api) == [for name in [
-      "artifactregistry", "cloudbuild", "cloudfunctions", "cloudresourcemanager", "cloudscheduler", "fcm", "firebaserules",
+      "artifactregistry", "cloudbuild", "cloudfunctions", "cloudresourcemanager", "cloudscheduler", "cloudtasks", "fcm", "firebaserules",
       "firestore", "iam", "iamcredentials", "identitytoolkit", "logging", "monitoring", "pubsub", "run", "secretmanager", "storage",
     ] : "${name}.googleapis.com"]
     error_message = "Every API that is called is enabled, and no other."
@@ -135,11 +146,11 @@ run "deployed" {
       for key, invoker in google_cloud_run_v2_service_iam_member.invoker :
       invoker.role == "roles/run.invoker" && invoker.name == "unring-${key}" && (contains(["gateway", "api"], key) || invoker.member == google_service_account.caller.member)
     ])
-    error_message = "Who calls deliver, push, webhook and sweep is Pub/Sub and Cloud Scheduler, by one account, and it may do no more than that."
+    error_message = "Who calls deliver, push, webhook, ring and sweep is Pub/Sub, Cloud Tasks and Cloud Scheduler, by one account, and it may do no more than that."
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).ingress_settings } == { gateway = "ALLOW_ALL", api = "ALLOW_ALL", deliver = "ALLOW_INTERNAL_ONLY", push = "ALLOW_INTERNAL_ONLY", webhook = "ALLOW_INTERNAL_ONLY", sweep = "ALLOW_INTERNAL_ONLY" }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).ingress_settings } == { gateway = "ALLOW_ALL", api = "ALLOW_ALL", deliver = "ALLOW_INTERNAL_ONLY", push = "ALLOW_INTERNAL_ONLY", webhook = "ALLOW_INTERNAL_ONLY", ring = "ALLOW_INTERNAL_ONLY", sweep = "ALLOW_INTERNAL_ONLY" }
     error_message = "Only gateway and api are reached from outside of the project."
   }
 
@@ -147,7 +158,7 @@ run "deployed" {
     condition = alltrue([
       for key, function in google_cloudfunctions2_function.function :
       one(function.service_config).service_account_email == google_service_account.function[key].email
-    ]) && length(distinct(values(google_service_account.function)[*].email)) == 6
+    ]) && length(distinct(values(google_service_account.function)[*].email)) == 7
     error_message = "Each function has an account of its own."
   }
 
@@ -157,8 +168,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "api", "push", "sweep"] : key => ["unring-call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
-    error_message = "gateway, api, push and sweep publish, to this topic only."
+    condition     = { for key, member in google_pubsub_topic_iam_member.publisher : key => [member.topic, member.role, member.member] } == { for key in ["gateway", "api", "push", "ring", "sweep"] : key => ["unring-call-events", "roles/pubsub.publisher", google_service_account.function[key].member] }
+    error_message = "gateway, api, push, ring and sweep publish, to this topic only."
   }
 
   assert {
@@ -185,8 +196,8 @@ run "deployed" {
   # The functions
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => [one(function.build_config).runtime, one(function.build_config).entry_point, one(function.service_config).environment_variables.FUNCTION_USE_ASGI] } == { for key in ["gateway", "api", "deliver", "push", "webhook", "sweep"] : key => ["python313", key, "true"] }
-    error_message = "There are the five functions, on Python 3.13 and ASGI."
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => [one(function.build_config).runtime, one(function.build_config).entry_point, one(function.service_config).environment_variables.FUNCTION_USE_ASGI] } == { for key in ["gateway", "api", "deliver", "push", "webhook", "ring", "sweep"] : key => ["python313", key, "true"] }
+    error_message = "There are the seven functions, on Python 3.13 and ASGI."
   }
 
   assert {
@@ -195,7 +206,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, api = 0, deliver = 1, push = 0, webhook = 0, sweep = 0 }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => one(function.service_config).min_instance_count } == { gateway = 1, api = 0, deliver = 1, push = 0, webhook = 0, ring = 0, sweep = 0 }
     error_message = "An instance of gateway and one of deliver are always there."
   }
 
@@ -217,13 +228,13 @@ run "deployed" {
   # Pub/Sub
 
   assert {
-    condition = { for key, subscription in google_pubsub_subscription.push : key => subscription.name } == { deliver = "unring-deliver-2", push = "unring-push" } && alltrue([
+    condition = { for key, subscription in google_pubsub_subscription.push : key => subscription.name } == { deliver = "unring-deliver-2", push = "unring-push", ring = "unring-ring" } && alltrue([
       for key, subscription in google_pubsub_subscription.push :
       one(subscription.push_config).push_endpoint == one(google_cloudfunctions2_function.function[key].service_config).uri &&
       one(one(subscription.push_config).oidc_token).service_account_email == google_service_account.caller.email &&
       one(one(subscription.push_config).oidc_token).audience == one(subscription.push_config).push_endpoint
     ])
-    error_message = "Every event goes to deliver and push, by a caller who says who it is."
+    error_message = "Every event goes to deliver, push and ring, by a caller who says who it is."
   }
 
   assert {
@@ -293,10 +304,32 @@ run "deployed" {
   assert {
     condition = (
       [google_pubsub_topic_iam_member.dead_letters.topic, google_pubsub_topic_iam_member.dead_letters.role] == ["unring-call-events-dead", "roles/pubsub.publisher"] &&
-      { for key, member in google_pubsub_subscription_iam_member.dead_letters : key => member.role } == { for key in concat(["deliver", "push"], keys(output.webhooks)) : key => "roles/pubsub.subscriber" } &&
+      { for key, member in google_pubsub_subscription_iam_member.dead_letters : key => member.role } == { for key in concat(["deliver", "push", "ring"], keys(output.webhooks)) : key => "roles/pubsub.subscriber" } &&
       toset(concat([google_pubsub_topic_iam_member.dead_letters.member], values(google_pubsub_subscription_iam_member.dead_letters)[*].member)) == toset(["serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"])
     )
     error_message = "Pub/Sub itself may move a dead letter."
+  }
+
+  # Cloud Tasks
+
+  assert {
+    condition     = [google_cloud_tasks_queue.rings.name, google_cloud_tasks_queue.rings.location] == ["unring-rings", "us-east4"] && one(google_cloudfunctions2_function.function["ring"].service_config).environment_variables.TASKS_QUEUE == "projects/unring-test/locations/us-east4/queues/unring-rings" && one(google_cloud_tasks_queue.rings.rate_limits).max_dispatches_per_second == 500 && one(google_cloud_tasks_queue.rings.rate_limits).max_concurrent_dispatches == 800
+    error_message = "Rings end by one queue, as fast as a queue may and ring can."
+  }
+
+  assert {
+    condition     = [for retries in google_cloud_tasks_queue.rings.retry_config : [retries.max_attempts, retries.max_retry_duration, retries.min_backoff, retries.max_backoff]] == [[10, "600s", "1s", "10s"]]
+    error_message = "The end of a ring is tried for ten minutes at least."
+  }
+
+  assert {
+    condition     = [google_cloud_tasks_queue_iam_member.ring.name, google_cloud_tasks_queue_iam_member.ring.role, google_cloud_tasks_queue_iam_member.ring.member] == ["unring-rings", "roles/cloudtasks.enqueuer", google_service_account.function["ring"].member] && [google_service_account_iam_member.ring_acts_as_caller.service_account_id, google_service_account_iam_member.ring_acts_as_caller.role, google_service_account_iam_member.ring_acts_as_caller.member] == [google_service_account.caller.name, "roles/iam.serviceAccountUser", google_service_account.function["ring"].member]
+    error_message = "ring adds tasks to this queue alone, and they come as the caller."
+  }
+
+  assert {
+    condition     = [one(google_cloudfunctions2_function.function["ring"].service_config).environment_variables.TASKS_URL, one(google_cloudfunctions2_function.function["ring"].service_config).environment_variables.TASKS_SERVICE_ACCOUNT] == ["https://unring-ring-123456789012.us-east4.run.app", google_service_account.caller.email]
+    error_message = "ring has its tasks sent to itself, by who may invoke it."
   }
 
   # Firestore
@@ -386,7 +419,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, api = {}, deliver = {}, push = {}, webhook = { WEBHOOK_SECRET = "2", WEBHOOK_SECRET_PREVIOUS = "1" }, sweep = {} }
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, api = {}, deliver = {}, push = {}, webhook = { WEBHOOK_SECRET = "2", WEBHOOK_SECRET_PREVIOUS = "1" }, ring = {}, sweep = {} }
     error_message = "gateway gets both secrets from Secret Manager, webhook its own, and no other function any."
   }
 
@@ -476,19 +509,19 @@ run "deployed" {
   # The role that posts to sockets
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : [statement.Effect, statement.Action, statement.Principal]] == [for function in ["gateway", "api", "deliver", "sweep"] : ["Allow", "sts:AssumeRoleWithWebIdentity", { Federated = "accounts.google.com" }]]
+    condition     = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : [statement.Effect, statement.Action, statement.Principal]] == [for function in ["gateway", "api", "deliver", "ring", "sweep"] : ["Allow", "sts:AssumeRoleWithWebIdentity", { Federated = "accounts.google.com" }]]
     error_message = "Only Google vouches for who takes the role."
   }
 
   assert {
-    condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "api", "deliver", "sweep"] : {
+    condition = [for statement in jsondecode(aws_iam_role.poster.assume_role_policy).Statement : statement.Condition] == [for function in ["gateway", "api", "deliver", "ring", "sweep"] : {
       StringEquals = {
         "accounts.google.com:aud"  = [google_service_account.function[function].unique_id, google_service_account.function[function].email]
         "accounts.google.com:oaud" = "unring"
         "accounts.google.com:sub"  = google_service_account.function[function].unique_id
       }
     }]
-    error_message = "gateway, deliver and sweep take the role, each by its own aud, oaud and sub."
+    error_message = "gateway, api, deliver, ring and sweep take the role, each by its own aud, oaud and sub."
   }
 
   assert {
@@ -516,7 +549,8 @@ run "deployed" {
       ] } == {
       latency           = ["WARNING", "300s", "histogram_quantile(0.99, sum by (le) (increase(logging_googleapis_com:user_unring_told_latency_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 100 and sum(increase(logging_googleapis_com:user_unring_told_latency_count{monitored_resource='cloud_run_revision'}[5m])) > 5"]
       dead_letters      = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='unring-call-events-dead'}) > 0"]
-      backlog           = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-deliver-2|unring-push'}) > 30"]
+      backlog           = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-deliver-2|unring-push|unring-ring'}) > 30"]
+      tasks             = ["ERROR", "120s", "sum(increase(cloudtasks_googleapis_com:queue_task_attempt_count{monitored_resource='cloud_tasks_queue',queue_id='unring-rings',response_code!='ok'}[5m])) > 5"]
       outbox            = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
       unreadable        = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       refused_pushes    = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
@@ -525,9 +559,9 @@ run "deployed" {
       waiting_pushes    = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-wanted-${substr(sha256("https://app.example/hook"), 0, 16)}'}) > 60"]
       unwanted_webhooks = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_webhooks_unwanted{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       sweep             = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
-      errors            = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) > 5"]
+      errors            = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-ring|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-ring|unring-sweep|unring-webhook',service_name!='unring-webhook'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-ring|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) > 5"]
     }
-    error_message = "There is an alert for latency, dead letters, waiting events, the outbox, unreadable entries, refused messages, webhooks that are not taken, wait or are not wanted, pushes that wait, sweep and errors, each with its bounds."
+    error_message = "There is an alert for latency, dead letters, waiting events, tasks, the outbox, unreadable entries, refused messages, webhooks that are not taken, wait or are not wanted, pushes that wait, sweep and errors, each with its bounds."
   }
 
   assert {
@@ -544,14 +578,14 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 14
+    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 15
     error_message = "The dashboard shows every metric."
   }
 
   assert {
     condition = alltrue(flatten([for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : [for axis in ["xPos", "yPos"] : try(tile[axis], 1) > 0]])) && length(distinct([
       for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : "${try(tile.xPos, 0)} ${try(tile.yPos, 0)}"
-    ])) == 14
+    ])) == 15
     error_message = "Each tile has a place of its own, and none a 0 that Google leaves out."
   }
 
@@ -563,7 +597,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for key in ["gateway", "api", "deliver", "sweep"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
+    condition     = alltrue([for key in ["gateway", "api", "deliver", "ring", "sweep"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
     error_message = "Who posts knows where."
   }
 }
@@ -632,6 +666,7 @@ run "with_every_option" {
       }
       deliver = { CONNECTIONS_PER_USER = "5", EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20" }
       push    = { DEVICES_PER_USER = "5" }
+      ring    = { DIRECT_POST_TIMEOUT_MS = "300" }
       sweep   = { SWEEP_AFTER_SECONDS = "15", SWEEP_EVERY_SECONDS = "30" }
     }
   }
@@ -682,7 +717,7 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "api") && length(google_cloud_run_v2_service_iam_member.invoker) == 4
+    condition     = !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "gateway") && !contains(keys(google_cloud_run_v2_service_iam_member.invoker), "api") && length(google_cloud_run_v2_service_iam_member.invoker) == 5
     error_message = "Where allUsers is forbidden, nobody is let in by a role."
   }
 
@@ -718,10 +753,10 @@ run "with_every_option" {
   }
 
   assert {
-    condition = alltrue([for key in ["gateway", "api"] : [
-      for name in ["FIREBASE_PROJECT", "WEBHOOK_URLS", "PUSH_INCOMING", "PUSH_CANCELLED", "PUSH_REJECTED"] :
+    condition = alltrue([for key in ["gateway", "api", "ring"] : [
+      for name in ["WEBHOOK_URLS", "PUSH_INCOMING", "PUSH_CANCELLED", "PUSH_REJECTED"] :
       one(google_cloudfunctions2_function.function[key].service_config).environment_variables[name]
-    ] == ["the-app", "https://app.example/hook", "backend", "off", "unring"]])
+    ] == ["https://app.example/hook", "backend", "off", "unring"]]) && alltrue([for key in ["gateway", "api"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.FIREBASE_PROJECT == "the-app"])
     error_message = "Who makes an event writes into it who pushes."
   }
 
@@ -842,7 +877,7 @@ run "into_a_database_that_exists" {
   }
 
   assert {
-    condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 5
+    condition     = output.firestore_database == "(default)" && length(google_cloudfunctions2_function.function) == 6
     error_message = "Everything else is as in a project of Unring's own."
   }
 }
