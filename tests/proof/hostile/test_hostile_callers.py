@@ -32,7 +32,7 @@ from tests.support.stacks import Ids
 
 pytestmark = pytest.mark.thorough
 
-PRIVATE = pytest.mark.parametrize("function", ["deliver", "push", "sweep"])
+PRIVATE = pytest.mark.parametrize("function", ["deliver", "push", "ring", "sweep"])
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ async def test_a_function_is_called_by_nobody_but_its_invoker(
         for header in ("Authorization", "X-Serverless-Authorization"):
             answer = await http.post(url, headers={header: f"Bearer {token}"}, json={})
             assert answer.status_code == 401, why
-    accounts = ("gateway", "deliver", "push", "sweep", "builder")
+    accounts = ("gateway", "deliver", "push", "ring", "sweep", "builder")
     for account in (*(f"unring-{name}" for name in accounts), "project-owner"):
         email = f"{account}@{stack.project}.iam.gserviceaccount.com"
         good = stack.signers.callers.token(email, url)
@@ -242,7 +242,7 @@ async def test_a_function_is_called_by_nobody_but_its_invoker(
     elsewhere = caller("another-project")
     foreign = {"Authorization": f"Bearer {stack.signers.callers.token(elsewhere, url)}"}
     assert (await http.post(url, headers=foreign, json={})).status_code == 403
-    for other in {"deliver", "push", "sweep"} - {function}:
+    for other in {"deliver", "push", "ring", "sweep"} - {function}:
         assert (await http.post(url, headers=stack.headers(other), json={})).status_code == 401
     for method in ("GET", "POST", "HEAD", "PUT", "OPTIONS"):
         assert (await http.request(method, f"{url}/robots.txt")).status_code == 403
