@@ -15,7 +15,14 @@ from functions.inbound.pubsub import receive
 from functions.ports.clock import Clock, system_clock
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.published import ConnectionAccepted, ConnectionAdmitted, DeviceGone, Published
+from functions.published import (
+    ConnectionAccepted,
+    ConnectionAdmitted,
+    ConnectionClosed,
+    DeviceGone,
+    Published,
+)
+from functions.scheduled import RingEnds
 from functions.services import apigateway, firestore
 from functions.sessions.cap import ConnectionCap
 from functions.sessions.open import Opener, Timers
@@ -50,7 +57,7 @@ def handler(
             case ConnectionAdmitted(connection_id=id):
                 if user := await catch_up.tell(event):
                     await cap.enforce(user, id)
-            case DeviceGone():
+            case ConnectionClosed() | DeviceGone() | RingEnds():
                 pass  # the filter passes none, but Google's emulator ignores filters
 
     @warm_up.on_get

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import telemetry
-from functions.calls.call import SignalId
+from functions.calls.call import ConnectionId, SignalId
 from functions.calls.transitions import PushPolicy
 from functions.delivery.commit import Committer
 from functions.delivery.initiating import Initiating
@@ -28,6 +28,7 @@ from functions.services import apigateway, firestore, identity, pubsub
 from functions.sessions.accept import Acceptance
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
+from functions.sessions.closed import publish_closed
 from functions.sessions.registration import Registration
 from functions.settings import GatewaySettings
 from functions.warmup import WarmUp
@@ -91,7 +92,13 @@ def handler(
         new_id,
         settings.dialect.ids,
     )
-    sessions = Sessions(Acceptance(connections, publisher, identity, clock, ttl), closing, load)
+
+    async def tell_closed(id: ConnectionId) -> None:
+        await publish_closed(publisher, id, clock())
+
+    acceptance = Acceptance(connections, publisher, identity, clock, ttl)
+    has_grace = bool(settings.caller_grace)
+    sessions = Sessions(acceptance, closing, load, tell_closed if has_grace else None)
     secrets = [each for each in (settings.gateway_secret, settings.gateway_secret_previous) if each]
     forwarding = Forwarding(secrets, frames, sessions)
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)

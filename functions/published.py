@@ -1,5 +1,5 @@
-"""What is published on the topic: a call has changed, a connection was accepted or admitted, or a
-device is gone."""
+"""What is published on the topic: a call has changed, a connection was accepted, admitted or
+closed, a device is gone, or a ring should have ended."""
 
 from datetime import datetime
 from typing import Annotated
@@ -8,6 +8,7 @@ import msgspec
 
 from functions.calls.call import ConnectionId, Status, UserId, names_document
 from functions.calls.event import CallEvent, MalformedEvent, UnixMs
+from functions.scheduled import RingEnds
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -46,6 +47,12 @@ class ConnectionAdmitted(
     """A connection has become a user's, and the user is to be told by it what he has missed."""
 
 
+class ConnectionClosed(
+    _ConnectionEvent, frozen=True, kw_only=True, tag_field="name", tag="connection.closed"
+):
+    """A connection's socket is closed: a call that was initiated by it may have lost its caller."""
+
+
 class DeviceGone(
     msgspec.Struct,
     frozen=True,
@@ -70,13 +77,15 @@ class DeviceGone(
         return str(self.__struct_config__.tag)
 
 
-Published = CallEvent | ConnectionAccepted | ConnectionAdmitted | DeviceGone
+Published = (
+    CallEvent | ConnectionAccepted | ConnectionAdmitted | ConnectionClosed | DeviceGone | RingEnds
+)
 
 
 def attributes(event: Published) -> dict[str, str]:
     """What subscriptions filter by: `push` is "true" if we push to a recipient, `wanted` if the
     app's backend does, `webhook` if it hears of the event, `ring` if a ring begins that ends by
-    itself. `only` names the one function that has something to do with it."""
+    itself, or may have to end. `only` names the one function that has something to do with it."""
     match event:
         case CallEvent():
             kinds = {
@@ -87,6 +96,8 @@ def attributes(event: Published) -> dict[str, str]:
             return {"webhook": "true", **{kind: "true" for kind, is_so in kinds.items() if is_so}}
         case DeviceGone():
             return {"webhook": "true", "only": "webhook"}
+        case ConnectionClosed() | RingEnds():
+            return {"ring": "true", "only": "ring"}
         case _:
             return {}
 

@@ -1,5 +1,6 @@
-"""The function `ring`: sees to it that a ring ends by itself. It schedules the end when a call
-begins to ring, and takes the task that it has scheduled."""
+"""The function `ring`: sees to it that a ring ends by itself, when its time is over or its caller
+is gone. It schedules that when a call begins to ring or a connection is closed, and takes the tasks
+that it has scheduled."""
 
 from collections.abc import Callable
 
@@ -7,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.attempt import Attempt
-from functions.calls.call import SignalId
+from functions.calls.call import SignalId, Status
 from functions.calls.event import CallEvent
 from functions.calls.transitions import PushPolicy
+from functions.delivery.callers import Callers
 from functions.delivery.commit import Committer, Received
 from functions.delivery.ending import Ending
 from functions.delivery.signaling import Signaling
@@ -22,7 +24,7 @@ from functions.ports.publisher import Publisher
 from functions.ports.scheduler import Scheduler
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.published import Published
+from functions.published import ConnectionClosed, Published
 from functions.scheduled import CallerCheck, RingEnds, Scheduled
 from functions.services import apigateway, cloudtasks, firestore, pubsub
 from functions.settings import RingSettings
@@ -55,27 +57,39 @@ def handler(
     codecs = Codecs(settings.dialect)
     committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
     pushes = PushPolicy.named(**settings.pushers)
-    ending = Ending(Signaling(store.calls, committer, clock, pushes), scheduler)
+    signaling = Signaling(store.calls, committer, clock, pushes)
+    ending = Ending(signaling, scheduler)
+    callers = Callers(store, signaling, scheduler, clock, settings.caller_grace)
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, scheduler.warm_up)
 
-    async def schedule(event: Published, _: Attempt) -> None:
-        # The subscription's filter passes nothing else, but Google's emulator ignores filters.
-        if isinstance(event, CallEvent):
-            await ending.began(event)
+    def received() -> Received:
+        now = clock()
+        return Received(new_id(), now, received_at=now)
+
+    async def handle(event: Published, _: Attempt) -> None:
+        match event:
+            case CallEvent(status=Status.RINGING):
+                await ending.began(event)
+                await callers.began(event)
+            case ConnectionClosed():
+                await callers.closed(event)
+            case RingEnds():  # by `sweep`, as its task has not come
+                await ending.ended(event, received())
+            case _:
+                pass  # the filter passes none, but Google's emulator ignores filters
 
     async def carry_out(task: Scheduled) -> None:
         match task:
             case RingEnds():
-                now = clock()
-                await ending.ended(task, Received(new_id(), now, received_at=now))
+                await ending.ended(task, received())
             case CallerCheck():
-                pass  # nobody schedules one yet
+                await callers.check(task, received())
 
     @warm_up.on_get
     async def ring(request: Request) -> Response:
         """Takes one delivery of the subscription for rings, and at `/tasks` one of Cloud Tasks."""
         if request.scope["path"] == "/tasks":
             return await tasks.receive(request, settings.project, carry_out)
-        return await deliveries.receive(request, settings.project, schedule)
+        return await deliveries.receive(request, settings.project, handle)
 
     return ring

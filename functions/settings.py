@@ -367,7 +367,7 @@ class TasksSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RingSettings(CommittingSettings, TasksSettings):
+class RingSettings(CommittingSettings, TasksSettings, CallerGraceSettings):
     function = "ring"
 
 

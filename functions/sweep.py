@@ -1,5 +1,5 @@
-"""The function `sweep`: every minute it sees to what a crash left in the outbox, and to who was not
-admitted in time."""
+"""The function `sweep`: every minute it sees to what a crash left in the outbox, to who was not
+admitted in time, and to rings that nobody has ended."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,6 +40,7 @@ def handler(
     """Builds the function on the given ports."""
     sweeper = Sweeper(
         store.outbox,
+        store.calls,
         publisher,
         AdmissionDeadline(store.connections, sockets, clock).enforce,
         clock,

@@ -1,17 +1,35 @@
 """Looks regularly for what nobody else will see to: above all, what a crash left in the outbox."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
+from functions.calls.call import Status
+from functions.calls.event import CallEvent, unix_ms
 from functions.ports.clock import Clock
 from functions.ports.publisher import Publisher, PublishFailed
-from functions.ports.store import Entry, Outbox, StoreUnavailable, Unreadable
+from functions.ports.store import (
+    Calls,
+    Entry,
+    Outbox,
+    Overdue,
+    StoreUnavailable,
+    Unreadable,
+)
+from functions.scheduled import RingEnds
 from functions.telemetry import Log
 
 _CALLED_EVERY = timedelta(minutes=1)  # Cloud Scheduler can't call more often
 _AT_ONCE = 50  # publishes; more would only wait for the processor
+
+# A task comes within a second or so of its time; a ring that has gone on for so much longer has
+# none, or one that keeps failing.
+_TASKS_ARE_LATE = timedelta(seconds=5)
+
+_Found = TypeVar("_Found")
+_End = PublishFailed | None
 
 log = Log(__name__)
 
@@ -22,6 +40,7 @@ class Swept:
 
     republished: int = 0
     closed: int = 0  # sockets of those who were not admitted
+    overdue: int = 0  # rings that should have ended, and are ended now
     unreadable: int = 0  # entries that were no events of ours, and were removed
     failed: int = 0  # looks that an error ended
     oldest: timedelta = timedelta(0)  # age of the oldest entry that was seen
@@ -31,6 +50,7 @@ class Swept:
         return {
             "republished": self.republished,
             "closed": self.closed,
+            "overdue": self.overdue,
             "unreadable": self.unreadable,
             "failed": self.failed,
             "oldestMs": self.oldest // timedelta(milliseconds=1),
@@ -38,8 +58,8 @@ class Swept:
 
 
 class Sweeper:
-    """Republishes outbox entries that have been pending for longer than `after`, and has sockets
-    closed whose clients were not admitted in time.
+    """Republishes outbox entries that have been pending for longer than `after`, has sockets closed
+    whose clients were not admitted in time, and rings ended whose time is over.
 
     Within one call it looks once in every period of `every`, `until` the next call is due.
     """
@@ -47,6 +67,7 @@ class Sweeper:
     def __init__(
         self,
         outbox: Outbox,
+        calls: Calls,
         publisher: Publisher,
         close_unadmitted: Callable[[], Awaitable[int]],
         clock: Clock,
@@ -56,6 +77,7 @@ class Sweeper:
         until: timedelta = _CALLED_EVERY,
     ) -> None:
         self._outbox = outbox
+        self._calls = calls
         self._publisher = publisher
         self._close_unadmitted = close_unadmitted
         self._clock = clock
@@ -72,7 +94,9 @@ class Sweeper:
         swept = Swept()
         # Beside each other: sockets that take long to close must not keep an event waiting.
         await asyncio.gather(
-            self._regularly(self.look, swept), self._regularly(self.look_for_unadmitted, swept)
+            self._regularly(self.look, swept),
+            self._regularly(self.look_for_unadmitted, swept),
+            self._regularly(self.look_for_overdue, swept),
         )
         return swept
 
@@ -93,6 +117,28 @@ class Sweeper:
     async def look_for_unadmitted(self, swept: Swept) -> None:
         """Costs 1 RunQuery, and what it costs to close the sockets that are due."""
         swept.closed += await self._close_unadmitted()
+
+    async def look_for_overdue(self, swept: Swept) -> None:
+        """Has rings ended whose own tasks have not come. Costs 1 RunQuery for each page, and 1
+        Publish for each ring; where the app itself has ended it, 1 Commit instead.
+
+        Raises StoreUnavailable. Raises PublishFailed at the end, or at once if Pub/Sub takes none
+        of a batch.
+        """
+        failure: PublishFailed | None = None
+        async for page in self._calls.overdue(self._clock() - _TASKS_ARE_LATE):
+            rings = [end for each in page if (end := _end_of(each))]
+            silent = [each for each in page if _end_of(each) is None]
+            try:
+                for batch in _batches(rings):
+                    ends = await self._publish_all(batch)
+                    swept.overdue += ends.count(None)
+                    failure = _failure_of(ends) or failure
+            finally:
+                for gone in _batches(silent):
+                    await asyncio.gather(*map(self._calls.note_silent, gone))
+        if failure:
+            raise failure
 
     async def look(self, swept: Swept) -> None:
         """Costs 1 RunQuery for each page, 1 Publish for each entry, and 1 Commit for each entry
@@ -117,24 +163,27 @@ class Sweeper:
     async def _republish(self, entries: Sequence[Entry], swept: Swept) -> PublishFailed | None:
         """Gives the last failure, if any. Raises PublishFailed if Pub/Sub takes none of a batch."""
         failure: PublishFailed | None = None
-        for first in range(0, len(entries), _AT_ONCE):
-            batch = entries[first : first + _AT_ONCE]
-            ends = await asyncio.gather(*map(self._publish, batch))
-            failures = [end for end in ends if end is not None]
-            swept.republished += len(batch) - len(failures)
-            if len(failures) == len(batch):
-                raise failures[-1]
-            failure = failures[-1] if failures else failure
+        for batch in _batches(entries):
+            ends = await self._publish_all([entry.event.served_to(None) for entry in batch])
+            swept.republished += ends.count(None)
+            failure = _failure_of(ends) or failure
         return failure
 
-    async def _publish(self, entry: Entry) -> PublishFailed | None:
-        """Costs 1 Publish. Gives its failure, if any."""
+    async def _publish_all(self, batch: Sequence[CallEvent | RingEnds]) -> list[_End]:
+        """Costs 1 Publish for each. Gives their failures, None for what is published. Raises
+        PublishFailed if Pub/Sub takes none of them."""
+        ends = await asyncio.gather(*map(self._publish, batch))
+        if None not in ends and (failure := _failure_of(ends)):
+            raise failure
+        return ends
+
+    async def _publish(self, event: CallEvent | RingEnds) -> _End:
         try:
-            await self._publisher.publish(entry.event.served_to(None))
+            await self._publisher.publish(event)
         except PublishFailed as error:
             return error
-        except Exception as error:  # one entry's trouble must not keep back the others
-            log.exception("publish failed", callId=entry.event.call_id)
+        except Exception as error:  # one event's trouble must not keep back the others
+            log.exception("publish failed", callId=event.call_id)
             return PublishFailed(repr(error))
         return None
 
@@ -143,6 +192,24 @@ class Sweeper:
         for found in unreadable:
             log.error("unreadable entry", entry=found.id, error=found.error)
             swept.unreadable += 1
-        for first in range(0, len(unreadable), _AT_ONCE):
-            batch = unreadable[first : first + _AT_ONCE]
+        for batch in _batches(unreadable):
             await asyncio.gather(*map(self._outbox.remove, batch))
+
+
+def _batches(found: Sequence[_Found]) -> Iterator[Sequence[_Found]]:
+    return (found[first : first + _AT_ONCE] for first in range(0, len(found), _AT_ONCE))
+
+
+def _failure_of(ends: Sequence[_End]) -> PublishFailed | None:
+    """The last of them."""
+    return next((end for end in reversed(ends) if end is not None), None)
+
+
+def _end_of(overdue: Overdue) -> RingEnds | None:
+    """The end of a ring; None if the call rings no more, or can't be read."""
+    call = overdue.call
+    if call is None or call.status is not Status.RINGING or call.rings_until is None:
+        return None
+    return RingEnds(
+        call_id=call.id, signal_id=call.signal_id, rings_until_ms=unix_ms(call.rings_until)
+    )

@@ -16,10 +16,12 @@ from functions.inbound.retries import is_done
 from functions.published import (
     ConnectionAccepted,
     ConnectionAdmitted,
+    ConnectionClosed,
     DeviceGone,
     Published,
     decode,
 )
+from functions.scheduled import RingEnds
 from functions.telemetry import Log
 
 ACKNOWLEDGED = 204
@@ -72,7 +74,13 @@ def _names(event: Published) -> dict[str, object]:
     match event:
         case CallEvent(status=status, call_id=call_id, signal_id=signal_id):
             return {"status": status.value, "callId": call_id, "signalId": signal_id}
-        case ConnectionAccepted(connection_id=id) | ConnectionAdmitted(connection_id=id):
+        case (
+            ConnectionAccepted(connection_id=id)
+            | ConnectionAdmitted(connection_id=id)
+            | ConnectionClosed(connection_id=id)
+        ):
             return {"event": event.name, "connectionId": id}
+        case RingEnds(call_id=call_id, signal_id=signal_id):
+            return {"event": event.name, "callId": call_id, "signalId": signal_id}
         case DeviceGone():
             return {"event": event.name}

@@ -1,6 +1,6 @@
 """`$connect` and `$disconnect` as API Gateway forwards them: the replies, and what is logged."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -27,6 +27,7 @@ class Sessions:
     acceptance: Acceptance
     closing: Closing
     load: Load
+    tell_closed: Callable[[ConnectionId], Awaitable[None]] | None  # None: nobody wants to know
 
     async def connect(self, id: ConnectionId, headers: Headers) -> Response:
         """200 accepts the socket; with another status API Gateway refuses the handshake."""
@@ -61,6 +62,8 @@ class Sessions:
     async def _disconnect(self, id: ConnectionId) -> Response:
         with self.load.carrying_out(Urgency.ALWAYS):
             await self.closing.close(id)
+            if self.tell_closed:
+                await self.tell_closed(id)
         log.info("disconnect", outcome="disconnected")
         return JSONResponse({"message": "disconnected"})
 

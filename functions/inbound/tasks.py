@@ -11,7 +11,7 @@ from starlette.responses import Response
 from functions import telemetry
 from functions.calls.event import MalformedEvent
 from functions.inbound.retries import is_done
-from functions.scheduled import Scheduled, decode
+from functions.scheduled import RingEnds, Scheduled, decode
 from functions.telemetry import Log
 
 _DONE = 204
@@ -39,7 +39,9 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
     except MalformedEvent as error:
         log.error("malformed delivery", error=f"{type(error).__name__}: {error}")
         return Response(status_code=_DONE)
-    fields = {"event": task.name, "callId": task.call_id, "signalId": task.signal_id}
+    fields: dict[str, object] = {"event": task.name, "callId": task.call_id}
+    if isinstance(task, RingEnds):
+        fields["signalId"] = task.signal_id
     attempt = _attempt(request.headers.get("x-cloudtasks-taskretrycount", ""))
     trace = request.headers.get("traceparent")
     with telemetry.request(project, trace, **fields, deliveryAttempt=attempt):

@@ -127,6 +127,15 @@ class Mention:
     call: Call | None  # None if it can't be read
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """The document of a call of ours whose ring should have ended, as it was read."""
+
+    id: CallId
+    version: datetime
+    call: Call | None  # None if it can't be read
+
+
 class Calls(Protocol):
     """Every method raises StoreUnavailable.
 
@@ -185,12 +194,12 @@ class Calls(Protocol):
     async def current(self, ids: Iterable[CallId]) -> Mapping[CallId, Call]:
         """Those of the calls that are there and can be read."""
 
-    def overdue(self, before: datetime) -> AsyncIterator[Sequence[StoredCall]]:
+    def overdue(self, before: datetime) -> AsyncIterator[Sequence[Overdue]]:
         """Calls of ours whose rings should have ended at `before` or earlier, page by page, the
         ones that are due longest first. One that rings no more, as its document has been changed by
         others, is among them until `note_silent`."""
 
-    async def note_silent(self, stored: StoredCall) -> None:
+    async def note_silent(self, overdue: Overdue) -> None:
         """Notes that the call rings no more, unless it has changed since it was read."""
 
     async def mentions(self, user: UserId) -> list[Mention]:

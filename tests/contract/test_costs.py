@@ -18,6 +18,7 @@ from functions.ports.store import (
     Devices,
     Entry,
     Outbox,
+    Overdue,
     Store,
     StoredCall,
     Unreadable,
@@ -115,7 +116,8 @@ async def overdue(scene: Scene) -> Step:
 
 async def note_silent(scene: Scene) -> Step:
     stored = await scene.call()
-    return lambda: scene.store.calls.note_silent(stored)
+    overdue = Overdue(stored.call.id, stored.version, stored.call)
+    return lambda: scene.store.calls.note_silent(overdue)
 
 
 async def born(scene: Scene) -> Step:

@@ -18,7 +18,15 @@ from functions.calls.event import LONGEST_LIFE, CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId
 from functions.ports.clock import Clock
-from functions.ports.store import Birth, Entry, Mention, StoreConflict, StoredCall, Unreadable
+from functions.ports.store import (
+    Birth,
+    Entry,
+    Mention,
+    Overdue,
+    StoreConflict,
+    StoredCall,
+    Unreadable,
+)
 
 _UNCHANGED = datetime.min  # the version of what is never written again
 _TICK = timedelta(microseconds=1)
@@ -139,10 +147,10 @@ class Database:
         }
         return frozenset(name for name, who in fields.items() if who == user)
 
-    def overdue(self, before: datetime) -> list[tuple[tuple[datetime, str], StoredCall]]:
+    def overdue(self, before: datetime) -> list[tuple[tuple[datetime, str], Overdue]]:
         """With the order of each, in that order."""
         found = [
-            ((stored.call.rings_until, id), stored)
+            ((stored.call.rings_until, id), Overdue(id, stored.version, stored.call))
             for id, stored in self.calls.items()
             if stored.call.is_ours and stored.call.rings_until and id not in self.silent
         ]
@@ -150,10 +158,10 @@ class Database:
 
     # How it is changed
 
-    def note_silent(self, read: StoredCall) -> None:
-        found = self.calls.get(read.call.id)
+    def note_silent(self, read: Overdue) -> None:
+        found = self.calls.get(read.id)
         if found and found.version == read.version:
-            self.silent.add(read.call.id)
+            self.silent.add(read.id)
             self.put_call(found.call)
 
     def put_birth(self, call: CallId, caller: UserId, at: datetime, *, is_cancelled: bool) -> None:

@@ -16,7 +16,7 @@ from functions.ports.scheduler import NotScheduled
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.ports.webhooks import NotTaken, Unwanted
 from functions.published import DeviceGone, Published
-from functions.scheduled import Scheduled
+from functions.scheduled import RingEnds, Scheduled
 from tests.memory.network import CallFailed, Network
 
 TOKEN_PREFIX = "token of "
@@ -50,6 +50,8 @@ def _named(event: Published) -> str:
             return f"{event.call_id}:{event.signal_id}"
         case DeviceGone():
             return f"{event.name} {event.user_id}"
+        case RingEnds():
+            return f"{event.name} {event.call_id}"
         case _:
             return event.connection_id
 
@@ -62,7 +64,7 @@ class MemoryScheduler:
     queue: Callable[[Scheduled, datetime], None]
 
     async def schedule(self, task: Scheduled, at: datetime) -> None:
-        about = f"{task.name} {task.call_id}:{task.signal_id}"
+        about = f"{task.name} {task.call_id}"
         try:
             await self.network.call("cloudtasks.CreateTask", about, lambda: self.queue(task, at))
         except CallFailed as error:

@@ -30,6 +30,7 @@ from functions.ports.store import (
     Known,
     Loaded,
     Mention,
+    Overdue,
     Page,
     Reloaded,
     Store,
@@ -229,11 +230,11 @@ class MemoryCalls:
 
         return await self.remote.get(" ".join(wanted), read)
 
-    async def overdue(self, before: datetime) -> AsyncIterator[list[StoredCall]]:
+    async def overdue(self, before: datetime) -> AsyncIterator[list[Overdue]]:
         after: _Place | None = None
         while True:
 
-            def read(after: _Place | None = after) -> list[tuple[_Place, StoredCall]]:
+            def read(after: _Place | None = after) -> list[tuple[_Place, Overdue]]:
                 found = self.database.overdue(before)
                 return [each for each in found if after is None or each[0] > after][: self.page]
 
@@ -243,8 +244,8 @@ class MemoryCalls:
                 return
             after = found[-1][0]
 
-    async def note_silent(self, stored: StoredCall) -> None:
-        await self.remote.commit(stored.call.id, lambda: self.database.note_silent(stored))
+    async def note_silent(self, overdue: Overdue) -> None:
+        await self.remote.commit(overdue.id, lambda: self.database.note_silent(overdue))
 
     async def mentions(self, user: UserId) -> list[Mention]:
         return await self.remote.query(user, lambda: self.database.mentions(user)[: self.page])

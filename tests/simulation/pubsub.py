@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from functions.calls.event import CallEvent
 from functions.published import DeviceGone, Published, attributes
+from functions.scheduled import RingEnds
 from tests.simulation.functions import Functions
 from tests.simulation.handling import Handling, Harm
 from tests.simulation.stage import Stage
@@ -147,6 +148,8 @@ def _key(event: Published) -> str:
             return event.signal_id
         case DeviceGone():
             return event.user_id
+        case RingEnds():
+            return f"{event.call_id} {event.signal_id}"
         case _:
             return event.connection_id
 

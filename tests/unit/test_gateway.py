@@ -16,7 +16,12 @@ from functions.calls.call import Call, ConnectionId, Status
 from functions.calls.event import CallEvent
 from functions.gateway import handler
 from functions.inbound.http import Handler
-from functions.published import ConnectionAccepted, ConnectionAdmitted, attributes
+from functions.published import (
+    ConnectionAccepted,
+    ConnectionAdmitted,
+    ConnectionClosed,
+    attributes,
+)
 from functions.settings import GatewaySettings
 from functions.wire import socketio as packets
 from infra import ROOT
@@ -138,7 +143,7 @@ async def test_a_session_of_version_4_costs_as_little_as_it_can(api: Api) -> Non
         [],
         [],
         ["BatchGetDocuments", "Commit"],
-        ["Commit"],
+        ["Commit", "Publish"],
     ]
     kinds = [type(event) for event in api.services.topic]
     assert kinds[:2] == [ConnectionAccepted, ConnectionAdmitted]
@@ -152,7 +157,7 @@ async def test_a_session_of_version_3_costs_as_little_as_it_can(api: Api) -> Non
     assert await api.send("c=", "41") == "6"
     assert api.costs == ["BatchGetDocuments", "Commit"]
     await api.disconnect("c=")
-    assert api.costs == ["Commit"]
+    assert api.costs == ["Commit", "Publish"]
     kinds = [type(event) for event in api.services.topic]
     assert kinds[:2] == [ConnectionAccepted, ConnectionAdmitted]
 
@@ -290,6 +295,7 @@ async def test_a_frame_that_is_handled_after_its_socket_closed_still_counts(
     phones: Api, connection: str, frame: str
 ) -> None:
     await phones.disconnect(connection)
+    assert len(phones.services.published(ConnectionClosed)) == 1
     assert json.loads((await phones.send(connection, frame)).removeprefix("430"))
     call = await phones.services.world.call()
     assert call is not None
@@ -562,7 +568,7 @@ async def test_an_instance_that_can_carry_out_no_more_refuses_at_once(
 
 async def test_an_instance_that_can_carry_out_no_more_hears_who_leaves(busy: Api) -> None:
     assert (await busy.disconnect("json=")).status_code == 200
-    assert busy.costs == ["Commit"]
+    assert busy.costs == ["Commit", "Publish"]
     assert await busy.send("nobody=", "2") == "3"
     assert await busy.send("sio=", "41") == "6"
 

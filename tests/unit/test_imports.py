@@ -19,7 +19,7 @@ ALLOWED = {
     "calls": {"calls"},
     "readable": set(),
     "clients": {"calls", "clients", "readable"},
-    "published": {"calls"},
+    "published": {"calls", "scheduled"},
     "scheduled": {"calls"},
     "attempt": {"calls"},
     "recent": set(),

@@ -24,7 +24,15 @@ from functions.calls.call import (
 from functions.calls.event import LONGEST_LIFE, CallEvent, to_fields
 from functions.clients.connection import Connection
 from functions.dialect.dialect import Dialect
-from functions.ports.store import Birth, Born, Loaded, Mention, Reloaded, StoredCall
+from functions.ports.store import (
+    Birth,
+    Born,
+    Loaded,
+    Mention,
+    Overdue,
+    Reloaded,
+    StoredCall,
+)
 from functions.services.firestore.documents import (
     EXPIRES_AT,
     RINGS_UNTIL,
@@ -209,7 +217,7 @@ class FirestoreCalls:
         found = (call_in(snapshot, self._dialect) for snapshot in snapshots)
         return {stored.call.id: stored.call for stored in found if stored}
 
-    async def overdue(self, before: datetime) -> AsyncIterator[list[StoredCall]]:
+    async def overdue(self, before: datetime) -> AsyncIterator[list[Overdue]]:
         """1 RunQuery for each page of 300."""
         query = (
             self._documents.collection("calls")
@@ -217,12 +225,16 @@ class FirestoreCalls:
             .order_by(RINGS_UNTIL)
         )
         async for page in self._documents.ordered_pages(query):
-            yield [found for each in page if (found := call_in(each, self._dialect))]
+            read = [(each, call_in(each, self._dialect)) for each in page]
+            yield [
+                Overdue(CallId(each.id), each.update_time, stored.call if stored else None)
+                for each, stored in read
+            ]
 
-    async def note_silent(self, stored: StoredCall) -> None:
+    async def note_silent(self, overdue: Overdue) -> None:
         """1 Commit."""
         await self._documents.update_unchanged(
-            self._documents.at("calls", stored.call.id), stored.version, {RINGS_UNTIL: DELETE_FIELD}
+            self._documents.at("calls", overdue.id), overdue.version, {RINGS_UNTIL: DELETE_FIELD}
         )
 
     async def mentions(self, user: UserId) -> list[Mention]:

@@ -1,23 +1,26 @@
 """`sweep`: what is republished, dropped, left alone."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from functions.calls.call import CallId, ConnectionId
+from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status
 from functions.calls.event import CallEvent
+from functions.calls.ring import Ring
 from functions.clients.connection import Connection, Wire
 from functions.delivery.sweep import Sweeper, Swept
 from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
-from functions.published import Published
+from functions.published import Published, attributes
+from functions.scheduled import RingEnds
 from functions.settings import SweepSettings
 from functions.sweep import handler
 from tests.memory.others import MemoryPublisher
 from tests.memory.services import Services
 from tests.support.asgi import call, get
-from tests.support.makers import event, now
+from tests.support.makers import CALLER, RECEIVER, event, now
 from tests.support.processes import settings_of
 from tests.support.world import committed
 
@@ -33,8 +36,16 @@ async def left(services: Services, call: str, ago: timedelta) -> CallEvent:
 
 
 def sweeper_of(services: Services, every: timedelta = EVERY, **more: timedelta) -> Sweeper:
-    outbox, publisher = services.store.outbox, services.publisher
-    return Sweeper(outbox, publisher, nobody_to_close, now, after=AFTER, every=every, **more)
+    return Sweeper(
+        services.store.outbox,
+        services.store.calls,
+        services.publisher,
+        nobody_to_close,
+        now,
+        after=AFTER,
+        every=every,
+        **more,
+    )
 
 
 async def nobody_to_close() -> int:
@@ -51,6 +62,7 @@ async def test_sockets_that_take_long_to_close_keep_no_event_waiting(services: S
 
     sweeper = Sweeper(
         services.store.outbox,
+        services.store.calls,
         services.publisher,
         close_slowly,
         now,
@@ -219,7 +231,14 @@ async def test_sweep_says_what_it_did_and_whether_it_could(services: Services) -
     answer = await call(sweep)
     assert (answer.status_code, answer.json()) == (
         200,
-        {"republished": 1, "closed": 1, "unreadable": 0, "failed": 0, "oldestMs": 15_000},
+        {
+            "republished": 1,
+            "closed": 1,
+            "overdue": 0,
+            "unreadable": 0,
+            "failed": 0,
+            "oldestMs": 15_000,
+        },
     )
     assert services.clients.closed == ["c="]
     services.faults.fail("firestore.RunQuery", times=2)
@@ -234,3 +253,57 @@ async def test_a_get_warms_sweep_up(services: Services) -> None:
     )
     assert (await get(sweep)).status_code == 200
     assert services.journal.started == ["BatchGetDocuments"]
+
+
+# Rings that nobody has ended
+
+
+async def rung(services: Services, call: str, ago: timedelta) -> Call:
+    """A ring whose time was over `ago`."""
+    began = now() - timedelta(seconds=30) - ago
+    ring = Ring(CallId(call), CALLER, RECEIVER, 30, None, is_told=True)
+    begun = ring.begun(SignalId(f"S-{call}"), began, None)
+    made = CallEvent.of_ring(begun, SignalId(f"S-{call}"), began)
+    expires = now() + timedelta(days=30)
+    await services.store.calls.create(begun, made, now=now(), expires=expires)
+    return begun
+
+
+async def test_a_ring_whose_task_has_not_come_is_ended_all_the_same(services: Services) -> None:
+    late = await rung(services, "LATE", timedelta(seconds=6))
+    await rung(services, "YOUNG", timedelta(seconds=4))  # its task may be on its way
+    await rung(services, "RINGING", timedelta(seconds=-10))
+    swept = Swept()
+    services.journal.clear()
+    await sweeper_of(services).look_for_overdue(swept)
+    (end,) = services.published(RingEnds)
+    assert (end.call_id, end.signal_id, end.rings_until) == ("LATE", "S-LATE", late.rings_until)
+    assert attributes(end) == {"ring": "true", "only": "ring"}
+    assert services.journal.started == ["RunQuery", "Publish"]
+    assert swept.fields()["overdue"] == 1
+
+
+async def test_a_ring_that_the_app_has_ended_by_itself_is_looked_at_once(
+    services: Services,
+) -> None:
+    late = await rung(services, "LATE", timedelta(seconds=6))
+    services.database.put_call(replace(late, status=Status.ACCEPTED))
+    sweeper = sweeper_of(services)
+    await sweeper.look_for_overdue(Swept())
+    services.journal.clear()
+    await sweeper.look_for_overdue(Swept())
+    assert services.published(RingEnds) == []
+    assert services.journal.started == ["RunQuery"]
+
+
+async def test_an_end_that_is_not_published_is_found_by_the_next_look(services: Services) -> None:
+    for id in ("A", "B"):
+        await rung(services, id, timedelta(seconds=6))
+    services.faults.fail("pubsub.Publish", "ring.ends A")
+    sweeper, swept = sweeper_of(services), Swept()
+    with pytest.raises(PublishFailed):
+        await sweeper.look_for_overdue(swept)
+    assert [end.call_id for end in services.published(RingEnds)] == ["B"]
+    await sweeper.look_for_overdue(swept)
+    assert sorted(end.call_id for end in services.published(RingEnds)) == ["A", "B"]
+    assert swept.overdue == 3

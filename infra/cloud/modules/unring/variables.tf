@@ -101,7 +101,7 @@ variable "calls_collection" {
   }
 
   validation {
-    condition     = !contains([for name in ["connections", "devices", "outbox"] : "${var.collection_prefix}${name}"], var.calls_collection)
+    condition     = !contains([for name in ["births", "connections", "devices", "outbox"] : "${var.collection_prefix}${name}"], var.calls_collection)
     error_message = "This is a collection of Unring's own, by collection_prefix."
   }
 }
@@ -114,7 +114,7 @@ variable "expire_calls" {
 }
 
 variable "collection_prefix" {
-  description = "What the names of Unring's own collections begin with. Their TTL policies are for all collections of that name, at any depth: empty only where the app has no connections, devices or outbox."
+  description = "What the names of Unring's own collections begin with. Their TTL policies are for all collections of that name, at any depth: empty only where the app has no births, connections, devices or outbox."
   type        = string
   default     = "unring_"
   nullable    = false
@@ -262,13 +262,15 @@ locals {
     "TOKEN_NAME_CLAIM", "TOKEN_USER_CLAIM",
   ]
 
+  call_settings = ["BUSY", "CALLS_PER_MINUTE", "CALL_MAX_SECONDS", "CALL_TTL_DAYS", "RING_SECONDS"]
+
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
-    gateway = concat(local.identity_settings, ["CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
-    api     = concat(local.identity_settings, ["CALL_TTL_DAYS", "CORS_ORIGINS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND", "RING_SECONDS"])
+    gateway = concat(local.identity_settings, local.call_settings, ["CALLER_GRACE_SECONDS", "CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
+    api     = concat(local.identity_settings, local.call_settings, ["CORS_ORIGINS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
     deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
     push    = ["DEVICES_PER_USER"]
-    ring    = ["DIRECT_POST_TIMEOUT_MS"]
+    ring    = ["CALLER_GRACE_SECONDS", "DIRECT_POST_TIMEOUT_MS"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]
   }
 }
