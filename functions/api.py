@@ -29,7 +29,7 @@ from functions.ports.identity import Identity
 from functions.ports.publisher import Publisher
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.services import apigateway, firestore, identity, pubsub
+from functions.services import apigateway, firestore, identity, pubsub, ring_tokens
 from functions.sessions.registration import Registration
 from functions.sessions.signout import SignOut
 from functions.settings import ApiSettings
@@ -60,7 +60,8 @@ def handler(
     """Builds the function on the given ports."""
     connections, timeout = store.connections, settings.direct_post_timeout
     keys = _set(settings.api_key, settings.api_key_previous)
-    asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock))
+    tokens = ring_tokens.connect(settings)
+    asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock), tokens)
     load, pushes = Load(settings.requests_at_once), PushPolicy.named(**settings.pushers)
     dialect, codecs = settings.dialect, Codecs(settings.dialect)
     committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
@@ -103,7 +104,13 @@ def handler(
         emitter = Emitter(store, sockets, codecs, signaling, clock)
         parts.append(EmitRequests(emitter, secrets, load, clock, new_id, dialect.ids))
     interface = Api(parts, settings.cors_origins)
-    warm_up = WarmUp(store.calls.warm_up, sockets.warm_up, publisher.warm_up, identity.warm_up)
+    warm_up = WarmUp(
+        store.calls.warm_up,
+        sockets.warm_up,
+        publisher.warm_up,
+        identity.warm_up,
+        tokens.warm_up,
+    )
 
     async def api(request: Request) -> Response:
         """Takes a request of an app. A GET of the root warms the instance up."""

@@ -24,12 +24,13 @@ from functions.ports.identity import Identity
 from functions.ports.publisher import Publisher
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.services import apigateway, firestore, identity, pubsub
+from functions.services import apigateway, firestore, identity, pubsub, ring_tokens
 from functions.sessions.accept import Acceptance
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
 from functions.sessions.closed import publish_closed
 from functions.sessions.registration import Registration
+from functions.sessions.ringaccess import RingAccess
 from functions.settings import GatewaySettings
 from functions.warmup import WarmUp
 from functions.wire.codecs import Codecs
@@ -74,6 +75,7 @@ def handler(
         notes_callers=bool(settings.caller_grace),
         post_timeout=timeout,
     )
+    ring_access = RingAccess(ring_tokens.connect(settings), store.calls, clock)
     frames = Frames(
         codecs,
         Signaling(store.calls, committer, clock, pushes),
@@ -83,7 +85,14 @@ def handler(
             connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
         ),
         Admission(
-            connections, publisher, identity, closing, clock, ttl, settings.dialect.namespaces
+            connections,
+            publisher,
+            identity,
+            ring_access,
+            closing,
+            clock,
+            ttl,
+            settings.dialect.namespaces,
         ),
         closing,
         FrameRate(settings.frames_per_second),
@@ -96,7 +105,7 @@ def handler(
     async def tell_closed(id: ConnectionId) -> None:
         await publish_closed(publisher, id, clock())
 
-    acceptance = Acceptance(connections, publisher, identity, clock, ttl)
+    acceptance = Acceptance(connections, publisher, identity, ring_access, clock, ttl)
     has_grace = bool(settings.caller_grace)
     sessions = Sessions(acceptance, closing, load, tell_closed if has_grace else None)
     secrets = [each for each in (settings.gateway_secret, settings.gateway_secret_previous) if each]

@@ -14,7 +14,7 @@ from functions.ports.publisher import Publisher
 from functions.ports.push_sender import PushSender
 from functions.ports.store import Store
 from functions.published import Published
-from functions.services import fcm, firestore, pubsub
+from functions.services import fcm, firestore, pubsub, ring_tokens
 from functions.settings import PushSettings
 from functions.warmup import WarmUp
 
@@ -34,8 +34,9 @@ def handler(
     clock: Clock = system_clock,
 ) -> Handler:
     """Builds the function on the given ports."""
-    pusher = Pusher(store, sender, publisher, clock, settings.devices_per_user)
-    warm_up = WarmUp(store.calls.warm_up, sender.warm_up)
+    tokens = ring_tokens.connect(settings)
+    pusher = Pusher(store, sender, publisher, tokens, clock, settings.devices_per_user)
+    warm_up = WarmUp(store.calls.warm_up, sender.warm_up, tokens.warm_up)
 
     async def handle(event: Published, attempt: Attempt) -> None:
         # The subscription's filter passes nothing else, but Google's emulator ignores filters.

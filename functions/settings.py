@@ -211,6 +211,16 @@ class IdentitySettings(FirebaseSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RingTokenSettings(FunctionSettings):
+    """What a function needs that signs or verifies ring tokens. Without a secret there are none."""
+
+    ring_token_secret: str | None = _default("RING_TOKEN_SECRET", signing_secret, None)
+    ring_token_secret_previous: str | None = _default(
+        "RING_TOKEN_SECRET_PREVIOUS", signing_secret, None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DevicesSettings(FunctionSettings):
     """What a function needs to which only so many devices of a user count."""
 
@@ -287,7 +297,13 @@ class CallsSettings(FunctionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(SignalingSettings, RegistrationSettings, CallsSettings, CallerGraceSettings):
+class GatewaySettings(
+    SignalingSettings,
+    RegistrationSettings,
+    CallsSettings,
+    CallerGraceSettings,
+    RingTokenSettings,
+):
     function = "gateway"
 
     gateway_secret: str = _always("GATEWAY_SECRET", secret)
@@ -297,7 +313,7 @@ class GatewaySettings(SignalingSettings, RegistrationSettings, CallsSettings, Ca
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiSettings(SignalingSettings, RegistrationSettings, CallsSettings):
+class ApiSettings(SignalingSettings, RegistrationSettings, CallsSettings, RingTokenSettings):
     function = "api"
 
     api_key: str | None = _key("API_KEY")
@@ -331,14 +347,14 @@ class DeliverSettings(SocketsSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushSettings(TopicSettings, DevicesSettings, FirebaseSettings):
+class PushSettings(TopicSettings, DevicesSettings, FirebaseSettings, RingTokenSettings):
     function = "push"
 
     fcm_url: str | None = _local("FCM_URL", url)
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebhookSettings(WebhookUrlsSettings):
+class WebhookSettings(WebhookUrlsSettings, RingTokenSettings):
     function = "webhook"
 
     webhook_secret: str = _always("WEBHOOK_SECRET", webhook_key)

@@ -12,7 +12,7 @@ from functions.ports.clock import Clock, system_clock
 from functions.ports.store import Store
 from functions.ports.webhooks import Webhooks
 from functions.published import DeviceGone, Published
-from functions.services import firestore, webhooks
+from functions.services import firestore, ring_tokens, webhooks
 from functions.settings import WebhookSettings
 from functions.telemetry import Log
 from functions.warmup import WarmUp
@@ -29,11 +29,12 @@ def handler(
     settings: WebhookSettings, store: Store, webhooks: Webhooks, clock: Clock = system_clock
 ) -> Handler:
     """Builds the function on the given ports."""
+    tokens = ring_tokens.connect(settings)
     deliverers = {
-        name: WebhookDeliverer(url, webhooks, store.outbox, clock, settings.dialect)
+        name: WebhookDeliverer(url, webhooks, store.outbox, tokens, clock, settings.dialect)
         for name, url in settings.webhooks.items()
     }
-    warm_up = WarmUp(store.calls.warm_up)
+    warm_up = WarmUp(store.calls.warm_up, tokens.warm_up)
 
     @warm_up.on_get
     async def webhook(request: Request) -> Response:

@@ -87,12 +87,17 @@ class Call:
     rings_until: datetime | None = None  # when its ringing ends by itself, if that is known
     cause: Cause | None = None  # of its end, if we have seen it
     answered_at: datetime | None = None
+    ended_at: datetime | None = None  # if we have seen its end
     answered_on: Actor = NOBODYS  # the device, as far as it is known
     is_ours: bool = False  # we made its document, so that it expires
     # Of a call of ours while it rings: what the app passes on, an object in JSON, and what was
     # asked for.
     data: str | None = None
     ring_seconds: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.status not in (Status.RINGING, Status.ACCEPTED)
 
     @property
     def changed_at(self) -> datetime | None:

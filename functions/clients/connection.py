@@ -62,7 +62,12 @@ class Connection:
     registration: str | None = None
     # The calls that were initiated by it, each with the time until which it rings.
     calling: Mapping[CallId, datetime] = field(default_factory=lambda: _NOBODY)
+    # Of who was let in by a ring token: the one call that he hears of.
+    only_call: CallId | None = None
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
+
+    def hears_of(self, call: CallId) -> bool:
+        return self.only_call in (None, call)
 
     def is_told_elsewhere(self, namespace: str) -> bool:
         """Whether its client is told, but in another namespace than this."""
@@ -126,7 +131,10 @@ class Connection:
 
     def acting(self, said: Actor) -> Actor:
         """By what the sender of a frame acts, which itself may have `said` on which device."""
-        return Actor(self.id, said.device or self.device, said.registration or self.registration)
+        # A ring token says for certain on which device it is.
+        named = (self.device, said.device) if self.only_call else (said.device, self.device)
+        device = next(filter(None, named), None)
+        return Actor(self.id, device, said.registration or self.registration)
 
     def is_dead(self, now: datetime) -> bool:
         """Whether a 410 at `now` means that the socket is closed, rather than not open yet."""

@@ -81,7 +81,9 @@ class Callers:
         stored = await self._store.calls.get(task.call_id)
         if not isinstance(stored, StoredCall) or not _rings(stored, task):
             return
-        if await self._store.connections.of([task.user_id], self._clock()):
+        open_now = await self._store.connections.of([task.user_id], self._clock())
+        # A phone that hears of another call alone is no caller.
+        if any(each.only_call is None for each in open_now):
             await self._look_later(task)
             return
         gone = Signal(CALLER_GONE, task.call_id, reason=None)

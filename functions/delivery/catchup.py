@@ -90,7 +90,7 @@ class CatchUp:
         is_served = connection.id in entry.served or connection.id in self._memory.of(
             entry.event.signal_id
         )
-        return not is_later and not is_served
+        return not is_later and not is_served and connection.hears_of(entry.event.call_id)
 
     async def _post(
         self, connection: Connection, missed: Sequence[CallEvent], now: datetime

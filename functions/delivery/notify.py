@@ -41,8 +41,10 @@ async def notify(
     frames = [
         (connection, codecs.event_for(connection, event, recipient))
         for connection in connections
-        # Else it is no recipient's any more, or he acted there.
-        if (recipient := event.recipient(connection.user)) and is_told(event, recipient, connection)
+        # Else it is no recipient's any more, or is for another call, or he acted there.
+        if (recipient := event.recipient(connection.user))
+        and connection.hears_of(event.call_id)
+        and is_told(event, recipient, connection)
     ]
     return await post(sockets, frames, within)
 

@@ -8,12 +8,14 @@ from functions.attempt import Attempt, NotDelivered
 from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.clients.caps import capped
 from functions.clients.device import Device, DeviceId, InstallationId, Platform
+from functions.clients.ringtoken import RingToken
 from functions.delivery.elsewhere import is_pushed
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
 from functions.ports.publisher import Publisher, PublishFailed
 from functions.ports.push_sender import PushOutcome, PushResult, PushSender
+from functions.ports.ring_tokens import RingTokens
 from functions.ports.store import Store, StoreUnavailable
 from functions.published import DeviceGone
 from functions.telemetry import Log
@@ -29,12 +31,14 @@ class Pusher:
         store: Store,
         sender: PushSender,
         publisher: Publisher,
+        ring_tokens: RingTokens,
         clock: Clock,
         devices_per_user: int,
     ) -> None:
         self._store = store
         self._sender = sender
         self._publisher = publisher
+        self._ring_tokens = ring_tokens
         self._clock = clock
         self._devices_per_user = devices_per_user
         self._memory: Memory[DeviceId] = Memory()
@@ -92,10 +96,20 @@ class Pusher:
         self, device: Device, event: CallEvent, recipient: Recipient, now: datetime
     ) -> PushResult:
         try:
-            return await self._sender.send(event, recipient, device, now)
+            token = self._ring_token(event, recipient, device, now)
+            return await self._sender.send(event, recipient, device, now, token)
         except Exception as error:  # one device's trouble must not keep the event from the others
             log.exception("push failed", device=device.id)
             return PushResult(device, PushOutcome.FAILED, repr(error))
+
+    def _ring_token(
+        self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
+    ) -> str | None:
+        """By which a phone that rings is known until its user is; None for others."""
+        if not recipient.push or not recipient.push.rings:
+            return None
+        token = RingToken(event.call_id, recipient.user_id, device.app_id)
+        return self._ring_tokens.sign(token, now)
 
     async def _record(
         self,

@@ -57,7 +57,8 @@ class Relaying:
         if isinstance(other, Verdict):
             return other
         found = await self._store.connections.of([other], now)
-        frames = [(each, self._codecs.relay_for(each, relay)) for each in found]
+        hearing = [each for each in found if each.hears_of(relay.call_id)]
+        frames = [(each, self._codecs.relay_for(each, relay)) for each in hearing]
         report = await post(self._sockets, frames, self._post_timeout)
         if report.served:
             return RELAYED

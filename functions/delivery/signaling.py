@@ -55,7 +55,7 @@ class Signaling:
         """
         loaded = await self._calls.load(signal.call_id, connection, received.began_at)
         # The sender is judged once: he has sent the frame, whatever becomes of its connection.
-        sender = sender_of(loaded.connection, received.received_at)
+        sender = sender_of(loaded.connection, received.received_at, signal)
         if isinstance(sender, Verdict):
             return sender
         if loaded.connection:

@@ -4,16 +4,19 @@ import asyncio
 from urllib.parse import urlsplit
 
 from functions.attempt import Attempt, NotDelivered
-from functions.calls.call import UserId
+from functions.calls.call import Status, UserId
 from functions.calls.event import CallEvent
+from functions.clients.ringtoken import RingToken
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.dialect.dialect import USUAL, Dialect
 from functions.ports.clock import Clock
+from functions.ports.ring_tokens import RingTokens
 from functions.ports.store import Outbox
 from functions.ports.webhooks import NotTaken, Unwanted, Webhooks
 from functions.published import DeviceGone
 from functions.telemetry import Log, latency_ms
+from functions.wire.push import Sending
 from functions.wire.webhooks import Webhook, call_webhook, device_webhook, push_webhook
 
 log = Log(__name__)
@@ -27,6 +30,7 @@ class WebhookDeliverer:
         url: str,
         webhooks: Webhooks,
         outbox: Outbox,
+        ring_tokens: RingTokens,
         clock: Clock,
         dialect: Dialect = USUAL,
     ) -> None:
@@ -34,6 +38,7 @@ class WebhookDeliverer:
         self._host = urlsplit(url).hostname
         self._webhooks = webhooks
         self._outbox = outbox
+        self._ring_tokens = ring_tokens
         self._clock = clock
         self._dialect = dialect
         self._memory: Memory[UserId] = Memory()  # whose pushes were asked for
@@ -45,7 +50,7 @@ class WebhookDeliverer:
         """
         match event:
             case CallEvent():
-                await self._post(call_webhook(event, self._dialect.ids))
+                await self._post(call_webhook(event, self._sending(event), self._dialect.ids))
             case DeviceGone():
                 await self._post(device_webhook(event, self._dialect.ids))
 
@@ -68,12 +73,22 @@ class WebhookDeliverer:
             return
         asked = self._memory.of(event.signal_id)
         left = [each for each in event.backend_recipients if each.user_id not in asked]
-        webhooks = [push_webhook(event, each, now, self._dialect) for each in left]
+        sending = self._sending(event)
+        webhooks = [push_webhook(event, each, sending, self._dialect) for each in left]
         ends = await asyncio.gather(*map(self._post, webhooks), return_exceptions=True)
         failures = [end for end in ends if end is not None]
         asked.update(each.user_id for each, end in zip(left, ends, strict=True) if end is None)
         if failures:
             raise failures[0]
+
+    def _sending(self, event: CallEvent) -> Sending:
+        """This attempt. A ring has a token for its receiver, on whichever device he is."""
+        now = self._clock()
+        if event.status is not Status.RINGING:
+            return Sending(now, None)
+        return Sending(
+            now, self._ring_tokens.sign(RingToken(event.call_id, event.receiver_id), now)
+        )
 
     async def _post(self, webhook: Webhook) -> None:
         """Raises NotDelivered."""

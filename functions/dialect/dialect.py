@@ -24,7 +24,10 @@ _NOTICES = (INCOMING, *(notice for row in (*TRANSITIONS, TIMED_OUT) for notice i
 EVENTS_IN = (*SIGNALS, INITIATE, "device:register", "device:unregister")
 EVENTS_OUT = tuple(dict.fromkeys([*(notice.event for notice in _NOTICES), BUSY_EVENT, ERROR_EVENT]))
 PUSH_TYPES = tuple(dict.fromkeys(notice.push.type for notice in _NOTICES if notice.push))
-PUSH_FIELDS = ("type", "callId", "callerId", "reason", "cause", "timestamp")
+PUSH_FIELDS = (
+    *("type", "callId", "callerId", "reason", "cause", "timestamp"),
+    *("sentAt", "expiresAt", "ringToken"),
+)
 # The fields that stand beside each other, of a signal, a ring, a device, an event and a verdict.
 PAYLOADS = (
     ("callId", "reason", "deviceId"),

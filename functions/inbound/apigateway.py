@@ -53,6 +53,7 @@ def handshake_in(headers: Headers) -> Handshake:
         token=bearer or _single(headers, "unring-token") or _offered_token(headers),
         user=_text(_single(headers, "unring-user-id")),
         device=device_in(_text(_single(headers, "unring-device-id"))),
+        ring=_single(headers, "unring-ring"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,10 +19,11 @@ from functions.calls.call import (
     UnreadableCall,
     names_document,
 )
-from functions.calls.decision import NOT_FOUND, UNREADABLE, Verdict
+from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Verdict
 from functions.calls.event import unix_ms
-from functions.calls.ring import INITIATE, Initiate
+from functions.calls.ring import INITIATE, Initiate, Ring
 from functions.calls.transitions import SIGNALS, Signal
+from functions.clients.ringtoken import RingToken
 from functions.delivery.commit import Received
 from functions.delivery.initiating import Initiating
 from functions.delivery.ringing import Ringing
@@ -32,12 +33,14 @@ from functions.inbound.asking import Asking, Reply, content_of
 from functions.inbound.frames import new_call_id
 from functions.inbound.load import Load, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
-from functions.inbound.replies import said
+from functions.inbound.replies import replied, said, status_of
 from functions.ports.clock import Clock
-from functions.ports.identity import Identified
+from functions.ports.identity import Identified, NotAuthenticated
 from functions.ports.store import Calls, StoredCall
+from functions.sessions.ringaccess import OVER, is_over
+from functions.sessions.tokens import check_said
 from functions.telemetry import Log, latency_ms
-from functions.wire.frames import RequestFrame, call_of, is_initiate
+from functions.wire.frames import RequestFrame, call_of, is_initiate, reply_data
 from functions.wire.requests import (
     InvalidRequest,
     asked_in,
@@ -113,10 +116,25 @@ class CallRequests:
             verdict = await self.ringing.begin(ring, received)
         latency = latency_ms(came_at, self.clock())
         log.info("verdict", outcome=verdict.outcome, latencyMs=latency)
-        return said(verdict, self.dialect.ids.call_out(ring.call_id))
+        reply = reply_data(verdict, self.dialect.ids.call_out(ring.call_id))
+        if verdict.ok:
+            reply |= self._for_phones(ring, verdict)
+        return replied(reply, status_of(verdict))
+
+    def _for_phones(self, ring: Ring, verdict: Verdict) -> dict[str, object]:
+        """What a phone needs that the backend wakes by itself."""
+        now, ends = self.clock(), verdict.rings_until
+        known = {
+            "sentAt": unix_ms(now),
+            "expiresAt": unix_ms(ends) if ends else None,
+            "ringToken": self.asking.ring_tokens.sign(RingToken(ring.call_id, ring.receiver), now),
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
     async def _on_behalf(self, call: str, event: str, request: Request) -> Response:
-        """What the signal costs. A body without the key is not waited for."""
+        """What the signal costs. A body without the key, or a ring token, is not waited for."""
+        if token := self.asking.ring_token(request):
+            return await self._on_woken_phone(call, event, token, request)
         self.asking.check_backend(request)
         came_at = self.clock()
         content = await content_of(request)
@@ -127,6 +145,28 @@ class CallRequests:
         sender = user_in(content)
         with self._begun(signal):
             verdict = await self._carried_out(signal, Identified(sender), came_at)
+        return said(verdict, ids.call_out(signal.call_id))
+
+    async def _on_woken_phone(
+        self, call: str, event: str, token: RingToken, request: Request
+    ) -> Response:
+        """What the signal costs. The body may be empty."""
+        if event != "call:reject":
+            return said(replace(FORBIDDEN, message="a ring token may only reject"), None)
+        came_at = self.clock()
+        content = await content_of(request, may_be_empty=True)
+        if isinstance(content, Response):
+            return content
+        ids = self.dialect.ids
+        signal = _signal_in({"event": event, "data": {**content, "callId": ids.call_in(call)}})
+        if content.get("userId") is not None:
+            check_said(token.user, user_in(content))
+        if signal.call_id != token.call:
+            return said(NOT_FOUND, ids.call_out(signal.call_id))
+        device = token.device or signal.by.device
+        signal = replace(signal, by=replace(signal.by, device=device))
+        with self._begun(signal):
+            verdict = await self._carried_out(signal, Identified(token.user), came_at)
         return said(verdict, ids.call_out(signal.call_id))
 
     def _begun(self, asked: Signal | Initiate) -> AbstractContextManager[None]:
@@ -151,13 +191,18 @@ class CallRequests:
         return verdict
 
     async def _call(self, id: str, request: Request) -> Response:
-        """1 look at the token, and 1 BatchGetDocuments."""
+        """1 look at the token, and 1 BatchGetDocuments, which a ring token of another call does not
+        cost."""
         asked = CallId(str(self.dialect.ids.call_in(id)))
         with self.load.carrying_out(Urgency.SOON):
-            user = (await self.asking.user(request)).user
-            stored = await self.calls.get(asked) if names_document(asked) else None
+            token = self.asking.ring_token(request)
+            user = token.user if token else (await self.asking.user(request)).user
+            is_readable = names_document(asked) and (token is None or token.call == asked)
+            stored = await self.calls.get(asked) if is_readable else None
         match stored.call if isinstance(stored, StoredCall) else stored:
             case Call() as call if call.parties(user):
+                if token and isinstance(stored, StoredCall) and is_over(stored, self.clock()):
+                    raise NotAuthenticated(OVER)
                 return JSONResponse(self._described(call))
             case UnreadableCall(users=users) if user in users:
                 return said(UNREADABLE, None)

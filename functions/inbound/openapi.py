@@ -42,7 +42,8 @@ _DEVICE = {
 _FAILURES = {
     "400": "The request is malformed: `field` says what is wrong, `message` how.",
     "401": "The token, or the key, is missing or not valid: `message` says why.",
-    "403": "The wrong party: a receiver can't cancel, a caller can't accept or reject.",
+    "403": "The wrong party: a receiver can't cancel, a caller can't accept or reject; and a ring "
+    "token may only reject.",
     "404": "There is no such call, or the user is no party to it.",
     "409": "The call got another answer first, which `outcome` says; or another call has this id "
     "(`differs`).",
@@ -260,8 +261,9 @@ DESCRIPTION: dict[str, Any] = {
             "post": {
                 "operationId": "signalOnBehalf",
                 "summary": "Cancel, reject, accept or end a call on behalf of a user.",
-                "description": "For the app's backend. A repeat is safe, as above.",
-                "security": [{"key": []}],
+                "description": "For the app's backend. A repeat is safe, as above. A woken phone "
+                "rejects by its ring token, for which the body may be empty.",
+                "security": [{"key": []}, {"ringToken": []}],
                 "parameters": [
                     _CALL_ID_IN_PATH,
                     {
@@ -298,14 +300,17 @@ DESCRIPTION: dict[str, Any] = {
                     },
                 },
                 "responses": {
-                    "200": _reply("It rings, or is known.", _VERDICT),
+                    "200": _reply(
+                        "It rings, or is known.", {"$ref": "#/components/schemas/Ringing"}
+                    ),
                     **_failures("400", "401", "404", "408", "409", "413", "422", "503"),
                 },
             },
             "get": {
                 "operationId": "call",
                 "summary": "Whether a call still rings.",
-                "security": [{"token": []}],
+                "description": "By a ring token until ten minutes after the call's end.",
+                "security": [{"token": []}, {"ringToken": []}],
                 "parameters": [_CALL_ID_IN_PATH],
                 "responses": {
                     "200": _reply("The call.", {"$ref": "#/components/schemas/Call"}),
@@ -319,6 +324,11 @@ DESCRIPTION: dict[str, Any] = {
         "securitySchemes": {
             "token": {"type": "http", "scheme": "bearer", "description": "The user's token."},
             "key": {"type": "http", "scheme": "bearer", "description": "The backend's API_KEY."},
+            "ringToken": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "What a phone was woken with: good for its call alone.",
+            },
         },
         "schemas": {
             **_USER_SCHEMAS,
@@ -391,6 +401,26 @@ DESCRIPTION: dict[str, Any] = {
                     "field": {"type": "string"},
                     "message": {"type": "string"},
                 },
+            },
+            "Ringing": {
+                "allOf": [
+                    _VERDICT,
+                    {
+                        "type": "object",
+                        "required": ["sentAt"],
+                        "properties": {
+                            "sentAt": _MOMENT,
+                            "expiresAt": {
+                                "type": "integer",
+                                "description": "When the ring ends, in Unix ms, if it is known.",
+                            },
+                            "ringToken": {
+                                "type": "string",
+                                "description": "For a phone that the backend wakes.",
+                            },
+                        },
+                    },
+                ]
             },
             "Call": {
                 "type": "object",

@@ -76,9 +76,11 @@ class UserRequests:
         """1 RunQuery."""
         with self.load.carrying_out(Urgency.LATER):
             found = await self.store.connections.of([user], self.clock())
-        connections = sorted(found, key=lambda each: each.connected_at)
+        # Who has shown a ring token hears of no other call: he is not online by that.
+        full = [each for each in found if each.only_call is None]
+        connections = sorted(full, key=lambda each: each.connected_at)
         described = [_described_connection(each) for each in connections]
-        online = any(each.is_open for each in connections)
+        online = any(each.is_open for each in full)
         return JSONResponse({"userId": user, "online": online, "connections": described})
 
     async def _sign_out(self, user: UserId, _: Request) -> Response:

@@ -31,12 +31,17 @@ class PushSender(Protocol):
     """Sends data messages to devices.
 
     `send` sends `event` to one device of `recipient`; a failure is an outcome, not an error. At
-    `now` the message's time to live begins. `warm_up` opens the connection that the first message
-    would have to wait for.
+    `now` the message's time to live begins. A ring has a `ring_token`, if there are any. `warm_up`
+    opens the connection that the first message would have to wait for.
     """
 
     async def send(
-        self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
+        self,
+        event: CallEvent,
+        recipient: Recipient,
+        device: Device,
+        now: datetime,
+        ring_token: str | None = None,
     ) -> PushResult: ...
 
     async def warm_up(self) -> None: ...

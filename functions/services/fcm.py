@@ -16,7 +16,7 @@ from functions.dialect.dialect import Dialect
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.recent import Recent
 from functions.settings import PushSettings
-from functions.wire.push import push_data, push_of
+from functions.wire.push import Sending, push_data, push_of
 
 _ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
 _TOTAL_SECONDS = 10.0  # with fetching an access token; well within the ack deadline of `push`
@@ -35,7 +35,12 @@ class FcmPushSender:
         self._paused_until: Recent[DeviceId, datetime] = Recent(_PAUSES)
 
     async def send(
-        self, event: CallEvent, recipient: Recipient, device: Device, now: datetime
+        self,
+        event: CallEvent,
+        recipient: Recipient,
+        device: Device,
+        now: datetime,
+        ring_token: str | None = None,
     ) -> PushResult:
         """1 POST, or none while FCM has asked to leave the device alone (Retry-After). On a 401 the
         SDK gets a new access token, and posts twice more."""
@@ -43,7 +48,8 @@ class FcmPushSender:
             return PushResult(device, PushOutcome.FAILED, "RetryAfter")
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
-                messages = [message(event, recipient, device.address, now, self._dialect)]
+                sending = Sending(now, ring_token)
+                messages = [message(event, recipient, device.address, sending, self._dialect)]
                 batch = await messaging.send_each_async(messages, app=self._app)
         except (TimeoutError, exceptions.FirebaseError, GoogleAuthError) as error:
             return PushResult(device, PushOutcome.FAILED, type(error).__name__)
@@ -68,18 +74,18 @@ class FcmPushSender:
 
 
 def message(
-    event: CallEvent, recipient: Recipient, to: FcmAddress, now: datetime, dialect: Dialect
+    event: CallEvent, recipient: Recipient, to: FcmAddress, sending: Sending, dialect: Dialect
 ) -> messaging.Message:
     """The message, data only: it wakes an app that is killed, and never shows by itself.
 
     It has no collapse key: FCM holds messages with one back for minutes after some twenty to an app
     (https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas).
     """
-    left = event.expires_at - now
+    left = event.expires_at - sending.at
     push = push_of(recipient)
     return messaging.Message(
         **{"fid" if isinstance(to, InstallationId) else "token": str(to)},
-        data=dict(push_data(event, recipient, dialect)),
+        data=dict(push_data(event, recipient, sending, dialect)),
         # By it, Firebase's delivery data tells how phones got the messages of this type.
         fcm_options=messaging.FCMOptions(analytics_label=push.type),
         android=messaging.AndroidConfig(priority="high", ttl=left, direct_boot_ok=True),

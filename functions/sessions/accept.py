@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
 from functions.clients.profile import NO_PROFILE
+from functions.clients.ringtoken import RingToken
 from functions.ports.clock import Clock
 from functions.ports.identity import Identified, Identity, NotAuthenticated
 from functions.ports.publisher import Publisher, PublishFailed
@@ -14,9 +15,12 @@ from functions.ports.store import Connections, StoreUnavailable
 from functions.published import ConnectionAccepted
 from functions.sessions.admitted import admitted, publish_admitted
 from functions.sessions.deadline import ADMIT_WITHIN
+from functions.sessions.ringaccess import RingAccess
 from functions.sessions.tokens import verified
 
 _CLIENTS_WAIT = timedelta(seconds=20)  # for the open packet: socket.io-client's default
+
+_Shown = Identified | RingToken | None
 
 
 class ClientGone(Exception):
@@ -30,6 +34,7 @@ class Handshake:
     wire: Wire
     token: str | None
     user: str | None  # who the client says it is
+    ring: str | None = None  # a ring token, which counts before the other
     device: str | None = None  # the app's own name for the device that it is on
 
 
@@ -41,19 +46,21 @@ class Acceptance:
         connections: Connections,
         publisher: Publisher,
         identity: Identity,
+        ring_access: RingAccess,
         clock: Clock,
         connection_ttl: timedelta,
     ) -> None:
         self._connections = connections
         self._publisher = publisher
         self._identity = identity
+        self._ring_access = ring_access
         self._clock = clock
         self._connection_ttl = connection_ttl
 
     async def accept(self, id: ConnectionId, handshake: Handshake) -> None:
         """Stores the connection at 1 Commit, and has `deliver` open a Socket.IO client's session
         and tell an authenticated client what it has missed, at 1 Publish. If the connection is in
-        the store already, it costs 1 BatchGetDocuments more.
+        the store already, it costs 1 BatchGetDocuments more; so does a ring token.
 
         Raises NotAuthenticated for a JSON client only: a Socket.IO client whose handshake is
         refused would try again for ever, so it is told once it is connected. Raises PublishFailed
@@ -71,9 +78,11 @@ class Acceptance:
         else:
             await self._ask_to_open(connection)
 
-    async def _shown_by(self, handshake: Handshake) -> tuple[Identified | None, str | None]:
-        """The user of the token, or why the token of a Socket.IO client is refused."""
+    async def _shown_by(self, handshake: Handshake) -> tuple[_Shown, str | None]:
+        """What the token says, or why the token of a Socket.IO client is refused."""
         try:
+            if handshake.ring is not None:
+                return await self._ring_access.verified(handshake.ring, handshake.user), None
             return await verified(self._identity, handshake.token, handshake.user), None
         except NotAuthenticated as error:
             if handshake.wire is Wire.JSON:
@@ -84,11 +93,13 @@ class Acceptance:
         self,
         id: ConnectionId,
         handshake: Handshake,
-        shown: Identified | None,
+        shown: _Shown,
         refusal: str | None,
         now: datetime,
     ) -> Connection:
-        user, profile = (shown.user, shown.profile) if shown else (None, NO_PROFILE)
+        user = shown.user if shown else None
+        profile = shown.profile if isinstance(shown, Identified) else NO_PROFILE
+        ring = shown if isinstance(shown, RingToken) else None
         connection = Connection(
             id=id,
             user=user,
@@ -97,7 +108,8 @@ class Acceptance:
             wire=handshake.wire,
             connected_at=now,
             expires_at=now + self._connection_ttl,
-            device=handshake.device,
+            only_call=ring.call if ring else None,
+            device=(ring.device if ring else None) or handshake.device,
         )
         unopened = replace(
             connection,

@@ -19,6 +19,7 @@ from functions.sessions.order import (
     is_later,
     reply_in_order,
 )
+from functions.sessions.ringaccess import RingAccess
 from functions.sessions.tokens import check_said, verified
 from functions.telemetry import Log
 from functions.wire import socketio
@@ -35,6 +36,7 @@ class Admission:
         connections: Connections,
         publisher: Publisher,
         identity: Identity,
+        ring_access: RingAccess,
         closing: Closing,
         clock: Clock,
         connection_ttl: timedelta,
@@ -43,6 +45,7 @@ class Admission:
         self._connections = connections
         self._publisher = publisher
         self._identity = identity
+        self._ring_access = ring_access
         self._closing = closing
         self._clock = clock
         self._connection_ttl = connection_ttl
@@ -52,7 +55,8 @@ class Admission:
         """The packet that replies to a CONNECT.
 
         Costs 1 BatchGetDocuments and 1 Commit, both again on a conflict, and 1 Publish if the
-        client is admitted. Raises IdentityUnavailable and StoreUnavailable.
+        client is admitted. A ring token costs 1 BatchGetDocuments more. Raises IdentityUnavailable
+        and StoreUnavailable.
         """
         for _ in range(TRIES):
             connection = await self._connections.get(id, self._clock())
@@ -78,7 +82,7 @@ class Admission:
     ) -> str | None:
         """The packet that admits or refuses; None if the connection changed since it was read."""
         try:
-            admitted = await self._admitted(connection, request)
+            admitted, connection = await self._admitted(connection, request)
         except NotAuthenticated as error:
             now = self._clock()
             # Who is refused again and again has no longer than who is refused once.
@@ -90,7 +94,7 @@ class Admission:
             log.info("admission", outcome="unauthenticated")
             return socketio.encode_refusal(connection.wire, str(error), request.namespace)
         told = connection.entering(request.namespace, received_at)
-        if request.device is not None:
+        if request.device is not None and told.only_call is None:
             told = replace(told, device=request.device)
         if admitted.user != connection.user:  # where the former one was is not his
             told = replace(told, also_in={})
@@ -104,17 +108,36 @@ class Admission:
         log.info("admission", outcome="connected")
         return socketio.encode_admitted(connection.wire, connection.id, request.namespace)
 
-    async def _admitted(self, connection: Connection, request: Connect) -> Identified:
-        """The user to admit. Raises NotAuthenticated, also for another user than the one who is
-        told in another namespace: he must not lose his socket without a word."""
+    async def _admitted(
+        self, connection: Connection, request: Connect
+    ) -> tuple[Identified, Connection]:
+        """The user to admit, and the connection, which is for one call if a ring token says so.
+        Raises NotAuthenticated, also for another user than the one who is told in another
+        namespace: he must not lose his socket without a word."""
+        if request.ring is not None:
+            return await self._by_ring_token(connection, request, request.ring)
         known = await self._shown(connection, request)
         if connection.is_told_elsewhere(request.namespace) and known.user != connection.user:
             raise NotAuthenticated("the connection is another user's")
-        return known
+        return known, connection
+
+    async def _by_ring_token(
+        self, connection: Connection, request: Connect, shown: str
+    ) -> tuple[Identified, Connection]:
+        """As above. The frames that its owner sent before are judged by the connection as it is
+        then, so a ring token does not change what an owner's connection is for."""
+        token = await self._ring_access.verified(shown, request.user, connection.said_user)
+        device = token.device or connection.device
+        of_call = replace(connection, only_call=token.call, device=device)
+        is_same = (connection.owner, connection.only_call) == (token.user, token.call)
+        if connection.owner is not None and (not is_same or connection.device != device):
+            raise NotAuthenticated("the connection is for something else: open another")
+        return Identified(token.user), of_call
 
     async def _shown(self, connection: Connection, request: Connect) -> Identified:
-        """The user whom the client shows; a token in the CONNECT wins over one in the query."""
-        if request.token is not None:
+        """The user whom the client shows; a token in the CONNECT wins over one in the query, but
+        not over a ring token there."""
+        if request.token is not None and connection.only_call is None:
             said = (request.user, connection.said_user)
             return await verified(self._identity, request.token, *said)
         if connection.user is not None:

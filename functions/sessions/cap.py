@@ -28,13 +28,20 @@ class ConnectionCap:
     async def enforce(self, user: UserId, newcomer: ConnectionId) -> None:
         """Costs 1 RunQuery and, for each connection that `newcomer` displaces (two at most), 1
         DELETE and 1 Commit, and for a Socket.IO client 1 POST. A failure is only logged: nobody is
-        told less because of it."""
+        told less because of it. Those of ring tokens count for themselves: they are good for less,
+        and must send no other away."""
         try:
             connections = await self._connections.of([user], self._clock())
         except StoreUnavailable as error:
             log.warning("too many connections stay", error=str(error))
             return
-        gone = displaced(connections, self._per_user, lambda each: each.connected_at, newcomer)
+        by_ring_token = {each.id for each in connections if each.only_call}
+        alike = [
+            each
+            for each in connections
+            if (each.id in by_ring_token) == (newcomer in by_ring_token)
+        ]
+        gone = displaced(alike, self._per_user, lambda each: each.connected_at, newcomer)
         await asyncio.gather(*map(self._close, gone))
 
     async def _close(self, connection: Connection) -> None:

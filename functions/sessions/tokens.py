@@ -1,6 +1,7 @@
 """Verifies a client's token, and that its user is who the client says it is."""
 
 from functions.calls.call import UserId
+from functions.clients.ringtoken import is_ring_token
 from functions.ports.identity import Identified, Identity, NotAuthenticated
 
 _LONGEST = 16 * 1024  # characters: to look at more would hold up others, and no token has them
@@ -17,6 +18,8 @@ async def verified(identity: Identity, token: str | None, *said: str | None) -> 
         raise NotAuthenticated("the token is missing")
     if len(shown) > _LONGEST:
         raise NotAuthenticated("the token is too long")
+    if is_ring_token(shown):  # no provider is ever shown one
+        raise NotAuthenticated("a ring token is good for its call alone")
     identified = await identity.verify(shown)
     check_said(identified.user, *said)
     return identified

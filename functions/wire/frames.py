@@ -67,13 +67,14 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A Socket.IO client asks to be admitted to `namespace`, by its `token`, as `user`; it may say
-    on which `device` it is."""
+    """A Socket.IO client asks to be admitted to `namespace`, by its `token`, as `user`; or by a
+    ring token, `ring`, which counts before the other. It may say on which `device` it is."""
 
     namespace: str
     token: str | None = None
     user: str | None = None
     device: str | None = None
+    ring: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

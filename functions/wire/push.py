@@ -1,24 +1,44 @@
 """The data of FCM messages, all of it texts, as the app reads it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
 from functions.calls.call import CallId, Cause, UserId
-from functions.calls.event import CallEvent, Recipient
+from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.calls.transitions import Push
+from functions.clients.ringtoken import ring_token_limit
 from functions.dialect.dialect import PUSH_FIELDS, RING_TYPE, USUAL, Dialect, is_reserved
+
+_SOME_TIME = 10**12  # Unix ms, which have 13 digits until the year 2286
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What of a ring's message is new each time that it is sent."""
+
+    at: datetime
+    ring_token: str | None  # None where no secret is set to sign one with
+
+    @property
+    def at_ms(self) -> int:
+        return unix_ms(self.at)
 
 
 def push_data(
-    event: CallEvent, recipient: Recipient, dialect: Dialect = USUAL
+    event: CallEvent, recipient: Recipient, sending: Sending, dialect: Dialect = USUAL
 ) -> Mapping[str, str]:
     """What a recipient's app reads: `type`, `callId`, `callerId` and, where the push says so,
     `reason`. A cancel that is not the caller's has its `cause`. A ring has the server's
-    `timestamp` (Unix ms), and what the app passes on. All of it as the app's dialect names it."""
+    `timestamp`, `sentAt` and `expiresAt` (Unix ms), a `ringToken` and what the app passes on. All
+    of it as the app's dialect names it."""
     push = push_of(recipient)
     if push.rings:
-        return ring_data(event.call_id, event.caller_id, event.timestamp, event.data, dialect)
+        times = (event.timestamp, sending.at_ms, ends_at_ms(event))
+        token = sending.ring_token
+        return _ring_data(event.call_id, event.caller_id, times, token, event.data, dialect)
     fields = _of_call(push.type, event.call_id, event.caller_id, dialect)
     if push.with_reason and event.reason is not None:
         fields["reason"] = event.reason
@@ -27,12 +47,33 @@ def push_data(
     return _named(fields, dialect)
 
 
-def ring_data(
-    call: CallId, caller: UserId, timestamp: int, data: str | None, dialect: Dialect = USUAL
+def longest_ring_data(
+    call: CallId, caller: UserId, receiver: UserId, data: str | None, dialect: Dialect = USUAL
+) -> Mapping[str, str]:
+    """As much as the receiver's app can have to read of a ring, whichever of his devices it is
+    on."""
+    times, token = (_SOME_TIME, _SOME_TIME, _SOME_TIME), "x" * ring_token_limit(call, receiver)
+    return _ring_data(call, caller, times, token, data, dialect)
+
+
+def ends_at_ms(event: CallEvent) -> int:
+    """When a ring ends by itself, or when its event expires if nobody knows that."""
+    return event.rings_until_ms or event.expires_at_ms
+
+
+def _ring_data(
+    call: CallId,
+    caller: UserId,
+    times: tuple[int, int, int],
+    ring_token: str | None,
+    data: str | None,
+    dialect: Dialect,
 ) -> Mapping[str, str]:
     """What the app reads of a ring. A field of ours wins over the app's own of its name."""
     fields = _of_call(RING_TYPE, call, caller, dialect)
-    fields["timestamp"] = str(timestamp)
+    fields |= zip(("timestamp", "sentAt", "expiresAt"), map(str, times), strict=True)
+    if ring_token is not None:
+        fields["ringToken"] = ring_token
     return {**passed_on(data or "{}", dialect), **_named(fields, dialect)}
 
 

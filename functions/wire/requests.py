@@ -26,7 +26,7 @@ from functions.wire.frames import (
     RequestFrame,
     UnregisterDevice,
 )
-from functions.wire.push import passed_on, ring_data
+from functions.wire.push import longest_ring_data, passed_on
 from functions.wire.text import loads
 
 CALL_ID_LIMIT = 128  # characters
@@ -36,7 +36,6 @@ PASSED_ON_LIMIT = 3000  # bytes
 RELAYED_LIMIT = 3000  # bytes, as JSON
 _RELAYED_LEVELS = 100  # of objects and lists, as some clients fail to read a thousand
 _PUSHED_LIMIT = 4000  # bytes of a ring's whole message, as JSON; FCM takes 4096
-_SOME_TIME = 10**12  # Unix ms, which have 13 digits until the year 2286
 TOKEN_LIMIT = 4096  # characters; FCM names no limit, today's tokens have under 200
 
 _Data = Mapping[str, Any]
@@ -249,7 +248,7 @@ def with_call_id(frame: RequestFrame, make: Callable[[], str], ids: Ids) -> Requ
 
 
 def _pushable(ring: Ring, dialect: Dialect) -> Ring:
-    pushed = ring_data(ring.call_id, ring.caller, _SOME_TIME, ring.data, dialect)
+    pushed = longest_ring_data(ring.call_id, ring.caller, ring.receiver, ring.data, dialect)
     if len(msgspec.json.encode(pushed)) > _PUSHED_LIMIT:
         raise InvalidRequest("data", "data and the ids are too long together to be pushed")
     return ring

@@ -96,8 +96,9 @@ class SocketIoCodec:
         if not isinstance(data, dict):  # it waits for an answer, whatever it has sent
             return Connect(namespace, _NOT_TEXT)
         user = self._dialect.ids.user_in(data.get("userId"))
+        token, ring = _text(data.get("token")), _text(data.get("ring"))
         device = device_in(data.get("deviceId"))
-        return Connect(namespace, _text(data.get("token")), _text(user), device)
+        return Connect(namespace, token, _text(user), device, ring)
 
     def reply_to(self, text: bytes) -> Unread:
         """Where the reply to a packet goes: to the root, unless it is an event in another namespace

@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from functions.calls.call import Status
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import FcmToken, InstallationId, device_id
 from functions.dialect.dialect import USUAL, Dialect, Ids
 from functions.published import DeviceGone
-from functions.wire.push import push_data
+from functions.wire.push import Sending, ends_at_ms, push_data, push_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class Webhook:
     body: str
 
 
-def call_webhook(event: CallEvent, ids: Ids = USUAL.ids) -> Webhook:
+def call_webhook(event: CallEvent, sending: Sending, ids: Ids = USUAL.ids) -> Webhook:
     """A call has changed. Whatever is not known is null; ids are as the app has them."""
+    rings = event.status is Status.RINGING
     data = {
         **_of_event(event, ids),
         "callerId": ids.user_out(event.caller_id),
@@ -38,23 +40,25 @@ def call_webhook(event: CallEvent, ids: Ids = USUAL.ids) -> Webhook:
         "ringsUntil": event.rings_until_ms,
         # Whatever it is, it is written as it came.
         "data": msgspec.Raw(event.data.encode()) if event.data else None,
+        **(_of_ring(event, sending) if rings else {}),
     }
     id = f"{_plain(event.call_id)}:{_plain(event.signal_id)}"
     return _webhook(id, f"call.{event.status}", event.timestamp, data)
 
 
 def push_webhook(
-    event: CallEvent, recipient: Recipient, now: datetime, dialect: Dialect = USUAL
+    event: CallEvent, recipient: Recipient, sending: Sending, dialect: Dialect = USUAL
 ) -> Webhook:
     """The backend is to send a recipient's FCM message, whose data is in the app's dialect."""
     data = {
         **_of_event(event, dialect.ids),
         "userId": dialect.ids.user_out(recipient.user_id),
-        "data": push_data(event, recipient, dialect),
+        "data": push_data(event, recipient, sending, dialect),
         # On which of them he acted, who is told to stop ringing on the others.
         "passedOver": _passed_over(event, recipient),
         # For a receiver whose clock is wrong.
-        "ttlSeconds": max(1, (event.expires_at - now) // timedelta(seconds=1)),
+        "ttlSeconds": max(1, (event.expires_at - sending.at) // timedelta(seconds=1)),
+        **(_of_ring(event, sending) if push_of(recipient).rings else {}),
     }
     parts = (event.call_id, event.signal_id, recipient.user_id)
     return _webhook(":".join(map(_plain, parts)), "push.wanted", event.timestamp, data)
@@ -86,6 +90,15 @@ def _of_event(event: CallEvent, ids: Ids) -> Mapping[str, object]:
         "signalId": event.signal_id,
         "occurredAt": event.timestamp,
         "expiresAt": event.expires_at_ms,
+    }
+
+
+def _of_ring(event: CallEvent, sending: Sending) -> Mapping[str, object]:
+    """What a woken phone needs, which the backend passes on to it."""
+    return {
+        "sentAt": sending.at_ms,
+        "expiresAt": ends_at_ms(event),
+        "ringToken": sending.ring_token,
     }
 
 

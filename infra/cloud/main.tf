@@ -30,6 +30,7 @@ module "unring" {
   webhook_secret             = var.webhook_secret
   pushed_by                  = var.pushed_by
   gateway_secret_generation  = var.gateway_secret_generation
+  ring_token_generation      = var.ring_token_generation
   stage                      = var.stage
   throttle                   = var.throttle
   domain                     = var.domain

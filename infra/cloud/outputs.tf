@@ -73,6 +73,11 @@ output "gateway_secret_versions" {
   value       = module.unring.gateway_secret_versions
 }
 
+output "ring_token_secret_versions" {
+  description = "Which versions of the secret of ring tokens are accepted; RING_TOKEN_SECRET signs them."
+  value       = module.unring.ring_token_secret_versions
+}
+
 output "webhooks" {
   description = "The URLs that webhook posts to, by the names that its subscriptions and its log have for them."
   value       = module.unring.webhooks

@@ -158,6 +158,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             "EVENTS_TOPIC": TOPIC,
             "GATEWAY_SECRET": secret,
             "API_KEY": "local",
+            "RING_TOKEN_SECRET": secrets.token_urlsafe(32),
             "CONNECTIONS_URL": api.connections_url,
             "FCM_URL": fcm.url,
             "WEBHOOK_SECRET": WEBHOOK_SECRET,

@@ -59,6 +59,7 @@ _EVERY_ROUTE = {
 _FROM_THE_CLIENT = {
     f"{_HEADER}.Unring-Authorization": "route.request.header.Authorization",
     f"{_HEADER}.Unring-Token": "route.request.querystring.token",
+    f"{_HEADER}.Unring-Ring": "route.request.querystring.ring",
     f"{_HEADER}.Unring-User-Id": "route.request.querystring.userId",
     f"{_HEADER}.Unring-Device-Id": "route.request.querystring.deviceId",
     f"{_HEADER}.Unring-Subprotocol": "route.request.header.Sec-WebSocket-Protocol",
@@ -69,10 +70,11 @@ _FROM_THE_CLIENT = {
 
 
 # What of a handshake is passed on with another value: a header of the client's WebSocket that some
-# servers answer with 400, and the token, which would be in the request log.
+# servers answer with 400, and the tokens, which would be in the request log.
 _REPLACED = {
     f"{_HEADER}.Sec-WebSocket-Version": "'0'",
     "integration.request.querystring.token": "'-'",
+    "integration.request.querystring.ring": "'-'",
 }
 
 

@@ -147,6 +147,10 @@ def test_the_audience_is_the_one_that_the_role_trusts(report: Report) -> None:
             "google_cloudfunctions2_function.function",
             "google_secret_manager_secret_iam_member.gateway",
         ),
+        (
+            "google_cloudfunctions2_function.function",
+            "google_secret_manager_secret_iam_member.ring_token",
+        ),
         ("google_cloudfunctions2_function.function", "google_firestore_index.missed"),
         ("aws_apigatewayv2_integration.gateway", "google_cloudfunctions2_function.function"),
         ("aws_apigatewayv2_integration.gateway", "google_cloud_run_v2_service_iam_member.invoker"),

@@ -32,14 +32,15 @@ def test_each_account_has_exactly_its_roles(report: Report) -> None:
     store = ("project", "roles/datastore.user")
     publish = ("topic unring-call-events", "roles/pubsub.publisher")
     secret = ("secret unring-gateway", "roles/secretmanager.secretAccessor")
+    rings = ("secret unring-ring-token", "roles/secretmanager.secretAccessor")
     hooks = ("secret app-webhooks", "roles/secretmanager.secretAccessor")
     webhooks = {f"webhook-{webhook_name(url)}" for url in WEBHOOK_URLS}
     assert roles == {
-        "gateway": {store, publish, secret},
-        "api": {store, publish},
+        "gateway": {store, publish, secret, rings},
+        "api": {store, publish, rings},
         "deliver": {store},
-        "push": {store, publish, ("project", "sends FCM")},
-        "webhook": {store, hooks},
+        "push": {store, publish, rings, ("project", "sends FCM")},
+        "webhook": {store, hooks, rings},
         "ring": {
             *(store, publish),
             ("queue unring-rings", "roles/cloudtasks.enqueuer"),

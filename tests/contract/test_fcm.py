@@ -17,17 +17,20 @@ from firebase_admin import messaging
 from firebase_admin.exceptions import FirebaseError, InvalidArgumentError
 from firebase_admin.messaging import QuotaExceededError
 
-from functions.calls.call import UserId
+from functions.calls.call import SignalId, UserId
 from functions.calls.event import CallEvent
+from functions.calls.ring import Ring
 from functions.clients.device import Device, FcmToken, InstallationId, Platform, device_id
+from functions.clients.ringtoken import RingToken
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.services import fcm
 from functions.services.fcm import FcmPushSender
 from functions.settings import PushSettings
+from functions.wire.requests import InvalidRequest, ring_in
 from infra import ROOT
 from infra.emulators.fcm import FcmServer
 from infra.emulators.fcm.errors import FcmError
-from tests.support.makers import CALL, CALLER, RECEIVER, event, now
+from tests.support.makers import CALL, CALLER, RECEIVER, RING_TOKENS, event, now
 from tests.support.processes import settings_of
 from tests.support.rawhttp import raw_server, saying
 
@@ -88,6 +91,32 @@ async def test_a_cancel_arrives_as_data_alone(sender: FcmPushSender, inbox: FcmS
     assert message["webpush"]["headers"]["Urgency"] == "high"
     assert 25 <= int(message["webpush"]["headers"]["TTL"]) <= 30
     assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
+
+
+@pytest.mark.parametrize("id_length", [36, 128])
+async def test_the_largest_ring_that_is_taken_is_sent_with_the_longest_ring_token(
+    sender: FcmPushSender, inbox: FcmServer, id_length: int
+) -> None:
+    id, receiver = "c" * id_length, UserId("r" * id_length)
+
+    def taken(size: int) -> Ring | None:
+        asked = {"callerId": "a" * id_length, "receiverId": receiver, "data": {"x": "x" * size}}
+        try:
+            return ring_in(id, asked, 30)
+        except InvalidRequest:
+            return None
+
+    largest = next(ring for size in range(3000, 0, -1) if (ring := taken(size)))
+    assert largest.data
+    # Ids as they usually are cost the app nothing of what it may pass on.
+    assert len(largest.data) == 3000 or id_length == 128
+    made = CallEvent.of_ring(largest.begun(SignalId("S"), now(), None), SignalId("S"), now())
+    token = RING_TOKENS.sign(RingToken(largest.call_id, receiver, "d" * 128), now())
+    to = device("phone", receiver)
+    sent = await sender.send(made, made.recipients[0], to, now(), token)
+    assert sent.outcome is PushOutcome.SENT
+    (message,) = inbox.messages
+    assert message["data"]["ringToken"] == token
 
 
 async def test_a_message_has_the_apps_words_and_a_label_of_ours(inbox: FcmServer) -> None:

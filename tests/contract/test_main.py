@@ -66,9 +66,12 @@ NOT_CHOSEN = {f"functions.services.identity.{name}" for name in ("oidc", "secret
     [
         (
             "gateway",
-            {"firebase_admin.messaging", "boto3", "mockfirestore", "pydantic", *NOT_CHOSEN},
+            {"firebase_admin.messaging", "boto3", "mockfirestore", "pydantic", "jwt", *NOT_CHOSEN},
         ),
-        ("api", {"firebase_admin.messaging", "boto3", "mockfirestore", "pydantic", *NOT_CHOSEN}),
+        (
+            "api",
+            {"firebase_admin.messaging", "boto3", "mockfirestore", "pydantic", "jwt", *NOT_CHOSEN},
+        ),
         ("deliver", {"firebase_admin", "google.pubsub_v1", "google.cloud.pubsub_v1", "boto3"}),
         ("push", {"botocore", "aiohttp", "google.cloud.pubsub_v1", "firebase_admin.auth"}),
         ("webhook", {"firebase_admin", "google.pubsub_v1", "google.cloud.pubsub_v1", "botocore"}),

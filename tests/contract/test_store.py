@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,7 @@ async def test_a_commit_writes_the_call_and_the_outbox(store: Store, world: Worl
         status=Status.CANCELLED,
         signal_id=made.signal_id,
         cause=Cause.CALLER_CANCELLED,
+        ended_at=made.decided_at,
     )
     entry = await store.outbox.entry(CALL, made.signal_id)
     assert entry is not None
@@ -317,6 +319,27 @@ async def test_a_connection_keeps_all_the_namespaces_that_its_client_is_in(store
     assert await store.connections.leave(found, at, at)
     left = await read_again(store, made)
     assert (left.namespace, left.also_in, left.left_at) == ("/agent", {}, at)
+
+
+async def test_a_connection_keeps_the_one_call_that_a_ring_token_is_for(store: Store) -> None:
+    def at_first(id: str, **more: Any) -> Connection:
+        expires = now() + timedelta(hours=2)
+        return Connection(ConnectionId(id), None, Wire.EIO4, now(), expires, **more)
+
+    made = at_first("1=", only_call=CALL, device="phone 1")
+    assert await store.connections.add(made)
+    assert await read_again(store, made) == made
+    later = at_first("2=")
+    assert await store.connections.add(later)
+    read = await read_again(store, later)
+    assert (read.only_call, read.device) == (None, None)
+    of_call = replace(read, only_call=CALL, device="phone 2")
+    assert await store.connections.admit(of_call, Identified(RECEIVER), now(), read.expires_at)
+    read = await read_again(store, read)
+    assert (read.only_call, read.device) == (CALL, "phone 2")
+    assert await store.connections.leave(read, now(), now())
+    read = await read_again(store, read)
+    assert (read.user, read.only_call, read.device) == (None, CALL, "phone 2")
 
 
 async def test_a_connection_keeps_the_profile_of_the_user_that_it_is_admitted_as(
@@ -611,7 +634,10 @@ async def test_a_call_that_is_born_cancelled_is_told_to_nobody(store: Store, wor
     call = Call(CALL, CALLER, RECEIVER, Status.CANCELLED)
     await store.calls.create_cancelled(call, now=now(), expires=now() + EXPIRES)
     stored = await world.call()
-    assert stored == replace(call, cause=Cause.CALLER_CANCELLED, is_ours=True)
+    assert stored
+    assert stored.ended_at
+    expected = replace(call, cause=Cause.CALLER_CANCELLED, is_ours=True)
+    assert replace(stored, ended_at=None) == expected
     assert await world.pending_calls() == set()
     with pytest.raises(StoreConflict):
         await store.calls.create_cancelled(call, now=now(), expires=now() + EXPIRES)

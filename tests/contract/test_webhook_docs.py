@@ -25,11 +25,12 @@ from functions.calls.call import Status
 from functions.calls.event import CallEvent, unix_ms
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.published import DeviceGone
+from functions.wire.push import Sending
 from functions.wire.webhooks import Webhook as Made
 from functions.wire.webhooks import call_webhook, device_webhook, push_webhook
 from infra import ROOT
 from infra.emulators.processes import child, free_port
-from tests.support.makers import CALL, RECEIVER, event, now
+from tests.support.makers import CALL, RECEIVER, SENDING, event, now
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.processes import WEBHOOK_SECRET
 
@@ -119,14 +120,14 @@ async def follows(take: Take, app: App) -> None:
 
     for at, (status, word) in enumerate(STATUSES.items(), 1):
         told = msgspec.structs.replace(ended, status=status, timestamp=at)
-        assert await post(call_webhook(told)) == 204
+        assert await post(call_webhook(told, SENDING)) == 204
         assert app.status == word
-    assert await post(saying(call_webhook(ended), type="call.forwarded")) == 204
+    assert await post(saying(call_webhook(ended, SENDING), type="call.forwarded")) == 204
     assert app.status == word
 
     # In the wrong order, each twice.
     for each in (ended, accepted, ended, accepted):
-        assert await post(call_webhook(each)) == 204
+        assert await post(call_webhook(each, SENDING)) == 204
     assert app.status == STATUSES[ended.status]
 
     app.register("dead", 5)
@@ -144,7 +145,7 @@ async def follows(take: Take, app: App) -> None:
     late = event(decided=start, pushes=PushPolicy(cancelled=PushedBy.BACKEND))
     for each in (wanted, late):
         (recipient,) = each.backend_recipients
-        made = push_webhook(each, recipient, now())
+        made = push_webhook(each, recipient, Sending(now(), None))
         of_a_device = {**json.loads(made.body)["data"], "passedOver": ["DEVICE_1"]}
         assert await post(saying(made, data=of_a_device)) == 204
     ((user, passed_over, data, ttl),) = app.pushed
@@ -152,7 +153,7 @@ async def follows(take: Take, app: App) -> None:
     assert 0 < ttl <= 30
 
     # What nobody signed, with what it knows, over this, now.
-    made = call_webhook(event("call:cancel", decided=now()))
+    made = call_webhook(event("call:cancel", decided=now()), SENDING)
     body = made.body.encode()
     good = signed(made)
     assert await take(good, body.replace(b"cancelled", b"accepted.")) == 401

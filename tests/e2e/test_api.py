@@ -82,6 +82,8 @@ async def test_a_backend_makes_a_call_ring_and_what_it_passes_on_arrives(
         assert passed_on.items() <= told.items()
         assert (told["callerId"], told["ringsUntil"]) == (ids.caller, rung.json()["ringsUntil"])
         (push,) = await pushes_to(stack, ids.token)
+        ring = {name: push["data"].pop(name) for name in ("sentAt", "expiresAt", "ringToken")}
+        assert int(ring["expiresAt"]) == told["ringsUntil"] > int(ring["sentAt"])
         assert push["data"] == {
             "type": "incoming_call",
             "callId": ids.call,

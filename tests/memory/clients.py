@@ -46,6 +46,7 @@ class Message:
     token: str
     event: CallEvent
     recipient: Recipient
+    ring_token: str | None = None
 
 
 @dataclass
@@ -71,11 +72,13 @@ class Phones:
     def heal(self) -> None:
         self._failing.clear()
 
-    def take(self, device: Device, event: CallEvent, recipient: Recipient) -> PushOutcome:
+    def take(
+        self, device: Device, event: CallEvent, recipient: Recipient, ring_token: str | None = None
+    ) -> PushOutcome:
         self._attempts[device.address] += 1
         outcome = self._failing.get(device.address, PushOutcome.SENT)
         if outcome is PushOutcome.SENT:
-            self.messages.append(Message(device.address, event, recipient))
+            self.messages.append(Message(device.address, event, recipient, ring_token))
         return outcome
 
 

@@ -122,7 +122,7 @@ class MemoryPushSender:
     """Hands each message to `phone`, which says what becomes of it."""
 
     network: Network
-    phone: Callable[[Device, CallEvent, Recipient], PushOutcome]
+    phone: Callable[[Device, CallEvent, Recipient, str | None], PushOutcome]
 
     async def send(
         self,
@@ -130,12 +130,13 @@ class MemoryPushSender:
         recipient: Recipient,
         device: Device,
         now: datetime,
+        ring_token: str | None = None,
     ) -> PushResult:
         try:
             outcome = await self.network.call(
                 "fcm.send",
                 f"{device.address} {event.call_id}:{event.signal_id}",
-                lambda: self.phone(device, event, recipient),
+                lambda: self.phone(device, event, recipient, ring_token),
             )
         except CallFailed:
             return PushResult(device, PushOutcome.FAILED, "CallFailed")

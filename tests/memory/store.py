@@ -174,7 +174,7 @@ class MemoryCalls:
         def write() -> None:
             if self.database.stored_call(call.id):
                 raise StoreConflict("there is such a call")
-            born = replace(call, cause=Cause.CALLER_CANCELLED, is_ours=True)
+            born = replace(call, cause=Cause.CALLER_CANCELLED, is_ours=True, ended_at=now)
             self._put(born, None)
             self.database.changed_by[call.id] = call.caller
 
@@ -268,6 +268,8 @@ def _changed(call: Call, event: CallEvent) -> Call:
         answered_at = event.decided_at
         on = Actor(device=event.on_device, registration=event.on_registration)
         changed = replace(changed, answered_at=answered_at, answered_on=on)
+    else:
+        changed = replace(changed, ended_at=event.decided_at)
     if not call.is_ours:
         return changed
     return replace(changed, rings_until=None, data=None, ring_seconds=None)

@@ -163,7 +163,7 @@ def _handler(function: str, line: Line, services: Services, stage: Stage) -> Han
         case "deliver":
             return deliver.handler(_DELIVER, store, sockets, clock)
         case "push":
-            phones = MemoryPushSender(line, services.phone)
+            phones = MemoryPushSender(line, lambda *sent: services.phone(*sent[:3]))
             return push.handler(_PUSH, store, phones, publisher, clock)
         case _:
             return sweep.handler(_SWEEP, store, sockets, publisher, clock)

@@ -15,9 +15,12 @@ from functions.clients.device import FcmToken, Platform
 from functions.collections import USUAL
 from functions.dialect import dialect
 from functions.ports.store import Store
+from functions.services.ring_tokens import SignedRingTokens
 from functions.wire.codecs import Codecs
+from functions.wire.push import Sending
 from tests.memory.clock import PlayedTime
 from tests.support.collections import OUTBOX
+from tests.support.processes import RING_TOKEN_SECRET
 
 if TYPE_CHECKING:  # which takes long to import
     from google.cloud.firestore import AsyncClient
@@ -28,6 +31,8 @@ FIRST = Attempt(MessageId("1"), number=1)
 AGAIN = Attempt(MessageId("1"), number=2)
 OTHER = Attempt(MessageId("2"), number=1)  # of another copy
 CODECS = Codecs(dialect.USUAL)
+SENDING = Sending(datetime(2026, 1, 2, tzinfo=UTC), "ring.x")
+RING_TOKENS = SignedRingTokens(RING_TOKEN_SECRET)
 
 
 def now() -> datetime:
@@ -84,6 +89,8 @@ async def connect(
     is_open: bool = True,
     refusal: str | None = None,
     shown: UserId | None = None,
+    only_call: CallId | None = None,
+    device: str | None = None,
 ) -> Connection:
     """A connection, by default a JSON client's that has been open for a minute."""
     connected = connected or now() - timedelta(minutes=1)
@@ -97,6 +104,8 @@ async def connect(
         is_open=is_open,
         refusal=refusal,
         shown_user=shown,
+        only_call=only_call,
+        device=device,
     )
     await store.connections.add(connection)
     return connection

@@ -6,6 +6,7 @@ from functions.settings import FunctionSettings, load
 
 SECRET = "a secret of sixteen and more"
 QUEUE = "projects/unring-test/locations/us-east1/queues/rings"
+RING_TOKEN_SECRET = "a secret of ring tokens, thirty-two bytes"
 WEBHOOK, WEBHOOK_SECRET = "https://app.example/hook", f"whsec_{'a' * 32}"
 
 _Settings = TypeVar("_Settings", bound=FunctionSettings)
@@ -26,4 +27,5 @@ def environment() -> dict[str, str]:
         "TASKS_QUEUE": QUEUE,
         "TASKS_URL": "http://127.0.0.1:9",
         "TASKS_SERVICE_ACCOUNT": "caller@unring-test.iam.gserviceaccount.com",
+        "RING_TOKEN_SECRET": RING_TOKEN_SECRET,
     }

@@ -121,6 +121,7 @@ async def socketio_client(
     *,
     token: str | None = None,
     user: str | None = None,
+    ring: str | None = None,
     in_query: bool = False,
     path: str | None = None,
     namespaces: Sequence[str] = ("/",),
@@ -130,11 +131,13 @@ async def socketio_client(
 ) -> AsyncIterator[SocketIoApp]:
     """An app with a client of `kind` that connects to the server of `url` ("ws://host:port/…").
 
-    `token` and `user` go into the CONNECT packet, or into the query: there always for version 2,
-    which knows no `auth`. `path` is the client's own unless given, and so is `delay_seconds`,
-    before it tries again. Node's clients must have been installed (tests.support.node).
+    `token`, `user` and `ring`, a ring token, go into the CONNECT packet, or into the query: there
+    always for version 2, which knows no `auth`. `path` is the client's own unless given, and so is
+    `delay_seconds`, before it tries again. Node's clients must have been installed
+    (tests.support.node).
     """
-    said = {name: value for name, value in (("token", token), ("userId", user)) if value}
+    shown = {"token": token, "userId": user, "ring": ring}
+    said = {name: value for name, value in shown.items() if value}
     goes_into_query = in_query or kind == "js-2"
     app = SocketIoApp(
         kind,

@@ -10,7 +10,17 @@ from functions.delivery.memory import Memory
 from functions.delivery.push import Pusher
 from functions.delivery.signaling import Signaling
 from tests.memory.services import Services
-from tests.support.makers import CALLER, CODECS, FIRST, RECEIVER, connect, now, register, signal
+from tests.support.makers import (
+    CALLER,
+    CODECS,
+    FIRST,
+    RECEIVER,
+    RING_TOKENS,
+    connect,
+    now,
+    register,
+    signal,
+)
 
 
 async def test_a_cancel_costs_every_function_as_little_as_it_can(
@@ -35,7 +45,9 @@ async def test_a_cancel_costs_every_function_as_little_as_it_can(
     assert journal.started == ["RunQuery", "Commit"]
 
     journal.clear()
-    pusher = Pusher(store, services.sender, services.publisher, now, devices_per_user=20)
+    pusher = Pusher(
+        store, services.sender, services.publisher, RING_TOKENS, now, devices_per_user=20
+    )
     await pusher.push(made, FIRST)
     assert journal.started == ["RunQuery", "send", "send"]
     assert len(services.phones.messages) == 2

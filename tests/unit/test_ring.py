@@ -32,7 +32,7 @@ from functions.wire.push import push_data
 from tests.memory.services import Services
 from tests.support.asgi import call, envelope, get
 from tests.support.loglines import logged
-from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now
+from tests.support.makers import CALL, CALLER, RECEIVER, SENDING, connect, event, now
 from tests.support.processes import settings_of
 
 RING = SignalId("5f0c")
@@ -211,7 +211,7 @@ async def test_a_ring_whose_time_is_over_is_missed_and_both_are_told(
     assert phones.told("caller") == [("call:timeout", {**more, "reason": "No answer"})]
     assert phones.told("receiver") == [("call:cancelled", {**more, "reason": "Timeout"})]
     (pushed,) = missed.push_recipients
-    assert push_data(missed, pushed) == {
+    assert push_data(missed, pushed, SENDING) == {
         "type": "call_cancelled",
         "callId": CALL,
         "callerId": CALLER,

@@ -51,6 +51,7 @@ class FirestoreConnections:
             "refusal": connection.refusal,
             "admitBy": connection.admit_by,
             "deviceId": connection.device,
+            **_of_ring_token(connection),
         }
         known = {name: value for name, value in fields.items() if value is not None}
         reference = self._documents.at("connections", connection.id)
@@ -87,6 +88,7 @@ class FirestoreConnections:
                 "formerLeftAt": connection.left_at or DELETE_FIELD,
                 "userId": admitted.user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
+                **_of_ring_token(connection),
                 **_namespaces(connection),
                 "admittedAt": received_at or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
@@ -165,6 +167,11 @@ class FirestoreConnections:
 def profile_fields(profile: Profile) -> dict[str, str] | None:
     """The fields of a profile's map; None if it says nothing."""
     return None if profile.name is None else {"name": profile.name}
+
+
+def _of_ring_token(connection: Connection) -> dict[str, object]:
+    """Once somebody is let in by a ring token, this never changes again."""
+    return {} if connection.only_call is None else {"onlyCall": connection.only_call}
 
 
 def _namespaces(connection: Connection) -> dict[str, object]:

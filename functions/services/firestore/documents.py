@@ -120,6 +120,7 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         rings_until=_moment_if_any(fields, "ringsUntil"),
         cause=_member_if_any(Cause, fields, "cause"),
         answered_at=_moment_if_any(fields, "answeredAt"),
+        ended_at=_moment_if_any(fields, "endedAt"),
         answered_on=Actor(
             device=_text_if_any(fields, "answeredOn"),
             registration=_text_if_any(fields, "answeredOnRegistration"),
@@ -156,6 +157,7 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         device=_text_if_any(fields, "deviceId"),
         registration=_text_if_any(fields, "registration"),
         calling=_calling(fields),
+        only_call=CallId(_text(fields, "onlyCall")) if "onlyCall" in fields else None,
         version=version,
     )
 

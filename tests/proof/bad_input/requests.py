@@ -149,7 +149,14 @@ def odd_name(random: Random) -> str:
     return random.choice(
         (
             *("x-forwarded-for", "x-cloud-trace-context", "function-execution-id", "te"),
-            *("unring-token", "unring-user-id", "unring-authorization", "forwarded", "cookie"),
+            *(
+                "unring-token",
+                "unring-ring",
+                "unring-user-id",
+                "unring-authorization",
+                "forwarded",
+                "cookie",
+            ),
             *("x-http-method-override", "ce-id", "ce-type", "accept", "range", "if-match", "via"),
         )
     )
@@ -159,7 +166,7 @@ def _handshake(random: Random, world: World, token: str) -> list[Header]:
     headers = mapped_headers(world, "CONNECT")
     match random.randrange(8):
         case 0 | 1 | 2:
-            headers.append(("unring-token", token))
+            headers.append((random.choice(("unring-token", "unring-ring")), token))
         case 3 | 4:
             scheme = random.choice(("Bearer", "bearer", "BEARER", "Basic", "Bearer\t", "", "Token"))
             headers.append(("unring-authorization", f"{scheme} {token}"))

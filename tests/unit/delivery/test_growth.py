@@ -26,6 +26,7 @@ from tests.support.makers import (
     CODECS,
     FIRST,
     RECEIVER,
+    RING_TOKENS,
     connect,
     event,
     now,
@@ -133,7 +134,9 @@ async def cap_connections(services: Services, many: int) -> Step:
 async def push_to_all(services: Services, many: int) -> Step:
     for number in range(many):
         await register(services.store, f"{number}", RECEIVER)
-    pusher = Pusher(services.store, services.sender, services.publisher, now, devices_per_user=many)
+    pusher = Pusher(
+        services.store, services.sender, services.publisher, RING_TOKENS, now, devices_per_user=many
+    )
     return lambda: pusher.push(event(), FIRST)
 
 

@@ -14,13 +14,25 @@ from functions.ports.store import StoredCall
 from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Clients
 from tests.memory.services import Services
-from tests.support.makers import CALL, FIRST, RECEIVER, connect, event, now, register, ring_of_ours
+from tests.support.makers import (
+    CALL,
+    FIRST,
+    RECEIVER,
+    RING_TOKENS,
+    connect,
+    event,
+    now,
+    register,
+    ring_of_ours,
+)
 
 ID = ConnectionId("phone=")
 
 
 def pusher_of(services: Services) -> Pusher:
-    return Pusher(services.store, services.sender, services.publisher, now, devices_per_user=20)
+    return Pusher(
+        services.store, services.sender, services.publisher, RING_TOKENS, now, devices_per_user=20
+    )
 
 
 async def ringing(services: Services) -> CallEvent:

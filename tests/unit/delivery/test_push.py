@@ -1,6 +1,7 @@
 """`push`: which phones get a message, and what is tried again."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.calls.ring import Ring
 from functions.calls.transitions import Push
 from functions.clients.device import Device, FcmToken, Platform
+from functions.clients.ringtoken import RingToken
 from functions.delivery.push import Pusher
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.ports.store import StoreUnavailable
@@ -21,7 +23,17 @@ from tests.memory.clients import Phones
 from tests.memory.others import MemoryPushSender
 from tests.memory.services import Services
 from tests.support.asgi import call, envelope, get
-from tests.support.makers import AGAIN, CALL, CALLER, FIRST, RECEIVER, event, now, register
+from tests.support.makers import (
+    AGAIN,
+    CALL,
+    CALLER,
+    FIRST,
+    RECEIVER,
+    RING_TOKENS,
+    event,
+    now,
+    register,
+)
 from tests.support.processes import settings_of
 from tests.support.world import committed
 
@@ -30,7 +42,9 @@ CAP = 3  # devices of one user
 
 def pusher_of(services: Services) -> Pusher:
     """An instance that remembers nothing."""
-    return Pusher(services.store, services.sender, services.publisher, now, devices_per_user=CAP)
+    return Pusher(
+        services.store, services.sender, services.publisher, RING_TOKENS, now, devices_per_user=CAP
+    )
 
 
 @pytest.fixture
@@ -79,6 +93,26 @@ async def test_a_ring_is_pushed_to_whatever_rings_by_it(
     assert sorted(phones.tokens) == ["android", "web"]
     await pusher.push(event(), FIRST)
     assert sorted(phones.tokens) == ["android", "android", "ios", "web", "web"]
+
+
+async def test_a_ring_has_a_token_for_the_very_device_and_an_end_has_none(
+    services: Services, pusher: Pusher, phones: Phones
+) -> None:
+    expires = now() + timedelta(days=1)
+    for name in ("phone 1", None):
+        address = FcmToken(str(name))
+        platform = Platform.ANDROID
+        await services.store.devices.register(RECEIVER, address, platform, now(), expires, name)
+    begun = Ring(CALL, CALLER, RECEIVER, 30, None, is_told=True).begun(SignalId("S"), now(), None)
+    await pusher.push(CallEvent.of_ring(begun, SignalId("S"), now()).served_to([]), FIRST)
+    tokens = {each.token: RING_TOKENS.verify(each.ring_token or "") for each in phones.messages}
+    assert tokens == {
+        "phone 1": RingToken(CALL, RECEIVER, "phone 1"),
+        "None": RingToken(CALL, RECEIVER),
+    }
+    phones.messages.clear()
+    await pusher.push(event(), FIRST)
+    assert [each.ring_token for each in phones.messages] == [None, None]
 
 
 async def test_an_accepted_call_is_not_pushed(
@@ -202,11 +236,11 @@ async def test_what_nobody_foresaw_of_one_device_keeps_the_event_from_no_other(
     send = MemoryPushSender.send
 
     async def broken(
-        sender: MemoryPushSender, event: CallEvent, to: Recipient, device: Device, at: datetime
+        sender: MemoryPushSender, event: CallEvent, to: Recipient, device: Device, *more: Any
     ) -> PushResult:
         if device.address == "odd":
             raise RuntimeError("nobody foresaw it")
-        return await send(sender, event, to, device, at)
+        return await send(sender, event, to, device, *more)
 
     made = await committed(services.world, event())
     with monkeypatch.context() as patch:

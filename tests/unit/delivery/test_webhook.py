@@ -1,5 +1,6 @@
 """`webhook`: what the app's backend is told, what it is asked to push, and what is tried again."""
 
+import asyncio
 import json
 import uuid
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, U
 from functions.calls.event import CallEvent, unix_ms
 from functions.calls.transitions import PushedBy, PushPolicy
 from functions.clients.device import FcmToken, device_id
+from functions.clients.ringtoken import RingToken
 from functions.inbound.http import Handler
 from functions.published import ConnectionAdmitted, DeviceGone, Published
 from functions.settings import WebhookSettings, webhook_name
@@ -19,7 +21,7 @@ from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Backend
 from tests.memory.services import Services
 from tests.support.asgi import call, envelope, get
-from tests.support.makers import CALL, CALLER, RECEIVER, event, now
+from tests.support.makers import CALL, CALLER, RECEIVER, RING_TOKENS, event, now
 from tests.support.processes import WEBHOOK, settings_of
 from tests.support.world import committed
 
@@ -98,7 +100,32 @@ async def test_a_ring_is_told_with_what_its_app_passes_on(
     (hook,) = backend.taken
     assert hook.type == "call.ringing"
     assert (hook.data["previousStatus"], hook.data["data"]) == (None, {"room": 7})
-    assert hook.data["ringsUntil"] == made.rings_until_ms
+    assert hook.data["ringsUntil"] == hook.data["expiresAt"] == made.rings_until_ms
+    assert made.timestamp <= hook.data["sentAt"] <= unix_ms(now())
+    assert RING_TOKENS.verify(hook.data["ringToken"]) == RingToken(CALL, RECEIVER)
+
+
+async def test_each_attempt_to_tell_of_a_ring_says_when_it_is_made(
+    function: Handler, backend: Backend
+) -> None:
+    backend.answers.append(503)
+    made = ringing()
+    await told(function, made)
+    assert backend.taken == []
+    await asyncio.sleep(3)
+    await told(function, made)
+    (hook,) = backend.taken
+    assert hook.data["sentAt"] - made.timestamp >= 3000
+
+
+async def test_without_a_secret_a_ring_has_no_token(services: Services, backend: Backend) -> None:
+    settings = settings_of(WebhookSettings, WEBHOOK_URLS=WEBHOOK, RING_TOKEN_SECRET="")
+    function = handler(settings, services.store, services.webhooks, now)
+    await told(function, ringing())
+    await asked(function, ringing())
+    told_of, asked_for = backend.taken
+    assert told_of.data["ringToken"] is asked_for.data["ringToken"] is None
+    assert "ringToken" not in asked_for.data["data"]
 
 
 @pytest.mark.parametrize("name", ["call:cancel", "call:reject", "call:accept"])
@@ -230,13 +257,18 @@ async def test_of_a_ring_the_backend_gets_what_the_phone_needs(
     made = ringing()
     await asked(function, made)
     (hook,) = backend.taken
+    token = hook.data["ringToken"]
     assert hook.data["data"] == {
         "type": "incoming_call",
         "callId": CALL,
         "callerId": CALLER,
         "timestamp": str(made.timestamp),
+        "sentAt": str(hook.data["sentAt"]),
+        "expiresAt": str(made.rings_until_ms),
+        "ringToken": token,
         "room": "7",
     }
+    assert RING_TOKENS.verify(token) == RingToken(CALL, RECEIVER)
 
 
 async def test_the_message_to_be_pushed_is_in_the_apps_dialect(

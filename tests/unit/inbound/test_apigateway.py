@@ -66,6 +66,11 @@ def test_the_header_wins_over_the_query() -> None:
     assert handshake_in(headers(unring_token="two")) == Handshake(Wire.JSON, "two", None)
 
 
+def test_a_ring_token_is_read_from_the_query() -> None:
+    read = handshake_in(headers(unring_ring="ring.x", unring_token="two"))
+    assert read == Handshake(Wire.JSON, "two", None, "ring.x")
+
+
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic dXNlcg==", "one"])
 def test_an_authorization_that_is_no_bearer_token_is_none(value: str) -> None:
     read = handshake_in(headers(unring_authorization=value))
@@ -109,7 +114,7 @@ def test_another_transport_of_socket_ios_is_not_supported(protocol: str, transpo
 
 @pytest.mark.parametrize(
     "name",
-    ["authorization", "token", "user-id", "eio", "transport", "subprotocol"],
+    ["authorization", "token", "user-id", "eio", "transport", "subprotocol", "ring"],
 )
 def test_what_a_client_says_twice_is_refused(name: str) -> None:
     said = (f"unring-{name}", "websocket" if name == "transport" else "4")

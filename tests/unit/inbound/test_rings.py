@@ -9,10 +9,11 @@ import pytest
 
 from functions.calls.call import Status
 from functions.calls.event import CallEvent, unix_ms
+from functions.clients.ringtoken import RingToken
 from functions.wire.push import push_data
 from tests.memory.services import Services
 from tests.support.api import KEY, PREVIOUS_KEY, Client, function_of, make_unreadable, status_of
-from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
+from tests.support.makers import CALL, CALLER, RECEIVER, RING_TOKENS, SENDING, connect, now
 
 DATA = {"callType": "AUDIO", "channelName": "room", "uid": 7}
 
@@ -31,9 +32,12 @@ async def test_a_ring_creates_the_call_and_tells_the_receiver(
     assert call is not None
     assert call.rings_until is not None
     ends = unix_ms(call.rings_until)
-    assert (answer.status_code, answer.json()) == (
+    said = answer.json()
+    assert RING_TOKENS.verify(said.pop("ringToken")) == RingToken(CALL, RECEIVER)
+    assert unix_ms(now()) - 1000 < said.pop("sentAt") <= unix_ms(now())
+    assert (answer.status_code, said) == (
         200,
-        {"ok": True, "outcome": "ringing", "callId": CALL, "ringsUntil": ends},
+        {"ok": True, "outcome": "ringing", "callId": CALL, "ringsUntil": ends, "expiresAt": ends},
     )
     assert sorted(app.costs) == ["Commit", "POST", "Publish", "RunQuery"]
     (made,) = services.published(CallEvent)
@@ -59,7 +63,7 @@ async def test_a_ring_is_pushed_with_what_the_app_passes_on(
     await app.put(data=DATA)
     (made,) = services.published(CallEvent)
     (recipient,) = made.push_recipients
-    assert push_data(made, recipient) == {
+    assert push_data(made, recipient, SENDING) == {
         "callType": "AUDIO",
         "channelName": "room",
         "uid": "7",
@@ -67,6 +71,9 @@ async def test_a_ring_is_pushed_with_what_the_app_passes_on(
         "callId": CALL,
         "callerId": CALLER,
         "timestamp": str(made.timestamp),
+        "sentAt": str(SENDING.at_ms),
+        "expiresAt": str(made.rings_until_ms),
+        "ringToken": "ring.x",
     }
 
 
@@ -280,7 +287,7 @@ async def test_whatever_is_passed_on_arrives(
         pushed,
         f'"{pushed}"',
     )
-    assert push_data(made, made.recipients[0])["odd"] == pushed
+    assert push_data(made, made.recipients[0], SENDING)["odd"] == pushed
     described = await app.ask("GET", f"/v1/calls/{CALL}", RECEIVER)
     assert "odd" in described.json()["data"]
 

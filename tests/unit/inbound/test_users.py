@@ -24,7 +24,7 @@ from tests.memory.services import Services
 from tests.memory.store import MemoryCalls, MemoryConnections
 from tests.support.api import CANCEL, KEY, PREVIOUS_KEY, Client, function_of
 from tests.support.loglines import logged
-from tests.support.makers import CALL, CALLER, FIRST, RECEIVER, connect, now, register
+from tests.support.makers import CALL, CALLER, FIRST, RECEIVER, RING_TOKENS, connect, now, register
 from tests.support.makers import event as made_event
 from tests.support.world import committed
 
@@ -151,6 +151,16 @@ async def test_who_has_a_connection_is_online(app: Client, services: Services) -
     assert second["wire"] == "eio4"
     assert "1=" not in answer.text  # nobody needs to know by which ids sockets are posted to
     assert app.costs == ["RunQuery"]
+
+
+async def test_a_ring_token_makes_nobody_online(app: Client, services: Services) -> None:
+    await connect(services.store, "ring=", CALLER, only_call=CALL)
+    answer = (await app.manage("GET", CALLER, "/connections")).json()
+    assert answer == {"userId": CALLER, "online": False, "connections": []}
+    signed_out = (await app.manage("DELETE", CALLER, "/connections")).json()
+    assert (signed_out["closed"], services.clients.closed) == (1, ["ring="])
+    await app.manage("DELETE", CALLER)
+    assert "ring=" not in services.database.connections
 
 
 async def test_nobody_is_online_before_his_session_is_open_nor_without_one(
@@ -460,7 +470,7 @@ async def test_the_phones_of_who_is_erased_while_he_is_rung_stop_ringing_too(
     await deliverer.deliver(made, FIRST)
     await asyncio.sleep(3)
     await Pusher(
-        services.store, services.sender, services.publisher, now, devices_per_user=20
+        services.store, services.sender, services.publisher, RING_TOKENS, now, devices_per_user=20
     ).push(made, FIRST)
     (message,) = services.phones.messages
     assert (message.token, message.recipient.push) == ("T", Push("call_cancelled"))

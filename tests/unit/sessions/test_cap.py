@@ -11,7 +11,7 @@ from functions.ports.store import StoreUnavailable
 from functions.sessions.cap import ConnectionCap
 from tests.memory.services import Services
 from tests.memory.store import MemoryConnections
-from tests.support.makers import CALLER, RECEIVER, connect, now
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 
 CAP = 3
 
@@ -38,6 +38,20 @@ async def test_as_many_as_are_allowed_cost_one_query(services: Services) -> None
     await enforce(services, "2=")
     assert services.journal.started == ["RunQuery"]
     assert services.clients.closed == []
+
+
+async def test_ring_tokens_send_no_other_connections_away_and_are_sent_away_by_none(
+    services: Services,
+) -> None:
+    await connected(services, CAP)
+    for number in range(CAP + 1):
+        at = now() + timedelta(minutes=number)
+        await connect(services.store, f"ring{number}=", RECEIVER, at, only_call=CALL)
+    await enforce(services, f"ring{CAP}=")
+    assert services.clients.closed == ["ring0="]
+    await connect(services.store, "new=", RECEIVER, now() + timedelta(seconds=30))
+    await enforce(services, "new=")
+    assert services.clients.closed == ["ring0=", "0="]
 
 
 @pytest.mark.parametrize("wire", Wire)

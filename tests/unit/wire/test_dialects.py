@@ -15,6 +15,7 @@ from functions.calls.event import CallEvent
 from functions.calls.transitions import SIGNALS, Signal
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, Platform
+from functions.clients.ringtoken import RingToken
 from functions.dialect.dialect import EVENTS_IN, FIELDS, USUAL, Dialect, Ids
 from functions.dialect.reading import dialect_of, parsed
 from functions.wire.codecs import Codecs
@@ -28,10 +29,10 @@ from functions.wire.frames import (
     RequestFrame,
     event_data,
 )
-from functions.wire.push import push_data
+from functions.wire.push import Sending, push_data
 from functions.wire.requests import RELAYED_LIMIT, InvalidRequest, ring_in
 from infra import ROOT
-from tests.support.makers import event, now
+from tests.support.makers import RING_TOKENS, SENDING, event, now
 
 WIRES = pytest.mark.parametrize("wire", [Wire.JSON, Wire.EIO4])
 CANCELLED = Verdict(ok=True, outcome="cancelled")
@@ -141,27 +142,30 @@ def test_a_ring_goes_out_in_the_apps_words_beside_what_it_passes_on(wire: Wire) 
 
 def test_a_push_goes_out_in_the_apps_words() -> None:
     made = event(call=CallId("7"), caller=UserId("1"), receiver=UserId("2"))
-    assert push_data(made, made.recipients[0], SNAKE_CASE) == {
+    assert push_data(made, made.recipients[0], SENDING, SNAKE_CASE) == {
         "type": "CALL_CANCELLED",
         "call_id": "7",
         "caller_id": "1",
     }
     passed_on = {"channelName": "room", "agoraToken": "T", "type": "x", "channelId": "forged"}
     rung = ring("CALL_1", "USR_1", {key: passed_on[key] for key in ("channelName", "agoraToken")})
-    assert push_data(rung, rung.recipients[0], AGORA) == {
+    assert push_data(rung, rung.recipients[0], SENDING, AGORA) == {
         "type": "incoming_call",
         "callId": "CALL_1",
         "callerId": "USR_1",
         "channelId": "room",
         "agoraToken": "T",
         "timestamp": str(rung.timestamp),
+        "sentAt": str(SENDING.at_ms),
+        "expiresAt": str(rung.rings_until_ms),
+        "ringToken": "ring.x",
     }
 
 
 def test_what_the_app_passes_on_never_stands_for_a_field_of_ours() -> None:
     forged = ("type", "callId", "call_id", "callerId", "caller_id")
     rung = ring("7", "1", dict.fromkeys(forged, "x"))
-    pushed = push_data(rung, rung.recipients[0], SNAKE_CASE)
+    pushed = push_data(rung, rung.recipients[0], SENDING, SNAKE_CASE)
     assert (pushed["type"], pushed["call_id"], pushed["caller_id"]) == ("INCOMING_CALL", "7", "1")
 
 
@@ -169,7 +173,7 @@ def test_what_the_app_passes_on_never_stands_for_a_field_of_ours() -> None:
 def test_of_two_fields_that_get_one_name_the_renamed_one_is_pushed(names: tuple[str, str]) -> None:
     said = {"channelName": "good", "channelId": "bad"}
     rung = ring("CALL_1", "USR_1", {name: said[name] for name in names})
-    pushed = push_data(rung, rung.recipients[0], AGORA)
+    pushed = push_data(rung, rung.recipients[0], SENDING, AGORA)
     assert (pushed["channelId"], "channelName" in pushed) == ("good", False)
     assert event_data(rung, rung.recipients[0], AGORA).keys() >= said.keys()  # a socket has both
 
@@ -177,7 +181,7 @@ def test_of_two_fields_that_get_one_name_the_renamed_one_is_pushed(names: tuple[
 def test_a_field_of_ours_is_pushed_by_its_name_and_the_apps_by_the_name_that_is_free() -> None:
     dialect = parsed('[push.fields]\ntype = "kind"')
     rung = ring("CALL_1", "USR_1", {"kind": "the app's kind", "type": "the app's type"})
-    pushed = push_data(rung, rung.recipients[0], dialect)
+    pushed = push_data(rung, rung.recipients[0], SENDING, dialect)
     assert (pushed["kind"], pushed["type"]) == ("incoming_call", "the app's type")
 
 
@@ -187,11 +191,15 @@ def test_a_field_of_ours_is_pushed_by_its_name_and_the_apps_by_the_name_that_is_
     long=st.integers(0, 3000),
     prefix=st.text("é", max_size=100),
     id=st.integers(1, 28),
+    receiver=st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=256),
+    device=st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=128),
 )
-@example(renamed=0, passed_on=0, long=2985, prefix="é" * 100, id=28)
-@example(renamed=25, passed_on=25, long=2700, prefix="", id=1)
+@example(renamed=0, passed_on=0, long=2985, prefix="é" * 100, id=28, receiver="2", device="d")
+@example(renamed=25, passed_on=25, long=2700, prefix="", id=1, receiver="2", device="d" * 128)
+@example(renamed=0, passed_on=0, long=1650, prefix="", id=1, receiver="2" * 256, device="€" * 43)
+@example(renamed=0, passed_on=0, long=1650, prefix="", id=1, receiver="2" * 256, device='"' * 64)
 def test_a_ring_that_is_taken_can_be_pushed(
-    renamed: int, passed_on: int, long: int, prefix: str, id: int
+    renamed: int, passed_on: int, long: int, prefix: str, id: int, receiver: str, device: str
 ) -> None:
     dialect = Dialect(
         push_fields={f"f{each}": f"{each}".rjust(100, "é") for each in range(renamed)},
@@ -199,12 +207,14 @@ def test_a_ring_that_is_taken_can_be_pushed(
         ids=Ids(call_prefix=prefix, documents_have_prefix=False),
     )
     data = {f"f{each}": "" for each in range(passed_on)} | {"long": "x" * long}
-    asked = {"callerId": "€" * 256, "receiverId": "2", "data": data}
+    asked = {"callerId": "€" * 256, "receiverId": receiver, "data": data}
     with suppress(InvalidRequest):
         taken = ring_in("é" * id, asked, 30, dialect)
         begun = taken.begun(SignalId("S"), now(), None)
         rung = CallEvent.of_ring(begun, SignalId("S"), now())
-        pushed = push_data(rung, rung.recipients[0], dialect)
+        known = RingToken(taken.call_id, taken.receiver, device)
+        sending = Sending(now(), RING_TOKENS.sign(known, now()))
+        pushed = push_data(rung, rung.recipients[0], sending, dialect)
         size = sum(len(name.encode()) + len(value.encode()) for name, value in pushed.items())
         assert size <= 4096
 

@@ -41,7 +41,7 @@ locals {
 
   webhook = {
     environment = local.telling
-    secrets     = local.webhook_secrets
+    secrets     = merge(local.webhook_secrets, local.ring_token_secrets)
     timeout     = 45 # more than the acknowledgement deadline
     ingress     = "ALLOW_INTERNAL_ONLY"
     caller      = local.caller
@@ -55,6 +55,7 @@ locals {
       secrets = merge(
         { for name, version in local.gateway_secrets : name => { secret = google_secret_manager_secret.gateway.secret_id, version = version } },
         local.token_secrets,
+        local.ring_token_secrets,
       )
       timeout = 30 # API Gateway waits for 29
       ingress = "ALLOW_ALL"
@@ -64,7 +65,7 @@ locals {
       environment = merge(local.signaling, {
         REQUESTS_AT_ONCE = tostring(max(1, floor(0.9 * var.functions["api"].concurrency)))
       })
-      secrets = merge(local.token_secrets, local.api_keys, local.internal_secrets)
+      secrets = merge(local.token_secrets, local.api_keys, local.internal_secrets, local.ring_token_secrets)
       timeout = 60 # a slow client's body 20, its token 10, and what a signal takes at most, 22
       ingress = "ALLOW_ALL"
       caller  = "allUsers" # apps and backends call it; it asks for their users' tokens, or for the key
@@ -78,7 +79,7 @@ locals {
     }
     push = {
       environment = merge(local.publishing, local.firebase)
-      secrets     = {}
+      secrets     = local.ring_token_secrets
       timeout     = 30
       ingress     = "ALLOW_INTERNAL_ONLY"
       caller      = local.caller
@@ -165,6 +166,7 @@ resource "terraform_data" "roles_known" {
     google_project_iam_member.builder_logs.id,
     google_project_iam_member.builder_source.id,
     google_secret_manager_secret_iam_member.gateway.id,
+    [for member in google_secret_manager_secret_iam_member.ring_token : member.id],
     [for member in google_secret_manager_secret_iam_member.token : member.id],
     [for member in google_secret_manager_secret_iam_member.api_key : member.id],
     [for member in google_secret_manager_secret_iam_member.webhook : member.id],

@@ -8,7 +8,7 @@ resource "google_logging_project_exclusion" "tokens" {
     "resource.type=\"cloud_run_revision\"",
     "resource.labels.service_name=\"${var.name}-gateway\"",
     "log_id(\"run.googleapis.com/requests\")",
-    "httpRequest.requestUrl=~\"[?&]token=([^-&]|-[^&])\"",
+    "httpRequest.requestUrl=~\"[?&](token|ring)=([^-&]|-[^&])\"",
   ])
   depends_on = [google_project_service.api]
 }

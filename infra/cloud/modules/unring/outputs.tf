@@ -77,6 +77,11 @@ output "gateway_secret_versions" {
   value       = local.gateway_secrets
 }
 
+output "ring_token_secret_versions" {
+  description = "Which versions of the secret of ring tokens are accepted; RING_TOKEN_SECRET signs them."
+  value       = { for name, version in local.ring_token_secrets : name => version.version }
+}
+
 output "webhooks" {
   description = "The URLs that webhook posts to, by the names that its subscriptions and its log have for them."
   value       = local.webhooks

@@ -48,6 +48,52 @@ resource "google_secret_manager_secret_iam_member" "gateway" {
   depends_on = [terraform_data.accounts_known]
 }
 
+# The secret that ring tokens are signed with. The current generation signs, and two are accepted; raising
+# var.ring_token_generation makes a new one. As above, the third is for the revisions that are replaced.
+
+locals {
+  ring_token_generations = toset([for back in range(3) : tostring(max(0, var.ring_token_generation - back))])
+
+  ring_token_secrets = {
+    for name, generation in { RING_TOKEN_SECRET = var.ring_token_generation, RING_TOKEN_SECRET_PREVIOUS = var.ring_token_generation - 1 } :
+    name => {
+      secret  = google_secret_manager_secret.ring_token.secret_id
+      version = google_secret_manager_secret_version.ring_token[tostring(generation)].version
+    }
+  }
+}
+
+resource "random_password" "ring_token" {
+  for_each = local.ring_token_generations
+
+  length = 48
+}
+
+resource "google_secret_manager_secret" "ring_token" {
+  secret_id  = "${var.name}-ring-token"
+  depends_on = [google_project_service.api]
+
+  replication {
+    auto {}
+  }
+}
+
+resource "google_secret_manager_secret_version" "ring_token" {
+  for_each = local.ring_token_generations
+
+  secret      = google_secret_manager_secret.ring_token.id
+  secret_data = random_password.ring_token[each.key].result
+}
+
+resource "google_secret_manager_secret_iam_member" "ring_token" {
+  for_each = toset([for function in local.function_names : function if contains(["gateway", "api", "push", "webhook"], function)])
+
+  secret_id  = google_secret_manager_secret.ring_token.id
+  role       = "roles/secretmanager.secretAccessor"
+  member     = google_service_account.function[each.key].member
+  depends_on = [terraform_data.accounts_known]
+}
+
 # The app's own secrets are the app's: Terraform never sees them, and only lets those functions read them that need to.
 
 locals {

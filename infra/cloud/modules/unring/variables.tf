@@ -436,6 +436,17 @@ variable "gateway_secret_generation" {
   }
 }
 
+variable "ring_token_generation" {
+  description = "Which secret of the ring tokens (docs/phones.md) is current. Raise it by one, and apply once, to rotate the secret; never lower it."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.ring_token_generation >= 1 && floor(var.ring_token_generation) == var.ring_token_generation
+    error_message = "The generation must be a whole number from 1 on."
+  }
+}
+
 # The WebSocket API
 
 variable "stage" {
@@ -497,7 +508,7 @@ variable "connect_headers" {
 }
 
 variable "hide_query_token" {
-  description = "Whether the token in a handshake's query is passed on as `-`. gateway gets it in a header; in its URL, it would be in request logs."
+  description = "Whether the tokens in a handshake's query, token and ring, are passed on as `-`. gateway gets them in headers; in its URL, they would be in request logs."
   type        = bool
   default     = true
   nullable    = false

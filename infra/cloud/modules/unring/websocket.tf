@@ -11,14 +11,15 @@ locals {
     Unring-Request-Time  = "context.requestTimeEpoch"
     Unring-Secret        = "'${random_password.gateway[local.current_generation].result}'"
   }
-  # API Gateway passes on the headers of the client's WebSocket, and its query with the token.
+  # API Gateway passes on the headers of the client's WebSocket, and its query with the tokens.
   replaced = merge(
     { for name, value in var.connect_headers : "header.${name}" => "'${value}'" },
-    var.hide_query_token ? { "querystring.token" = "'-'" } : {},
+    var.hide_query_token ? { "querystring.token" = "'-'", "querystring.ring" = "'-'" } : {},
   )
   from_the_client = {
     Unring-Authorization = "route.request.header.Authorization"
     Unring-Token         = "route.request.querystring.token"
+    Unring-Ring          = "route.request.querystring.ring"
     Unring-User-Id       = "route.request.querystring.userId"
     Unring-Device-Id     = "route.request.querystring.deviceId"
     Unring-Subprotocol   = "route.request.header.Sec-WebSocket-Protocol"

@@ -419,13 +419,21 @@ run "deployed" {
   }
 
   assert {
-    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = output.gateway_secret_versions, api = {}, deliver = {}, push = {}, webhook = { WEBHOOK_SECRET = "2", WEBHOOK_SECRET_PREVIOUS = "1" }, ring = {}, sweep = {} }
-    error_message = "gateway gets both secrets from Secret Manager, webhook its own, and no other function any."
+    condition     = { for key, function in google_cloudfunctions2_function.function : key => { for secret in one(function.service_config).secret_environment_variables : secret.key => secret.version } } == { gateway = merge(output.gateway_secret_versions, output.ring_token_secret_versions), api = output.ring_token_secret_versions, deliver = {}, push = output.ring_token_secret_versions, webhook = merge({ WEBHOOK_SECRET = "2", WEBHOOK_SECRET_PREVIOUS = "1" }, output.ring_token_secret_versions), ring = {}, sweep = {} }
+    error_message = "gateway gets both secrets from Secret Manager, webhook its own, and who has to do with ring tokens theirs."
   }
 
   assert {
-    condition     = toset([for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : "${secret.project_id} ${secret.secret}"]) == toset(["unring-test unring-gateway"]) && google_secret_manager_secret.gateway.secret_id == "unring-gateway"
+    condition     = toset([for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : "${secret.project_id} ${secret.secret}"]) == toset(["unring-test unring-gateway", "unring-test unring-ring-token"]) && google_secret_manager_secret.gateway.secret_id == "unring-gateway"
     error_message = "Both are of the secret that gateway may read."
+  }
+
+  assert {
+    condition = output.ring_token_secret_versions == {
+      RING_TOKEN_SECRET          = google_secret_manager_secret_version.ring_token["1"].version
+      RING_TOKEN_SECRET_PREVIOUS = google_secret_manager_secret_version.ring_token["0"].version
+    } && toset(keys(google_secret_manager_secret_iam_member.ring_token)) == toset(["gateway", "api", "push", "webhook"]) && google_secret_manager_secret.ring_token.secret_id == "unring-ring-token"
+    error_message = "Who signs or verifies ring tokens may read their secret, of which two generations are accepted."
   }
 
   assert {
@@ -492,7 +500,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = google_logging_project_exclusion.tokens.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-gateway\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"[?&]token=([^-&]|-[^&])\""
+    condition     = google_logging_project_exclusion.tokens.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-gateway\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"[?&](token|ring)=([^-&]|-[^&])\""
     error_message = "No request whose URL has a token is logged."
   }
 
@@ -750,7 +758,7 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [2, 1, 1, 1]
+    condition     = [for ids in terraform_data.roles_known.triggers_replace : length(ids) if can(length(ids)) && !can(tostring(ids))] == [4, 2, 1, 1, 1]
     error_message = "No function is made before it is known everywhere that it may read its secrets."
   }
 
@@ -813,6 +821,12 @@ run "secret_rotated" {
   }
 
   override_resource {
+    target          = google_secret_manager_secret_version.ring_token["2"]
+    override_during = plan
+    values          = { version = "3" }
+  }
+
+  override_resource {
     target          = random_password.gateway["2"]
     override_during = plan
     values          = { result = "newSecret" }
@@ -820,6 +834,12 @@ run "secret_rotated" {
 
   variables {
     gateway_secret_generation = 2
+    ring_token_generation     = 2
+  }
+
+  assert {
+    condition     = output.ring_token_secret_versions == { RING_TOKEN_SECRET = "3", RING_TOKEN_SECRET_PREVIOUS = run.deployed.ring_token_secret_versions.RING_TOKEN_SECRET }
+    error_message = "The new secret signs ring tokens, and those that the one before has signed are accepted."
   }
 
   assert {
@@ -828,7 +848,7 @@ run "secret_rotated" {
   }
 
   assert {
-    condition     = { for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : secret.key => secret.version } == output.gateway_secret_versions
+    condition     = { for secret in one(google_cloudfunctions2_function.function["gateway"].service_config).secret_environment_variables : secret.key => secret.version if startswith(secret.key, "GATEWAY_") } == output.gateway_secret_versions
     error_message = "gateway accepts the new secret and the one before."
   }
 

@@ -310,6 +310,34 @@ run "a_generation_is_a_whole_number" {
   expect_failures = [var.gateway_secret_generation]
 }
 
+run "the_first_secret_of_ring_tokens_is_generation_one" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    ring_token_generation = 0
+  }
+
+  expect_failures = [var.ring_token_generation]
+}
+
+run "a_generation_of_ring_tokens_is_a_whole_number" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    ring_token_generation = 1.5
+  }
+
+  expect_failures = [var.ring_token_generation]
+}
+
 run "a_stage_is_one_piece_of_a_path" {
   command = plan
 
