@@ -51,5 +51,5 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
 
 def _attempt(retries: str) -> int | None:
     """The attempt's number, from 1; None if nobody has counted."""
-    is_number = retries.isascii() and retries.isdecimal() and len(retries) < 10
+    is_number = retries.isdecimal() and len(retries) < 10
     return int(retries) + 1 if is_number else None

@@ -110,9 +110,10 @@ async def test_the_end_of_a_ring_that_is_over_is_scheduled_all_the_same(
         began(None),
         event("call:cancel"),
         event("call:accept"),
+        msgspec.structs.replace(event("call:accept"), rings_until_ms=1),
         ConnectionAdmitted(connection_id=ConnectionId("1="), expires_at=now()),
     ],
-    ids=["without an end", "cancelled", "accepted", "connection"],
+    ids=["without an end", "cancelled", "accepted", "accepted, with an end", "connection"],
 )
 async def test_of_whatever_else_is_delivered_nothing_is_scheduled(
     published: Published, ring: Handler, services: Services

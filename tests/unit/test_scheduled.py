@@ -94,6 +94,16 @@ def test_a_check_without_the_caller_is_refused() -> None:
         decode(changed(ENDS, name="caller.check"))
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b"null", b'{"name": "\xff"}', b'{"name": "ring.ends", "a":' + b"[" * 100_000],
+    ids=lambda data: str(data[:30]),
+)
+def test_bytes_that_nobody_scheduled_are_refused(data: bytes) -> None:
+    with pytest.raises(MalformedEvent):
+        decode(data)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_reader_raise_anything_else(data: bytes) -> None:
     with pytest.raises(MalformedEvent):

@@ -55,7 +55,12 @@ async def test_what_was_handled_is_done_with() -> None:
     ids=lambda error: type(error).__name__,
 )
 async def test_what_failed_comes_again(error: Exception) -> None:
-    assert await status(encode(TASK), error) == (500, [TASK])
+    with logged() as lines:
+        assert await status(encode(TASK), error) == (500, [TASK])
+    (line,) = lines()
+    is_expected = not isinstance(error, RuntimeError)
+    assert line["message"] == ("will be retried" if is_expected else "delivery failed")
+    assert ("exception" in line) is not is_expected  # of a fault of ours, with its traceback
 
 
 async def test_a_delivery_that_is_cut_off_is_not_handled_and_comes_again() -> None:
