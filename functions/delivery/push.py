@@ -46,7 +46,7 @@ class Pusher:
     async def push(self, event: CallEvent, attempt: Attempt) -> None:
         """Costs 1 RunQuery, and 1 POST for each device that does not have the event yet; if tokens
         are dead, 1 Publish, and 1 Commit for each. An event that comes late costs 1
-        BatchGetDocuments before. If it is late or a device was not reached, 1 Commit more. An event
+        BatchGetDocuments more. If it is late or a device was not reached, 1 Commit more. An event
         without a push costs nothing.
 
         Safe to run twice. Raises StoreUnavailable, and NotDelivered if FCM could not take a message
@@ -58,17 +58,17 @@ class Pusher:
         if is_expired(event, now):
             return
         pushed = self._memory.of(event.signal_id)
-        is_late = attempt.is_late(event, now)
-        if is_late:
+        users = [recipient.user_id for recipient in event.push_recipients]
+        found = await self._store.devices.of(users, now)
+        devices = capped(found, self._devices_per_user, lambda each: each.version)
+        is_late = attempt.is_late(event, self._clock())
+        if is_late:  # the last look before FCM: a ring may have ended while its devices were read
             event, entry = await as_it_stands(self._store.outbox, event)
             if not event.push_recipients:
                 log.info("no longer true", outcome="untrue")
                 return
             # `pending_since` does not count here: it says only whether sockets are to be told.
             pushed |= entry.pushed if entry else frozenset()
-        users = [recipient.user_id for recipient in event.push_recipients]
-        found = await self._store.devices.of(users, now)
-        devices = capped(found, self._devices_per_user, lambda each: each.version)
         now = self._clock()  # FCM's TTL counts from here
         if is_expired(event, now):  # while Firestore took its time
             return
