@@ -1,5 +1,6 @@
 """`push`: which phones get a message, and what is tried again."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,7 @@ from tests.support.makers import (
     event,
     now,
     register,
+    ring_of_ours,
 )
 from tests.support.processes import settings_of
 from tests.support.world import committed
@@ -113,6 +115,23 @@ async def test_a_ring_has_a_token_for_the_very_device_and_an_end_has_none(
     phones.messages.clear()
     await pusher.push(event(), FIRST)
     assert [each.ring_token for each in phones.messages] == [None, None]
+
+
+async def test_a_ring_that_ends_while_its_devices_are_read_is_not_pushed(
+    services: Services, pusher: Pusher, phones: Phones
+) -> None:
+    await register(services.store, "phone", RECEIVER)
+    begun = await ring_of_ours(services.store, now() + timedelta(days=30))
+    assert begun.signal_id
+    made = CallEvent.of_ring(begun, begun.signal_id, now()).served_to([])
+    read = services.faults.hold("firestore.RunQuery", RECEIVER)
+    pushing = asyncio.create_task(pusher.push(made, FIRST))
+    await read.reached.wait()
+    await services.world.ring(status="cancelled", signal_id=SignalId("later"))
+    read.release()
+    await pushing
+    assert phones.tokens == []
+    assert services.journal.started[-2:] == ["RunQuery", "BatchGetDocuments"]
 
 
 async def test_an_accepted_call_is_not_pushed(
