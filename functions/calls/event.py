@@ -260,19 +260,26 @@ def _recipients(
     users: dict[UserId, Recipient] = {}
     for notice in notices:
         user = _user(call, notice.whom, sender)
-        # Where it isn't known which of his devices he acted on, it might be any of them.
-        is_withheld = notice.is_elsewhere and not by.is_known
+        push = pushes.applied_to(notice.push)
+        if notice.is_elsewhere and push and not _tells_devices_apart(push.by, by):
+            push = None
         found = Recipient(
             user,
             notice.event,
             notice.true_while,
-            None if is_withheld else pushes.applied_to(notice.push),
+            push,
             notice.reason,
             notice.cause,
             notice.is_elsewhere,
         )
         users.setdefault(user, found)
     return tuple(users.values())
+
+
+def _tells_devices_apart(pusher: PushedBy, actor: Actor) -> bool:
+    """Whether who pushes can pass over the device on which the user acted: else it might be any of
+    them. The app's backend knows them by the app's names alone."""
+    return actor.is_known if pusher is PushedBy.UNRING else actor.device is not None
 
 
 def _user(call: Call, whom: Whom, sender: UserId | None) -> UserId:

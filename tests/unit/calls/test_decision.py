@@ -36,6 +36,8 @@ from functions.calls.transitions import (
     TRANSITIONS,
     Notice,
     Push,
+    PushedBy,
+    PushPolicy,
     Signal,
     Whom,
 )
@@ -288,3 +290,18 @@ def test_where_nobody_knows_on_which_device_he_acted_none_of_his_is_pushed(name:
     )
     (other,) = [each for each in made.recipients if each.user_id == RECEIVER]
     assert (other.event, other.push) == ("call:cancelled", None)
+
+
+@pytest.mark.parametrize("by", [_PHONE, _AS_1])
+def test_a_backend_is_asked_to_push_elsewhere_only_if_it_can_tell_the_devices_apart(
+    by: Actor,
+) -> None:
+    sent = replace(signal("call:accept"), by=by)
+    transition = decide(call(Status.RINGING), sent, RECEIVER).transition
+    assert transition
+    backends = PushPolicy(cancelled=PushedBy.BACKEND)
+    ringing = call(Status.RINGING)
+    made = CallEvent.of(ringing, transition, sent, RECEIVER, SignalId("S1"), NOW, backends)
+    assert bool(made.backend_recipients) is (by is _PHONE)
+    made = CallEvent.of(ringing, transition, sent, RECEIVER, SignalId("S1"), NOW)
+    assert [each.user_id for each in made.push_recipients] == [RECEIVER]
