@@ -112,7 +112,8 @@ class Deeds:
 
     def _says(self, phone: Phone, call: Call, name: str) -> Said:
         reason = f"reason{self._world.stage.number()}."
-        said = phone.say(name, call.id, reason, {"callId": call.id, "reason": reason})
+        data = {"callId": call.id, "reason": reason, **self._named(phone)}
+        said = phone.say(name, call.id, reason, data)
         self._world.witness.said[reason] = said
         return said
 
@@ -148,7 +149,18 @@ class Deeds:
 
     def connecting(self, user: str) -> Callable[[], None]:
         wire = self._dice.choice(list(Wire))
-        return partial(self._world.connect, user, wire)
+        device = self._device(user) if self._dice.random() < 0.5 else None
+        return partial(self._world.connect, user, wire, device)
+
+    def _device(self, user: str) -> str:
+        """What the app calls it. Two are enough for several sockets on one of them."""
+        return f"{user}'s {self._dice.choice(('phone', 'tablet'))}"
+
+    def _named(self, phone: Phone) -> dict[str, str]:
+        """The device as some frames name it."""
+        if self._dice.random() < 0.6:
+            return {}
+        return {"deviceId": phone.device or self._device(phone.user)}
 
     def _connect(self) -> None:
         self.connecting(self._dice.choice(self._users))()
@@ -223,7 +235,8 @@ class Deeds:
     def _of_device(self, name: str, user: str, token: str, data: dict[str, str]) -> None:
         if phones := self._on(user):
             phone = self._dice.choice(phones)
-            self._world.devices.asked(phone.say(name, None, token, data))
+            named = self._named(phone) if name == "device:register" else {}
+            self._world.devices.asked(phone.say(name, None, token, {**data, **named}))
 
     def _fall_ill(self) -> None:
         if known := list(self._world.devices.claims):

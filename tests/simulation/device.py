@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from functions.ports.push_sender import PushOutcome
+from tests.proof.races.model import Place
 from tests.simulation.phone import Said
 from tests.simulation.stage import Stage
 
@@ -61,6 +62,17 @@ class Devices:
             claim.user == user and not any(claim.is_over(by, since) for by in self.claims[token])
             for claim in self.claims.get(token, [])
         )
+
+    def places(self, token: str, user: str, first: float, last: float) -> set[Place]:
+        """As which a device of `user`'s may be known at some time between these two."""
+        claims = self.claims.get(token, [])
+        return {
+            Place(claim.said.device, token)
+            for claim in claims
+            if claim.user == user
+            and claim.asked_at <= last
+            and not any(claim.is_over(by, first) for by in claims)
+        }
 
     def is_surely(self, token: str, user: str, first: float, last: float) -> bool:
         """Whether it was `user`'s, and well, for all of this time."""

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from functions.inbound.pubsub import RETRY
 from tests.memory.database import Database
+from tests.proof.races.model import Notice
 from tests.simulation.device import Devices
 from tests.simulation.handling import Handling, Harm
 from tests.simulation.model import Commit
@@ -39,41 +40,58 @@ class Ends:
                 name = f"{entry.event.call_id}:{entry.event.signal_id}"
                 self.witness.find(f"{name} is still pending", entry.event.call_id)
         for commit in self.witness.commits:
-            told = self.witness.told_of[str(commit.said.signal_id)]
-            for phone in self.phones:
-                its = [each for each in told if each.target == phone.socket.id]
-                self._phone(commit, phone, its)
-            if commit.rule.push:
-                for token in self.devices.claims:
-                    self._device(commit, token, [each for each in told if each.target == token])
+            for user, notice in commit.notices.items():
+                self._user(commit, user, notice)
+
+    def _user(self, commit: Commit, user: str, notice: Notice) -> None:
+        of_signal = self.witness.told_of[str(commit.said.signal_id)]
+        told = [each for each in of_signal if each.notice is notice]
+        for phone in self.phones:
+            its = [each for each in told if each.target == phone.socket.id]
+            self._phone(commit, user, notice, phone, its)
+        for token in self.devices.claims if notice.push else ():
+            its = [each for each in told if each.target == token]
+            self._device(commit, user, notice, token, its)
 
     # At least once
 
-    def _phone(self, commit: Commit, phone: Phone, told: list[Told]) -> None:
-        self._at_most(commit, phone.socket.id, told, self._caught_up(commit, phone))
+    def _phone(
+        self, commit: Commit, user: str, notice: Notice, phone: Phone, told: list[Told]
+    ) -> None:
+        self._at_most(commit, phone.socket.id, told, self._caught_up(commit, user, phone))
         if any(each.heard for each in told):
             return
         harms = self._harms(commit, phone.socket.id)
         for spell in phone.spells:
-            if spell.user == commit.tells and spell.admitted_at is not None:
+            if spell.user == user and spell.admitted_at is not None:
                 gone = min(self._end(phone), spell.left_at or self._end(phone))
                 is_later = spell.admitted_at > commit.at
                 if self._is_unopened(phone) or (is_later and spell.asking.harms):
                     continue  # or nobody was asked to tell what it has missed
                 since = spell.admitted_at
-                self._must(commit, str(phone), "deliver", since, gone, harms, is_later=is_later)
+                last = max(self._deadline(commit, since, harms), commit.expires_last)
+                if False in commit.reaches_phone(notice, phone, commit.began, last):
+                    continue
+                whom = str(phone)
+                self._must(commit, notice, whom, "deliver", since, gone, harms, is_later=is_later)
 
-    def _device(self, commit: Commit, token: str, told: list[Told]) -> None:
+    def _device(
+        self, commit: Commit, user: str, notice: Notice, token: str, told: list[Told]
+    ) -> None:
         copies = self.topic.published[str(commit.said.signal_id)] - 1
         self._at_most(commit, token, told, max(copies, 0))
         harms = self._harms(commit, token)
         deadline = self._deadline(commit, commit.at, harms)
-        if not told and self.devices.is_surely(token, commit.tells, commit.at, deadline):
-            self._must(commit, token, "push", 0.0, _FOR_EVER, harms, is_later=False)
+        known = self.devices.places(token, user, commit.began, deadline)
+        is_passed_over = False in commit.reaches_device(notice, known)
+        is_his = self.devices.is_surely(token, user, commit.at, deadline)
+        if not told and is_his and not is_passed_over:
+            self._must(commit, notice, token, "push", 0.0, _FOR_EVER, harms, is_later=False)
 
     def _must(
         self,
         commit: Commit,
+        notice: Notice,
         whom: str,
         function: str,
         since: float,
@@ -87,10 +105,12 @@ class Ends:
         deadline = self._deadline(commit, since, harms)
         if self._is_dead(str(said.signal_id)):
             return
-        if deadline < min(gone, commit.expires_first) and self._is_true(commit, deadline):
+        is_true = self._is_true(commit, notice, deadline)
+        if deadline < min(gone, commit.expires_first) and is_true:
             problem = f"{whom} was never told of {said}, by {deadline:.3f} at the latest"
             self.witness.find(problem, said.call, whom)
-        is_there = gone > commit.expires_last and self._is_true(commit, commit.expires_last)
+        last = commit.expires_last
+        is_there = gone > last and self._is_true(commit, notice, last)
         is_counted = (function, said.signal_id) in self.witness.expired
         if is_there and not is_later and not is_counted:
             problem = f"{whom} was never told of {said}, and nobody said that it had expired"
@@ -106,12 +126,12 @@ class Ends:
         look = next((at for at in self.looks if at >= due), due)
         return look + _AGAIN
 
-    def _is_true(self, commit: Commit, until: float) -> bool:
+    def _is_true(self, commit: Commit, notice: Notice, until: float) -> bool:
         said = commit.said
         assert said.call
         moments = self.witness.calls.during(said.call, commit.at, until)
         since = [moment for moment in moments if moment.said is said or moment.at > commit.at]
-        return not any(map(commit.is_disproved, since))
+        return not any(commit.is_disproved(notice, moment) for moment in since)
 
     # At most once
 
@@ -140,10 +160,10 @@ class Ends:
         notes = by.function == "deliver" or by.is_late or by.status == RETRY
         return by.ended if notes else None
 
-    def _caught_up(self, commit: Commit, phone: Phone) -> int:
+    def _caught_up(self, commit: Commit, user: str, phone: Phone) -> int:
         """How often both who delivers the event and who catches up with it may have told it."""
         return sum(
-            spell.user == commit.tells
+            spell.user == user
             and (spell.admitted_at is None or spell.admitted_at > commit.at - _BEFORE)
             for spell in phone.spells
         )

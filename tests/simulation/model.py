@@ -2,15 +2,28 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 from functions.calls.call import Call as StoredCall
 from functions.calls.call import Status
-from tests.proof.races.model import Call, Rule, Signal, Verdict, judge, rules_for
+from tests.proof.races.model import (
+    NOWHERE,
+    Call,
+    Notice,
+    Place,
+    Rule,
+    Signal,
+    Verdict,
+    judge,
+    rules_for,
+)
 from tests.simulation.clock import START
-from tests.simulation.phone import Said
+from tests.simulation.phone import Phone, Said
+from tests.simulation.places import places
 
 _LIFE, _SHORTEST, _LONGEST = 30.0, 20.0, 120.0  # seconds that an event may be told
+_TICK = 0.001  # seconds: a signal is decided in a whole millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +33,26 @@ class Moment:
     at: float
     call: StoredCall
     said: Said | None
+    answered_on: frozenset[Place] = frozenset({NOWHERE})  # where it may have been answered last
 
-    def verdict(self, said: Said, sender: str) -> tuple[Verdict, str | None]:
-        """On `said`, if `sender` sent it now; and the call's status from then on."""
-        verdict, after = judge(self._call, _signal(said, sender))
-        return verdict, after.status if after else None
+    def verdicts(
+        self, said: Said, sender: str, acted: frozenset[Place]
+    ) -> set[tuple[Verdict, str | None]]:
+        """On `said`, if `sender` sent it now from one of these; and the call's status from then
+        on."""
+        judged = [
+            judge(replace(self._call, answered_on=answered), _signal(said, sender, place))
+            for answered, place in product(self.answered_on, acted)
+        ]
+        return {(verdict, after.status if after else None) for verdict, after in judged}
 
     def rules(self, said: Said, sender: str) -> Sequence[Rule]:
         """Those by which `sender` may send it."""
         return rules_for(self._call, _signal(said, sender))
+
+    def told(self, rule: Rule) -> dict[str, Notice]:
+        """Whom the rule tells, and how."""
+        return rule.told(self._call)
 
     @property
     def _call(self) -> Call:
@@ -37,12 +61,14 @@ class Moment:
 
 @dataclass(eq=False, slots=True)
 class Commit:
-    """What a signal did: when, who is to be told, and until when that may be."""
+    """What a signal did: when, who is to be told, and until when that may be. Its sender may have
+    `acted` on any of these devices, as far as the server may know."""
 
     at: float
     said: Said
     rule: Rule
-    tells: str
+    notices: dict[str, Notice]  # by user
+    acted: frozenset[Place]
     # It lives from when the signal was decided, which was between its handling's begin and now.
     expires_first: float
     expires_last: float
@@ -50,15 +76,53 @@ class Commit:
     @classmethod
     def of(cls, said: Said, rule: Rule, before: Moment, now: float) -> "Commit":
         assert said.handling
-        tells = getattr(before.call, rule.tells)
         first = _expiry(before.call, said.handling.began)
-        return cls(now, said, rule, tells, first, _expiry(before.call, now))
+        last = _expiry(before.call, now)
+        return cls(now, said, rule, before.told(rule), acted_on(said, now), first, last)
 
-    def is_disproved(self, moment: Moment) -> bool:
-        """Whether nobody may be told of it any more, as far as the call tells."""
-        if moment.call.status.value != self.rule.to:
+    @property
+    def began(self) -> float:
+        """From when on it may have been decided."""
+        assert self.said.handling
+        return self.said.handling.began
+
+    def reason(self, notice: Notice) -> str:
+        return notice.elsewhere[0] if notice.elsewhere else self.said.what
+
+    def is_disproved(self, notice: Notice, moment: Moment) -> bool:
+        """Whether nobody may be told so any more, as far as the call tells."""
+        status = moment.call.status.value
+        if status not in notice.true:
             return True
-        return moment.call.signal_id not in (None, self.said.signal_id)
+        is_same = moment.call.signal_id in (None, self.said.signal_id)
+        return status == self.rule.to and not is_same
+
+    def reaches_phone(self, notice: Notice, phone: Phone, first: float, last: float) -> set[bool]:
+        """Whether its user's phone is to be told at some time between these two, and not told on
+        the device on which he acted himself: both, where that is not sure."""
+        if not notice.elsewhere:
+            return {True}
+        if phone is self.said.phone:
+            return {False}
+        there = places(phone.name.possible(first, last), phone.registered.possible(first, last))
+        return {
+            notice.reaches_socket(acted, place, was_there=was_there)
+            for acted, place, was_there in product(self.acted, there, self._was_there(phone))
+        }
+
+    def reaches_device(self, notice: Notice, devices: set[Place]) -> set[bool]:
+        """The same of a device that may be known as any of these."""
+        return {
+            notice.reaches_device(acted, device) for acted, device in product(self.acted, devices)
+        }
+
+    def _was_there(self, phone: Phone) -> set[bool]:
+        """Whether it was open when the signal was decided."""
+        handshake = phone.handshake.handling
+        if handshake.began > self.at:
+            return {False}
+        is_before = handshake.ended is not None and handshake.ended + _TICK < self.began
+        return {True} if is_before else {True, False}
 
 
 @dataclass
@@ -80,6 +144,14 @@ class Calls:
                 yield moment
 
 
+def acted_on(said: Said, now: float) -> frozenset[Place]:
+    """On which devices the sender may be taken to be, by who handles it until `now`."""
+    assert said.handling
+    began, phone = said.handling.began, said.phone
+    names = {said.device} if said.device else phone.name.possible(began, now)
+    return places(names, phone.registered.possible(began, now))
+
+
 def senders(said: Said, now: float) -> set[str | None]:
     """Whose the frame may be taken for by who handles it until `now`; None: nobody's."""
     assert said.handling
@@ -94,9 +166,9 @@ def senders(said: Said, now: float) -> set[str | None]:
     return {None} if over is not None and over < said.handling.began else {spell.user, None}
 
 
-def _signal(said: Said, sender: str) -> Signal:
+def _signal(said: Said, sender: str, place: Place = NOWHERE) -> Signal:
     assert said.call
-    return Signal(said.name, said.call, sender, said.what)
+    return Signal(said.name, said.call, sender, said.what, place)
 
 
 def _expiry(call: StoredCall, decided: float) -> float:

@@ -10,6 +10,7 @@ from functions.clients.connection import Wire
 from tests.memory.others import TOKEN_PREFIX
 from tests.simulation.gateway import ApiGateway, Forwarded, State
 from tests.simulation.handling import Handling
+from tests.simulation.places import Known, Saying
 from tests.simulation.stage import Stage
 
 _PATIENCE = 20.0  # seconds that a Socket.IO client waits for its open packet
@@ -52,6 +53,7 @@ class Said:
     call: str | None
     what: str  # the reason of a signal, which no other has, or the token of a device
     sent: int  # when API Gateway got it, in milliseconds
+    device: str | None = None  # on which its sender says that he is
     handling: Handling | None = None
     signal_id: str | None = None
     commit: Any = None  # what it changed, once it has
@@ -70,7 +72,8 @@ class Witness(Protocol):
 
 
 class Phone:
-    """`lost` is called when the server's words or its silence make the app connect anew."""
+    """`lost` is called when the server's words or its silence make the app connect anew. It may say
+    on which `device` it is as it connects: in its handshake, or in Socket.IO's CONNECT."""
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Phone:
         user: str,
         wire: Wire,
         lost: Callable[["Phone"], None],
+        device: str | None = None,
     ) -> None:
         self._stage = stage
         self._gateway = gateway
@@ -87,10 +91,17 @@ class Phone:
         self._lost = lost
         self.user = user
         self.wire = wire
+        self.device = device
+        self._names_late = wire is Wire.EIO4 and stage.chance(0.5)
+        # As the server may know it: what the app calls its device, and which token is on it.
+        self.name = Known(None if self._names_late else device)
+        self.registered = Known()
         self.spells: list[Spell] = []
         self._is_opened = wire is Wire.JSON  # has had its open packet
         self.gone_at: float | None = None  # since when nobody reads what comes
         headers = {"unring-token": TOKEN_PREFIX + user}
+        if self.name.first:
+            headers["unring-device-id"] = self.name.first
         if wire is not Wire.JSON:
             headers |= {"unring-eio": _EIO[wire], "unring-transport": "websocket"}
             stage.later(_PATIENCE, self._give_up)
@@ -119,12 +130,17 @@ class Phone:
     def say(self, name: str, call: str | None, what: str, data: dict[str, str]) -> Said:
         assert self.spell
         number = self._stage.number()
-        said = Said(number, self, self.spell, name, call, what, self._stage.loop.milliseconds())
+        sent, device = self._stage.loop.milliseconds(), data.get("deviceId")
+        said = Said(number, self, self.spell, name, call, what, sent, device)
         is_json = self.wire is Wire.JSON
         frame = {"event": name, "data": data, "id": number} if is_json else [name, data]
         text = json.dumps(frame) if is_json else f"42{number}{json.dumps(frame)}"
-        sent = self._gateway.send(self.socket, text, said, partial(self._answered, said))
-        said.handling = sent.handling
+        forwarded = self._gateway.send(self.socket, text, said, partial(self._answered, said))
+        said.handling = forwarded.handling
+        if name == "device:register":
+            self._note(self.registered, what, said.handling)
+            if device:
+                self._note(self.name, device, said.handling)
         return said
 
     def come_back(self, user: str) -> None:
@@ -188,8 +204,13 @@ class Phone:
     # Between the two
 
     def _connect(self) -> None:
-        packet = f"40{json.dumps({'token': TOKEN_PREFIX + self.user})}"
-        self._begin(self.user, self._gateway.send(self.socket, packet))
+        auth = {"token": TOKEN_PREFIX + self.user}
+        if self._names_late and self.device:
+            auth["deviceId"] = self.device
+        asked = self._gateway.send(self.socket, f"40{json.dumps(auth)}")
+        self._begin(self.user, asked)
+        if "deviceId" in auth:
+            self._note(self.name, auth["deviceId"], asked.handling)
 
     def _begin(self, user: str, asked: Forwarded) -> None:
         self.spells.append(Spell(user, asked.milliseconds, asked.handling))
@@ -197,7 +218,17 @@ class Phone:
     def _admitted(self) -> None:
         if self.spell and self.spell.admitted_at is None:
             self.spell.admitted_at = self._stage.now
+            self._confirm(self.spell.asking)
             self._stage.say(self, "is admitted")
+
+    def _note(self, known: Known, value: str, handling: Handling) -> None:
+        known.sayings.append(Saying(value, self._stage.now, handling))
+
+    def _confirm(self, handling: Handling) -> None:
+        """What was said of the device by that frame is stored."""
+        for saying in (*self.name.sayings, *self.registered.sayings):
+            if saying.handling is handling:
+                saying.done_at = self._stage.now
 
     def _end(self, goodbye: Forwarded | None) -> None:
         spell = self.spell
@@ -213,7 +244,10 @@ class Phone:
             self._lost(self)
 
     def _answered(self, said: Said, reply: str | None) -> None:
-        self._witness.answered(said, _verdict(self.wire, reply) if reply else None)
+        verdict = _verdict(self.wire, reply) if reply else None
+        if verdict and verdict["ok"] and said.handling:
+            self._confirm(said.handling)
+        self._witness.answered(said, verdict)
 
 
 def _verdict(wire: Wire, reply: str) -> dict[str, Any]:

@@ -14,12 +14,17 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+import functions.calls.decision
+import functions.delivery.catchup
+import functions.delivery.notify
+import functions.delivery.push
 import functions.push
 from functions.attempt import Attempt, NotDelivered
-from functions.calls.call import Call, ConnectionId, UserId
+from functions.calls.call import Actor, Call, ConnectionId, UserId
 from functions.calls.event import CallEvent, Recipient
+from functions.calls.transitions import Signal
 from functions.clients.connection import Connection
-from functions.clients.device import Device
+from functions.clients.device import Device, FcmAddress, Platform
 from functions.delivery.catchup import CatchUp
 from functions.delivery.commit import Committed, Committer, NotCommitted, Received
 from functions.delivery.notify import notify
@@ -28,7 +33,7 @@ from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnava
 from functions.published import ConnectionAdmitted, Published
 from functions.sessions.close import Closing
 from tests.memory.database import Database
-from tests.memory.store import MemoryCalls, MemoryConnections, MemoryOutbox
+from tests.memory.store import MemoryCalls, MemoryConnections, MemoryDevices, MemoryOutbox
 
 Patch = pytest.MonkeyPatch
 
@@ -190,6 +195,48 @@ def nobody_is_caught_up(patch: Patch) -> None:
     patch.setattr(CatchUp, "tell", nothing)
 
 
+def the_actor_is_told_too(patch: Patch) -> None:
+    def everybody(event: CallEvent, recipient: Recipient, connection: Connection) -> bool:
+        return True
+
+    for module in (functions.delivery.notify, functions.delivery.catchup):
+        patch.setattr(module, "is_told", everybody)
+
+
+def phones_are_pushed_though_nobody_knows_the_device(patch: Patch) -> None:
+    def unless_same(event: CallEvent, recipient: Recipient, device: Device) -> bool:
+        is_same = event.actor.is_on(device.app_id, device.id)
+        return not recipient.is_elsewhere or not is_same
+
+    patch.setattr(functions.delivery.push, "is_pushed", unless_same)
+    patch.setattr(Actor, "is_known", property(lambda _: True))
+
+
+def connections_do_not_know_what_has_registered_on_them(patch: Patch) -> None:
+    register = MemoryDevices.register
+
+    async def alone(
+        self: MemoryDevices,
+        user: UserId,
+        address: FcmAddress,
+        platform: Platform,
+        now: datetime,
+        expires: datetime,
+        app_id: str | None = None,
+        by: ConnectionId | None = None,
+    ) -> None:
+        await register(self, user, address, platform, now, expires, app_id)
+
+    patch.setattr(MemoryDevices, "register", alone)
+
+
+def who_answers_elsewhere_takes_the_call_for_his(patch: Patch) -> None:
+    def nowhere(call: Call, signal: Signal) -> bool:
+        return False
+
+    patch.setattr(functions.calls.decision, "_is_elsewhere", nowhere)
+
+
 # What the simulation must say of each, and the seed from which it looks: for those that only one
 # schedule in a hundred sees, shortly before that one.
 VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
@@ -207,4 +254,8 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     goodbyes_are_not_honoured: ("not for it|was answered", 900_000),
     who_has_left_acts_on: ("was answered|changed the call for", 900_000),
     nobody_is_caught_up: ("was never told", 900_000),
+    the_actor_is_told_too: ("may have been done there", 900_000),
+    phones_are_pushed_though_nobody_knows_the_device: ("may have been done there", 900_000),
+    connections_do_not_know_what_has_registered_on_them: ("was never told|done there", 900_000),
+    who_answers_elsewhere_takes_the_call_for_his: ("already_accepted", 900_000),
 }

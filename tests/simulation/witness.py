@@ -2,20 +2,22 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
-from functions.calls.call import Call, CallId
+from functions.calls.call import Call, CallId, Status
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.ports.push_sender import PushOutcome
 from functions.ports.store import StoredCall
 from functions.published import ConnectionAccepted
+from tests.proof.races.model import Notice
 from tests.simulation.device import Devices
 from tests.simulation.handling import Handling, current
-from tests.simulation.model import Calls, Commit, Moment, senders
+from tests.simulation.model import Calls, Commit, Moment, acted_on, senders
 from tests.simulation.phone import Phone, Said
 from tests.simulation.stage import Stage
 
@@ -31,14 +33,22 @@ class Told:
     target: str
     by: Handling
     heard: bool
+    notice: Notice
 
 
 class Witness:
-    """What it finds wrong are sentences, each with the names that it is about."""
+    """What it finds wrong are sentences, each with the names that it is about. `committed_at` gives
+    the signal that changed a call at a time, in Unix milliseconds."""
 
-    def __init__(self, stage: Stage, devices: Devices) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        devices: Devices,
+        committed_at: Callable[[CallId, int], str | None],
+    ) -> None:
         self._stage = stage
         self._devices = devices
+        self._committed_at = committed_at
         self.calls = Calls()
         self.said: dict[str, Said] = {}  # by what no other frame says
         self.commits: list[Commit] = []
@@ -62,7 +72,12 @@ class Witness:
         now, by = self._stage.now, current.get(None)
         said: Said | None = by.said if by else None
         before = self.calls.last(id)
-        self.calls.moments[id].append(Moment(now, stored.call, said))
+        moment = Moment(now, stored.call, said)
+        if said and stored.call.status is Status.ACCEPTED:
+            moment = replace(moment, answered_on=acted_on(said, now))
+        elif before:
+            moment = replace(moment, answered_on=before.answered_on)
+        self.calls.moments[id].append(moment)
         by_whom = f"for {said}" if said else "by the backend"
         self._stage.say(f"{id} is {stored.call.status} {by_whom}")
         if said:
@@ -76,8 +91,8 @@ class Witness:
             self.find(f"{said} changed the call twice", said.call)
         if sender not in senders(said, now):
             self.find(f"{said} changed the call for {sender}", said.call)
-        (ok, _), to = before.verdict(said, sender)
-        if not (ok and to == after.status.value):
+        verdicts = before.verdicts(said, sender, acted_on(said, now))
+        if not any(ok and to == after.status.value for (ok, _), to in verdicts):
             was = before.call.status
             self.find(f"{said} made the call {after.status}, which was {was}", said.call)
         if before.call.status is after.status:
@@ -114,8 +129,12 @@ class Witness:
         left_at = said.spell.left_at
         if given == (False, "invalid") and left_at is not None and now - left_at > _KEPT:
             return None
-        known = [user for user in whose if user]
-        possible = {moment.verdict(said, user)[0] for moment in moments for user in known}
+        acted = acted_on(said, now)
+        possible = {
+            verdict
+            for moment, user in product(moments, filter(None, whose))
+            for verdict, _ in moment.verdicts(said, user, acted)
+        }
         if not self.calls.during(said.call, 0, began):
             possible.add((False, "not_found"))
         possible = {each for each in possible if not (each[0] and "already" not in each[1])}
@@ -128,18 +147,39 @@ class Witness:
     ) -> None:
         """A frame that was posted has reached a socket; not `heard`: the client drops it."""
         self._stage.say(f"{phone} is told {event} {data['reason']} by {by}")
-        said = self.said.get(data["reason"])
+        said = self._said_in(data, by)
         if said is None or said.commit is None or said.signal_id is None:
             self.find(f"{phone} was told of {said} before its commit", data["callId"])
             return
         commit: Commit = said.commit
-        self.told_of[said.signal_id].append(Told(self._stage.now, phone.socket.id, by, heard))
-        if (event, data["callId"]) != (commit.rule.event, said.call):
-            self.find(f"{phone} was told {event} of {data['callId']}: {said}", said.call)
-        if not self._is_for(phone, commit.tells, by):
+        for_it = [each for user, each in commit.notices.items() if self._is_for(phone, user, by)]
+        if not for_it:
             problem = f"{phone} was told of {said}, which is not for it"
             self.find(problem, said.call, phone.socket.id)
-        self._check(commit, by, str(phone))
+            return
+        now, words = self._stage.now, (event, data["callId"], data["reason"])
+        fitting = [n for n in for_it if (n.event, said.call, commit.reason(n)) == words]
+        if not fitting:
+            self.find(f"{phone} was told {words}: {said}", said.call)
+            return
+        notice = fitting[0]
+        self.told_of[said.signal_id].append(Told(now, phone.socket.id, by, heard, notice))
+        if True not in commit.reaches_phone(notice, phone, by.began, now):
+            problem = f"{phone} was told of {said}, which may have been done there"
+            self.find(problem, said.call, phone.socket.id)
+        if notice.elsewhere and data["cause"] != notice.elsewhere[1]:
+            self.find(f"{phone} was told {data['cause']} of {said}", said.call)
+        self._check(commit, notice, by, str(phone))
+
+    def _said_in(self, data: dict[str, Any], by: Handling) -> Said | None:
+        """What somebody is told of: the reason names it, unless it is the same for all."""
+        if said := self.said.get(data["reason"]):
+            return said
+        if by.said:
+            asked: Said = by.said
+            return asked
+        id = by.signal_id or self._committed_at(data["callId"], data["timestamp"])
+        return next((each.said for each in self.commits if each.said.signal_id == id), None)
 
     def _is_for(self, phone: Phone, user: str, by: Handling) -> bool:
         """Whether it was his at some time since `by` began."""
@@ -157,17 +197,25 @@ class Witness:
         if said is None or said.commit is None:
             self.find(f"{device.address} was pushed {said} before its commit", event.call_id)
             return outcome
-        if outcome is PushOutcome.SENT:
-            told = Told(self._stage.now, device.address, by, heard=True)
-            self.told_of[event.signal_id].append(told)
-        if recipient.push is None or recipient.push.type != said.commit.rule.push:
-            self.find(f"{device.address} was pushed {recipient.push} of {said}", said.call)
-        if not self._devices.may_be(device.address, said.commit.tells, by.began):
+        commit: Commit = said.commit
+        notice = commit.notices.get(recipient.user_id)
+        if notice is None or not self._devices.may_be(device.address, device.user, by.began):
             self.find(f"{device.address} was pushed {said}, not for its user", said.call)
-        self._check(said.commit, by, device.address)
+            return outcome
+        if outcome is PushOutcome.SENT:
+            told = Told(self._stage.now, device.address, by, heard=True, notice=notice)
+            self.told_of[event.signal_id].append(told)
+        given = (recipient.push and recipient.push.type, event.reason_for(recipient))
+        if given != (notice.push, commit.reason(notice)):
+            self.find(f"{device.address} was pushed {given} of {said}", said.call)
+        known = self._devices.places(device.address, device.user, by.began, self._stage.now)
+        if True not in commit.reaches_device(notice, known):
+            problem = f"{device.address} was pushed {said}, which may have been done there"
+            self.find(problem, said.call)
+        self._check(commit, notice, by, device.address)
         return outcome
 
-    def _check(self, commit: Commit, by: Handling, whom: str) -> None:
+    def _check(self, commit: Commit, notice: Notice, by: Handling, whom: str) -> None:
         """Of what somebody is told, whoever it is: it lives, and it is not of an old ring."""
         said = commit.said
         if by.began > commit.expires_last:
@@ -177,7 +225,7 @@ class Witness:
             return
         assert said.call
         moments = self.calls.during(said.call, since, self._stage.now)
-        if all(map(commit.is_disproved, moments)):
+        if all(commit.is_disproved(notice, moment) for moment in moments):
             self.find(f"{whom} was told of {said} late, when it was no longer true", said.call)
 
     # Logs

@@ -27,7 +27,7 @@ class World:
         self.stage = Stage(seed, loop, dice)
         self.weather = weather
         self.devices = Devices(self.stage)
-        self.witness = Witness(self.stage, self.devices)
+        self.witness = Witness(self.stage, self.devices, self._committed_at)
         calls = _Watched(self._changed)
         self.database = Database(loop.now, calls=calls)
         self.topic = Topic(self.stage, weather, lambda: self.functions)
@@ -44,18 +44,23 @@ class World:
         self.phones: list[Phone] = []
         self._redials = 0
 
-    def connect(self, user: str, wire: Wire) -> None:
-        phone = Phone(self.stage, self.gateway, self.witness, user, wire, self._redial)
+    def connect(self, user: str, wire: Wire, device: str | None) -> None:
+        phone = Phone(self.stage, self.gateway, self.witness, user, wire, self._redial, device)
         self.phones.append(phone)
 
     def _redial(self, phone: Phone) -> None:
         self._redials += 1
         if self._redials <= _REDIALS:
             pause = self.stage.dice.uniform(0.2, 2.0)
-            self.stage.later(pause, lambda: self.connect(phone.user, phone.wire))
+            self.stage.later(pause, lambda: self.connect(phone.user, phone.wire, phone.device))
 
     def _changed(self, id: CallId, stored: StoredCall) -> None:
         self.witness.changed(id, stored, self.database.changed_by.get(id))
+
+    def _committed_at(self, call: CallId, timestamp: int) -> str | None:
+        events = [entry.event for entry in self.database.entries.values()]
+        found = [e for e in events if (e.call_id, e.timestamp) == (call, timestamp)]
+        return found[0].signal_id if found else None
 
     @property
     def is_still(self) -> bool:

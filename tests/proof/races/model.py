@@ -8,30 +8,104 @@ Verdict = tuple[bool, str]  # `ok` and `outcome`
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """On which of his devices somebody is, as far as anybody knows: what the app calls it, and
+    which phone has registered there."""
+
+    name: str | None = None
+    registered: str | None = None
+
+    def is_same(self, other: "Place") -> bool | None:
+        """None: nobody knows."""
+        pairs = ((self.name, other.name), (self.registered, other.registered))
+        known = [one == another for one, another in pairs if one and another]
+        return any(known) if known else None
+
+
+NOWHERE = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """How a party is told of it: its event, and the type of its message by FCM, if there is one.
+
+    It is true in these statuses alone. `elsewhere` are the reason and the cause that a party is
+    told of what it did itself, on other devices than the one on which it did so.
+    """
+
+    whom: str
+    event: str
+    true: tuple[str, ...]
+    push: str | None = None
+    elsewhere: tuple[str, str] | None = None
+
+    def reaches_socket(self, acted: Place, place: Place, *, was_there: bool) -> bool:
+        """Whether a socket is told that is not the one by which the party `acted`; `was_there`: it
+        was open by then."""
+        is_same = acted.is_same(place)
+        return not self.elsewhere or (was_there if is_same is None else not is_same)
+
+    def reaches_device(self, acted: Place, device: Place) -> bool:
+        return self.push is not None and (not self.elsewhere or acted.is_same(device) is False)
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may send a signal, what it makes of which call, and how who is told of it."""
+    """Who may send a signal, what it makes of which call, and who is told of it."""
 
     sender: str
     was: str
     to: str
-    tells: str
-    event: str
-    push: str | None
+    notices: tuple[Notice, ...]
+
+    def told(self, call: "Call") -> dict[str, Notice]:
+        """By user. Who calls himself is told the first of two."""
+        told: dict[str, Notice] = {}
+        for notice in self.notices:
+            told.setdefault(getattr(call, notice.whom), notice)
+        return told
 
 
-_CANCEL = Rule("caller", "ringing", "cancelled", "receiver", "call:cancelled", "call_cancelled")
-_REJECT = Rule("receiver", "ringing", "rejected", "caller", "call:rejected", "call_rejected")
+def _elsewhere(reason: str, cause: str, *true: str) -> Notice:
+    return Notice("receiver", "call:cancelled", true, "call_cancelled", (reason, cause))
+
+
+_CANCEL = Rule(
+    "caller",
+    "ringing",
+    "cancelled",
+    (Notice("receiver", "call:cancelled", ("cancelled",), "call_cancelled"),),
+)
+_REJECT = Rule(
+    "receiver",
+    "ringing",
+    "rejected",
+    (
+        Notice("caller", "call:rejected", ("rejected",), "call_rejected"),
+        _elsewhere("Declined elsewhere", "rejected_elsewhere", "rejected"),
+    ),
+)
+_ACCEPT = Rule(
+    "receiver",
+    "ringing",
+    "accepted",
+    (
+        Notice("caller", "call:accepted", ("accepted",)),
+        _elsewhere("Answered elsewhere", "answered_elsewhere", "accepted", "ended"),
+    ),
+)
+_END_OF_CALLER = Rule(
+    "caller", "accepted", "ended", (Notice("receiver", "call:ended", ("ended",)),)
+)
+_END_OF_RECEIVER = Rule(
+    "receiver", "accepted", "ended", (Notice("caller", "call:ended", ("ended",)),)
+)
 
 RULES = {
     "call:cancel": (_CANCEL,),
     "call:reject": (_REJECT,),
-    "call:accept": (Rule("receiver", "ringing", "accepted", "caller", "call:accepted", None),),
-    "call:end": (
-        _CANCEL,
-        _REJECT,
-        Rule("caller", "accepted", "ended", "receiver", "call:ended", None),
-        Rule("receiver", "accepted", "ended", "caller", "call:ended", None),
-    ),
+    "call:accept": (_ACCEPT,),
+    "call:end": (_CANCEL, _REJECT, _END_OF_CALLER, _END_OF_RECEIVER),
 }
 
 
@@ -45,6 +119,7 @@ class Call:
     answered_by: str | None = None
     ended_by: str | None = None
     reason: str | None = None
+    answered_on: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +128,7 @@ class Signal:
     call: str
     sender: str
     reason: str  # no other signal has it
+    place: Place = NOWHERE  # on which device its sender acts
 
 
 def judge(call: Call | None, signal: Signal) -> tuple[Verdict, Call | None]:
@@ -64,9 +140,14 @@ def judge(call: Call | None, signal: Signal) -> tuple[Verdict, Call | None]:
         return (False, "forbidden"), call
     for rule in rules:
         if rule.was == call.status:
-            by = {"answered_by" if rule.to == "accepted" else "ended_by": signal.sender}
-            return (True, rule.to), replace(call, status=rule.to, reason=signal.reason, **by)
-    is_repeat = call.status in [rule.to for rule in rules]
+            after = replace(call, status=rule.to, reason=signal.reason)
+            if rule.to != "accepted":
+                return (True, rule.to), replace(after, ended_by=signal.sender)
+            by, place = signal.sender, signal.place
+            return (True, rule.to), replace(after, answered_by=by, answered_on=place)
+    # Who answers where the call was answered already must not take the call for his.
+    is_elsewhere = call.status == "accepted" and call.answered_on.is_same(signal.place) is False
+    is_repeat = call.status in [rule.to for rule in rules] and not is_elsewhere
     return (is_repeat, f"already_{call.status}"), call
 
 
