@@ -90,7 +90,9 @@ class CatchUp:
         is_served = connection.id in entry.served or connection.id in self._memory.of(
             entry.event.signal_id
         )
-        return not is_later and not is_served and connection.hears_of(entry.event.call_id)
+        is_anothers = is_served and _was_another_recipients(entry.event, connection)
+        is_unserved = not is_later and (not is_served or is_anothers)
+        return is_unserved and connection.hears_of(entry.event.call_id)
 
     async def _post(
         self, connection: Connection, missed: Sequence[CallEvent], now: datetime
@@ -116,6 +118,13 @@ class CatchUp:
             await self._store.connections.close(connection.id, now)
         elif unreached:
             raise NotDelivered(f"{unreached} events did not reach the connection")
+
+
+def _was_another_recipients(event: CallEvent, connection: Connection) -> bool:
+    """Whether it was the other party's before: it may have the event as that one is told it, which
+    says nothing to the one who has come by the same socket since."""
+    former = connection.former_owner
+    return former != connection.user and event.recipient(former) is not None
 
 
 def _is_for(event: CallEvent, connection: Connection) -> bool:

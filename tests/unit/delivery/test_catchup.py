@@ -13,6 +13,7 @@ from functions.clients.connection import Wire
 from functions.delivery.catchup import CatchUp
 from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
+from functions.ports.identity import Identified
 from functions.ports.store import StoreUnavailable
 from functions.published import ConnectionAdmitted
 from infra.emulators.faults import Fault, Kind
@@ -203,6 +204,19 @@ async def test_what_did_not_arrive_is_told_again_and_what_did_is_not(
     await catch_up_of(services).tell(admitted())
     told = [json.loads(frame)["data"]["callId"] for frame in clients.posted_to(ID)]
     assert told == ["CALL_0", "CALL_1", "CALL_2"]
+
+
+async def test_who_comes_by_the_socket_on_which_the_other_party_was_told_is_told_too(
+    services: Services, catch_up: CatchUp, clients: Clients
+) -> None:
+    await connect(services.store, ID, CALLER, wire=Wire.EIO4)
+    made = await committed(services.world, event("call:reject"))
+    await services.store.outbox.note_served(made, [ID], now(), is_done=True)
+    found = await services.store.connections.get(ID, now())
+    assert found
+    await services.store.connections.admit(found, Identified(RECEIVER), now(), found.expires_at)
+    await catch_up.tell(admitted())
+    assert ["call:cancelled" in frame for _, frame in clients.posts] == [True]
 
 
 async def test_a_socket_that_must_be_dead_is_closed_and_not_tried_again(
