@@ -58,7 +58,10 @@ class Ends:
     def _phone(
         self, commit: Commit, user: str, notice: Notice, phone: Phone, told: list[Told]
     ) -> None:
-        self._at_most(commit, phone.socket.id, told, self._caught_up(commit, user, phone))
+        # The outbox notes sockets, not users: of one that was both parties', it can't tell which of
+        # them has the event.
+        if len({spell.user for spell in phone.spells} & commit.notices.keys()) < 2:
+            self._at_most(commit, phone.socket.id, told, self._caught_up(commit, user, phone))
         if any(each.heard for each in told):
             return
         harms = self._harms(commit, phone.socket.id)

@@ -38,6 +38,16 @@ class Cast:
         return f"first-{self.unique}", f"second-{self.unique}"
 
     @property
+    def sender_device(self) -> str:
+        """On which the sender says that he acts."""
+        return f"PHONE_{self.unique}"
+
+    @property
+    def other_device(self) -> str:
+        """The sender's other one, which is the bystander's."""
+        return f"TABLET_{self.unique}"
+
+    @property
     def sender_token(self) -> str:
         return f"sender-{self.unique}"
 

@@ -36,9 +36,7 @@ def judge(played: Played) -> Judgement:
     found.wrong += [f"the outbox still has the event of {call}" for call in played.outbox]
     for told in played.told:
         _phone(played, told, found)
-    strangers = [each for told in played.bystanders for each in told if each != _ERROR]
-    if strangers:
-        found.wrong.append(f"somebody was told who should not know: {strangers}")
+    _sender(played, found)
     _pushes(played, found)
     _hooks(played, found)
     _old_ring(played, found)
@@ -77,6 +75,27 @@ def _phone(played: Played, told: Counter[Told], found: Judgement) -> None:
         found.wrong.append(f"a phone was told something untrue: {strange}")
 
 
+def _sender(played: Played, found: Judgement) -> None:
+    """His other phone is told to stop ringing. So is the one that he acts on if it names no device
+    and his signal came by another way; else it is told nothing."""
+    case = played.case
+    told = [played.bystander] if case.elsewhere else []
+    if case.elsewhere and case.comes_over_https:
+        told.append(played.sender)
+    for phone in told:
+        for call in played.statuses:
+            times = phone.pop(Told("call:cancelled", call, case.elsewhere or ""), 0)
+            rings = 1 if played.old_ring is None else 2  # of which it is told the same
+            found.duplicated |= times > rings
+            if not times:
+                found.lost.append(f"the sender's other phone was never told of {call}")
+            elif times > rings * _at_most(played):
+                found.wrong.append(f"the sender's other phone was told {times} times of {call}")
+    strangers = [each for told in (played.sender, played.bystander) for each in told]
+    if strange := [each for each in strangers if each != _ERROR]:
+        found.wrong.append(f"somebody was told who should not know: {strange}")
+
+
 def _at_most(played: Played) -> int:
     """Once more for each fault: what was told may have to be told again."""
     return 1 if played.is_exact else 1 + played.faults
@@ -87,8 +106,7 @@ def _pushes(played: Played, found: Judgement) -> None:
     if case.backend_pushes:
         _wanted(played, found)
         return
-    tokens = cast.tokens[:1] if case.second_token_dies else cast.tokens
-    expected = {(token, case.flow.push, call) for token in tokens for call in played.statuses}
+    expected = {(*push, call) for push in case.pushes(cast) for call in played.statuses}
     for push in expected:
         times = played.pushes[push]
         found.duplicated |= times > 1

@@ -69,7 +69,8 @@ class Play:
         self.app = https.App(http, self._stack.token(cast.sender))
         for token in cast.tokens:
             await self.told[0].insist("device:register", token=token, platform="android")
-        await self.bystander.insist("device:register", token=cast.sender_token, platform="ios")
+        other = {"token": cast.sender_token, "deviceId": cast.other_device}
+        await self.bystander.insist("device:register", platform="ios", **other)
         if self.case.second_token_dies:
             self._stack.fcm.fail(cast.tokens[1], FcmError.UNREGISTERED)
         for call in cast.calls:
@@ -135,7 +136,7 @@ class Play:
             if phone.is_open:
                 await phone.catch_up()
         played.told = [phone.told() for phone in self.told]
-        played.bystanders = [self.sender.told(), self.bystander.told()]
+        played.sender, played.bystander = self.sender.told(), self.bystander.told()
         for hook in self._backend.about(self.cast.unique):
             if hook.type == "device.gone":
                 played.gone_hooks.add(hook.path)
@@ -213,7 +214,8 @@ class Play:
     async def _emit(self, call: str, **data: object) -> dict[str, Any] | None:
         sender = self.app if self.case.comes_over_https else self.sender
         with suppress(TimeoutError, https.Unreachable):
-            return await sender.emit(self.case.flow.signal, callId=call, **data)
+            device = self.cast.sender_device
+            return await sender.emit(self.case.flow.signal, callId=call, deviceId=device, **data)
         return None
 
     async def _ring(self, call: str) -> None:
@@ -295,7 +297,7 @@ class Play:
 
     async def _until_pushed(self, call: str) -> None:
         """Waits until every device that can has the push."""
-        expected = set(self.cast.tokens[:1] if self.case.second_token_dies else self.cast.tokens)
+        expected = {token for token, _ in self.case.pushes(self.cast)}
         while True:
             known = len(self._stack.fcm.messages)
             messages = [each for each in self._messages() if each["data"]["callId"] == call]
