@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import socketio
@@ -129,10 +129,13 @@ def phone(url: str, user: str, project: str) -> AbstractAsyncContextManager[Json
 
 
 @asynccontextmanager
-async def json_phone(url: str, token: str) -> AsyncIterator[JsonPhone]:
-    """A phone on the JSON wire, connected and authenticated."""
+async def json_phone(
+    url: str, token: str, *, device: str | None = None
+) -> AsyncIterator[JsonPhone]:
+    """A phone on the JSON wire, connected and authenticated; it may say on which `device` it is."""
     headers = {"Authorization": f"Bearer {token}"}
-    async with connect(url, additional_headers=headers) as socket:
+    query = f"?{urlencode({'deviceId': device})}" if device else ""
+    async with connect(url + query, additional_headers=headers) as socket:
         yield JsonPhone(socket)
 
 

@@ -61,31 +61,34 @@ async def say(sender: Sender, event: str, **data: object) -> Answer:
 class Handset:
     """One app of `user` on `wire`, which keeps its memory when its socket is closed."""
 
-    def __init__(self, user: str, wire: str, phone: Phone, socket: AsyncExitStack) -> None:
+    def __init__(
+        self, user: str, wire: str, phone: Phone, socket: AsyncExitStack, device: str | None = None
+    ) -> None:
         self.user = user
         self.wire = wire
+        self.device = device
         self.is_open = True
         self._phone = phone
         self._socket = socket
         self._told: Counter[Told] = Counter()
 
     @classmethod
-    async def dial(cls, stack: Stack, user: str, wire: str) -> Self:
-        """Connects, and as apps do again when a busy machine refuses; `hang_up` or `die` must
-        follow."""
+    async def dial(cls, stack: Stack, user: str, wire: str, device: str | None = None) -> Self:
+        """Connects, and as apps do again when a busy machine refuses; it may say on which `device`
+        it is. `hang_up` or `die` must follow."""
         for tries_left in reversed(range(_DIALS)):
             with suppress(*(_REFUSED if tries_left else ())):
-                return await cls._dial(stack, user, wire)
+                return await cls._dial(stack, user, wire, device)
             await asyncio.sleep(_PAUSE_SECONDS)
         raise AssertionError("the last try raises what comes of it")
 
     @classmethod
-    async def _dial(cls, stack: Stack, user: str, wire: str) -> Self:
+    async def _dial(cls, stack: Stack, user: str, wire: str, device: str | None) -> Self:
         token = unsigned_token(user, stack.project)
         connect = json_phone if wire == JSON else socketio_phone
         async with AsyncExitStack() as socket:
-            phone = await socket.enter_async_context(connect(stack.websocket, token))
-            return cls(user, wire, phone, socket.pop_all())
+            phone = await socket.enter_async_context(connect(stack.websocket, token, device=device))
+            return cls(user, wire, phone, socket.pop_all(), device)
 
     @classmethod
     @asynccontextmanager
@@ -100,7 +103,7 @@ class Handset:
         """Connects anew, after hanging up; what it was told before it remembers."""
         await self.hang_up()
         self.told()
-        again = await self.dial(stack, self.user, self.wire)
+        again = await self.dial(stack, self.user, self.wire, self.device)
         self._phone, self._socket, self.is_open = again._phone, again._socket, True
 
     def __str__(self) -> str:
@@ -122,11 +125,11 @@ class Handset:
         """The verdict, and whether it took more than one frame. Raises TimeoutError."""
         return await say(self, event, **data)
 
-    async def hears(self, told: Told) -> None:
-        """Waits until it was told so. Raises TimeoutError."""
+    async def hears(self, told: Told, times: int = 1) -> None:
+        """Waits until it was told so, so often. Raises TimeoutError."""
         try:
             async with asyncio.timeout(COLD_START_SECONDS):
-                while not self._told[told]:
+                while self._told[told] < times:
                     self._note(await self._phone.next_event())
         except TimeoutError as error:
             raise TimeoutError(f"{self} was not told {told}") from error

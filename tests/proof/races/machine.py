@@ -22,7 +22,16 @@ from infra.local.stack import Stack
 from tests.proof.handset import JSON, SOCKET_IO
 from tests.proof.inbox import Inbox
 from tests.proof.races.model import RULES
-from tests.proof.races.population import TOKENS, USERS, Change, Dial, Leave, Register, Unregister
+from tests.proof.races.population import (
+    DEVICES,
+    TOKENS,
+    USERS,
+    Change,
+    Dial,
+    Leave,
+    Register,
+    Unregister,
+)
 from tests.proof.races.telling import Finding, Telling, check_pushes, duplicated_pushes
 from tests.proof.races.world import Frame, World
 from tests.proof.table import Row
@@ -135,10 +144,11 @@ class _Run:
 _users = st.sampled_from(USERS)
 _wires = st.sampled_from([JSON, SOCKET_IO])
 _tokens = st.sampled_from(TOKENS)
+_devices = st.none() | st.sampled_from(DEVICES)
 _changes = st.one_of(
-    st.builds(Dial, _users, _wires),
+    st.builds(Dial, _users, _wires, _devices),
     st.builds(Leave, _users, killed=st.booleans()),
-    st.builds(Register, _users, _tokens),
+    st.builds(Register, _users, _tokens, _devices),
     st.builds(Unregister, _users, _tokens),
 )
 
@@ -148,6 +158,7 @@ _frames = st.builds(
     signal=st.sampled_from(list(RULES)),
     by=st.none() | _users,  # half of them by who may, or little would happen
     phone=st.integers(0, 2),
+    device=_devices,
 )
 
 

@@ -19,16 +19,19 @@ from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.proof.handset import JSON, Handset
 from tests.proof.races.documents import until, until_gone
-from tests.proof.races.telling import Audience, Finding
+from tests.proof.races.model import Place
+from tests.proof.races.telling import Audience, Finding, Telling
 from tests.support.makers import connect
 
 USERS, TOKENS = range(3), range(4)  # any user may register any of the tokens
+DEVICES = range(2)  # of each user, as his apps call them
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
     user: int
     wire: str
+    device: int | None = None  # on which the phone says that it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Leave:
 class Register:
     user: int
     token: int
+    device: int | None = None  # on which the phone says that it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ class Population:
     def __post_init__(self) -> None:
         self.users = [f"{self.name}_{letter}" for letter in "ABC"]
         self._owners: dict[str, str] = {}  # of registered tokens
+        self._devices: dict[str, Place] = {}  # which of them each is known to be
+        # On which device each phone has been known to be, one after the other.
+        self.places: dict[Handset, list[Place]] = {}
         self._dead: set[str] = set()  # tokens
         self._forgotten: set[str] = set()  # dead tokens, since a message met them
         self._ghosts: dict[str, tuple[str, str]] = {}  # connections without a socket: user, wire
@@ -79,8 +86,12 @@ class Population:
                 await self._emit(phone, "register", token)
 
     def audience(self) -> Audience:
-        living = {(token, user) for token, user in self._owners.items() if token not in self._dead}
-        return Audience(frozenset(self.open_phones()), frozenset(living))
+        living = {
+            (token, user): self._devices[token]
+            for token, user in self._owners.items()
+            if token not in self._dead
+        }
+        return Audience({phone: tuple(self.places[phone]) for phone in self.open_phones()}, living)
 
     def open_phones(self, user: str | None = None) -> list[Handset]:
         return [phone for phone in self.phones if phone.is_open and user in (None, phone.user)]
@@ -90,25 +101,32 @@ class Population:
         free = [phone for phone in self.open_phones(user) if phone not in busy]
         return free[number % len(free)] if free else None
 
-    async def dial(self, user: str, wire: str = JSON) -> Handset:
-        phone = await Handset.dial(self.stack, user, wire)
+    def device(self, user: str, number: int | None) -> str | None:
+        """What the user's apps call it."""
+        return None if number is None else f"{user}_DEVICE_{number}"
+
+    async def dial(self, user: str, wire: str = JSON, device: int | None = None) -> Handset:
+        named = self.device(user, device)
+        phone = await Handset.dial(self.stack, user, wire, named)
         self.phones.append(phone)
+        self.places[phone] = [Place(named)]
         return phone
 
     async def apply(self, change: Change, busy: Collection[Handset] = ()) -> None:
         """Lets somebody come or go, but no phone that is busy."""
         user = self.users[change.user]
         match change:
-            case Dial(_, wire):
-                await self.dial(user, wire)
+            case Dial(_, wire, device):
+                await self.dial(user, wire, device)
             case Leave(_, killed):
                 if leaving := self.free_phone(user, 0, busy):
                     await (leaving.die() if killed else leaving.hang_up())
-            case Register(_, token):
+            case Register(_, token, device):
                 # An app is given another token when FCM calls its own dead.
                 if self.token(token) not in self._dead:
                     phone = self.free_phone(user, 0, busy) or await self.dial(user)
-                    await self._emit(phone, "register", self.token(token))
+                    named = self.device(user, device)
+                    await self._emit(phone, "register", self.token(token), named)
             case Unregister(_, token):
                 phone = self.free_phone(user, 0, busy) or await self.dial(user)
                 await self._emit(phone, "unregister", self.token(token))
@@ -126,13 +144,17 @@ class Population:
         )
         self._ghosts[id] = (self.users[user], wire)
 
-    def expect_pruning(self, told: str, *, pushed: bool) -> None:
+    def expect_pruning(self, telling: Telling) -> None:
         """What is dead of the user who is told comes to light by that, and goes."""
+        told = telling.tells
         self._ghosts = {id: ghost for id, ghost in self._ghosts.items() if ghost[0] != told}
-        if pushed:
-            met = {token for token in self._dead if self._owners.get(token) == told}
-            self._forgotten |= met
-            self._owners = {token: user for token, user in self._owners.items() if token not in met}
+        met = {
+            token
+            for token in self._dead
+            if self._owners.get(token) == told and telling.reaches_device(self._devices[token])
+        }
+        self._forgotten |= met
+        self._owners = {token: user for token, user in self._owners.items() if token not in met}
 
     async def until_forgotten(self) -> None:
         """Waits until no dead token is left that a message has met. Raises TimeoutError."""
@@ -160,13 +182,17 @@ class Population:
     async def leave(self) -> None:
         await asyncio.gather(*(phone.hang_up() for phone in self.open_phones()))
 
-    async def _emit(self, phone: Handset, verb: str, token: str) -> None:
-        platform = {"platform": "android"} if verb == "register" else {}
-        verdict = await phone.insist(f"device:{verb}", token=token, **platform)
+    async def _emit(self, phone: Handset, verb: str, token: str, device: str | None = None) -> None:
+        more = {"platform": "android"} if verb == "register" else {}
+        more |= {"deviceId": device} if device else {}
+        verdict = await phone.insist(f"device:{verb}", token=token, **more)
         if verdict != {"ok": True, "outcome": f"{verb}ed"}:
             raise Finding("wrong", f"{phone} got {verdict} on device:{verb}")
         if verb == "register":
             self._owners[token] = phone.user
+            self._devices[token] = Place(device, token)
+            name = device or self.places[phone][-1].name
+            self.places[phone].append(Place(name, token))
         elif self._owners.get(token) == phone.user:
             del self._owners[token]
 

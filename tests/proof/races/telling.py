@@ -1,8 +1,8 @@
 """What somebody must be told of a signal: on which phones and devices, and how often."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 from tests.proof.handset import Handset, Told
 from tests.proof.inbox import Push
 from tests.proof.races.excuses import is_excused
-from tests.proof.races.model import Call, Rule, Signal
+from tests.proof.races.model import Notice, Place, Rule, Signal
 
 _FRESH_SECONDS = 10.0  # a third of an event's life: a slow machine catches up within the rest
 
@@ -25,18 +25,19 @@ class Finding(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who can be told at one moment."""
+    """Who can be told at one moment, and on which device each is known to be, or has been."""
 
-    phones: frozenset[Handset]  # that are open
-    devices: frozenset[tuple[str, str]]  # living ones: token and user
+    phones: Mapping[Handset, Sequence[Place]]  # that are open
+    devices: Mapping[tuple[str, str], Place]  # living ones: token and user
 
 
 @dataclass(eq=False, slots=True)
 class Telling:
-    """One signal that changed a call, and who is to know."""
+    """One signal that changed a call, and one user who is to know."""
 
     signal: Signal
     rule: Rule
+    notice: Notice
     caller: str
     tells: str
     phones: set[Handset]  # which must be told once,
@@ -49,35 +50,63 @@ class Telling:
     # twice then; FCM is, which makes one message of them for the phone.
     repeats: int = 0
     is_over: bool = False  # the call has gone on since, so that nobody may be caught up with this
+    passed_over: set[Handset] = field(default_factory=set)
+
+    def go_on(self, status: str) -> None:
+        """The call has this status from now on."""
+        self.is_over |= status not in self.notice.true
 
     @classmethod
     def of(
         cls,
         signal: Signal,
+        sent_by: Handset,
         rule: Rule,
-        call: Call,
-        before: Audience,
-        after: Audience,
+        notice: Notice,
+        caller: str,
+        tells: str,
         sent_at: float,
     ) -> "Telling":
-        tells: str = getattr(call, rule.tells)
-        phones = [{phone for phone in at.phones if phone.user == tells} for at in (before, after)]
-        tokens = [{token for token, user in at.devices if user == tells} for at in (before, after)]
-        return cls(
-            signal=signal,
-            rule=rule,
-            caller=call.caller,
-            tells=tells,
-            phones=phones[0] & phones[1],
-            tokens=tokens[0] & tokens[1] if rule.push else set(),
-            maybe_phones=phones[0] ^ phones[1],
-            maybe_tokens=tokens[0] ^ tokens[1] if rule.push else set(),
-            sent_at=sent_at,
-        )
+        """Nobody is told so far: `reach` says who is."""
+        made = cls(signal, rule, notice, caller, tells, set(), set(), set(), set(), sent_at)
+        # No phone is silenced by what was done on it.
+        made.passed_over = {sent_by} if notice.elsewhere else set()
+        return made
+
+    def reach(self, before: Audience, after: Audience) -> None:
+        """Tells whoever could be told while the signal was under way. Whoever came meanwhile may
+        have come in time."""
+        for phone in {**before.phones, **after.phones}:
+            was, became = before.phones.get(phone, ()), after.phones.get(phone, ())
+            since = became[max(len(was) - 1, 0) :] or was[-1:]
+            reaches = [self._reaches(phone, place, was_there=True) for place in since]
+            if was and became and all(reaches):
+                self.phones.add(phone)
+            elif any(reaches):
+                self.maybe_phones.add(phone)
+        tokens = [
+            {
+                token
+                for (token, user), place in at.devices.items()
+                if user == self.tells and self.reaches_device(place)
+            }
+            for at in (before, after)
+        ]
+        self.tokens, self.maybe_tokens = tokens[0] & tokens[1], tokens[0] ^ tokens[1]
+
+    def _reaches(self, phone: Handset, place: Place, *, was_there: bool) -> bool:
+        """Whether a phone is told that is known to be at this place."""
+        is_his = phone.user == self.tells and phone not in self.passed_over
+        acted = self.signal.place
+        return is_his and self.notice.reaches_socket(acted, place, was_there=was_there)
+
+    def reaches_device(self, place: Place) -> bool:
+        return self.notice.reaches_device(self.signal.place, place)
 
     @property
     def told(self) -> Told:
-        return Told(self.rule.event, self.signal.call, self.signal.reason)
+        reason = self.notice.elsewhere[0] if self.notice.elsewhere else self.signal.reason
+        return Told(self.notice.event, self.signal.call, reason)
 
     def overtake(self) -> None:
         """The call goes on before all must have been told: who has not been may never be."""
@@ -88,26 +117,29 @@ class Telling:
 
     def note_device(self, token: str, user: str) -> None:
         """A device registers later: of an event that was repeated, it may get the copy."""
-        if self.rule.push and self.repeats and self.tells == user:
+        if self.notice.push and self.repeats and self.tells == user:
             self.maybe_tokens.add(token)
 
-    def note_phones(self, phones: Iterable[Handset]) -> Iterator[Handset]:
-        """Phones that connect later are told what was missed, while it is true and not expired.
+    def note_phone(self, phone: Handset, places: Sequence[Place]) -> bool:
+        """A phone that connects later is told what was missed, while it is true and not expired;
+        it was known to be at one of these `places` after the other.
 
-        Gives those that must be: it has yet to expire for long.
+        Whether it must be: it has yet to expire for long.
         """
-        known = self.phones | self.maybe_phones
-        for phone in phones:
-            if phone.user == self.tells and phone not in known and not self.is_over:
-                self.maybe_phones.add(phone)
-                if monotonic() - self.sent_at < _FRESH_SECONDS:
-                    yield phone
+        is_known = phone in self.phones | self.maybe_phones
+        reaches = [self._reaches(phone, place, was_there=False) for place in places]
+        if is_known or self.is_over or not any(reaches):
+            return False
+        self.maybe_phones.add(phone)
+        return all(reaches) and monotonic() - self.sent_at < _FRESH_SECONDS
 
     def push(self, token: str) -> Push:
-        assert self.rule.push
-        data = {"type": self.rule.push, "callId": self.signal.call, "callerId": self.caller}
-        if self.rule.push == "call_rejected":
+        assert self.notice.push
+        data = {"type": self.notice.push, "callId": self.signal.call, "callerId": self.caller}
+        if self.notice.push == "call_rejected":
             data["reason"] = self.signal.reason
+        if self.notice.elsewhere:
+            data["cause"] = self.notice.elsewhere[1]
         return Push.of(token, data)
 
 
@@ -136,13 +168,16 @@ def duplicated_pushes(tellings: Iterable[Telling], came: Counter[Push]) -> int:
 
 def check_told(tellings: Iterable[Telling], phone: Handset, logs: Path) -> None:
     """Raises Finding when a phone was told twice without need, or what is not for it."""
-    once = {telling.told for telling in tellings if phone in telling.phones}
-    # Who connects meanwhile may be told by who delivers the event and by who catches up with it.
-    twice = {telling.told for telling in tellings if phone in telling.maybe_phones}
+    allowed: Counter[Told] = Counter()
+    for telling in tellings:
+        # Who connects meanwhile may be told by who delivers the event and by who catches up with
+        # it.
+        is_maybe = phone in telling.maybe_phones
+        allowed[telling.told] += 2 if is_maybe else phone in telling.phones
     for told, times in phone.told().items():
-        if told not in once | twice:
+        if not allowed[told]:
             raise Finding("wrong", f"{phone} should not have been told {told}")
-        if times > 1 + (told in twice) and not is_excused(logs, told.call):
+        if times > allowed[told] and not is_excused(logs, told.call):
             raise Finding("wrong", f"{phone} was told {times} times: {told}")
 
 

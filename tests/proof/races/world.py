@@ -14,7 +14,7 @@ from tests.proof.handset import Answer, Handset, Told
 from tests.proof.inbox import Inbox
 from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_catching_up_excused
-from tests.proof.races.model import RULES, Call, Signal, Verdict, explain, rules_for
+from tests.proof.races.model import RULES, Call, Place, Signal, Verdict, explain, rules_for
 from tests.proof.races.population import Change, Population, Register
 from tests.proof.races.telling import (
     Audience,
@@ -36,6 +36,7 @@ class Frame:
     signal: str
     by: int | None
     phone: int  # of those that the user has
+    device: int | None = None  # on which it says that it is
 
 
 class World:
@@ -77,8 +78,8 @@ class World:
         if status is not None:
             await self.settle()  # or what comes late would be told no more
             await self._documents.collection("calls").document(call).update({"status": status})
-            self._go_on(call)
             self._calls[call] = replace(self._calls[call], status=status)
+            self._go_on(call)
             self.steps.append(f"{call} is {status}")
 
     async def send(
@@ -89,20 +90,25 @@ class World:
             await self.settle()  # or what comes late of the call would be told no more
         phones: list[Handset] = []
         signals: list[Signal] = []
+        devices: list[dict[str, str]] = []
         for frame in frames:
             sender = self._sender(call, frame)
             phones.append(await self._phone(sender, frame.phone, phones))
             self.sent += 1
-            signals.append(Signal(frame.signal, call, sender, f"reason {self.sent}"))
+            place = self._people.places[phones[-1]][-1]
+            named = self._people.device(sender, frame.device)
+            place = Place(named or place.name, place.registered)
+            signals.append(Signal(frame.signal, call, sender, f"reason {self.sent}", place))
+            devices.append({"deviceId": named} if named else {})
         before, began = self._people.audience(), monotonic()
         answers = [
-            phone.say(signal.name, callId=call, reason=signal.reason)
-            for phone, signal in zip(phones, signals, strict=True)
+            phone.say(signal.name, callId=call, reason=signal.reason, **device)
+            for phone, signal, device in zip(phones, signals, devices, strict=True)
         ]
         verdicts, _ = await asyncio.gather(
             asyncio.gather(*answers), self._change(meanwhile, busy=phones)
         )
-        self._judge(signals, verdicts, before, began)
+        self._judge(signals, phones, verdicts, before, began)
 
     async def change(self, change: Change) -> None:
         await self.settle()
@@ -124,9 +130,9 @@ class World:
         tellings = self.tellings[self._settled :]
         if tellings:
             await until_delivered(self._documents, {told.signal.call for told in tellings})
-            for telling in tellings:
-                for phone in telling.phones:
-                    await phone.hears(telling.told)
+            for phone, told in ((p, each.told) for each in tellings for p in each.phones):
+                same = [each for each in self.tellings if phone in each.phones]
+                await phone.hears(told, sum(each.told == told for each in same))
             await self._until_pushed()
             await self._people.until_forgotten()
             self._settled = len(self.tellings)
@@ -153,14 +159,15 @@ class World:
     async def _ring(self, call: str, caller: str, receiver: str) -> None:
         await self.settle()
         await self._backend.ring(call, caller, receiver)
-        self._go_on(call)
         self._calls[call] = Call(caller, receiver)
+        self._go_on(call)
         self.steps.append(f"{call} rings, of {caller} to {receiver}")
 
     def _go_on(self, call: str) -> None:
-        """What was told of the call is true no longer."""
+        """What was told of the call may be true no longer."""
         for telling in self.tellings:
-            telling.is_over |= telling.signal.call == call
+            if telling.signal.call == call:
+                telling.go_on(self._calls[call].status)
 
     def _sender(self, call: str, frame: Frame) -> str:
         if frame.by is not None or call not in self._calls:
@@ -186,8 +193,8 @@ class World:
 
     def _note_phones(self) -> None:
         """Who has connected is told what its user has missed."""
-        for telling in self.tellings:
-            for phone in telling.note_phones(self._people.open_phones()):
+        for telling, phone in product(self.tellings, self._people.open_phones()):
+            if telling.note_phone(phone, self._people.places[phone]):
                 self._missed.append((phone, telling.told))
 
     async def _until_caught_up(self) -> None:
@@ -215,6 +222,7 @@ class World:
     def _judge(
         self,
         signals: Sequence[Signal],
+        phones: Sequence[Handset],
         answers: Sequence[Answer],
         before: Audience,
         began: float,
@@ -232,17 +240,23 @@ class World:
         done = [
             (signal, outcome) for signal, (ok, outcome) in zip(signals, verdicts, strict=True) if ok
         ]
+        sent_by = dict(zip([signal.reason for signal in signals], phones, strict=True))
         for signal, outcome in sorted(done, key=lambda each: each[1].startswith("already_")):
             if outcome.startswith("already_"):
                 self._note_repeat(signal)
                 continue
             call = after[signal.call]
             rule = next(rule for rule in rules_for(call, signal) if rule.to == outcome)
-            telling = Telling.of(signal, rule, call, before, now, began)
-            self.tellings.append(telling)
-            self._people.expect_pruning(telling.tells, pushed=rule.push is not None)
+            for user, notice in rule.told(call).items():
+                by = sent_by[signal.reason]
+                telling = Telling.of(signal, by, rule, notice, call.caller, user, began)
+                telling.reach(before, now)
+                self.tellings.append(telling)
+                self._people.expect_pruning(telling)
         self._note_overtaken()
         self._calls = dict(after)
+        for id in {signal.call for signal in signals} & self._calls.keys():
+            self._go_on(id)
 
     def _explained(
         self, signals: Sequence[Signal], answers: Sequence[Answer]
@@ -262,7 +276,8 @@ class World:
     def _note_overtaken(self) -> None:
         """Of signals at once, one may have made the call go on from where another has left it."""
         for late, early in product(self.tellings[self._settled :], repeat=2):
-            if late.signal.call == early.signal.call and late.rule.was == early.rule.to:
+            is_next = late.signal.call == early.signal.call and late.rule.was == early.rule.to
+            if is_next and late.rule.to not in early.notice.true:
                 early.overtake()
 
     async def _until_pushed(self) -> None:
