@@ -92,8 +92,10 @@ class Handset:
 
     @classmethod
     @asynccontextmanager
-    async def dialled(cls, stack: Stack, user: str, wire: str) -> AsyncIterator[Self]:
-        handset = await cls.dial(stack, user, wire)
+    async def dialled(
+        cls, stack: Stack, user: str, wire: str, device: str | None = None
+    ) -> AsyncIterator[Self]:
+        handset = await cls.dial(stack, user, wire, device)
         try:
             yield handset
         finally:

@@ -1,12 +1,12 @@
 """Rounds of accept against cancel: two phones answer one call at the same time, one may win; or the
-caller's backend cancels it for him."""
+caller's backend cancels it for him. The receiver's tablet falls silent in any case."""
 
 import asyncio
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -26,14 +26,12 @@ _HEAT = 10  # rounds that share one write before and one look after, which spare
 _SIGNAL_SECONDS = 0.02  # from the frame to the verdict, more or less
 _ENOUGH = 20  # findings: more would say the same, and most wait out their patience
 
-_EVENTS = {"cancelled": "call:cancelled", "accepted": "call:accepted"}
-
 _Message = TypeVar("_Message", Told, Push)
 
 
 async def run_rounds(stack: Stack, count: int, at_once: int, *, by_backend: bool = False) -> Row:
     """Plays `count` rounds, `at_once` of them at a time, each between two phones, or between the
-    receiver's phone and the caller's backend.
+    receiver's phone and the caller's backend; the receiver has a tablet besides.
 
     Plays fewer once `_ENOUGH` is found. The row's `fault` says who won how often.
     """
@@ -52,11 +50,16 @@ async def run_rounds(stack: Stack, count: int, at_once: int, *, by_backend: bool
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two phones, whose users have a device each as well, and who sends the cancel."""
+    """Two phones and the receiver's tablet, each registered, and who sends the cancel."""
 
     caller: Handset
     receiver: Handset
+    tablet: Handset
     canceller: Sender
+
+    @property
+    def handsets(self) -> tuple[Handset, ...]:
+        return self.caller, self.receiver, self.tablet
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,30 @@ class _Win:
 
     outcome: str
     call: str
-    caller: str
-    told: Handset
+    pair: _Pair
 
     @property
-    def event(self) -> Told:
-        return Told(_EVENTS[self.outcome], self.call, self.call)
+    def told(self) -> dict[Handset, Told]:
+        """Whom it is told, and how."""
+        if self.outcome == "cancelled":
+            told = Told("call:cancelled", self.call, self.call)
+            return {self.pair.receiver: told, self.pair.tablet: told}
+        return {
+            self.pair.caller: Told("call:accepted", self.call, self.call),
+            self.pair.tablet: Told("call:cancelled", self.call, "Answered elsewhere"),
+        }
+
+    @property
+    def pushes(self) -> list[Push]:
+        """One to each device that is to fall silent."""
+        fields = {
+            "type": "call_cancelled",
+            "callId": self.call,
+            "callerId": self.pair.caller.user,
+        }
+        if self.outcome == "cancelled":
+            return [Push.of(_token(on), fields) for on in (self.pair.receiver, self.pair.tablet)]
+        return [Push.of(_token(self.pair.tablet), {**fields, "cause": "answered_elsewhere"})]
 
 
 class _WrongEnd(Exception):
@@ -140,10 +161,10 @@ async def _lane(stack: Stack, name: str, wires: tuple[str, str], run: _Run) -> N
                 with run.round(call := f"{name}_{number}"):
                     wins.append(await _round(pair, call, number))
             await _check_documents(documents, wins, run.row)
-            for win in wins:
-                expected[win.told][win.event] += 1
+            for phone, told in (each for win in wins for each in win.told.items()):
+                expected[phone][told] += 1
             run.wins.extend(wins)
-        for phone in (pair.caller, pair.receiver):
+        for phone in pair.handsets:
             await phone.catch_up()
             run.compare(expected[phone], phone.told())
 
@@ -155,12 +176,14 @@ async def _pair(
     async with (
         Handset.dialled(stack, f"{name}_CALLER", wires[0]) as caller,
         Handset.dialled(stack, f"{name}_RECEIVER", wires[1]) as receiver,
+        Handset.dialled(stack, f"{name}_RECEIVER", wires[0], "tablet") as tablet,
         https.client(stack.functions["api"]) as http,
     ):
-        for phone in (caller, receiver):
+        pair = _Pair(caller, receiver, tablet, caller)
+        for phone in pair.handsets:
             await phone.insist("device:register", token=_token(phone), platform="android")
         backend = https.Backend(http, stack.values["API_KEY"]).on_behalf_of(caller.user)
-        yield _Pair(caller, receiver, backend if by_backend else caller)
+        yield replace(pair, canceller=backend) if by_backend else pair
 
 
 async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> None:
@@ -172,7 +195,7 @@ async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> No
 
 
 async def _round(pair: _Pair, call: str, number: int) -> _Win:
-    """Plays one round until the other side was told. Raises _WrongEnd, and TimeoutError."""
+    """Plays one round until all who are to know were told. Raises _WrongEnd, and TimeoutError."""
     frames: list[tuple[Sender, str]] = [
         (pair.canceller, "call:cancel"),
         (pair.receiver, "call:accept"),
@@ -190,9 +213,9 @@ async def _round(pair: _Pair, call: str, number: int) -> _Win:
     answers = await asyncio.gather(send(*frames[0], 0), send(*frames[1], head_start))
     signals = [signal for _, signal in frames]
     outcome = _winner(call, dict(zip(signals, answers, strict=True)))
-    told = pair.receiver if outcome == "cancelled" else pair.caller
-    win = _Win(outcome, call, pair.caller.user, told)
-    await told.hears(win.event)
+    win = _Win(outcome, call, pair)
+    for phone, told in win.told.items():
+        await phone.hears(told)
     return win
 
 
@@ -230,19 +253,12 @@ async def _check_documents(documents: AsyncClient, wins: Sequence[_Win], row: Ro
 
 
 async def _check_pushes(inbox: Inbox, run: _Run) -> None:
-    """One message to the receiver's device for each cancel, and no other to anybody's."""
-    expected = Counter(
-        Push.of(
-            _token(win.told),
-            {"type": "call_cancelled", "callId": win.call, "callerId": win.caller},
-        )
-        for win in run.wins
-        if win.outcome == "cancelled"
-    )
+    """One message to each device that is to fall silent, and no other to anybody's."""
+    expected = Counter(push for win in run.wins for push in win.pushes)
     with suppress(TimeoutError):  # the comparison says what is missing
         await inbox.until(lambda pushes: pushes >= expected)
     run.compare(expected, inbox.pushes())
 
 
 def _token(phone: Handset) -> str:
-    return f"{phone.user}_DEVICE"
+    return f"{phone.user}_{phone.device or 'phone'}"
