@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from functions.calls.call import Call, CallId, Status, UserId
+from functions.calls.call import Call, CallId, SignalId, Status, UserId
+from functions.calls.event import CallEvent
+from functions.calls.ring import Ring
 from functions.clients.connection import Wire
 from functions.clients.device import Platform
 from functions.ports.push_sender import PushOutcome
@@ -29,6 +31,8 @@ class Deeds:
         return {
             self._ring: 12,
             self._signal: 12,
+            self._ring_of_ours: 6,
+            self._race_for_the_end: 4,
             self._race: 6,
             self._end_all: 4,
             self._signal_and_goodbye: 4,
@@ -57,13 +61,40 @@ class Deeds:
         call = Call(id, UserId(caller), UserId(receiver), Status.RINGING, None, self._ends())
         self._world.database.put_call(call)
 
+    def _ring_of_ours(self) -> None:
+        """One that ends by itself."""
+        caller, receiver = self._dice.sample(self._users, 2)
+        self._calls += 1
+        id, ring = CallId(f"call{self._calls}"), SignalId(f"ring{self._calls}")
+        now, seconds = self._world.stage.loop.now(), self._dice.choice((5, 5, 10, 30))
+        wanted = Ring(id, UserId(caller), UserId(receiver), seconds, None, is_told=True)
+        call = wanted.begun(ring, now, None)
+        self._world.database.put_call(call)
+        self._world.topic.begin(CallEvent.of_ring(call, ring, now))
+
+    def _race_for_the_end(self) -> None:
+        """Signals just when the ring's time is over."""
+        call = self._call()
+        if call and call.is_ours and call.rings_until:
+            left = call.rings_until - self._world.stage.loop.now()
+            for _ in range(self._dice.randint(1, 3)):
+                pause = max(left.total_seconds() + self._dice.uniform(-0.03, 0.08), 0.0)
+                self._world.stage.later(pause, partial(self._say, call, *self._likely(call)))
+
     def _ring_again(self) -> None:
         call = self._call()
         if call is None or call.status is Status.RINGING:
             return
         # The document may be written anew, or only its status.
         signal_id = self._dice.choice((None, call.signal_id))
-        again = replace(call, status=Status.RINGING, signal_id=signal_id, rings_until=self._ends())
+        again = replace(
+            call,
+            status=Status.RINGING,
+            signal_id=signal_id,
+            rings_until=self._ends(),
+            is_ours=False,  # from now on its end is up to the backend
+            ring_seconds=None,
+        )
         self._world.database.put_call(again)
 
     def _move_on(self) -> None:
@@ -245,5 +276,5 @@ class Deeds:
 
     def _kill(self) -> None:
         if self._world.weather.is_bad(self._world.stage.now):
-            function = self._dice.choice(("gateway", "deliver", "push", "sweep"))
+            function = self._dice.choice(("gateway", "deliver", "push", "ring", "sweep"))
             self._world.functions.kill(function)

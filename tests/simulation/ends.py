@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from functions.calls.call import Status
 from functions.inbound.pubsub import RETRY
 from tests.memory.database import Database
 from tests.proof.races.model import Notice
 from tests.simulation.device import Devices
-from tests.simulation.handling import Handling, Harm
+from tests.simulation.handling import COMMITTING, Handling, Harm
 from tests.simulation.model import Commit
 from tests.simulation.phone import Phone
 from tests.simulation.pubsub import Topic
@@ -39,6 +40,11 @@ class Ends:
             if entry.pending_since:
                 name = f"{entry.event.call_id}:{entry.event.signal_id}"
                 self.witness.find(f"{name} is still pending", entry.event.call_id)
+        for id, moments in self.witness.calls.moments.items():
+            call = moments[-1].call
+            is_scheduled = call.is_ours and not self._is_dead(str(call.signal_id))
+            if call.status is Status.RINGING and is_scheduled:
+                self.witness.find(f"{id} rings for ever", id)
         for commit in self.witness.commits:
             for user, notice in commit.notices.items():
                 self._user(commit, user, notice)
@@ -158,7 +164,7 @@ class Ends:
     def _noted(self, told: Told) -> float | None:
         """Since when it has stood in the outbox, if the request that told it had to note it."""
         by = told.by
-        if by.is_harmed(told.target) or by.function == "gateway":
+        if by.is_harmed(told.target) or by.function in COMMITTING:
             return None
         notes = by.function == "deliver" or by.is_late or by.status == RETRY
         return by.ended if notes else None

@@ -3,26 +3,35 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import deliver, gateway, push, sweep
+from functions import deliver, gateway, push, ring, sweep
 from functions.calls.call import ConnectionId, SignalId
 from functions.calls.event import CallEvent, Recipient
 from functions.clients.device import Device
 from functions.inbound.http import Handler
 from functions.ports.push_sender import PushOutcome
 from functions.published import Published
+from functions.scheduled import Scheduled
 from functions.settings import (
     DeliverSettings,
     GatewaySettings,
     PushSettings,
+    RingSettings,
     SweepSettings,
     load,
 )
 from tests.memory.database import Database
-from tests.memory.others import MemoryIdentity, MemoryPublisher, MemoryPushSender, MemorySockets
+from tests.memory.others import (
+    MemoryIdentity,
+    MemoryPublisher,
+    MemoryPushSender,
+    MemoryScheduler,
+    MemorySockets,
+)
 from tests.memory.store import memory_store
 from tests.simulation.handling import Handling, Harm, current
 from tests.simulation.network import Line
@@ -34,12 +43,17 @@ _ENVIRON = {
     "GOOGLE_CLOUD_PROJECT": "simulation",
     "CONNECTIONS_URL": "http://simulation/@connections",
     "GATEWAY_SECRET": SECRET,
+    "TASKS_QUEUE": "projects/simulation/locations/us-east1/queues/rings",
+    "TASKS_URL": "http://simulation/tasks",
+    "TASKS_SERVICE_ACCOUNT": "tasks@simulation.iam.gserviceaccount.com",
+    "CLOUD_TASKS_EMULATOR_HOST": "simulation:1",
 }
 _GATEWAY = load(GatewaySettings, _ENVIRON)
 _DELIVER = load(DeliverSettings, _ENVIRON)
 _PUSH = load(PushSettings, _ENVIRON)
+_RING = load(RingSettings, _ENVIRON)
 _SWEEP = load(SweepSettings, _ENVIRON)
-_INSTANCES = {"gateway": 2, "deliver": 2, "push": 2, "sweep": 1}
+_INSTANCES = {"gateway": 2, "deliver": 2, "push": 2, "ring": 2, "sweep": 1}
 
 Answer = Callable[[Response | None], None]
 
@@ -50,6 +64,7 @@ class Services:
 
     database: Database
     topic: Callable[[Published], None]
+    queue: Callable[[Scheduled, datetime], None]
     client: Callable[[ConnectionId, str], int]
     closed: Callable[[ConnectionId], int]
     phone: Callable[[Device, CallEvent, Recipient], PushOutcome]
@@ -114,11 +129,16 @@ class Functions:
         self.handlings: list[Handling] = []
 
     def call(
-        self, handling: Handling, headers: Mapping[str, str], body: bytes, answer: Answer
+        self,
+        handling: Handling,
+        headers: Mapping[str, str],
+        body: bytes,
+        answer: Answer,
+        path: str = "/",
     ) -> None:
         self.handlings.append(handling)
         instance = self._one_of(handling.function)
-        instance.handle(handling, _request(headers, body), answer)
+        instance.handle(handling, _request(path, headers, body), answer)
 
     def kill(self, function: str) -> None:
         self._one_of(function).die()
@@ -141,12 +161,12 @@ async def _handled(handler: Handler, request: Request) -> Response:
     return await handler(request)
 
 
-def _request(headers: Mapping[str, str], body: bytes) -> Request:
+def _request(path: str, headers: Mapping[str, str], body: bytes) -> Request:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return Request({"type": "http", "method": "POST", "path": "/", "headers": raw}, receive)
+    return Request({"type": "http", "method": "POST", "path": path, "headers": raw}, receive)
 
 
 def _handler(function: str, line: Line, services: Services, stage: Stage) -> Handler:
@@ -165,12 +185,15 @@ def _handler(function: str, line: Line, services: Services, stage: Stage) -> Han
         case "push":
             phones = MemoryPushSender(line, lambda *sent: services.phone(*sent[:3]))
             return push.handler(_PUSH, store, phones, publisher, clock)
+        case "ring":
+            queue = MemoryScheduler(line, services.queue)
+            return ring.handler(_RING, store, sockets, publisher, queue, clock, lambda: _id(stage))
         case _:
             return sweep.handler(_SWEEP, store, sockets, publisher, clock)
 
 
 def _id(stage: Stage) -> SignalId:
-    """Known to be the signal of the frame that is being handled."""
+    """Known to be the signal of the frame, or the task, that is being handled."""
     said = current.get().said
     id = SignalId(f"signal{said.number}")
     said.signal_id = id

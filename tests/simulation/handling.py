@@ -13,6 +13,9 @@ from tests.simulation.clock import START
 _PROMPT = 2.0 + 0.002
 
 
+COMMITTING = ("gateway", "ring")  # who tell at once what they have committed
+
+
 @dataclass(frozen=True, slots=True)
 class Harm:
     """Something that went wrong, with one `target` (a connection or a token) or at large."""
@@ -24,8 +27,8 @@ class Harm:
 
 @dataclass(eq=False, slots=True)
 class Handling:
-    """`said` is what the client's frame asked, if it asked for something; `event`, `message` and
-    `attempt` are those of a delivery."""
+    """`said` is what the client's frame asked, or a task, if it asked for something; `event`,
+    `message` and `attempt` are those of a delivery."""
 
     number: int
     function: str
@@ -69,7 +72,7 @@ class Handling:
     @property
     def is_late(self) -> bool:
         """Whether it must look at the call, and at who has the event, before it tells anybody."""
-        if self.function == "gateway":
+        if self.function in COMMITTING:
             return False
         if not isinstance(self.event, CallEvent) or self.is_copy or self.attempt > 1:
             return True

@@ -9,6 +9,7 @@ from functions.calls.call import Call as StoredCall
 from functions.calls.call import Status
 from tests.proof.races.model import (
     NOWHERE,
+    TIMED_OUT,
     Call,
     Notice,
     Place,
@@ -21,8 +22,10 @@ from tests.proof.races.model import (
 from tests.simulation.clock import START
 from tests.simulation.phone import Phone, Said
 from tests.simulation.places import places
+from tests.simulation.tasks import Due
 
 _LIFE, _SHORTEST, _LONGEST = 30.0, 20.0, 120.0  # seconds that an event may be told
+_PUSHED_WITHIN = 20.0  # seconds since the ring's end
 _TICK = 0.001  # seconds: a signal is decided in a whole millisecond
 
 
@@ -32,7 +35,7 @@ class Moment:
 
     at: float
     call: StoredCall
-    said: Said | None
+    said: Said | Due | None
     answered_on: frozenset[Place] = frozenset({NOWHERE})  # where it may have been answered last
 
     def verdicts(
@@ -65,7 +68,7 @@ class Commit:
     `acted` on any of these devices, as far as the server may know."""
 
     at: float
-    said: Said
+    said: Said | Due
     rule: Rule
     notices: dict[str, Notice]  # by user
     acted: frozenset[Place]
@@ -80,6 +83,17 @@ class Commit:
         last = _expiry(before.call, now)
         return cls(now, said, rule, before.told(rule), acted_on(said, now), first, last)
 
+    @classmethod
+    def of_time_out(cls, due: Due, before: Moment, now: float) -> "Commit":
+        """Who hears of it so late that he may be called again is not pushed."""
+        assert due.handling
+        began = due.handling.began
+        notices = before.told(TIMED_OUT)
+        if began - due.rings_until > _PUSHED_WITHIN:
+            notices = {user: replace(notice, push=None) for user, notice in notices.items()}
+        first, last = _expiry(before.call, began), _expiry(before.call, now)
+        return cls(now, due, TIMED_OUT, notices, frozenset({NOWHERE}), first, last)
+
     @property
     def began(self) -> float:
         """From when on it may have been decided."""
@@ -87,7 +101,10 @@ class Commit:
         return self.said.handling.began
 
     def reason(self, notice: Notice) -> str:
-        return notice.elsewhere[0] if notice.elsewhere else self.said.what
+        if notice.says:
+            return notice.says[0]
+        assert isinstance(self.said, Said)
+        return self.said.what
 
     def is_disproved(self, notice: Notice, moment: Moment) -> bool:
         """Whether nobody may be told so any more, as far as the call tells."""
@@ -100,9 +117,9 @@ class Commit:
     def reaches_phone(self, notice: Notice, phone: Phone, first: float, last: float) -> set[bool]:
         """Whether its user's phone is to be told at some time between these two, and not told on
         the device on which he acted himself: both, where that is not sure."""
-        if not notice.elsewhere:
+        if not notice.is_elsewhere:
             return {True}
-        if phone is self.said.phone:
+        if isinstance(self.said, Said) and phone is self.said.phone:
             return {False}
         there = places(phone.name.possible(first, last), phone.registered.possible(first, last))
         return {

@@ -57,6 +57,10 @@ class Topic:
         if kinds.get("push") == "true":
             self._accept("push", message)
 
+    def begin(self, ring: CallEvent) -> None:
+        """A call of ours begins to ring, of which nobody but `ring` is told here."""
+        self._accept("ring", Message(f"message{self._stage.number()}", ring))
+
     def _accept(self, function: str, message: Message) -> None:
         stage, weather = self._stage, self._weather
         is_bad = weather.is_bad(stage.now)

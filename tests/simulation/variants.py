@@ -18,19 +18,24 @@ import functions.calls.decision
 import functions.delivery.catchup
 import functions.delivery.notify
 import functions.delivery.push
+import functions.delivery.signaling
 import functions.push
 from functions.attempt import Attempt, NotDelivered
-from functions.calls.call import Actor, Call, ConnectionId, UserId
+from functions.calls.call import Actor, Call, ConnectionId, SignalId, UnreadableCall, UserId
+from functions.calls.decision import Decision
 from functions.calls.event import CallEvent, Recipient
-from functions.calls.transitions import Signal
+from functions.calls.transitions import PushPolicy, Signal
 from functions.clients.connection import Connection
 from functions.clients.device import Device, FcmAddress, Platform
 from functions.delivery.catchup import CatchUp
 from functions.delivery.commit import Committed, Committer, NotCommitted, Received
+from functions.delivery.ending import Ending
 from functions.delivery.notify import notify
 from functions.inbound.pubsub import Handle, receive
+from functions.ports.publisher import PublishFailed
 from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnavailable
 from functions.published import ConnectionAdmitted, Published
+from functions.scheduled import RingEnds
 from functions.sessions.close import Closing
 from tests.memory.database import Database
 from tests.memory.store import MemoryCalls, MemoryConnections, MemoryDevices, MemoryOutbox
@@ -237,6 +242,34 @@ def who_answers_elsewhere_takes_the_call_for_his(patch: Patch) -> None:
     patch.setattr(functions.calls.decision, "_is_elsewhere", nowhere)
 
 
+def late_time_outs_are_pushed(patch: Patch) -> None:
+    patch.setattr(functions.delivery.signaling, "NO_PUSHES", PushPolicy())
+
+
+def a_time_out_ends_whatever_rings(patch: Patch) -> None:
+    decide = functions.delivery.signaling.decide_timeout
+
+    def whichever(call: Call | UnreadableCall | None, ring: SignalId | None) -> Decision:
+        return decide(call, call.signal_id if isinstance(call, Call) else ring)
+
+    patch.setattr(functions.delivery.signaling, "decide_timeout", whichever)
+
+
+def tasks_are_taken_before_they_are_done(patch: Patch) -> None:
+    begun: list[asyncio.Task[None]] = []
+
+    async def ended(self: Ending, task: RingEnds, received: Received) -> None:
+        async def carry_out() -> None:
+            with suppress(StoreUnavailable, PublishFailed):
+                await self._signaling.time_out(
+                    task.call_id, task.signal_id, task.rings_until, received
+                )
+
+        begun.append(asyncio.create_task(carry_out()))
+
+    patch.setattr(Ending, "ended", ended)
+
+
 # What the simulation must say of each, and the seed from which it looks: for those that only one
 # schedule in a hundred sees, shortly before that one.
 VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
@@ -258,4 +291,7 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     phones_are_pushed_though_nobody_knows_the_device: ("may have been done there", 900_000),
     connections_do_not_know_what_has_registered_on_them: ("was never told|done there", 900_000),
     who_answers_elsewhere_takes_the_call_for_his: ("already_accepted", 900_000),
+    late_time_outs_are_pushed: ("was pushed .* of the end of ring", 900_000),
+    a_time_out_ends_whatever_rings: ("the end of ring.* made the call missed", 900_000),
+    tasks_are_taken_before_they_are_done: ("rings for ever|never told", 900_000),
 }

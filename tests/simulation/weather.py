@@ -19,9 +19,9 @@ class Fate(Enum):
     KILLED_AFTER = "is done, and its instance dies"
 
 
-SERVICES = ("firestore", "pubsub", "connections", "fcm")
+SERVICES = ("firestore", "pubsub", "connections", "fcm", "cloudtasks")
 # When the adapter gives a call up, with all that its library repeats, in seconds.
-LIMITS = {"firestore": 4.0, "pubsub": 4.0, "connections": 5.0, "fcm": 10.0}
+LIMITS = {"firestore": 4.0, "pubsub": 4.0, "connections": 5.0, "fcm": 10.0, "cloudtasks": 4.0}
 
 _OUTAGES = (0, 0, 0, 1, 2)
 

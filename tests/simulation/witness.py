@@ -20,6 +20,7 @@ from tests.simulation.handling import Handling, current
 from tests.simulation.model import Calls, Commit, Moment, acted_on, senders
 from tests.simulation.phone import Phone, Said
 from tests.simulation.stage import Stage
+from tests.simulation.tasks import Due
 
 _KEPT = 59.9  # seconds for which it is known whose a closed connection was
 _TRIES = 3  # conflicts in a row that end a signal
@@ -70,10 +71,10 @@ class Witness:
     def changed(self, id: CallId, stored: StoredCall, sender: str | None) -> None:
         """The call's document was written, by the app's backend or for a signal of `sender`."""
         now, by = self._stage.now, current.get(None)
-        said: Said | None = by.said if by else None
+        said: Said | Due | None = by.said if by else None
         before = self.calls.last(id)
         moment = Moment(now, stored.call, said)
-        if said and stored.call.status is Status.ACCEPTED:
+        if isinstance(said, Said) and stored.call.status is Status.ACCEPTED:
             moment = replace(moment, answered_on=acted_on(said, now))
         elif before:
             moment = replace(moment, answered_on=before.answered_on)
@@ -82,13 +83,27 @@ class Witness:
         self._stage.say(f"{id} is {stored.call.status} {by_whom}")
         if said:
             assert before
+            if said.commit:
+                self.find(f"{said} changed the call twice", said.call)
+        if isinstance(said, Due) and before:
+            self._timed_out(said, sender, before, stored.call)
+        elif isinstance(said, Said) and before:
             assert sender
             self._committed(said, sender, before, stored.call)
 
+    def _timed_out(self, due: Due, sender: str | None, before: Moment, after: Call) -> None:
+        now, call = self._stage.now, before.call
+        was = (call.status, call.signal_id)
+        if sender or was != (Status.RINGING, due.ring) or after.status is not Status.MISSED:
+            problem = f"made the call {after.status} for {sender}, which was {was}"
+            self.find(f"{due} {problem}", due.call)
+        if now < due.rings_until:
+            self.find(f"{due} ended the ring too soon", due.call)
+        due.commit = Commit.of_time_out(due, before, now)
+        self.commits.append(due.commit)
+
     def _committed(self, said: Said, sender: str, before: Moment, after: Call) -> None:
         now = self._stage.now
-        if said.commit:
-            self.find(f"{said} changed the call twice", said.call)
         if sender not in senders(said, now):
             self.find(f"{said} changed the call for {sender}", said.call)
         verdicts = before.verdicts(said, sender, acted_on(said, now))
@@ -167,19 +182,23 @@ class Witness:
         if True not in commit.reaches_phone(notice, phone, by.began, now):
             problem = f"{phone} was told of {said}, which may have been done there"
             self.find(problem, said.call, phone.socket.id)
-        if notice.elsewhere and data["cause"] != notice.elsewhere[1]:
+        if notice.says and data["cause"] != notice.says[1]:
             self.find(f"{phone} was told {data['cause']} of {said}", said.call)
         self._check(commit, notice, by, str(phone))
 
-    def _said_in(self, data: dict[str, Any], by: Handling) -> Said | None:
+    def _said_in(self, data: dict[str, Any], by: Handling) -> Said | Due | None:
         """What somebody is told of: the reason names it, unless it is the same for all."""
         if said := self.said.get(data["reason"]):
             return said
         if by.said:
-            asked: Said = by.said
+            asked: Said | Due = by.said
             return asked
-        id = by.signal_id or self._committed_at(data["callId"], data["timestamp"])
-        return next((each.said for each in self.commits if each.said.signal_id == id), None)
+        return self._said_by(by.signal_id or self._committed_at(data["callId"], data["timestamp"]))
+
+    def _said_by(self, signal_id: str | None) -> Said | Due | None:
+        """What has made a commit by this id."""
+        found = (each.said for each in self.commits if each.said.signal_id == signal_id)
+        return next(found, None)
 
     def _is_for(self, phone: Phone, user: str, by: Handling) -> bool:
         """Whether it was his at some time since `by` began."""
@@ -193,7 +212,7 @@ class Witness:
         by = current.get()
         outcome = self._devices.outcome(device.address)
         self._stage.say(f"{device.address} is pushed {event.reason} by {by}: {outcome.name}")
-        said = self.said.get(event.reason or "")
+        said = self.said.get(event.reason or "") or self._said_by(event.signal_id)
         if said is None or said.commit is None:
             self.find(f"{device.address} was pushed {said} before its commit", event.call_id)
             return outcome

@@ -15,6 +15,7 @@ from tests.simulation.gateway import ApiGateway
 from tests.simulation.phone import Phone
 from tests.simulation.pubsub import Scheduler, Topic
 from tests.simulation.stage import Stage
+from tests.simulation.tasks import Queue
 from tests.simulation.weather import Weather
 from tests.simulation.witness import Witness
 
@@ -31,10 +32,12 @@ class World:
         calls = _Watched(self._changed)
         self.database = Database(loop.now, calls=calls)
         self.topic = Topic(self.stage, weather, lambda: self.functions)
+        self.queue = Queue(self.stage, weather, lambda: self.functions)
         self.gateway = ApiGateway(self.stage, weather, lambda: self.functions)
         services = Services(
             self.database,
             self.topic.publish,
+            self.queue.schedule,
             self.gateway.post,
             self.gateway.delete,
             self.witness.pushed,
@@ -68,7 +71,8 @@ class World:
         return not (
             self.stage.now < self.weather.heals + _LATEST
             or self.topic.under_way
-            or any(map(self.functions.is_busy, ("gateway", "deliver", "push")))
+            or self.queue.under_way
+            or any(map(self.functions.is_busy, ("gateway", "deliver", "push", "ring")))
             or any(entry.pending_since for entry in self.database.entries.values())
         )
 

@@ -29,24 +29,26 @@ NOWHERE = Place()
 class Notice:
     """How a party is told of it: its event, and the type of its message by FCM, if there is one.
 
-    It is true in these statuses alone. `elsewhere` are the reason and the cause that a party is
-    told of what it did itself, on other devices than the one on which it did so.
+    It is true in these statuses alone. `says` are its reason and its cause, where the reason is not
+    the signal's. `is_elsewhere`: a party is told of what it did itself, on other devices than the
+    one on which it did so.
     """
 
     whom: str
     event: str
     true: tuple[str, ...]
     push: str | None = None
-    elsewhere: tuple[str, str] | None = None
+    says: tuple[str, str] | None = None
+    is_elsewhere: bool = False
 
     def reaches_socket(self, acted: Place, place: Place, *, was_there: bool) -> bool:
         """Whether a socket is told that is not the one by which the party `acted`; `was_there`: it
         was open by then."""
         is_same = acted.is_same(place)
-        return not self.elsewhere or (was_there if is_same is None else not is_same)
+        return not self.is_elsewhere or (was_there if is_same is None else not is_same)
 
     def reaches_device(self, acted: Place, device: Place) -> bool:
-        return self.push is not None and (not self.elsewhere or acted.is_same(device) is False)
+        return self.push is not None and (not self.is_elsewhere or acted.is_same(device) is False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Rule:
 
 
 def _elsewhere(reason: str, cause: str, *true: str) -> Notice:
-    return Notice("receiver", "call:cancelled", true, "call_cancelled", (reason, cause))
+    says = (reason, cause)
+    return Notice("receiver", "call:cancelled", true, "call_cancelled", says, is_elsewhere=True)
 
 
 _CANCEL = Rule(
@@ -99,6 +102,17 @@ _END_OF_CALLER = Rule(
 )
 _END_OF_RECEIVER = Rule(
     "receiver", "accepted", "ended", (Notice("caller", "call:ended", ("ended",)),)
+)
+
+# Nobody's signal: the ring's time is over.
+TIMED_OUT = Rule(
+    "nobody",
+    "ringing",
+    "missed",
+    (
+        Notice("caller", "call:timeout", ("missed",), says=("No answer", "timeout")),
+        Notice("receiver", "call:cancelled", ("missed",), "call_cancelled", ("Timeout", "timeout")),
+    ),
 )
 
 RULES = {

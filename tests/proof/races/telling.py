@@ -70,7 +70,7 @@ class Telling:
         """Nobody is told so far: `reach` says who is."""
         made = cls(signal, rule, notice, caller, tells, set(), set(), set(), set(), sent_at)
         # No phone is silenced by what was done on it.
-        made.passed_over = {sent_by} if notice.elsewhere else set()
+        made.passed_over = {sent_by} if notice.is_elsewhere else set()
         return made
 
     def reach(self, before: Audience, after: Audience) -> None:
@@ -105,7 +105,7 @@ class Telling:
 
     @property
     def told(self) -> Told:
-        reason = self.notice.elsewhere[0] if self.notice.elsewhere else self.signal.reason
+        reason = self.notice.says[0] if self.notice.says else self.signal.reason
         return Told(self.notice.event, self.signal.call, reason)
 
     def overtake(self) -> None:
@@ -138,8 +138,8 @@ class Telling:
         data = {"type": self.notice.push, "callId": self.signal.call, "callerId": self.caller}
         if self.notice.push == "call_rejected":
             data["reason"] = self.signal.reason
-        if self.notice.elsewhere:
-            data["cause"] = self.notice.elsewhere[1]
+        if self.notice.says:
+            data["cause"] = self.notice.says[1]
         return Push.of(token, data)
 
 

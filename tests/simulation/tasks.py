@@ -1,0 +1,82 @@
+"""Cloud Tasks: it calls `ring` with each task at least once, not before it is due."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from starlette.responses import Response
+
+from functions.scheduled import RingEnds, Scheduled, encode
+from tests.simulation.clock import START
+from tests.simulation.functions import Functions
+from tests.simulation.handling import Handling
+from tests.simulation.stage import Stage
+from tests.simulation.weather import Weather
+
+_BACK_OFF = (1.0, 10.0)  # seconds, at least and at most
+_DEADLINE = 20.0  # for an answer, in seconds
+
+
+@dataclass(eq=False, slots=True)
+class Due:
+    """One attempt of a task, which ends the `ring` of a `call`."""
+
+    number: int
+    call: str
+    ring: str
+    rings_until: float
+    handling: Handling | None = None
+    signal_id: str | None = None
+    commit: Any = None  # what it changed, once it has
+    name = "ring:ended"
+
+    def __str__(self) -> str:
+        return f"the end of {self.ring} of {self.call}"
+
+
+class Queue:
+    """Calls `ring` until it takes a task. Some come late, and some twice."""
+
+    def __init__(self, stage: Stage, weather: Weather, call: Callable[[], Functions]) -> None:
+        self._stage = stage
+        self._weather = weather
+        self._functions = call
+        self.under_way = 0
+
+    def schedule(self, task: Scheduled, at: datetime) -> None:
+        stage = self._stage
+        assert isinstance(task, RingEnds)
+        way = max((at - START).total_seconds() - stage.now, 0.0) + stage.hop()
+        if self._weather.is_bad(stage.now) and stage.chance(self._weather.delayed):
+            way += stage.dice.choice((stage.dice.uniform(0.1, 5.0), stage.dice.uniform(15.0, 40.0)))
+            stage.say(f"*** the end of {task.call_id} comes late")
+        times = 1 + (self._weather.is_bad(stage.now) and stage.chance(self._weather.duplicated))
+        for _ in range(times):
+            self.under_way += 1
+            stage.later(way, partial(self._attempt, task, 1))
+            way += stage.dice.choice((0.0, stage.hop()))
+
+    def _attempt(self, task: RingEnds, number: int) -> None:
+        stage = self._stage
+        ends = (task.rings_until - START).total_seconds()
+        due = Due(stage.number(), task.call_id, task.signal_id, ends)
+        handling = Handling(stage.number(), "ring", str(due), said=due, attempt=number)
+        due.handling = handling
+        stage.say(f"{handling}: attempt {number} of {due}")
+        deadline = stage.later(_DEADLINE, partial(self._end, task, number, None))
+
+        def answer(response: Response | None) -> None:
+            if stage.now < deadline.when():
+                deadline.cancel()
+                self._end(task, number, response)
+
+        self._functions().call(handling, {}, encode(task), answer, path="/tasks")
+
+    def _end(self, task: RingEnds, number: int, response: Response | None) -> None:
+        if response is not None and response.status_code == 204:
+            self.under_way -= 1
+            return
+        pause = min(_BACK_OFF[0] * 2 ** (number - 1), _BACK_OFF[1])
+        self._stage.later(pause, partial(self._attempt, task, number + 1))
