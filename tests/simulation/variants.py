@@ -22,7 +22,7 @@ import functions.delivery.signaling
 import functions.push
 from functions.attempt import Attempt, NotDelivered
 from functions.calls.call import Actor, Call, ConnectionId, SignalId, UnreadableCall, UserId
-from functions.calls.decision import Decision
+from functions.calls.decision import Decision, decide_timeout
 from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import PushPolicy, Signal
 from functions.clients.connection import Connection
@@ -247,10 +247,9 @@ def late_time_outs_are_pushed(patch: Patch) -> None:
 
 
 def a_time_out_ends_whatever_rings(patch: Patch) -> None:
-    decide = functions.delivery.signaling.decide_timeout
 
     def whichever(call: Call | UnreadableCall | None, ring: SignalId | None) -> Decision:
-        return decide(call, call.signal_id if isinstance(call, Call) else ring)
+        return decide_timeout(call, call.signal_id if isinstance(call, Call) else ring)
 
     patch.setattr(functions.delivery.signaling, "decide_timeout", whichever)
 
@@ -277,12 +276,12 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     post_before_commit: ("before its commit", 900_000),
     no_precondition: ("made the call|changed what was", 900_000),
     no_signal_id: ("but made the call", 900_000),
-    acknowledge_before_sending: ("token.* was never told", 900_170),
+    acknowledge_before_sending: ("token.* was never told", 900_000),
     delete_on_disconnect: ("was answered", 900_000),
     one_mark_per_device: ("token.* by push .* and by push", 900_000),
     entry_removed_when_nobody_was_connected: ("was never told", 900_000),
     late_events_do_not_look_at_the_call: ("no longer true", 900_000),
-    late_commits_do_not_look_at_the_call: ("no longer true|times of", 900_600),
+    late_commits_do_not_look_at_the_call: ("no longer true|times of", 900_500),
     expired_events_are_told: ("when it had expired|nobody said that it had expired", 900_000),
     goodbyes_are_not_honoured: ("not for it|was answered", 900_000),
     who_has_left_acts_on: ("was answered|changed the call for", 900_000),
@@ -291,7 +290,7 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     phones_are_pushed_though_nobody_knows_the_device: ("may have been done there", 900_000),
     connections_do_not_know_what_has_registered_on_them: ("was never told|done there", 900_000),
     who_answers_elsewhere_takes_the_call_for_his: ("already_accepted", 900_000),
-    late_time_outs_are_pushed: ("was pushed .* of the end of ring", 900_000),
+    late_time_outs_are_pushed: ("was pushed .* of the end of ring", 900_100),
     a_time_out_ends_whatever_rings: ("the end of ring.* made the call missed", 900_000),
     tasks_are_taken_before_they_are_done: ("rings for ever|never told", 900_000),
 }

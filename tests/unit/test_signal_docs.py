@@ -4,8 +4,10 @@ import re
 
 import pytest
 
-from functions.calls.transitions import SIGNALS, TRANSITIONS, Transition
-from tests.proof.races.model import RULES
+from functions.calls import transitions
+from functions.calls.call import Party
+from functions.calls.transitions import SIGNALS, TRANSITIONS, Transition, Whom
+from tests.proof.races.model import RULES, TIMED_OUT, Notice
 from tests.support.pages import glossary, read, rows, section
 
 PROTOCOL = "docs/protocol.md"
@@ -64,6 +66,40 @@ def test_the_diagram_of_a_call_is_the_table_of_transitions() -> None:
 def test_the_glossary_and_the_changelog_name_every_signal(signal: str) -> None:
     assert f"`{signal}`" in glossary()["signal"]
     assert f"`{signal}`" in read("CHANGELOG.md")
+
+
+def test_the_model_tells_whom_the_table_tells() -> None:
+    rules = [rule for signal in RULES for rule in RULES[signal]]
+    modelled = {(rule.sender, rule.was, rule.to, each) for rule in rules for each in rule.notices}
+    modelled |= {("nobody", TIMED_OUT.was, TIMED_OUT.to, each) for each in TIMED_OUT.notices}
+    assert modelled == {
+        (
+            party.name.lower() if party else "nobody",
+            row.from_status.value,
+            row.to_status.value,
+            as_modelled(row, notice, party),
+        )
+        for row in (*TRANSITIONS, transitions.TIMED_OUT)
+        for party in row.senders or {None}
+        for notice in row.notices
+    }
+
+
+def as_modelled(row: Transition, notice: transitions.Notice, sender: Party | None) -> Notice:
+    whom = notice.whom.name.lower()
+    if notice.whom is Whom.OTHER_PARTY:
+        whom = "receiver" if sender is Party.CALLER else "caller"
+    is_timeout = row is transitions.TIMED_OUT
+    reason = notice.reason or (row.default_reason if is_timeout else None)
+    cause = notice.cause or row.cause
+    return Notice(
+        whom,
+        notice.event,
+        tuple(status.value for status in notice.true_while),
+        notice.push.type if notice.push else None,
+        (reason, str(cause)) if reason else None,
+        notice.is_elsewhere,
+    )
 
 
 def test_the_model_has_a_rule_for_everybody_who_may_send_a_signal() -> None:
