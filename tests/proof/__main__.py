@@ -24,14 +24,14 @@ from tests.proof.faults import ends, matrix, variants, wanted
 from tests.proof.faults.logs import tracebacks
 from tests.proof.hostile.run import run as hostile
 from tests.proof.races.machine import run_model
-from tests.proof.races.rounds import run_rounds
+from tests.proof.races.rounds import Against, run_rounds
 from tests.proof.table import Row
 from tests.support.pace import ANY_RATE, BACKOFF
 
 _PARTS = ("faults", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
-_ROUNDS, _AT_ONCE = 5_000, 8
-_BACKEND_ROUNDS = 1_000
+_ROUNDS = {Against.CANCEL: 5_000, Against.BACKEND: 1_000, Against.TIME: 1_000}
+_AT_ONCE = 8
 _EXAMPLES, _STEPS = 100, 30
 
 
@@ -123,10 +123,9 @@ async def _races(proof: _Proof, *, on_google: bool) -> None:
         return
     options = Options(port=0, google=on_google, backoff=BACKOFF, settings=ANY_RATE, logs=Path())
     async with _stack(options) as stack:
-        rounds = run_rounds(stack, _ROUNDS, _AT_ONCE)
-        await proof.part(f"accept against cancel, {where}", _alone(rounds, where))
-        rounds = run_rounds(stack, _BACKEND_ROUNDS, _AT_ONCE, by_backend=True)
-        await proof.part(f"accept against the backend's cancel, {where}", _alone(rounds, where))
+        for against in Against:
+            rounds = run_rounds(stack, _ROUNDS[against], _AT_ONCE, against)
+            await proof.part(f"{against.value}, {where}", _alone(rounds, where))
         model = run_model(stack, _EXAMPLES, _STEPS)
         await proof.part(f"the state machine, {where}", _alone(model, where))
 

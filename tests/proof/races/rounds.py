@@ -1,12 +1,15 @@
 """Rounds of accept against cancel: two phones answer one call at the same time, one may win; or the
-caller's backend cancels it for him. The receiver's tablet falls silent in any case."""
+caller's backend cancels it for him, or the ring's own end races both. The receiver's tablet falls
+silent in any case."""
 
 import asyncio
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +25,9 @@ from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_excused
 from tests.proof.table import Row
 
+_PATIENCE, _PAUSE_SECONDS = 20, 0.5  # where the gateway has more to do than it can just now
+_RING_SECONDS = 5  # the shortest ring
+_RINGS, _APART_SECONDS = 5, 0.2  # those that a lane begins one after the other
 _HEAT = 10  # rounds that share one write before and one look after, which spares Firestore
 _SIGNAL_SECONDS = 0.02  # from the frame to the verdict, more or less
 _ENOUGH = 20  # findings: more would say the same, and most wait out their patience
@@ -29,33 +35,46 @@ _ENOUGH = 20  # findings: more would say the same, and most wait out their patie
 _Message = TypeVar("_Message", Told, Push)
 
 
-async def run_rounds(stack: Stack, count: int, at_once: int, *, by_backend: bool = False) -> Row:
+class Against(Enum):
+    """What an accept races."""
+
+    CANCEL = "accept against cancel"
+    BACKEND = "accept against the backend's cancel"
+    TIME = "accept against cancel and the ring's end"
+
+
+async def run_rounds(
+    stack: Stack, count: int, at_once: int, against: Against = Against.CANCEL
+) -> Row:
     """Plays `count` rounds, `at_once` of them at a time, each between two phones, or between the
-    receiver's phone and the caller's backend; the receiver has a tablet besides.
+    receiver's phone and the caller's backend; the receiver has a tablet besides. Those against time
+    are played five times as many at a time, or they would take for ever.
 
     Plays fewer once `_ENOUGH` is found. The row's `fault` says who won how often.
     """
     name = f"RACE_{uuid.uuid4().hex[:8]}"
-    title = "accept against the backend's cancel" if by_backend else "accept against cancel"
-    run = _Run(Row("races", title), stack.logs, iter(range(count)), by_backend)
+    run = _Run(Row("races", against.value), stack.logs, iter(range(count)), against)
     inbox = Inbox(stack, name)
     async with asyncio.TaskGroup() as lanes:
         for lane in range(at_once):
             lanes.create_task(_lane(stack, f"{name}_{lane}", WIRES[lane % len(WIRES)], run))
     tally = Counter(win.outcome for win in run.wins)
-    run.row.fault += f" ({tally['accepted']:,} accepted, {tally['cancelled']:,} cancelled)"
+    won = [f"{tally[each]:,} {each}" for each in ("accepted", "cancelled", "missed") if tally[each]]
+    run.row.fault += f" ({', '.join(won)})"
     await _check_pushes(inbox, run)
     return run.row
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two phones and the receiver's tablet, each registered, and who sends the cancel."""
+    """Two phones and the receiver's tablet, each registered, who sends the cancel, and the app's
+    backend."""
 
     caller: Handset
     receiver: Handset
     tablet: Handset
     canceller: Sender
+    backend: https.Backend
 
     @property
     def handsets(self) -> tuple[Handset, ...]:
@@ -73,13 +92,22 @@ class _Win:
     @property
     def told(self) -> dict[Handset, Told]:
         """Whom it is told, and how."""
-        if self.outcome == "cancelled":
-            told = Told("call:cancelled", self.call, self.call)
-            return {self.pair.receiver: told, self.pair.tablet: told}
-        return {
-            self.pair.caller: Told("call:accepted", self.call, self.call),
-            self.pair.tablet: Told("call:cancelled", self.call, "Answered elsewhere"),
-        }
+        caller, receiver, tablet = self.pair.handsets
+        match self.outcome:
+            case "cancelled":
+                return dict.fromkeys((receiver, tablet), self._cancelled(self.call))
+            case "missed":
+                timeout = Told("call:timeout", self.call, "No answer")
+                return {
+                    caller: timeout,
+                    **dict.fromkeys((receiver, tablet), self._cancelled("Timeout")),
+                }
+            case _:
+                accepted = Told("call:accepted", self.call, self.call)
+                return {caller: accepted, tablet: self._cancelled("Answered elsewhere")}
+
+    def _cancelled(self, reason: str) -> Told:
+        return Told("call:cancelled", self.call, reason)
 
     @property
     def pushes(self) -> list[Push]:
@@ -89,9 +117,12 @@ class _Win:
             "callId": self.call,
             "callerId": self.pair.caller.user,
         }
-        if self.outcome == "cancelled":
-            return [Push.of(_token(on), fields) for on in (self.pair.receiver, self.pair.tablet)]
-        return [Push.of(_token(self.pair.tablet), {**fields, "cause": "answered_elsewhere"})]
+        causes = {"accepted": "answered_elsewhere", "missed": "timeout"}
+        if cause := causes.get(self.outcome):
+            fields["cause"] = cause
+        _, receiver, tablet = self.pair.handsets
+        silenced = [tablet] if self.outcome == "accepted" else [receiver, tablet]
+        return [Push.of(_token(handset), fields) for handset in silenced]
 
 
 class _WrongEnd(Exception):
@@ -105,9 +136,14 @@ class _Run:
     row: Row
     logs: Path  # of the functions
     numbers: Iterator[int]
-    by_backend: bool
+    against: Against
     wins: list[_Win] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)  # calls of rounds without a proper end
+
+    @property
+    def heat(self) -> int:
+        """How many rounds of a lane are prepared together."""
+        return _RINGS if self.against is Against.TIME else _HEAT
 
     @property
     def is_over(self) -> bool:
@@ -117,6 +153,12 @@ class _Run:
     def round(self, call: str) -> Iterator[None]:
         """Counts a round on `call`, and notes how it failed if it does."""
         self.row.tried += 1
+        with self.part(call):
+            yield
+
+    @contextmanager
+    def part(self, call: str) -> Iterator[None]:
+        """Notes how a part of a round on `call` failed if it does."""
         try:
             yield
         except TimeoutError as error:
@@ -151,27 +193,66 @@ async def _lane(stack: Stack, name: str, wires: tuple[str, str], run: _Run) -> N
     """Plays rounds with one pair of phones, one after the other, as long as there are any."""
     documents = client_at(stack.firestore, stack.project)
     expected: dict[Handset, Counter[Told]] = defaultdict(Counter)
-    async with _pair(stack, name, wires, by_backend=run.by_backend) as pair:
-        while not run.is_over and (heat := list(islice(run.numbers, _HEAT))):
-            await _ring(documents, pair, [f"{name}_{number}" for number in heat])
-            wins: list[_Win] = []
-            for number in heat:
-                if run.is_over:
-                    break
-                with run.round(call := f"{name}_{number}"):
-                    wins.append(await _round(pair, call, number))
+    async with _pair(stack, name, wires, run.against) as pair:
+        while not run.is_over and (heat := list(islice(run.numbers, run.heat))):
+            calls = {f"{name}_{number}": number for number in heat}
+            if run.against is Against.TIME:
+                wins = await _play_to_the_end(pair, calls, run)
+            else:
+                await _ring(documents, pair, calls)
+                wins = [win async for win in _play(pair, calls, run)]
             await _check_documents(documents, wins, run.row)
             for phone, told in (each for win in wins for each in win.told.items()):
                 expected[phone][told] += 1
             run.wins.extend(wins)
         for phone in pair.handsets:
             await phone.catch_up()
-            run.compare(expected[phone], phone.told())
+            came = Counter({t: n for t, n in phone.told().items() if t.event != "call:incoming"})
+            run.compare(expected[phone], came)
+
+
+async def _play(pair: _Pair, calls: Mapping[str, int], run: _Run) -> AsyncIterator[_Win]:
+    """One round after the other."""
+    for call, number in calls.items():
+        if run.is_over:
+            return
+        with run.round(call):
+            win = await _decided(pair, call, number)
+            await _heard(win)
+            yield win
+
+
+async def _play_to_the_end(pair: _Pair, calls: Mapping[str, int], run: _Run) -> list[_Win]:
+    """Rounds that begin one after the other, each about when its ring is over."""
+
+    async def play(call: str, number: int, after: float) -> list[_Win]:
+        await asyncio.sleep(after)
+        with run.round(call):
+            rings = {"ringSeconds": _RING_SECONDS}
+            verdict = await pair.backend.ring(call, pair.caller.user, pair.receiver.user, **rings)
+            left = verdict["ringsUntil"] / 1000 - time.time()
+            await asyncio.sleep(left + _before_the_end(number))
+            return [await _decided(pair, call, number)]
+        return []
+
+    plays = [play(*each, place * _APART_SECONDS) for place, each in enumerate(calls.items())]
+    played = await asyncio.gather(*plays)
+    wins = []
+    for win in (each for some in played for each in some):
+        with run.part(win.call):  # one after the other: a phone's events are read by one at a time
+            await _heard(win)
+            wins.append(win)
+    return wins
+
+
+def _before_the_end(number: int) -> float:
+    """Seconds from the end of a ring to its first signal: the task takes its time as well."""
+    return (number % 8 - 2) * _SIGNAL_SECONDS
 
 
 @asynccontextmanager
 async def _pair(
-    stack: Stack, name: str, wires: tuple[str, str], *, by_backend: bool
+    stack: Stack, name: str, wires: tuple[str, str], against: Against
 ) -> AsyncIterator[_Pair]:
     async with (
         Handset.dialled(stack, f"{name}_CALLER", wires[0]) as caller,
@@ -179,11 +260,13 @@ async def _pair(
         Handset.dialled(stack, f"{name}_RECEIVER", wires[0], "tablet") as tablet,
         https.client(stack.functions["api"]) as http,
     ):
-        pair = _Pair(caller, receiver, tablet, caller)
+        backend = https.Backend(http, stack.values["API_KEY"])
+        pair = _Pair(caller, receiver, tablet, caller, backend)
+        if against is Against.BACKEND:
+            pair = replace(pair, canceller=backend.on_behalf_of(caller.user))
         for phone in pair.handsets:
             await phone.insist("device:register", token=_token(phone), platform="android")
-        backend = https.Backend(http, stack.values["API_KEY"]).on_behalf_of(caller.user)
-        yield replace(pair, canceller=backend) if by_backend else pair
+        yield pair
 
 
 async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> None:
@@ -194,8 +277,8 @@ async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> No
     await batch.commit()
 
 
-async def _round(pair: _Pair, call: str, number: int) -> _Win:
-    """Plays one round until all who are to know were told. Raises _WrongEnd, and TimeoutError."""
+async def _decided(pair: _Pair, call: str, number: int) -> _Win:
+    """Plays one round until both verdicts are there. Raises _WrongEnd, and TimeoutError."""
     frames: list[tuple[Sender, str]] = [
         (pair.canceller, "call:cancel"),
         (pair.receiver, "call:accept"),
@@ -208,22 +291,34 @@ async def _round(pair: _Pair, call: str, number: int) -> _Win:
 
     async def send(sender: Sender, signal: str, after: float) -> Answer:
         await asyncio.sleep(after)
-        return await say(sender, signal, callId=call, reason=call)
+        answer = await say(sender, signal, callId=call, reason=call)
+        for _ in range(_PATIENCE):
+            if answer[0]["outcome"] != "unavailable":
+                break
+            await asyncio.sleep(_PAUSE_SECONDS)
+            answer = (await say(sender, signal, callId=call, reason=call))[0], True
+        return answer
 
     answers = await asyncio.gather(send(*frames[0], 0), send(*frames[1], head_start))
     signals = [signal for _, signal in frames]
     outcome = _winner(call, dict(zip(signals, answers, strict=True)))
-    win = _Win(outcome, call, pair)
+    return _Win(outcome, call, pair)
+
+
+async def _heard(win: _Win) -> None:
+    """Returns once all who are to know were told. Raises TimeoutError."""
     for phone, told in win.told.items():
         await phone.hears(told)
-    return win
 
 
 def _winner(call: str, answers: Mapping[str, Answer]) -> str:
     """The outcome that both verdicts agree on. Raises _WrongEnd when there is none.
 
-    Who had to say it again may have won the first time.
+    Who had to say it again may have won the first time. Nobody has, if the ring's end was sooner.
     """
+    missed = {"ok": False, "outcome": "already_missed", "callId": call}
+    if all(verdict == missed for verdict, _ in answers.values()):
+        return "missed"
     for signal, other, outcome in (
         ("call:cancel", "call:accept", "cancelled"),
         ("call:accept", "call:cancel", "accepted"),
@@ -257,7 +352,9 @@ async def _check_pushes(inbox: Inbox, run: _Run) -> None:
     expected = Counter(push for win in run.wins for push in win.pushes)
     with suppress(TimeoutError):  # the comparison says what is missing
         await inbox.until(lambda pushes: pushes >= expected)
-    run.compare(expected, inbox.pushes())
+    pushes = inbox.pushes()
+    rings = [each for each in pushes if ("type", "incoming_call") in each.data]
+    run.compare(expected, Counter({each: pushes[each] for each in pushes.keys() - rings}))
 
 
 def _token(phone: Handset) -> str:

@@ -7,17 +7,17 @@ import pytest
 
 from infra.local.stack import Stack
 from tests.proof.races.excuses import is_excused
-from tests.proof.races.rounds import run_rounds
+from tests.proof.races.rounds import Against, run_rounds
 
 ROUNDS, AT_ONCE = 40, 8
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("by_backend", [False, True], ids=["by the caller", "by the backend"])
-async def test_of_an_accept_and_a_cancel_exactly_one_wins_and_only_the_other_side_is_told(
-    either_stack: Stack, by_backend: bool
+@pytest.mark.parametrize("against", Against, ids=lambda against: against.value)
+async def test_exactly_one_of_those_who_race_wins_and_all_who_are_to_know_are_told_the_same(
+    either_stack: Stack, against: Against
 ) -> None:
-    row = await run_rounds(either_stack, ROUNDS, AT_ONCE, by_backend=by_backend)
+    row = await run_rounds(either_stack, ROUNDS, AT_ONCE, against)
     assert row.findings == []
     assert row.holds
     assert row.tried == ROUNDS
