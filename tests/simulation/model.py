@@ -20,9 +20,9 @@ from tests.proof.races.model import (
     rules_for,
 )
 from tests.simulation.clock import START
+from tests.simulation.due import Due
 from tests.simulation.phone import Phone, Said
 from tests.simulation.places import places
-from tests.simulation.tasks import Due
 
 _LIFE, _SHORTEST, _LONGEST = 30.0, 20.0, 120.0  # seconds that an event may be told
 _PUSHED_WITHIN = 20.0  # seconds since the ring's end

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from functions.calls.event import CallEvent
 from functions.published import DeviceGone, Published, attributes
 from functions.scheduled import RingEnds
+from tests.simulation.due import Due
 from tests.simulation.functions import Functions
 from tests.simulation.handling import Handling, Harm
 from tests.simulation.stage import Stage
@@ -56,6 +57,9 @@ class Topic:
             self._accept("deliver", message)
         if kinds.get("push") == "true":
             self._accept("push", message)
+        # Nobody calls by his connection here, so that `ring` need not hear when one is closed.
+        if isinstance(event, RingEnds):
+            self._accept("ring", message)
 
     def begin(self, ring: CallEvent) -> None:
         """A call of ours begins to ring, of which nobody but `ring` is told here."""
@@ -84,10 +88,13 @@ class Topic:
             self._stage.number(),
             delivery.function,
             message.about,
+            said=self._due(message.event),
             event=message.event,
             message=message.id,
             attempt=delivery.attempt,
         )
+        if handling.said:
+            handling.said.handling = handling
         self._stage.say(f"{handling}: attempt {delivery.attempt} of {message.id},", message.about)
         body = envelope(message.event, id=message.id, attempt=delivery.attempt)
         deadline = self._stage.later(_DEADLINE, partial(self._end, delivery, None))
@@ -98,6 +105,10 @@ class Topic:
                 self._end(delivery, response)
 
         self._functions().call(handling, {}, body, answer)
+
+    def _due(self, event: Published) -> Due | None:
+        """What `ring` is to do that has been left undone."""
+        return Due.of(event, self._stage.number()) if isinstance(event, RingEnds) else None
 
     def _end(self, delivery: "_Delivery", response: Response | None) -> None:
         stage, attempt = self._stage, delivery.attempt
@@ -148,8 +159,8 @@ class _Delivery:
 
 def _key(event: Published) -> str:
     match event:
-        case CallEvent():
-            return event.signal_id
+        case CallEvent() | RingEnds():
+            return str(event.signal_id)
         case DeviceGone():
             return event.user_id
         case RingEnds():

@@ -1,15 +1,14 @@
-"""Cloud Tasks: it calls `ring` with each task at least once, not before it is due."""
+"""Cloud Tasks: it calls `ring` with a task at least once, not before it is due, if all is well."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from starlette.responses import Response
 
 from functions.scheduled import RingEnds, Scheduled, encode
 from tests.simulation.clock import START
+from tests.simulation.due import Due
 from tests.simulation.functions import Functions
 from tests.simulation.handling import Handling
 from tests.simulation.stage import Stage
@@ -19,25 +18,9 @@ _BACK_OFF = (1.0, 10.0)  # seconds, at least and at most
 _DEADLINE = 20.0  # for an answer, in seconds
 
 
-@dataclass(eq=False, slots=True)
-class Due:
-    """One attempt of a task, which ends the `ring` of a `call`."""
-
-    number: int
-    call: str
-    ring: str
-    rings_until: float
-    handling: Handling | None = None
-    signal_id: str | None = None
-    commit: Any = None  # what it changed, once it has
-    name = "ring:ended"
-
-    def __str__(self) -> str:
-        return f"the end of {self.ring} of {self.call}"
-
-
 class Queue:
-    """Calls `ring` until it takes a task. Some come late, and some twice."""
+    """Calls `ring` until it takes a task. Some come late, some twice, and some never: `sweep` sees
+    to those."""
 
     def __init__(self, stage: Stage, weather: Weather, call: Callable[[], Functions]) -> None:
         self._stage = stage
@@ -52,16 +35,23 @@ class Queue:
         if self._weather.is_bad(stage.now) and stage.chance(self._weather.delayed):
             way += stage.dice.choice((stage.dice.uniform(0.1, 5.0), stage.dice.uniform(15.0, 40.0)))
             stage.say(f"*** the end of {task.call_id} comes late")
-        times = 1 + (self._weather.is_bad(stage.now) and stage.chance(self._weather.duplicated))
-        for _ in range(times):
+        for _ in range(self._times(task)):
             self.under_way += 1
             stage.later(way, partial(self._attempt, task, 1))
             way += stage.dice.choice((0.0, stage.hop()))
 
+    def _times(self, task: RingEnds) -> int:
+        stage, weather = self._stage, self._weather
+        if not weather.is_bad(stage.now):
+            return 1
+        if stage.chance(weather.disconnect_lost):
+            stage.say(f"*** the end of {task.call_id} is lost")
+            return 0
+        return 1 + stage.chance(weather.duplicated)
+
     def _attempt(self, task: RingEnds, number: int) -> None:
         stage = self._stage
-        ends = (task.rings_until - START).total_seconds()
-        due = Due(stage.number(), task.call_id, task.signal_id, ends)
+        due = Due.of(task, stage.number())
         handling = Handling(stage.number(), "ring", str(due), said=due, attempt=number)
         due.handling = handling
         stage.say(f"{handling}: attempt {number} of {due}")

@@ -48,7 +48,7 @@ class Weather:
     duplicated: float  # of each delivery of Pub/Sub
     delayed: float
     unacknowledged: float
-    disconnect_lost: float
+    disconnect_lost: float  # of each $disconnect, and of each task
     ill: float = 0.0  # of each connection and token: no call gets through to it
     _ill: dict[str, bool] = field(default_factory=dict)
 

@@ -16,11 +16,11 @@ from functions.ports.store import StoredCall
 from functions.published import ConnectionAccepted
 from tests.proof.races.model import Notice
 from tests.simulation.device import Devices
+from tests.simulation.due import Due
 from tests.simulation.handling import Handling, current
 from tests.simulation.model import Calls, Commit, Moment, acted_on, senders
 from tests.simulation.phone import Phone, Said
 from tests.simulation.stage import Stage
-from tests.simulation.tasks import Due
 
 _KEPT = 59.9  # seconds for which it is known whose a closed connection was
 _TRIES = 3  # conflicts in a row that end a signal

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from functions.calls.call import CallId
+from functions.calls.call import CallId, Status
 from functions.clients.connection import Wire
 from functions.ports.store import StoredCall
 from tests.memory.clock import PlayedTime
@@ -74,6 +74,7 @@ class World:
             or self.queue.under_way
             or any(map(self.functions.is_busy, ("gateway", "deliver", "push", "ring")))
             or any(entry.pending_since for entry in self.database.entries.values())
+            or any(each.call.is_ours for each in self.database.calls.values() if _rings(each))
         )
 
     def judge(self) -> None:
@@ -87,6 +88,10 @@ class World:
             self.functions.handlings,
             self.stage.looks,
         ).judge()
+
+
+def _rings(stored: StoredCall) -> bool:
+    return stored.call.status is Status.RINGING
 
 
 class _Watched(dict[CallId, StoredCall]):
