@@ -29,13 +29,11 @@ from functions.clients.connection import Connection
 from functions.clients.device import Device, FcmAddress, Platform
 from functions.delivery.catchup import CatchUp
 from functions.delivery.commit import Committed, Committer, NotCommitted, Received
-from functions.delivery.ending import Ending
 from functions.delivery.notify import notify
+from functions.delivery.sweep import Sweeper, Swept
 from functions.inbound.pubsub import Handle, receive
-from functions.ports.publisher import PublishFailed
 from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnavailable
 from functions.published import ConnectionAdmitted, Published
-from functions.scheduled import RingEnds
 from functions.sessions.close import Closing
 from tests.memory.database import Database
 from tests.memory.store import MemoryCalls, MemoryConnections, MemoryDevices, MemoryOutbox
@@ -254,19 +252,11 @@ def a_time_out_ends_whatever_rings(patch: Patch) -> None:
     patch.setattr(functions.delivery.signaling, "decide_timeout", whichever)
 
 
-def tasks_are_taken_before_they_are_done(patch: Patch) -> None:
-    begun: list[asyncio.Task[None]] = []
+def nobody_looks_for_rings_that_are_overdue(patch: Patch) -> None:
+    async def look_away(self: Sweeper, swept: Swept) -> None:
+        return
 
-    async def ended(self: Ending, task: RingEnds, received: Received) -> None:
-        async def carry_out() -> None:
-            with suppress(StoreUnavailable, PublishFailed):
-                await self._signaling.time_out(
-                    task.call_id, task.signal_id, task.rings_until, received
-                )
-
-        begun.append(asyncio.create_task(carry_out()))
-
-    patch.setattr(Ending, "ended", ended)
+    patch.setattr(Sweeper, "look_for_overdue", look_away)
 
 
 # What the simulation must say of each, and the seed from which it looks: for those that only one
@@ -292,5 +282,5 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     who_answers_elsewhere_takes_the_call_for_his: ("already_accepted", 900_000),
     late_time_outs_are_pushed: ("was pushed .* of the end of ring", 900_100),
     a_time_out_ends_whatever_rings: ("the end of ring.* made the call missed", 900_000),
-    tasks_are_taken_before_they_are_done: ("rings for ever|never told", 900_000),
+    nobody_looks_for_rings_that_are_overdue: ("rings for ever", 900_000),
 }
