@@ -14,7 +14,7 @@ _CPU_SECONDS = 20.0
 _SECONDS = 60.0  # where others use the processor as well
 _AT_LEAST = 100  # schedules, however slow the machine is: fewer would say next to nothing
 # By these, variants were seen that few others see; all is well with the product itself.
-_TELLING = (900_021, 900_039, 900_043, 900_101, 900_138, 900_171, 900_538)
+_TELLING = (900_008, 900_012, 900_015, 900_021, 900_090, 900_146, 900_554)
 
 
 def test_every_promise_holds_on_fresh_seeds(capsys: pytest.CaptureFixture[str]) -> None:
