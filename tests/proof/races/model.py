@@ -1,4 +1,4 @@
-"""The rules of a call, told a second time in a dozen lines: what the product is held against."""
+"""The rules of a call, told a second time in few lines: what the product is held against."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
