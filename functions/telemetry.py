@@ -57,6 +57,16 @@ def request(project: str, traceparent: str | None, **fields: object) -> Iterator
         _context.reset(context)
 
 
+@contextmanager
+def about(**fields: object) -> Iterator[None]:
+    """Everything logged inside carries `fields` too."""
+    context = _context.set({**_context.get(), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(context)
+
+
 def bind(**fields: object) -> None:
     """Everything logged from now on for the current request carries `fields` too."""
     _context.set({**_context.get(), **fields})

@@ -1,9 +1,10 @@
 """The decision on a signal, and the verdict that its sender is told."""
 
 from dataclasses import dataclass
+from dataclasses import field as declared
 from datetime import datetime
 
-from functions.calls.call import Call, SignalId, Status, UnreadableCall, UserId
+from functions.calls.call import Call, Cause, SignalId, Status, UnreadableCall, UserId
 from functions.calls.transitions import TIMED_OUT, Signal, Transition, transitions_of
 
 
@@ -16,6 +17,8 @@ class Verdict:
     field: str | None = None  # the part of the request that is wrong, or `connection`
     message: str | None = None  # what is wrong with `field`
     rings_until: datetime | None = None  # of a call that rings because of the request
+    # Of the change that was made, or of the call's end that was found: for the log alone.
+    cause: Cause | None = declared(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,16 @@ def decide(call: Call | UnreadableCall | None, signal: Signal, sender: UserId) -
         return Decision(FORBIDDEN)
     for row in rows:
         if row.from_status is call.status:
-            return Decision(Verdict(ok=True, outcome=row.to_status), transition=row)
+            return Decision(_done(row), transition=row)
     is_repeat = any(row.to_status is call.status for row in rows) and not _is_elsewhere(
         call, signal
     )
-    return Decision(Verdict(is_repeat, f"already_{call.status}"), is_repeat=is_repeat)
+    return Decision(already(call, ok=is_repeat), is_repeat=is_repeat)
+
+
+def already(call: Call, *, ok: bool) -> Verdict:
+    """The verdict on a request that finds the call in another status than it is to change."""
+    return Verdict(ok, f"already_{call.status}", cause=call.cause)
 
 
 def decide_timeout(call: Call | UnreadableCall | None, ring: SignalId | None) -> Decision:
@@ -76,9 +84,13 @@ def decide_timeout(call: Call | UnreadableCall | None, ring: SignalId | None) ->
     if call is None:
         return Decision(NOT_FOUND)
     if call.status is TIMED_OUT.from_status and call.signal_id == ring:
-        return Decision(Verdict(ok=True, outcome=TIMED_OUT.to_status), transition=TIMED_OUT)
+        return Decision(_done(TIMED_OUT), transition=TIMED_OUT)
     is_repeat = call.status is TIMED_OUT.to_status
-    return Decision(Verdict(is_repeat, f"already_{call.status}"), is_repeat=is_repeat)
+    return Decision(already(call, ok=is_repeat), is_repeat=is_repeat)
+
+
+def _done(row: Transition) -> Verdict:
+    return Verdict(ok=True, outcome=row.to_status, cause=row.cause)
 
 
 def _is_elsewhere(call: Call, signal: Signal) -> bool:

@@ -62,6 +62,8 @@ class Recipient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     reason: str | None = None
     cause: Cause | None = None
     is_elsewhere: bool = False
+    # He would have a push, but on which of his devices he acted is not known, so it may be any.
+    is_withheld: bool = False
 
 
 class CallEvent(
@@ -204,6 +206,17 @@ class CallEvent(
         """The recipients who are to be told by FCM too, by the app's backend."""
         return self._pushed_by(PushedBy.BACKEND)
 
+    @property
+    def withheld_recipients(self) -> tuple[Recipient, ...]:
+        """The recipients whose phones are not pushed, as nobody knows on which they acted."""
+        return tuple(each for each in self.recipients if each.is_withheld)
+
+    def elsewhere(self, users: Iterable[UserId | None]) -> int:
+        """How many of `users`, to each of whom something of his belongs, are told elsewhere than
+        where they acted."""
+        found = map(self.recipient, users)
+        return sum(1 for each in found if each and each.is_elsewhere)
+
     def _pushed_by(self, by: PushedBy) -> tuple[Recipient, ...]:
         return tuple(each for each in self.recipients if each.push and each.push.by is by)
 
@@ -261,25 +274,26 @@ def _recipients(
     for notice in notices:
         user = _user(call, notice.whom, sender)
         push = pushes.applied_to(notice.push)
-        if notice.is_elsewhere and push and not _tells_devices_apart(push.by, by):
-            push = None
+        # Where it isn't known which of his devices he acted on, it might be any of them.
+        is_withheld = bool(push and notice.is_elsewhere and not _is_known_to(push.by, by))
         found = Recipient(
             user,
             notice.event,
             notice.true_while,
-            push,
+            None if is_withheld else push,
             notice.reason,
             notice.cause,
             notice.is_elsewhere,
+            is_withheld,
         )
         users.setdefault(user, found)
     return tuple(users.values())
 
 
-def _tells_devices_apart(pusher: PushedBy, actor: Actor) -> bool:
-    """Whether who pushes can pass over the device on which the user acted: else it might be any of
-    them. The app's backend knows them by the app's names alone."""
-    return actor.is_known if pusher is PushedBy.UNRING else actor.device is not None
+def _is_known_to(pusher: PushedBy, by: Actor) -> bool:
+    """Whether he who pushes can tell the device on which somebody acted from his others. The app's
+    backend has the app's names alone."""
+    return by.is_known if pusher is PushedBy.UNRING else by.device is not None
 
 
 def _user(call: Call, whom: Whom, sender: UserId | None) -> UserId:

@@ -9,12 +9,13 @@ from functions.calls.call import (
     Actor,
     Call,
     CallId,
+    Cause,
     SignalId,
     Status,
     UnreadableCall,
     UserId,
 )
-from functions.calls.decision import UNREADABLE, Verdict
+from functions.calls.decision import UNREADABLE, Verdict, already
 
 INITIATE = "call:initiate"
 
@@ -62,7 +63,7 @@ class Ring:
 
 _TAKEN = Verdict(False, "differs", "callId", "callId is another call's")
 BUSY = Verdict(False, "busy", message="the receiver is in another call")
-BORN_CANCELLED = Verdict(False, f"already_{Status.CANCELLED}")
+BORN_CANCELLED = Verdict(False, f"already_{Status.CANCELLED}", cause=Cause.CALLER_CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def decide_ring(found: Call | UnreadableCall | None, ring: Ring) -> RingDecision
         message = f"the call is known with another {differing}"
         return RingDecision(Verdict(False, "differs", differing, message))
     if found.status is not Status.RINGING:
-        return RingDecision(Verdict(False, f"already_{found.status}"))
+        return RingDecision(already(found, ok=False))
     if ring.is_told and found.signal_id is None:
         return RingDecision(Verdict(ok=True, outcome=Status.RINGING), is_to_begin=True)
     verdict = Verdict(True, f"already_{found.status}", rings_until=found.rings_until)

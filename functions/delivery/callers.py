@@ -88,7 +88,7 @@ class Callers:
             return
         gone = Signal(CALLER_GONE, task.call_id, reason=None)
         verdict = await self._signaling.handle_read(gone, task.user_id, stored, received)
-        log.info("caller gone", outcome=verdict.outcome)
+        log.info("caller gone", outcome=verdict.outcome, cause=verdict.cause)
 
     async def _look_later(self, task: CallerCheck) -> None:
         """Not if the ring has ended by then."""

@@ -103,7 +103,7 @@ class CatchUp:
         is_dead = False
         for event in missed:
             if event.expired(self._clock()):  # while the posts before took their time
-                log.warning("expired", outcome="expired", callId=event.call_id)
+                log.warning("expired", outcome="expired", callId=event.call_id, cause=event.cause)
             else:
                 report = await notify(self._sockets, self._codecs, [connection], event)
                 if not report.served and not report.refused:

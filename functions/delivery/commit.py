@@ -21,7 +21,7 @@ from functions.ports.store import (
     StoredCall,
     StoreUnavailable,
 )
-from functions.telemetry import Log, latency_ms
+from functions.telemetry import Log, about, latency_ms
 from functions.wire.codecs import Codecs
 
 COMMITS = 3  # tries: a call changes once or twice in its life, so a third conflict means trouble
@@ -128,9 +128,10 @@ class Committer:
             async with asyncio.timeout(self._direct_post_timeout.total_seconds()):
                 return await self._store.connections.of(event.users, event.decided_at)
         except (StoreUnavailable, TimeoutError) as error:
-            log.warning("look-up failed", callId=event.call_id, error=repr(error))
+            names = {"callId": event.call_id, "cause": event.cause}
+            log.warning("look-up failed", **names, error=repr(error))
         except Exception:
-            log.exception("look-up failed", callId=event.call_id)
+            log.exception("look-up failed", callId=event.call_id, cause=event.cause)
         return []  # `deliver` looks again, so neither the commit nor the publish depends on this
 
     async def tell(self, committed: Committed, received: Received) -> None:
@@ -141,9 +142,7 @@ class Committer:
         event = committed.event
         try:
             async with asyncio.timeout(HANDLER_AT_WORK.total_seconds()):
-                if committed.unserved is None:
-                    served = None
-                else:
+                with about(callId=event.call_id, cause=event.cause):
                     served = await self._notify(event, committed.unserved, received)
                 await self._publisher.publish(event.served_to(served))
         except TimeoutError as error:
@@ -161,18 +160,25 @@ class Committer:
         return entry.event if entry else None
 
     async def _notify(
-        self, event: CallEvent, connections: Sequence[Connection], received: Received
-    ) -> list[ConnectionId]:
-        """Posts the event, and gives the connections that are known to have it."""
+        self, event: CallEvent, connections: Sequence[Connection] | None, received: Received
+    ) -> list[ConnectionId] | None:
+        """Posts the event, and gives the connections that are known to have it; None if they are
+        left to `deliver`. In any case there is one line, by which changes are counted."""
         timeout = self._direct_post_timeout
-        report = await notify(self._sockets, self._codecs, connections, event, within=timeout)
+        posted = connections or ()
+        report = await notify(self._sockets, self._codecs, posted, event, within=timeout)
         log.info(
             "told",
             callId=event.call_id,
             signalId=event.signal_id,
             outcome=event.status.value,
+            cause=event.cause,
             latencyMs=latency_ms(received.received_at, self._clock()),
             served=len(report.served),
             unserved=len(report.gone) + len(report.refused) + len(report.failed),
+            elsewhere=event.elsewhere(each.user for each in report.served),
+            withheld=len(event.withheld_recipients),
         )
+        if connections is None:
+            return None
         return [connection.id for connection in report.served]

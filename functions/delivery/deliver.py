@@ -125,6 +125,7 @@ class Deliverer:
             dead=len(dead),
             refused=len(report.refused),
             unreached=unreached,
+            elsewhere=event.elsewhere(each.user for each in report.served),
         )
         await self._store.outbox.note_served(event, served, now, is_done=not unreached, dead=dead)
         if unreached:

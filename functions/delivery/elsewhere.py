@@ -24,3 +24,9 @@ def is_pushed(event: CallEvent, recipient: Recipient, device: Device) -> bool:
     """Whether a device of the recipient's is to be told by FCM: only one that is known to be
     another than the one on which he acted."""
     return not recipient.is_elsewhere or event.actor.is_on(device.app_id, device.id) is False
+
+
+def is_withheld(event: CallEvent, recipient: Recipient, device: Device) -> bool:
+    """Whether a device is not pushed because nobody knows whether it is the one on which he
+    acted."""
+    return recipient.is_elsewhere and event.actor.is_on(device.app_id, device.id) is None

@@ -42,4 +42,4 @@ class Ending:
         verdict = await self._signaling.time_out(
             task.call_id, task.signal_id, task.rings_until, received
         )
-        log.info("ring timed out", outcome=verdict.outcome)
+        log.info("ring timed out", outcome=verdict.outcome, cause=verdict.cause)

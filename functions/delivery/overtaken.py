@@ -38,6 +38,7 @@ async def tell_end(
     if entry is None or entry.event.expired(now):
         return
     report = await notify(sockets, codecs, connections, entry.event)
-    log.info("ring overtook its end", served=len(report.served), unreached=len(report.failed))
+    counts = {"served": len(report.served), "unreached": len(report.failed)}
+    log.info("ring overtook its end", cause=entry.event.cause, **counts)
     if report.failed:
         raise NotDelivered(f"{len(report.failed)} connections were not told that the ring ended")

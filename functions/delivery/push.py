@@ -1,7 +1,7 @@
 """Sends an event's FCM message to every device of the recipients who have a push."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from functions.attempt import Attempt, NotDelivered
@@ -9,7 +9,7 @@ from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.clients.caps import capped
 from functions.clients.device import Device, DeviceId, InstallationId, Platform
 from functions.clients.ringtoken import RingToken
-from functions.delivery.elsewhere import is_pushed
+from functions.delivery.elsewhere import is_pushed, is_withheld
 from functions.delivery.late import as_it_stands, is_expired
 from functions.delivery.memory import Memory
 from functions.ports.clock import Clock
@@ -72,11 +72,13 @@ class Pusher:
         now = self._clock()  # FCM's TTL counts from here
         if is_expired(event, now):  # while Firestore took its time
             return
-        sent = await self._send(event, [each for each in devices if each.id not in pushed], now)
+        left = [each for each in devices if each.id not in pushed]
+        sent = await self._send(event, left, now)
         done = [
             each.device for each in sent if each.outcome in (PushOutcome.SENT, PushOutcome.REFUSED)
         ]
         pushed.update(device.id for device in done)
+        _log(event, left, sent)
         await self._record(event, sent, done, is_late=is_late)
 
     async def _send(
@@ -119,9 +121,6 @@ class Pusher:
         *,
         is_late: bool,
     ) -> None:
-        log.info(
-            "pushed", **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in PushOutcome}
-        )
         for failure in _by(PushOutcome.REFUSED, sent) + _by(PushOutcome.FAILED, sent):
             log.error("push failed", device=failure.device.id, error=failure.error)
         failed = _by(PushOutcome.FAILED, sent)
@@ -154,6 +153,17 @@ class Pusher:
         except (PublishFailed, StoreUnavailable) as error:
             # No retry: the next event meets the token again, and nobody must get this one twice.
             log.warning("dead tokens stay", error=str(error))
+
+
+def _log(event: CallEvent, devices: Iterable[Device], sent: Collection[PushResult]) -> None:
+    """Of an attempt on `devices`: what became of the messages that were sent."""
+    recipients = ((event.recipient(each.user), each) for each in devices)
+    log.info(
+        "pushed",
+        **{outcome.name.lower(): len(_by(outcome, sent)) for outcome in PushOutcome},
+        elsewhere=event.elsewhere(each.device.user for each in _by(PushOutcome.SENT, sent)),
+        withheld=sum(1 for he, each in recipients if he and is_withheld(event, he, each)),
+    )
 
 
 def _gone(device: Device, now: datetime) -> DeviceGone:

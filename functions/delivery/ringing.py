@@ -120,7 +120,8 @@ class Ringing:
             await self._store.calls.create_cancelled(call, now=now, expires=self._expires())
         except StoreConflict:
             return await self._store.calls.born(ring.call_id, ring.caller)
-        log.info("born cancelled", callId=ring.call_id, outcome=BORN_CANCELLED.outcome)
+        born = BORN_CANCELLED
+        log.info("born cancelled", callId=ring.call_id, outcome=born.outcome, cause=born.cause)
         return Born(None)
 
     async def _known(self, ring: Ring, born: Born, received: Received) -> Call | Born:

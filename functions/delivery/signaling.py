@@ -87,7 +87,8 @@ class Signaling:
         stored = await self._calls.get(call)
         verdict = await self._change(signal, None, decided, stored, received, pushes)
         if is_late and verdict.outcome == TIMED_OUT.to_status:
-            log.warning("late time-out", callId=call, outcome=verdict.outcome)
+            said = {"outcome": verdict.outcome, "cause": verdict.cause}
+            log.warning("late time-out", callId=call, **said)
         return verdict
 
     async def _carry_out(

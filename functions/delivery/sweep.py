@@ -183,7 +183,8 @@ class Sweeper:
         except PublishFailed as error:
             return error
         except Exception as error:  # one event's trouble must not keep back the others
-            log.exception("publish failed", callId=event.call_id)
+            cause = event.cause if isinstance(event, CallEvent) else None
+            log.exception("publish failed", callId=event.call_id, cause=cause)
             return PublishFailed(repr(error))
         return None
 

@@ -115,7 +115,8 @@ class CallRequests:
             received = Received(self.new_id(), self.clock(), received_at=came_at)
             verdict = await self.ringing.begin(ring, received)
         latency = latency_ms(came_at, self.clock())
-        log.info("verdict", outcome=verdict.outcome, latencyMs=latency)
+        known = {"outcome": verdict.outcome, "cause": verdict.cause}
+        log.info("verdict", **known, latencyMs=latency)
         reply = reply_data(verdict, self.dialect.ids.call_out(ring.call_id))
         if verdict.ok:
             reply |= self._for_phones(ring, verdict)
@@ -186,6 +187,7 @@ class CallRequests:
             "verdict",
             **named(asked, is_known=names_known_call(verdict)),
             outcome=verdict.outcome,
+            cause=verdict.cause,
             latencyMs=latency_ms(came_at, self.clock()),
         )
         return verdict

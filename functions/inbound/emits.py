@@ -88,6 +88,7 @@ class EmitRequests:
             "verdict",
             **named(asked.signal, is_known=is_of_known_call),
             outcome=verdict.outcome,
+            cause=verdict.cause,
             latencyMs=latency_ms(came_at, self.clock()),
         )
         if verdict == UNAVAILABLE:

@@ -160,7 +160,8 @@ class Frames:
     ) -> None:
         latency = latency_ms(received_at, self.clock())
         names = named(request, is_known=names_known_call(verdict))
-        log.info("verdict", **names, outcome=verdict.outcome, latencyMs=latency)
+        said = {"outcome": verdict.outcome, "cause": verdict.cause}
+        log.info("verdict", **names, **said, latencyMs=latency)
 
 
 def _names_in(frame: Frame | None) -> dict[str, object]:

@@ -72,8 +72,9 @@ async def receive(request: Request, project: str, handle: Handle) -> Response:
 def _names(event: Published) -> dict[str, object]:
     """The parts of an event that may be logged."""
     match event:
-        case CallEvent(status=status, call_id=call_id, signal_id=signal_id):
-            return {"status": status.value, "callId": call_id, "signalId": signal_id}
+        case CallEvent(status=status, cause=cause, call_id=call_id, signal_id=signal_id):
+            ids = {"callId": call_id, "signalId": signal_id}
+            return {"status": status.value, "cause": cause, **ids}
         case (
             ConnectionAccepted(connection_id=id)
             | ConnectionAdmitted(connection_id=id)

@@ -2,11 +2,21 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from functions.attempt import Attempt, MessageId
-from functions.calls.call import Call, CallId, ConnectionId, Party, SignalId, UserId
+from functions.calls.call import (
+    NOBODYS,
+    Actor,
+    Call,
+    CallId,
+    ConnectionId,
+    Party,
+    SignalId,
+    UserId,
+)
 from functions.calls.event import CallEvent
 from functions.calls.ring import Ring
 from functions.calls.transitions import PushPolicy, Signal, transitions_of
@@ -57,14 +67,16 @@ def event(
     caller: UserId = CALLER,
     receiver: UserId = RECEIVER,
     pushes: PushPolicy | None = None,
+    by: Actor = NOBODYS,
 ) -> CallEvent:
     """An event as `gateway` publishes it; `served=None` makes it a republished copy."""
     row = next(transitions_of(name))
     before = Call(call, caller, receiver, row.from_status)
     sender = caller if Party.CALLER in row.senders else receiver
     signal_id = SignalId(uuid.uuid4().hex)
+    asked = replace(signal(name, call), by=by)
     made = CallEvent.of(
-        before, row, signal(name, call), sender, signal_id, decided or now(), pushes or PushPolicy()
+        before, row, asked, sender, signal_id, decided or now(), pushes or PushPolicy()
     )
     return made.served_to(None if served is None else map(ConnectionId, served))
 

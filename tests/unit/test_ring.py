@@ -202,7 +202,10 @@ async def test_a_ring_whose_time_is_over_is_missed_and_both_are_told(
     ring: Handler, services: Services, phones: Phones
 ) -> None:
     made = await rung(services)
-    assert (await due(ring, ends(made))).status_code == 204
+    with logged() as lines:
+        assert (await due(ring, ends(made))).status_code == 204
+    said = [(line["message"], line["outcome"], line["cause"]) for line in lines()]
+    assert said == [(each, "missed", "timeout") for each in ("told", "ring timed out")]
     stored = await services.world.call()
     assert stored
     assert (stored.status, stored.cause) == (Status.MISSED, Cause.TIMEOUT)
@@ -251,7 +254,8 @@ async def test_a_time_out_that_comes_late_tells_sockets_and_webhooks_and_pushes_
     made = await rung(services, seconds_ago=21)
     with logged() as lines:
         assert (await due(ring, ends(made))).status_code == 204
-    assert "late time-out" in [line["message"] for line in lines()]
+    (late,) = [line for line in lines() if line["message"] == "late time-out"]
+    assert (late["callId"], late["cause"]) == (CALL, "timeout")
     (missed,) = services.published(CallEvent)
     assert attributes(missed) == {"webhook": "true"}
     assert [event for event, _ in phones.told("receiver")] == ["call:cancelled"]
@@ -320,7 +324,10 @@ async def test_a_caller_without_a_connection_has_cancelled(
     made = await initiated(services)
     await services.store.connections.close(ConnectionId("caller="), now())
     services.journal.clear()
-    assert (await due(ring, check(made))).status_code == 204
+    with logged() as lines:
+        assert (await due(ring, check(made))).status_code == 204
+    said = [(line["message"], line["outcome"], line["cause"]) for line in lines()]
+    assert said == [(each, "cancelled", "caller_gone") for each in ("told", "caller gone")]
     ((event, data),) = phones.told("receiver")
     assert (event, data["cause"], data["reason"]) == (
         "call:cancelled",
