@@ -93,6 +93,35 @@ locals {
         3. `gcloud tasks list --queue=${google_cloud_tasks_queue.rings.name} --location=${var.region} --project=${var.project}` shows what waits, and how often each was tried.
       EOT
     }
+    late_timeouts = {
+      title    = "Rings end too late"
+      severity = "ERROR"
+      # Ten minutes, as a line may be counted some minutes late.
+      query   = "sum(increase(${local.logged.late_timeouts}{${local.on_run}}[10m])) > 5"
+      lasting = "0s"
+      text    = <<-EOT
+        In ten minutes, more than five rings ended over 20 s after their time. Sockets and webhooks were told; phones were not pushed, as a late push would silence the next call, so that a phone without a socket rang until it stopped by itself.
+
+        1. If the alert "Rings do not end by themselves" is there too, ring fails or is not let in: begin with that.
+        2. Else the tasks come late. `gcloud tasks queues describe ${google_cloud_tasks_queue.rings.name} --location=${var.region} --project=${var.project}` must say `RUNNING`; if it is paused, resume it. If ring has as many instances as it may, raise `max_instances` of it in `functions`.
+        3. If sweep ended them (`overdue` in its lines `swept`), no task was made: look for `will be retried` in ring's log, and see Cloud Tasks' status page.
+      EOT
+    }
+    overdue = {
+      title    = "Rings are left to sweep"
+      severity = "ERROR"
+      # sweep says it once a minute. What one lost task leaves is seen once; here it is in two
+      # minutes of five.
+      query   = "sum(increase(${local.logged.overdue}_count{${local.on_run}}[5m])) > 1"
+      lasting = "60s"
+      text    = <<-EOT
+        In two of five minutes, sweep found rings that had gone on for 5 s past their time, and had ring end them. They ended some seconds late; without sweep they would ring on. Their tasks were not made, did not come, or failed.
+
+        1. In Logs Explorer, look at ring's log: `end scheduled` is there for each ring whose task was made. Without it, the published ring does not reach ring, or Cloud Tasks takes no task: `will be retried` says which.
+        2. If the tasks are made, `gcloud tasks list --queue=${google_cloud_tasks_queue.rings.name} --location=${var.region} --project=${var.project}` shows what waits, and how often each was tried; if the queue is paused, resume it.
+        3. If ring's log has no `ring timed out` of them either, it can't end them: `will be retried` names the service that fails it, and `delivery failed` has a fault of ours.
+      EOT
+    }
     outbox = {
       title    = "Outbox entries stay pending"
       severity = "ERROR"

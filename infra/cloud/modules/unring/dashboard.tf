@@ -13,6 +13,33 @@ locals {
       queries = { "$${request} $${outcome}" = "sum by (request, outcome) (increase(${local.logged.verdicts}{${local.on_run}}[5m]))" }
     },
     {
+      title   = "Rings, and what became of them, by cause"
+      queries = { "$${outcome} $${cause}" = "sum by (outcome, cause) (increase(${local.logged.changes}{${local.on_run}}[5m]))" }
+    },
+    {
+      title = "Rings that did not end in time, or never began"
+      queries = {
+        "late time-outs" = "sum(increase(${local.logged.late_timeouts}{${local.on_run}}[5m]))"
+        "left to sweep"  = "sum(increase(${local.logged.overdue}_sum{${local.on_run}}[5m]))"
+        "born cancelled" = "sum(increase(${local.logged.born_cancelled}{${local.on_run}}[5m]))"
+      }
+    },
+    {
+      title = "Silenced elsewhere"
+      queries = {
+        "sockets, at once"    = "sum(increase(${local.logged.told_elsewhere}_sum{${local.on_run}}[5m]))"
+        "sockets, by deliver" = "sum(increase(${local.logged.delivered_elsewhere}_sum{${local.on_run}}[5m]))"
+        "phones"              = "sum(increase(${local.logged.pushed_elsewhere}_sum{${local.on_run}}[5m]))"
+      }
+    },
+    {
+      title = "Pushes withheld, as the device was not known"
+      queries = {
+        "answers" = "sum(increase(${local.logged.withheld_answers}{${local.on_run}}[5m]))"
+        "phones"  = "sum(increase(${local.logged.withheld_phones}_sum{${local.on_run}}[5m]))"
+      }
+    },
+    {
       title   = "Opening a Socket.IO session, ms"
       queries = { for name, share in { p50 = 0.5, p99 = 0.99 } : name => "histogram_quantile(${share}, sum by (le) (increase(${local.logged.opening_latency}_bucket{${local.on_run}}[5m])))" }
     },

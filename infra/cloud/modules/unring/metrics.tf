@@ -22,6 +22,69 @@ locals {
       message     = "verdict"
       labels      = ["request", "outcome"]
     }
+    changes = {
+      description = "Calls that began to ring, and what became of them"
+      message     = "told"
+      labels      = ["outcome", "cause"]
+    }
+    told_elsewhere = {
+      description = "Sockets told at once that their user has answered or declined elsewhere"
+      message     = "told"
+      only        = "jsonPayload.elsewhere>0"
+      value       = "elsewhere"
+      unit        = "1"
+      bounds      = local.count_bounds
+    }
+    delivered_elsewhere = {
+      description = "Sockets told the same by deliver"
+      function    = "deliver"
+      message     = "delivered"
+      only        = "jsonPayload.elsewhere>0"
+      value       = "elsewhere"
+      unit        = "1"
+      bounds      = local.count_bounds
+    }
+    pushed_elsewhere = {
+      description = "Phones pushed the same"
+      function    = "push"
+      message     = "pushed"
+      only        = "jsonPayload.elsewhere>0"
+      value       = "elsewhere"
+      unit        = "1"
+      bounds      = local.count_bounds
+    }
+    withheld_answers = {
+      description = "Answers of which no phone was pushed, as nobody knew on which device they were given"
+      message     = "told"
+      only        = "jsonPayload.withheld>0"
+    }
+    withheld_phones = {
+      description = "Phones that were not pushed an answer elsewhere, as it may have been given on them"
+      function    = "push"
+      message     = "pushed"
+      only        = "jsonPayload.withheld>0"
+      value       = "withheld"
+      unit        = "1"
+      bounds      = local.count_bounds
+    }
+    born_cancelled = {
+      description = "Calls whose cancel came before them, so that they rang nobody"
+      message     = "born cancelled"
+    }
+    late_timeouts = {
+      description = "Rings that ended more than 20 s after their time"
+      function    = "ring"
+      message     = "late time-out"
+    }
+    overdue = {
+      description = "Rings that sweep had to have ended"
+      function    = "sweep"
+      message     = "swept"
+      only        = "jsonPayload.overdue>0"
+      value       = "overdue"
+      unit        = "1"
+      bounds      = local.count_bounds
+    }
     opening_latency = {
       description = "From a Socket.IO client's handshake to its open packet"
       function    = "deliver"

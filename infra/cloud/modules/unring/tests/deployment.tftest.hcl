@@ -559,6 +559,8 @@ run "deployed" {
       dead_letters      = ["ERROR", "0s", "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource='pubsub_subscription',subscription_id='unring-call-events-dead'}) > 0"]
       backlog           = ["CRITICAL", "60s", "max by (subscription_id) (pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource='pubsub_subscription',subscription_id=~'unring-deliver-2|unring-push|unring-ring'}) > 30"]
       tasks             = ["ERROR", "120s", "sum(increase(cloudtasks_googleapis_com:queue_task_attempt_count{monitored_resource='cloud_tasks_queue',queue_id='unring-rings',response_code!='ok'}[5m])) > 5"]
+      late_timeouts     = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_late_timeouts{monitored_resource='cloud_run_revision'}[10m])) > 5"]
+      overdue           = ["ERROR", "60s", "sum(increase(logging_googleapis_com:user_unring_overdue_count{monitored_resource='cloud_run_revision'}[5m])) > 1"]
       outbox            = ["ERROR", "60s", "histogram_quantile(0.7, sum by (le) (increase(logging_googleapis_com:user_unring_outbox_age_bucket{monitored_resource='cloud_run_revision'}[5m]))) > 30000"]
       unreadable        = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_unreadable{monitored_resource='cloud_run_revision'}[10m])) > 0"]
       refused_pushes    = ["ERROR", "0s", "sum(increase(logging_googleapis_com:user_unring_refused_pushes_count{monitored_resource='cloud_run_revision'}[10m])) > 0"]
@@ -569,7 +571,7 @@ run "deployed" {
       sweep             = ["ERROR", "300s", "absent_over_time(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name='unring-sweep',response_code_class='2xx'}[10m])"]
       errors            = ["ERROR", "120s", "sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-ring|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) / sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-ring|unring-sweep|unring-webhook',service_name!='unring-webhook'}[5m])) > 0.05 and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource='cloud_run_revision',service_name=~'unring-api|unring-deliver|unring-gateway|unring-push|unring-ring|unring-sweep|unring-webhook',service_name!='unring-webhook',response_code_class='5xx'}[5m])) > 5"]
     }
-    error_message = "There is an alert for latency, dead letters, waiting events, tasks, the outbox, unreadable entries, refused messages, webhooks that are not taken, wait or are not wanted, pushes that wait, sweep and errors, each with its bounds."
+    error_message = "There is an alert for latency, dead letters, waiting events, tasks, late time-outs, overdue rings, the outbox, unreadable entries, refused messages, webhooks that are not taken, wait or are not wanted, pushes that wait, sweep and errors, each with its bounds."
   }
 
   assert {
@@ -581,19 +583,44 @@ run "deployed" {
   }
 
   assert {
+    condition = { for name in ["changes", "told_elsewhere", "overdue"] : name => [
+      google_logging_metric.this[name].filter,
+      google_logging_metric.this[name].value_extractor,
+      google_logging_metric.this[name].label_extractors,
+      ] } == {
+      changes = [
+        "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^unring-\" AND jsonPayload.message=\"told\"",
+        null,
+        tomap({ outcome = "EXTRACT(jsonPayload.outcome)", cause = "EXTRACT(jsonPayload.cause)" }),
+      ]
+      told_elsewhere = [
+        "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^unring-\" AND jsonPayload.message=\"told\" AND jsonPayload.elsewhere>0",
+        "EXTRACT(jsonPayload.elsewhere)",
+        tomap({}),
+      ]
+      overdue = [
+        "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-sweep\" AND jsonPayload.message=\"swept\" AND jsonPayload.overdue>0",
+        "EXTRACT(jsonPayload.overdue)",
+        tomap({}),
+      ]
+    }
+    error_message = "Each change of a call is counted by whoever tells of it, with its outcome and cause; sockets elsewhere and overdue rings are added up."
+  }
+
+  assert {
     condition     = one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).range[0].max == 100 && contains(one(one(google_logging_metric.this["told_latency"].bucket_options).explicit_buckets).bounds, 100) && one(one(google_monitoring_slo.latency.request_based_sli).distribution_cut).distribution_filter == "metric.type=\"logging.googleapis.com/user/unring/told_latency\" AND resource.type=\"cloud_run_revision\"" && google_monitoring_slo.latency.goal == 0.99
     error_message = "The objective counts what was told within 100 ms, which is a bound of the metric."
   }
 
   assert {
-    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 15
+    condition     = alltrue([for name in keys(google_logging_metric.this) : strcontains(google_monitoring_dashboard.this.dashboard_json, "user_unring_${name}")]) && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 19
     error_message = "The dashboard shows every metric."
   }
 
   assert {
     condition = alltrue(flatten([for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : [for axis in ["xPos", "yPos"] : try(tile[axis], 1) > 0]])) && length(distinct([
       for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : "${try(tile.xPos, 0)} ${try(tile.yPos, 0)}"
-    ])) == 15
+    ])) == 19
     error_message = "Each tile has a place of its own, and none a 0 that Google leaves out."
   }
 
