@@ -3,6 +3,7 @@
 from typing import Any
 
 from functions.calls.call import USER_ID_LIMIT, Cause, Status
+from functions.calls.ring import INITIATE
 from functions.calls.transitions import REASON_LIMIT, SIGNALS
 from functions.clients.connection import Wire
 from functions.clients.device import Platform
@@ -45,14 +46,38 @@ _FAILURES = {
     "403": "The wrong party: a receiver can't cancel, a caller can't accept or reject; and a ring "
     "token may only reject.",
     "404": "There is no such call, or the user is no party to it.",
-    "409": "The call got another answer first, which `outcome` says; or another call has this id "
-    "(`differs`).",
+    "409": "The call got another answer first, which `outcome` says: `already_…`. Of a call that "
+    "is to ring also: it was cancelled before it came (`already_cancelled`), its receiver is in "
+    "another call (`busy`), or another call has this id (`differs`).",
     "408": "The body did not come.",
     "413": "The body is larger than a megabyte.",
     "422": "The call's document makes no sense; only its writer can mend it.",
-    "429": "The user asks more often than FRAMES_PER_SECOND: see `Retry-After`.",
+    "429": "The user asks more often than FRAMES_PER_SECOND, or has more calls ring than "
+    "CALLS_PER_MINUTE: see `Retry-After`.",
     "503": "Something could not be reached, or there is too much to do: see `Retry-After`.",
 }
+
+
+_RING_SECONDS = {
+    "type": ["integer", "null"],
+    "minimum": SHORTEST_RING,
+    "maximum": LONGEST_RING,
+    "description": "By default, and at most, what RING_SECONDS says.",
+}
+
+
+def _request(event: dict[str, Any], required: str, **data: dict[str, Any]) -> dict[str, Any]:
+    """What a frame has, for one kind of events."""
+    return {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "event": event,
+            "data": {"type": "object", "required": [required], "properties": data},
+            # Whatever it is, it counts only where there is no header.
+            "token": {"description": "Instead of the header, where there can be none: a string."},
+        },
+    }
 
 
 def _reply(description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -239,9 +264,13 @@ DESCRIPTION: dict[str, Any] = {
         "/v1/signals": {
             "post": {
                 "operationId": "signal",
-                "summary": "Cancel, reject, accept or end a call.",
+                "summary": "Have a call ring, or cancel, reject, accept or end it.",
                 "description": "A repeat is safe, and answered `already_…` with `ok: true`. The "
-                "body counts as JSON whatever its type is, as a beacon has none of its own.",
+                "body counts as JSON whatever its type is, as a beacon has none of its own. Of "
+                f"`{INITIATE}`, the user is the caller; the reply has `success` too, and what "
+                "else of `ringsUntil`, `error`, `message` and `busy` there is to say. Without "
+                "`deviceId` nobody knows by what he acts: all his sockets are told to stop "
+                "ringing, and none of his phones is pushed.",
                 "security": [{"token": []}, {}],
                 "requestBody": {
                     "required": True,
@@ -290,7 +319,9 @@ DESCRIPTION: dict[str, Any] = {
                 "operationId": "ring",
                 "summary": "Create a call, and make it ring.",
                 "description": "For the app's backend. A repeat is safe, and answered "
-                "`already_ringing`; another call under the same id is answered `differs`.",
+                "`already_ringing`; another call under the same id is answered `differs`. A call "
+                "whose cancel came before it is answered `already_cancelled`, and one whose "
+                "receiver is in another call `busy`, if BUSY says so: they ring nobody.",
                 "security": [{"key": []}],
                 "parameters": [_CALL_ID_IN_PATH],
                 "requestBody": {
@@ -309,7 +340,10 @@ DESCRIPTION: dict[str, Any] = {
             "get": {
                 "operationId": "call",
                 "summary": "Whether a call still rings.",
-                "description": "By a ring token until ten minutes after the call's end.",
+                "description": "A call that nobody answers is `missed` (`timeout`) when its time "
+                "is over, and `cancelled` (`caller_gone`) when its caller has no connection any "
+                "more by which he had it ring. By a ring token it is read until ten minutes after "
+                "the call's end.",
                 "security": [{"token": []}, {"ringToken": []}],
                 "parameters": [_CALL_ID_IN_PATH],
                 "responses": {
@@ -333,25 +367,28 @@ DESCRIPTION: dict[str, Any] = {
         "schemas": {
             **_USER_SCHEMAS,
             "Request": {
-                "type": "object",
-                "required": ["event", "data"],
-                "properties": {
-                    "event": {"enum": list(SIGNALS)},
-                    "data": {
-                        "type": "object",
-                        "required": ["callId"],
-                        "properties": {
-                            "callId": _CALL_ID,
-                            "reason": _REASON,
-                            "deviceId": _DEVICE,
-                        },
-                    },
-                    "token": {
-                        "type": "string",
-                        "description": "Instead of the header, where there can be none.",
-                    },
-                },
+                "oneOf": [
+                    {"$ref": "#/components/schemas/Signal"},
+                    {"$ref": "#/components/schemas/Initiate"},
+                ]
             },
+            "Signal": _request(
+                {"enum": list(SIGNALS)}, "callId", callId=_CALL_ID, reason=_REASON, deviceId=_DEVICE
+            ),
+            "Initiate": _request(
+                {"const": INITIATE},
+                "receiverId",
+                receiverId=_USER_ID,
+                callId={
+                    **_CALL_ID,
+                    "type": ["string", "null"],
+                    "description": "Without it, the call gets a UUID in lower case.",
+                },
+                ringSeconds=_RING_SECONDS,
+                # What is none counts as none.
+                deviceId={"description": _DEVICE["description"]},
+                callerName={"description": "Told where the caller's identity has no name."},
+            ),
             "OnBehalf": {
                 "type": "object",
                 "required": ["userId"],
@@ -367,12 +404,7 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "callerId": _USER_ID,
                     "receiverId": _USER_ID,
-                    "ringSeconds": {
-                        "type": ["integer", "null"],
-                        "minimum": SHORTEST_RING,
-                        "maximum": LONGEST_RING,
-                        "description": "By default, and at most, what RING_SECONDS says.",
-                    },
+                    "ringSeconds": _RING_SECONDS,
                     "data": {
                         "type": ["object", "null"],
                         "propertyNames": {
@@ -400,6 +432,12 @@ DESCRIPTION: dict[str, Any] = {
                     "ringsUntil": {"type": "integer", "description": "Unix ms."},
                     "field": {"type": "string"},
                     "message": {"type": "string"},
+                    "success": {"type": "boolean", "description": f"Of `{INITIATE}`: as `ok`."},
+                    "error": {"type": "string", "description": f"Of `{INITIATE}`: as `message`."},
+                    "busy": {
+                        "const": True,
+                        "description": f"Of `{INITIATE}`: the receiver is in another call.",
+                    },
                 },
             },
             "Ringing": {
@@ -428,7 +466,11 @@ DESCRIPTION: dict[str, Any] = {
                 "properties": {
                     "callId": {"type": "string"},
                     "status": {"enum": [status.value for status in Status]},
-                    "cause": {"enum": [cause.value for cause in Cause]},
+                    "cause": {
+                        "enum": [cause.value for cause in Cause],
+                        "description": "Why it has ended, or stopped ringing, if we have seen it. "
+                        "The two `…_elsewhere` are told to devices, and are no call's.",
+                    },
                     "ringsUntil": {
                         "type": "integer",
                         "description": "Unix ms, while it rings, if it is known.",
