@@ -8,13 +8,23 @@ from datetime import datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status, UserId
+from functions.calls.call import (
+    NOBODYS,
+    Actor,
+    Call,
+    CallId,
+    ConnectionId,
+    SignalId,
+    Status,
+    UserId,
+)
 from functions.calls.event import CallEvent, unix_ms
-from functions.calls.transitions import PushedBy, PushPolicy
+from functions.calls.transitions import CALLER_GONE, PushedBy, PushPolicy
 from functions.clients.device import FcmToken, device_id
 from functions.clients.ringtoken import RingToken
+from functions.delivery.commit import Received
 from functions.inbound.http import Handler
-from functions.published import ConnectionAdmitted, DeviceGone, Published
+from functions.published import ConnectionAdmitted, DeviceGone, Published, attributes
 from functions.settings import WebhookSettings, webhook_name
 from functions.webhook import handler
 from infra.emulators.faults import Fault, Kind
@@ -137,6 +147,40 @@ async def test_each_change_of_a_call_has_a_type(
     assert [hook.type for hook in backend.taken] == [f"call.{made.status}"]
 
 
+async def test_a_ring_that_nobody_answers_is_told_as_missed_by_nobody(
+    function: Handler, backend: Backend, services: Services
+) -> None:
+    ends = now() - timedelta(seconds=1)
+    await services.world.ring(signal_id=SignalId("5f0c"), rings_until=ends)
+    received = Received(SignalId("5151"), now(), None)
+    await services.signaling().time_out(CALL, SignalId("5f0c"), ends, received)
+    (made,) = services.published(CallEvent)
+    assert attributes(made)["webhook"] == "true"
+    await told(function, made)
+    (hook,) = backend.taken
+    assert hook.type == "call.missed"
+    named = {
+        name: hook.data[name] for name in ("status", "previousStatus", "by", "cause", "reason")
+    }
+    assert named == {
+        "status": "missed",
+        "previousStatus": "ringing",
+        "by": None,
+        "cause": "timeout",
+        "reason": "No answer",
+    }
+
+
+async def test_a_caller_who_is_gone_is_told_as_who_cancelled(
+    function: Handler, backend: Backend
+) -> None:
+    made = replace(event(CALLER_GONE), reason="Caller disconnected")
+    await told(function, made)
+    (hook,) = backend.taken
+    assert hook.type == "call.cancelled"
+    assert (hook.data["cause"], hook.data["by"]) == ("caller_gone", CALLER)
+
+
 async def test_a_subscription_posts_to_its_own_url_alone(
     function: Handler, backend: Backend
 ) -> None:
@@ -249,6 +293,24 @@ async def test_the_backend_is_asked_to_push_the_finished_message(
         },
         "passedOver": [],
     }
+
+
+async def test_the_backend_is_to_pass_over_the_device_that_answered_by_the_apps_name_for_it(
+    function: Handler, backend: Backend
+) -> None:
+    on_phone = Actor(ConnectionId("1="), device="phone", registration="9")
+    made = event("call:reject", pushes=BY_BACKEND, by=on_phone)
+    assert await asked(function, made) == 204
+    passed_over = {hook.data["userId"]: hook.data["passedOver"] for hook in backend.taken}
+    assert passed_over == {CALLER: [], RECEIVER: ["phone"]}
+
+
+@pytest.mark.parametrize("by", [NOBODYS, Actor(ConnectionId("1="), registration="9")])
+async def test_the_backend_is_not_asked_to_push_to_a_device_that_it_could_not_pass_over(
+    function: Handler, backend: Backend, by: Actor
+) -> None:
+    assert await asked(function, event("call:reject", pushes=BY_BACKEND, by=by)) == 204
+    assert [hook.data["userId"] for hook in backend.taken] == [CALLER]
 
 
 async def test_of_a_ring_the_backend_gets_what_the_phone_needs(
