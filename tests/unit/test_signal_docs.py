@@ -6,9 +6,16 @@ import pytest
 
 from functions.calls import transitions
 from functions.calls.call import Party
-from functions.calls.transitions import SIGNALS, TRANSITIONS, Transition, Whom
+from functions.calls.transitions import (
+    CALLER_GONE,
+    SIGNALS,
+    TRANSITIONS,
+    Transition,
+    Whom,
+    transitions_of,
+)
 from tests.proof.races.model import RULES, TIMED_OUT, Notice
-from tests.support.pages import glossary, read, rows, section
+from tests.support.pages import LINES, glossary, read, rows, section
 
 PROTOCOL = "docs/protocol.md"
 
@@ -54,11 +61,14 @@ def test_a_message_by_fcm_stands_among_the_types_of_messages(row: Transition) ->
 
 
 def test_the_diagram_of_a_call_is_the_table_of_transitions() -> None:
-    arrows = re.findall(
-        r"^  (\w+) --> (\w+): (call:\w+)$", read("docs/architecture.md"), re.MULTILINE
+    nobodys = {transitions.TIMED_OUT.signal: "its time is over", CALLER_GONE: "its caller is gone"}
+    (diagram,) = re.findall(
+        r"^stateDiagram-v2\n  \[\*\] --> ringing.*?```", read("docs/architecture.md"), LINES
     )
+    arrows = re.findall(r"^  (\w+) --> (\w+): (.+)$", diagram, re.MULTILINE)
     assert sorted(arrows) == sorted(
-        (row.from_status.value, row.to_status.value, row.signal) for row in TRANSITIONS
+        (row.from_status.value, row.to_status.value, nobodys.get(row.signal, row.signal))
+        for row in (*TRANSITIONS, transitions.TIMED_OUT, *transitions_of(CALLER_GONE))
     )
 
 
