@@ -86,6 +86,7 @@ def test_the_signals_id_ties_all_functions_together(
     (delivered,) = lines(logs, "deliver", "delivered")
     (pushed,) = lines(logs, "push", "pushed")
     assert told["signalId"] == delivered["signalId"] == pushed["signalId"]
+    assert [line["cause"] for line in (told, delivered, pushed)] == ["caller_cancelled"] * 3
     assert pushed["sent"] == 1
 
 
