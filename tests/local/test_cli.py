@@ -289,7 +289,8 @@ async def test_the_demo_holds() -> None:
     status, output, errors = await run("demo")
     assert (status, errors) == (0, "")
     cases = ("Socket connected", "Socket disconnected", "App killed", "Call rejected")
-    for line in (*cases, "Cancel over HTTPS", "Cancel by a backend"):
+    rings = ("Answered elsewhere", "No answer for 5 s", "Caller gone for 1 s")
+    for line in (*cases, "Cancel over HTTPS", "Cancel by a backend", *rings):
         assert line in output
     late = output[output.index("Connects 1 s late") :]
     assert late.index("call_cancelled") < late.index("call:cancelled")  # a push, and a second later
