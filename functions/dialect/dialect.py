@@ -33,7 +33,7 @@ PAYLOADS = (
     ("callId", "reason", "deviceId"),
     ("callId", "receiverId", "ringSeconds", "deviceId"),
     ("token", "fid", "platform", "deviceId"),
-    ("callId", "reason", "cause", "ringsUntil", "timestamp", "callerId", "callerName"),
+    ("callId", "reason", "cause", "endedBy", "ringsUntil", "timestamp", "callerId", "callerName"),
     ("ok", "outcome", "callId", "ringsUntil", "field", "message"),
 )
 FIELDS = tuple(dict.fromkeys(name for payload in PAYLOADS for name in payload))

@@ -156,13 +156,14 @@ def event_data(
     event: CallEvent, recipient: Recipient, dialect: Dialect = USUAL
 ) -> dict[str, object]:
     """The `data` of an event, as `recipient` is told it: `callId`, `timestamp` (Unix ms), and what
-    is known of `reason` and `cause`. Of a ring also `callerId`, `ringsUntil` (Unix ms) and what the
-    app passes on."""
+    is known of `reason` and `cause`. Of the end of a talk also `endedBy`; of a ring `callerId`,
+    `ringsUntil` (Unix ms) and what the app passes on."""
     names, ids = dialect.fields, dialect.ids
     told: dict[str, object] = {
         names["callId"]: ids.call_out(event.call_id),
         names["reason"]: event.reason_for(recipient),
         names["cause"]: event.cause_for(recipient),
+        names["endedBy"]: _ended_by(event, dialect),
         names["ringsUntil"]: event.rings_until_ms,
         names["timestamp"]: event.timestamp,
     }
@@ -172,3 +173,10 @@ def event_data(
     # Whatever it is, it is written as it came.
     passed_on = msgspec.json.decode(event.data or "{}", type=dict[str, msgspec.Raw])
     return {**passed_on, names["callerId"]: ids.user_out(event.caller_id), **known}
+
+
+def _ended_by(event: CallEvent, dialect: Dialect) -> object:
+    """Who ended a talk, as clients are told it; None of all else."""
+    if event.status is not Status.ENDED or event.by is None:
+        return None
+    return dialect.ids.user_out(event.by)

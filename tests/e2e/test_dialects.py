@@ -173,7 +173,7 @@ async def accepts_and_ends(stack: Stack, call: str, his: Phone, hers: Phone) -> 
     assert (await fields_of(stack, call))["status"] == "ONGOING"
     await upgrades(call, his, hers)
     await his.app.emit_without_ack("call:end", callId=call)
-    await hers.reads("call:ended", "reason", callId=call)
+    await hers.reads("call:ended", "reason", callId=call, endedBy=his.user)
     assert (await fields_of(stack, call))["status"] == "ENDED"
 
 

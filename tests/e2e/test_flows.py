@@ -121,7 +121,8 @@ async def test_either_party_ends_an_accepted_call_and_the_other_one_is_told_once
         verdict = await ends.emit("call:end", callId=ids.call)
         assert verdict == {"ok": True, "outcome": "ended", "callId": ids.call}
         told = await hears.told("call:ended")
-        assert (told["callId"], told["reason"]) == (ids.call, "Call ended")
+        who = ids.caller if who_ends == "caller" else ids.receiver
+        assert (told["callId"], told["reason"], told["endedBy"]) == (ids.call, "Call ended", who)
         for phone in (ends, hears):
             again = await phone.emit("call:end", callId=ids.call, reason="Once more")
             assert again == {"ok": True, "outcome": "already_ended", "callId": ids.call}
@@ -133,7 +134,7 @@ async def test_either_party_ends_an_accepted_call_and_the_other_one_is_told_once
     assert (call["status"], call["answeredBy"], call["endedBy"], call["reason"]) == (
         "ended",
         ids.receiver,
-        ids.caller if who_ends == "caller" else ids.receiver,
+        who,
         "Call ended",
     )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from functions.calls.call import Call, CallId, SignalId, Status, UserId
 from functions.calls.decision import LIMITED, NOT_FOUND, Verdict, invalid
 from functions.calls.event import CallEvent
-from functions.calls.transitions import SIGNALS, Signal
+from functions.calls.transitions import SIGNALS, Signal, transitions_of
 from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, Platform
 from functions.clients.ringtoken import RingToken
@@ -113,6 +113,25 @@ def test_an_event_goes_out_in_the_apps_words(wire: Wire) -> None:
             "call_id": 7,
             "reason": "Caller ended call",
             "cause": "caller_cancelled",
+            "sent_at": made.timestamp,
+        },
+    )
+
+
+@WIRES
+def test_whoever_is_told_of_the_end_of_a_talk_is_told_who_has_ended_it(wire: Wire) -> None:
+    call = Call(CallId("7"), UserId("1"), UserId("2"), Status.ACCEPTED)
+    end = Signal("call:end", call.id, "Bye")
+    row = next(row for row in transitions_of("call:end") if row.to_status is Status.ENDED)
+    made = CallEvent.of(call, row, end, call.receiver, SignalId("S"), now())
+    frame = Codecs(SNAKE_CASE).on(wire).encode_event(made, made.recipients[0], "/")
+    assert told(wire, frame) == (
+        "callEnded",
+        {
+            "call_id": 7,
+            "reason": "Bye",
+            "cause": "ended",
+            "ended_by": 2,
             "sent_at": made.timestamp,
         },
     )
