@@ -40,16 +40,17 @@ class Stage:
         self._receivers.append((phone, token))
         return phone, token
 
-    async def initiate(self, caller: JsonPhone) -> None:
-        """Has all of the receiver's devices ring. What comes from then on is noted."""
-        asked = {"callId": self.call, "receiverId": self.receiver, "ringSeconds": SECONDS}
+    async def initiate(self, caller: JsonPhone, **more: object) -> None:
+        """Has all of the receiver's devices ring, as by an emit that says `more`."""
         self.came.start()
-        verdict = await caller.emit("call:initiate", **asked)
+        verdict = await caller.emit(
+            "call:initiate", callId=self.call, receiverId=self.receiver, **more
+        )
         expect("call:initiate", verdict, {"outcome": "ringing"})
         for phone, token in self._receivers:
             await phone.told("call:incoming")
             # Waited for, as the push of a ring that has ended is not sent any more.
-            (push,) = await pushes_to(self.stack, token, 1)
+            push, *_ = await pushes_to(self.stack, token, 1)
             expect("a push", push["data"], {"type": "incoming_call", "callId": self.call})
         self.rings.set()
 
@@ -86,7 +87,7 @@ async def _answered_elsewhere(stage: Stage) -> None:
 async def _times_out(stage: Stage) -> None:
     caller = await stage.connected(stage.caller)
     phone, token = await stage.receiving("phone")
-    await stage.initiate(caller)
+    await stage.initiate(caller, ringSeconds=SECONDS)
     said = {"callId": stage.call, "reason": "No answer"}
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stage.came.told(caller, JSON, "call:timeout", **said))
