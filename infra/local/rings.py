@@ -26,6 +26,7 @@ class Stage:
     caller: str
     receiver: str
     rings: asyncio.Event  # set when all of the receiver's devices do
+    calls: Calls
     came: Arrivals = field(default_factory=Arrivals)
     _receivers: list[tuple[JsonPhone, str]] = field(default_factory=list)
 
@@ -52,7 +53,15 @@ class Stage:
             # Waited for, as the push of a ring that has ended is not sent any more.
             push, *_ = await pushes_to(self.stack, token, 1)
             expect("a push", push["data"], {"type": "incoming_call", "callId": self.call})
+        # Nobody answers as fast as a test can: what ends before `deliver` has done with the ring is
+        # told once more, in case that the ring came after it.
+        await self.delivered()
         self.rings.set()
+
+    async def delivered(self) -> None:
+        """Waits until whoever is to be told of what happened has been."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.calls.until_delivered(self.call)
 
     async def silenced(self, phone: JsonPhone, token: str, cause: str) -> None:
         """Waits until a device that rings is told to stop, by its socket and by a push."""
@@ -118,11 +127,10 @@ class Ring:
         call, caller, receiver = f"CALL_{number}", f"USR_{number}_CALLER", f"USR_{number}_RECEIVER"
         calls = Calls(stack.firestore, stack.project)
         async with AsyncExitStack() as phones:
-            stage = Stage(stack, phones, call, caller, receiver, rings)
+            stage = Stage(stack, phones, call, caller, receiver, rings, calls)
             with stage.came.judged():
                 await self.ends(stage)
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    await calls.until_delivered(call)
+                await stage.delivered()
                 await stage.has_no_more()
             rings.set()  # whatever went wrong
         return await stage.came.played(self.title, calls, call, self.status)

@@ -60,6 +60,8 @@ class Parties:
         del renamed["channelName"]
         assert {**caller, **renamed}.items() <= pushed.items()
         assert pushed["timestamp"].isdigit()
+        # What ends before that is told once more, in case that the ring came after it.
+        await is_delivered(Calls(self.his.stack.firestore, self.his.stack.project), call)
 
 
 @asynccontextmanager

@@ -137,6 +137,8 @@ async def rung(
         await receiver.told("call:incoming")
         # Waited for, as the push of a ring that has ended is not sent any more.
         await pushes_to(stack, ids.token, 1)
+        # What ends before that is told once more, in case that the ring came after it.
+        await is_delivered(Calls(stack.firestore, stack.project), ids.call)
         yield caller, receiver
 
 
