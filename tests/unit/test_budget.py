@@ -143,7 +143,7 @@ async def test_an_initiate_costs_the_caller_what_a_cancel_does_and_the_others_a_
     told = await functions.deliver(rings)
     assert told == [*looked, "RunQuery", *looked_again, "Commit"]
     pushed = await functions.push(rings)
-    assert pushed == [*looked, "RunQuery", "send", "send", "Commit"]
+    assert pushed == ["RunQuery", *looked, "send", "send", "Commit"]
     # Its end is scheduled, and the connection looked at by which it came.
     assert await functions.ring(rings) == ["CreateTask", "BatchGetDocuments"]
     ((task, at),) = services.queue
