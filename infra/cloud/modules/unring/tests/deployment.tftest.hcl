@@ -585,23 +585,23 @@ run "deployed" {
   assert {
     condition = { for name in ["changes", "told_elsewhere", "overdue"] : name => [
       google_logging_metric.this[name].filter,
-      google_logging_metric.this[name].value_extractor,
-      google_logging_metric.this[name].label_extractors,
+      coalesce(google_logging_metric.this[name].value_extractor, "lines"),
+      join(" ", [for label, field in google_logging_metric.this[name].label_extractors : "${label}=${field}"]),
       ] } == {
       changes = [
         "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^unring-\" AND jsonPayload.message=\"told\"",
-        null,
-        tomap({ outcome = "EXTRACT(jsonPayload.outcome)", cause = "EXTRACT(jsonPayload.cause)" }),
+        "lines",
+        "cause=EXTRACT(jsonPayload.cause) outcome=EXTRACT(jsonPayload.outcome)",
       ]
       told_elsewhere = [
         "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^unring-\" AND jsonPayload.message=\"told\" AND jsonPayload.elsewhere>0",
         "EXTRACT(jsonPayload.elsewhere)",
-        tomap({}),
+        "",
       ]
       overdue = [
         "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-sweep\" AND jsonPayload.message=\"swept\" AND jsonPayload.overdue>0",
         "EXTRACT(jsonPayload.overdue)",
-        tomap({}),
+        "",
       ]
     }
     error_message = "Each change of a call is counted by whoever tells of it, with its outcome and cause; sockets elsewhere and overdue rings are added up."
