@@ -340,8 +340,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = toset([for field in google_firestore_field.expires_at : "${field.collection} ${field.field} ${length(field.ttl_config)}"]) == toset(["unring_connections expiresAt 1", "unring_devices expiresAt 1", "unring_outbox expiresAt 1"])
-    error_message = "Connections, devices and outbox entries go when they have expired, and nothing of a name that an app may have."
+    condition     = toset([for field in google_firestore_field.expires_at : "${field.collection} ${field.field} ${length(field.ttl_config)}"]) == toset(["unring_births expiresAt 1", "unring_connections expiresAt 1", "unring_devices expiresAt 1", "unring_outbox expiresAt 1"])
+    error_message = "Births, connections, devices and outbox entries go when they have expired, and nothing of a name that an app may have."
   }
 
   assert {
@@ -351,7 +351,7 @@ run "deployed" {
 
   assert {
     condition = toset([for field in google_firestore_field.unindexed : "${field.collection} ${field.field}"]) == toset([
-      "unring_connections admittedAt", "unring_connections alsoIn", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
+      "unring_connections admittedAt", "unring_connections alsoIn", "unring_connections calling", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
       "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event",
     ]) && alltrue([for field in google_firestore_field.unindexed : length(one(field.index_config).indexes) == 0 && length(field.ttl_config) == 0])
     error_message = "What grows and is not asked for is in no index."
@@ -739,7 +739,7 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = toset([for field in google_firestore_field.expires_at : field.collection]) == toset(["connections", "devices", "outbox"]) && google_firestore_index.missed.collection == "outbox" && one(google_cloudfunctions2_function.function["gateway"].service_config).environment_variables.CALLS_COLLECTION == "rings"
+    condition     = toset([for field in google_firestore_field.expires_at : field.collection]) == toset(["births", "connections", "devices", "outbox"]) && google_firestore_index.missed.collection == "outbox" && one(google_cloudfunctions2_function.function["gateway"].service_config).environment_variables.CALLS_COLLECTION == "rings"
     error_message = "The collections have the names that are asked for."
   }
 
@@ -914,7 +914,7 @@ run "into_a_database_that_exists" {
   }
 
   assert {
-    condition = toset(concat([for field in google_firestore_field.expires_at : field.collection], [for field in google_firestore_field.unindexed : field.collection], [google_firestore_index.missed.collection])) == toset(["unring_connections", "unring_devices", "unring_outbox"]) && alltrue([
+    condition = toset(concat([for field in google_firestore_field.expires_at : field.collection], [for field in google_firestore_field.unindexed : field.collection], [google_firestore_index.missed.collection])) == toset(["unring_births", "unring_connections", "unring_devices", "unring_outbox"]) && alltrue([
       for resource in concat(values(google_firestore_field.expires_at), values(google_firestore_field.unindexed), [google_firestore_index.missed]) : resource.database == "(default)"
     ])
     error_message = "What is indexed, or expires, is ours alone."
@@ -940,7 +940,7 @@ run "where_the_apps_calls_have_a_ttl_policy" {
   }
 
   assert {
-    condition     = length(google_firestore_field.call_expires_at) == 0 && length(google_firestore_field.expires_at) == 3
+    condition     = length(google_firestore_field.call_expires_at) == 0 && length(google_firestore_field.expires_at) == 4
     error_message = "Nothing of the app's calls is touched, and all else expires as ever."
   }
 }
