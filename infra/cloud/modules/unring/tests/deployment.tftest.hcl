@@ -585,7 +585,7 @@ run "deployed" {
   assert {
     condition = { for name in ["changes", "told_elsewhere", "overdue"] : name => [
       google_logging_metric.this[name].filter,
-      coalesce(google_logging_metric.this[name].value_extractor, "lines"),
+      one(google_logging_metric.this[name].metric_descriptor).value_type == "INT64" ? "lines" : google_logging_metric.this[name].value_extractor,
       join(" ", [for label, field in google_logging_metric.this[name].label_extractors : "${label}=${field}"]),
       ] } == {
       changes = [
