@@ -55,10 +55,14 @@ class Ring:
             is_ours=True,
             ring_seconds=self.seconds,
         )
-        ends = now + timedelta(seconds=self.seconds)
+        # A backend that has announced the call may have asked for less.
+        seconds = min(self.seconds, call.ring_seconds or self.seconds)
+        ends = now + timedelta(seconds=seconds)
         ends -= timedelta(microseconds=ends.microsecond % 1000)  # as clients are told it
         signal_id = signal if self.is_told else None
-        return replace(call, signal_id=signal_id, rings_until=ends, data=self.data)
+        return replace(
+            call, signal_id=signal_id, rings_until=ends, ring_seconds=seconds, data=self.data
+        )
 
 
 _TAKEN = Verdict(False, "differs", "callId", "callId is another call's")
@@ -102,7 +106,8 @@ def _differing(found: Call, ring: Ring) -> str | None:
         return "callerId"
     if found.receiver != ring.receiver:
         return "receiverId"
-    if ring.is_initiated or not found.is_ours or found.status is not Status.RINGING:
+    is_ours = found.is_ours and found.status is Status.RINGING
+    if ring.is_initiated or not is_ours or not ring.is_told:  # it is known, and that is all
         return None
     if found.ring_seconds != ring.seconds:
         return "ringSeconds"

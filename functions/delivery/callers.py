@@ -20,7 +20,8 @@ log = Log(__name__)
 class Callers:
     """Looks after the callers of calls that were initiated by a connection.
 
-    A caller may lose his connection and come back: each time he has none, he has `grace`.
+    Once he has lost that connection, it is looked every `grace` whether he has any: who has none
+    just then is gone.
     """
 
     def __init__(

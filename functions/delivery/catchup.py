@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from functions.attempt import NotDelivered
-from functions.calls.call import ConnectionId, UserId
+from functions.calls.call import ConnectionId, Status, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.delivery.elsewhere import is_told
 from functions.delivery.memory import Memory
 from functions.delivery.notify import notify
+from functions.delivery.overtaken import tell_end
 from functions.ports.clock import Clock
 from functions.ports.sockets import Sockets
 from functions.ports.store import Entry, Store
@@ -94,6 +95,10 @@ class CatchUp:
         is_unserved = not is_later and (not is_served or is_anothers)
         return is_unserved and connection.hears_of(entry.event.call_id)
 
+    async def _tell_end(self, ring: CallEvent, connection: Connection, now: datetime) -> None:
+        outbox, sockets, codecs = self._store.outbox, self._sockets, self._codecs
+        await tell_end(outbox, sockets, codecs, ring, [connection], now)
+
     async def _post(
         self, connection: Connection, missed: Sequence[CallEvent], now: datetime
     ) -> None:
@@ -111,6 +116,8 @@ class CatchUp:
                     break
                 self._memory.of(event.signal_id).add(connection.id)
                 served.append(event)
+                if event.status is Status.RINGING:  # it may have ended since it was read
+                    await self._tell_end(event, connection, now)
             unreached -= 1
         log.info("caught up", served=len(served), unreached=unreached)
         await self._store.outbox.note_caught_up(served, connection.id)

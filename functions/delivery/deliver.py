@@ -1,6 +1,6 @@
 """Delivers an event to those of the recipients' sockets that do not have it yet."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from functions.attempt import Attempt, NotDelivered
@@ -56,7 +56,7 @@ class Deliverer:
             ring, (event, entry) = event, await as_it_stands(self._store.outbox, event)
             if not event.recipients and ring.status is Status.RINGING:
                 connections = await self._store.connections.of(ring.users, now)
-                await self._tell_end(ring, connections, served, now)
+                await self._tell_end(ring, connections, now)
             if not await self._is_to_be_told(event, entry, attempt, now):
                 return
             served.update(entry.served if entry else ())
@@ -70,19 +70,18 @@ class Deliverer:
         # A refused post counts as served, as API Gateway would refuse it again.
         served.update(connection.id for connection in report.served + report.refused)
         if event.status is Status.RINGING:
-            await self._tell_end(event, connections, served, now)
+            await self._tell_end(event, connections, now)
         await self._record(event, served, report, now)
 
     async def _tell_end(
         self,
         ring: CallEvent,
-        connections: Iterable[Connection],
-        served: Collection[ConnectionId],
+        connections: Collection[Connection],
         now: datetime,
     ) -> None:
-        """Looks whether the ring has ended while it was told."""
-        having = [each for each in connections if each.id in served]
-        await tell_end(self._store.outbox, self._sockets, self._codecs, ring, having, now)
+        """Looks whether the ring has ended while it was told. One whose post was not confirmed may
+        have it all the same."""
+        await tell_end(self._store.outbox, self._sockets, self._codecs, ring, connections, now)
 
     async def _drop(self, event: CallEvent, now: datetime) -> None:
         """Notes that nobody is to be told any more."""

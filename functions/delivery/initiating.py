@@ -75,9 +75,11 @@ class Initiating:
         return verdict
 
     async def handle_of(self, asked: Initiate, caller: Identified, received: Received) -> Verdict:
-        """Carries out what a caller asks for who is known. Costs what the ring costs. Raises the
-        same, and InvalidRequest."""
-        return await self._ringing.begin(self._ring_of(asked, caller), received)
+        """Carries out what a caller asks for who is known, at the same costs. Raises the same, and
+        InvalidRequest."""
+        ring = self._ring_of(asked, caller)
+        stored = await self._calls.get(ring.call_id)
+        return await self._ringing.begin(ring, received, stored)
 
     def _ring_of(self, asked: Initiate, caller: Identified) -> Ring:
         name = caller.profile.name

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from functions.attempt import NotDelivered
+from functions.calls.call import Status
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.delivery.notify import notify
@@ -35,7 +36,8 @@ async def tell_end(
     if call is None or call.signal_id is None or ring.still_true(call):
         return
     entry = await outbox.entry(call.id, call.signal_id)
-    if entry is None or entry.event.expired(now):
+    # Where the app itself has ended the call, the last that we know of is the ring.
+    if entry is None or entry.event.status is Status.RINGING or entry.event.expired(now):
         return
     report = await notify(sockets, codecs, connections, entry.event)
     counts = {"served": len(report.served), "unreached": len(report.failed)}

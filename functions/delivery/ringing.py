@@ -71,9 +71,9 @@ class Ringing:
             if not is_due or isinstance(stored, UnreadableCall):
                 return decision.verdict
             if born.is_cancelled(self._clock()):
-                born = await self._bear_cancelled(ring)
-                if born.call is None:
+                if await self._bear_cancelled(ring):
                     return BORN_CANCELLED
+                born = await self._store.calls.born(ring.call_id, ring.caller)
                 continue
             if not is_checked and (refused := await self._refused(ring)):
                 return refused
@@ -111,18 +111,18 @@ class Ringing:
         # An entry outlives its ring, and TTL removes it later.
         return call.is_ours if last is None else last.status is Status.RINGING
 
-    async def _bear_cancelled(self, ring: Ring) -> Born:
-        """Creates a call that its caller has cancelled before it came, and of which nobody is told;
-        gives it if it is there all the same."""
+    async def _bear_cancelled(self, ring: Ring) -> bool:
+        """Creates a call that its caller has cancelled before it came, and of which nobody is told.
+        False if it is there all the same."""
         now = self._clock()
         call = Call(ring.call_id, ring.caller, ring.receiver, Status.CANCELLED)
         try:
             await self._store.calls.create_cancelled(call, now=now, expires=self._expires())
         except StoreConflict:
-            return await self._store.calls.born(ring.call_id, ring.caller)
+            return False
         born = BORN_CANCELLED
         log.info("born cancelled", callId=ring.call_id, outcome=born.outcome, cause=born.cause)
-        return Born(None)
+        return True
 
     async def _known(self, ring: Ring, born: Born, received: Received) -> Call | Born:
         """Creates a call of which nobody is told."""

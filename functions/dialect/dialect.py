@@ -159,6 +159,13 @@ class Dialect(msgspec.Struct, frozen=True, eq=False):
                 return name, value
         return names[0], None
 
+    def words_for(self, statuses: Iterable[Status]) -> list[str]:
+        """All the words by which documents of calls may say one of these statuses."""
+        wanted = {status.value for status in statuses}
+        if self.calls is None:
+            return sorted(wanted)
+        return sorted(word for word, status in self.calls.meanings.items() if status in wanted)
+
     def call_read(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """The fields of a call's document as we name them."""
         return fields if self.calls is None else self.calls.read(fields, self.ids)

@@ -19,7 +19,7 @@ from functions.calls.call import (
     UnreadableCall,
     names_document,
 )
-from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Verdict
+from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Verdict, invalid
 from functions.calls.event import unix_ms
 from functions.calls.ring import INITIATE, Initiate, Ring
 from functions.calls.transitions import SIGNALS, Signal
@@ -48,6 +48,9 @@ from functions.wire.requests import (
     ring_in,
     user_in,
     with_call_id,
+)
+from functions.wire.requests import (
+    is_initiate as names_initiate,
 )
 from functions.wire.text import loads
 
@@ -90,7 +93,12 @@ class CallRequests:
         content = await content_of(request)
         if isinstance(content, Response):
             return content
-        parsed = _request_in(content, self.dialect)
+        try:
+            parsed = _request_in(content, self.dialect)
+        except InvalidRequest as error:
+            of_initiate = names_initiate(content.get("event"), self.dialect)
+            verdict = invalid(error.field, error.message)
+            return said(verdict, dialect=self.dialect, of_initiate=of_initiate)
         frame = RequestFrame(parsed, asked=asked_in(content["data"], self.dialect))
         frame = with_call_id(frame, new_call_id, self.dialect.ids)
         asked = frame.request

@@ -63,6 +63,7 @@ class Malformed:
     message: str
     ack: AckId | None = None
     namespace: str = ROOT
+    of_initiate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,8 @@ def call_of(frame: Answerable | Unread | None) -> object:
 
 def is_initiate(frame: Answerable | Unread | None) -> bool:
     """Whether the reply to a frame is as apps expect it to `call:initiate`."""
+    if isinstance(frame, Malformed):
+        return frame.of_initiate
     return isinstance(frame, RequestFrame) and isinstance(frame.request, Initiate)
 
 

@@ -57,8 +57,14 @@ def request_frame(
     try:
         request = parse(event, data, dialect)
     except InvalidRequest as error:
-        return Malformed(error.field, error.message, ack, namespace)
+        of_initiate = is_initiate(event, dialect)
+        return Malformed(error.field, error.message, ack, namespace, of_initiate)
     return RequestFrame(request, ack, namespace, asked_in(data, dialect))
+
+
+def is_initiate(event: object, dialect: Dialect) -> bool:
+    """Whether the app asks by this event that a call ring."""
+    return isinstance(event, str) and dialect.events_in.get(event) == INITIATE
 
 
 def asked_in(data: object, dialect: Dialect) -> object:
@@ -113,6 +119,8 @@ def _initiate(data: _Data, dialect: Dialect) -> Initiate:
     _, name = dialect.found_in(data, "callerName")
     ours = {each for field in _NOT_PASSED_ON for each in dialect.fields_in[field]}
     passed = {name: value for name, value in data.items() if name not in ours}
+    if _is_nested(passed, _RELAYED_LEVELS):  # some clients fail to read a thousand
+        raise InvalidRequest("data", "data is nested too deeply")
     return Initiate(
         call_id=None if asked is None else call_id_in(field, asked, dialect.ids),
         receiver=_receiver(data, dialect),

@@ -262,7 +262,11 @@ class MemoryCalls:
 def _changed(call: Call, event: CallEvent) -> Call:
     changed = replace(call, status=event.status, signal_id=event.signal_id)
     if event.status is Status.RINGING:
-        return replace(changed, rings_until=event.rings_until) if call.is_ours else changed
+        if not call.is_ours or event.rings_until is None:
+            return changed
+        seconds = round((event.rings_until - event.decided_at).total_seconds())
+        ends = event.rings_until
+        return replace(changed, rings_until=ends, ring_seconds=seconds, data=event.data)
     changed = replace(changed, cause=event.cause)
     if event.status is Status.ACCEPTED:
         answered_at = event.decided_at

@@ -196,6 +196,7 @@ async def test_an_id_that_is_another_call_is_refused_and_nothing_is_said_of_that
         ({"callId": "a/b"}, "callId"),
         ({"ringSeconds": 4}, "ringSeconds"),
         ({"agoraToken": "x" * 3001}, "data"),
+        ({"agoraToken": json.loads("[" * 200 + "]" * 200)}, "data"),
     ],
 )
 async def test_what_is_malformed_is_refused_and_costs_nothing(
@@ -203,6 +204,7 @@ async def test_what_is_malformed_is_refused_and_costs_nothing(
 ) -> None:
     verdict = await caller.initiate(**changed)
     assert (verdict["ok"], verdict["outcome"], verdict["field"]) == (False, "invalid", field)
+    assert (verdict["success"], verdict["error"]) == (False, verdict["message"])
     assert caller.costs == []
 
 
@@ -315,6 +317,22 @@ async def test_of_a_cancel_and_its_ring_at_once_one_wins_and_nobody_rings_on(
         assert told in ([], ["call:incoming", "call:cancelled"], ["call:cancelled"])
 
 
+async def test_a_backend_that_has_announced_the_call_has_its_ring_as_short_as_it_asked(
+    caller: Caller, services: Services
+) -> None:
+    backend = Client(function_of(services, API_KEY=KEY), services)
+    await backend.put(ring=False, ringSeconds=5, data={"a": 1})
+    assert (await caller.initiate())["outcome"] == "ringing"
+    stored = await services.world.call()
+    assert stored
+    assert (stored.ring_seconds, json.loads(stored.data or "")["channelName"]) == (5, "room")
+    assert stored.changed_at
+    assert stored.changed_at <= now()
+    # It may announce it too late: then it is known already.
+    known = await backend.put(ring=False, ringSeconds=5, data={"a": 1})
+    assert (known.status_code, known.json()["outcome"]) == (200, "already_ringing")
+
+
 # Busy
 
 
@@ -372,6 +390,23 @@ async def test_a_call_may_be_initiated_over_https(services: Services) -> None:
     said = answer.json()
     assert (answer.status_code, said["outcome"], said["success"]) == (200, "ringing", True)
     assert said["callId"]
-    assert sorted(app.costs) == ["Commit", "POST", "Publish", "RunQuery"]
+    assert sorted(app.costs) == ["BatchGetDocuments", "Commit", "POST", "Publish", "RunQuery"]
     refused = await app.signal({"event": "call:initiate", "data": {}})
-    assert (refused.status_code, refused.json()["field"]) == (400, "receiverId")
+    assert (refused.status_code, refused.json()) == (
+        400,
+        {
+            "ok": False,
+            "outcome": "invalid",
+            "field": "receiverId",
+            "message": "receiverId is missing",
+            "success": False,
+            "error": "receiverId is missing",
+        },
+    )
+
+
+async def test_a_repeat_over_https_is_not_one_call_too_many(services: Services) -> None:
+    app = Client(function_of(services, CALLS_PER_MINUTE="1"), services)
+    asked = {"event": "call:initiate", "data": INITIATE}
+    outcomes = [(await app.signal(asked)).json()["outcome"] for _ in range(2)]
+    assert outcomes == ["ringing", "already_ringing"]

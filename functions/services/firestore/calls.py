@@ -164,9 +164,8 @@ class FirestoreCalls:
         """1 RunQuery. At most 20."""
         ids = dict.fromkeys([user, self._dialect.ids.user_out(user)])
         names = self._dialect.call_written(dict.fromkeys(_PARTIES))
-        in_status = [self._dialect.call_written({"status": each.value}) for each in statuses]
-        ((status, _),) = in_status[0].items()
-        words = [each[status] for each in in_status]
+        (status,) = self._dialect.call_written({"status": Status.RINGING.value})
+        words = self._dialect.words_for(statuses)
         query = (
             self._documents.naming("calls", ids, *names)
             .where(filter=FieldFilter(status, "in", words))
@@ -288,8 +287,15 @@ class FirestoreCalls:
 def _changed(call: Call, event: CallEvent) -> dict[str, object]:
     """The fields that say what has become of the call, when and by whom."""
     if event.status is Status.RINGING:
-        ends = event.rings_until
-        return {"ringsUntil": ends, RINGS_UNTIL: ends} if call.is_ours else {}
+        if not call.is_ours:
+            return {}
+        ends, began = event.rings_until, event.decided_at
+        return {
+            "ringsUntil": ends,
+            RINGS_UNTIL: ends,
+            "ringSeconds": round((ends - began).total_seconds()) if ends else DELETE_FIELD,
+            "data": event.data or DELETE_FIELD,
+        }
     at, by = event.decided_at, event.by or DELETE_FIELD
     is_answered = event.status is Status.ACCEPTED
     answered = {

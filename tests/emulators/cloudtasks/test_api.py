@@ -85,7 +85,7 @@ async def test_tasks_are_listed_as_they_are_due_in_the_view_that_is_asked_for(
         task(dispatch_deadline=timedelta(seconds=14)),
         task(dispatch_deadline=timedelta(minutes=31)),
     ],
-    ids=lambda wrong: str(wrong)[:60],
+    ids=map(str, range(100)),  # some of them have the time in their text
 )
 async def test_a_task_that_cannot_be_is_refused(
     client: CloudTasksAsyncClient, server: CloudTasksServer, wrong: types.Task

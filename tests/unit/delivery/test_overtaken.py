@@ -73,12 +73,22 @@ async def test_a_ring_that_holds_is_told_and_looked_after(
     ]
 
 
-async def test_a_ring_that_has_ended_is_told_to_nobody(
+async def test_a_ring_that_has_ended_is_told_to_nobody_and_its_end_to_all(
     services: Services, deliverer: Deliverer, clients: Clients
 ) -> None:
     ring = await ringing(services)
     await cancelled(services)
+    # It may have arrived, after its end, by a post that was not confirmed.
     await deliverer.deliver(ring, FIRST)
+    assert heard(clients) == ["call:cancelled"]
+
+
+async def test_a_ring_whose_end_only_the_app_knows_is_not_told_again(
+    services: Services, deliverer: Deliverer, clients: Clients
+) -> None:
+    ring = await ringing(services)
+    await services.world.ring(status="cancelled", signal_id=ring.signal_id)
+    await deliverer.deliver(ring.served_to([ConnectionId("phone=")]), FIRST)
     assert clients.posts == []
 
 
