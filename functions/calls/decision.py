@@ -78,13 +78,12 @@ def already(call: Call, *, ok: bool) -> Verdict:
 
 def decide_timeout(call: Call | UnreadableCall | None, ring: SignalId | None) -> Decision:
     """Decides on the end of the ring that the signal `ring` began, or that of a call of which
-    nobody was told (None), once its time is over. A call that rings again meanwhile rings on. One
-    without a `signal_id` does not: whoever wrote it last may have left out ours."""
+    nobody was told (None), once its time is over. A call that rings again meanwhile rings on."""
     if isinstance(call, UnreadableCall):
         return Decision(UNREADABLE)
     if call is None:
         return Decision(NOT_FOUND)
-    if call.status is TIMED_OUT.from_status and call.signal_id in (None, ring):
+    if call.status is TIMED_OUT.from_status and call.signal_id == ring:
         return Decision(_done(TIMED_OUT), transition=TIMED_OUT)
     is_repeat = call.status is TIMED_OUT.to_status
     return Decision(already(call, ok=is_repeat), is_repeat=is_repeat)

@@ -22,6 +22,7 @@ from tests.proof import table
 from tests.proof.bad_input import run as bad_input
 from tests.proof.faults import ends, matrix, variants, wanted
 from tests.proof.faults.logs import tracebacks
+from tests.proof.faults.ringing import matrix as rings
 from tests.proof.hostile.run import run as hostile
 from tests.proof.races.machine import run_model
 from tests.proof.races.rounds import Against, run_rounds
@@ -106,6 +107,8 @@ class _Proof:
 async def _faults(proof: _Proof) -> None:
     async with _stack(matrix.options(Path())) as stack:
         await proof.part("faults", matrix.run(stack, (CANCEL, REJECT)))
+        await proof.part("faults of a ring", rings.run(stack))
+        proof.rows.append(replace(await matrix.nothing_given_up(stack), part="all of these faults"))
         for variant in variants.VARIANTS:
             with tempfile.TemporaryDirectory() as folder:
                 work = variants.run(stack, variant, Path(folder))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from infra.client.flows import REJECT, Flow
+from infra.client.flows import Flow
 from infra.emulators.faults import Fault, Kind
 from tests.proof.faults.cast import Cast
 from tests.proof.faults.points import (
@@ -139,17 +139,6 @@ class Case:
     @property
     def second_token_dies(self) -> bool:
         return bool(self.point and self.point.second_token_dies)
-
-    @property
-    def elsewhere(self) -> str | None:
-        """The reason that the sender's other phones are told, if they are."""
-        return "Declined elsewhere" if self.flow is REJECT else None
-
-    def pushes(self, cast: Cast) -> list[tuple[str, str]]:
-        """The tokens that must be sent a message, and its type."""
-        tokens = cast.tokens[:1] if self.second_token_dies else cast.tokens
-        others = [(cast.sender_token, "call_cancelled")] if self.elsewhere else []
-        return [*((token, self.flow.push) for token in tokens), *others]
 
     @property
     def backend_pushes(self) -> bool:

@@ -13,6 +13,7 @@ class Cast:
     unique: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     calls: tuple[str, ...] = ()
     told_connections: list[str] = field(default_factory=list)  # ids, once the phones are connected
+    sender_connections: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.calls = (f"CALL_{self.unique}",)
@@ -38,18 +39,13 @@ class Cast:
         return f"first-{self.unique}", f"second-{self.unique}"
 
     @property
-    def sender_device(self) -> str:
-        """On which the sender says that he acts."""
-        return f"PHONE_{self.unique}"
-
-    @property
-    def other_device(self) -> str:
-        """The sender's other one, which is the bystander's."""
-        return f"TABLET_{self.unique}"
-
-    @property
     def sender_token(self) -> str:
         return f"sender-{self.unique}"
+
+    @property
+    def third_token(self) -> str:
+        """Of another device of the told user's, where there is one."""
+        return f"third-{self.unique}"
 
     def device(self, number: int) -> str:
         return self.devices[number]
@@ -57,8 +53,14 @@ class Cast:
     @property
     def devices(self) -> list[str]:
         """The ids of the told user's devices, and of the sender's."""
-        return [device_id(FcmToken(token)) for token in (*self.tokens, self.sender_token)]
+        tokens = (*self.tokens, self.sender_token, self.third_token)
+        return [device_id(FcmToken(token)) for token in tokens]
 
     def connection(self, number: int) -> str:
         """The id of a connection of the told user's, as it stands in every URL and document."""
         return self.told_connections[number].rstrip("=")
+
+    @property
+    def sender_connection(self) -> str:
+        """The id of the sender's connection, likewise."""
+        return self.sender_connections[0].rstrip("=")

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from infra.client.flows import REJECT
 from tests.proof.faults.played import Played
 from tests.proof.faults.points import WEBHOOK_PATHS
 from tests.proof.handset import Told
 
-_ERROR = Told("", "", "")  # API Gateway's own frame, when a function died over one
+_ELSEWHERE = "Declined elsewhere"
+ERROR = Told("", "", "")  # API Gateway's own frame, when a function died over one
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Judgement:
 def judge(played: Played) -> Judgement:
     """Of a case whose event reached all it could, with nothing under way any more."""
     found = Judgement()
-    found.wrong += _verdicts(played)
+    found.wrong += verdicts(played)
     if played.is_late:
         found.wrong.append("the event took too long to reach all it could")
     if not played.is_harmed:
@@ -36,14 +38,14 @@ def judge(played: Played) -> Judgement:
     found.wrong += [f"the outbox still has the event of {call}" for call in played.outbox]
     for told in played.told:
         _phone(played, told, found)
-    _sender(played, found)
+    _senders_phones(played, found)
     _pushes(played, found)
     _hooks(played, found)
     _old_ring(played, found)
     return found
 
 
-def _verdicts(played: Played) -> Iterator[str]:
+def verdicts(played: Played) -> Iterator[str]:
     """Each verdict is true: `ok` says that the signal did it, or had done it before."""
     status = played.case.flow.status
     possible = {(True, status)}
@@ -75,25 +77,27 @@ def _phone(played: Played, told: Counter[Told], found: Judgement) -> None:
         found.wrong.append(f"a phone was told something untrue: {strange}")
 
 
-def _sender(played: Played, found: Judgement) -> None:
-    """His other phone is told to stop ringing. So is the one that he acts on if it names no device
-    and his signal came by another way; else it is told nothing."""
+def _senders_phones(played: Played, found: Judgement) -> None:
+    """Who declines on one phone silences his other one; but for that, the sender's phones are told
+    nothing. If he declines over HTTPS, nobody knows on which phone."""
     case = played.case
-    told = [played.bystander] if case.elsewhere else []
-    if case.elsewhere and case.comes_over_https:
-        told.append(played.sender)
-    for phone in told:
-        for call in played.statuses:
-            times = phone.pop(Told("call:cancelled", call, case.elsewhere or ""), 0)
-            rings = 1 if played.old_ring is None else 2  # of which it is told the same
-            found.duplicated |= times > rings
-            if not times:
-                found.lost.append(f"the sender's other phone was never told of {call}")
-            elif times > rings * _at_most(played):
-                found.wrong.append(f"the sender's other phone was told {times} times of {call}")
-    strangers = [each for told in (played.sender, played.bystander) for each in told]
-    if strange := [each for each in strangers if each != _ERROR]:
-        found.wrong.append(f"somebody was told who should not know: {strange}")
+    others = played.bystanders[0 if case.comes_over_https else 1 :] if case.flow == REJECT else []
+    due = {Told("call:cancelled", call, _ELSEWHERE) for call in played.statuses}
+    for told in others:
+        for each in due:
+            found.duplicated |= told[each] > 1
+            if not told[each]:
+                found.lost.append(f"another phone of the sender's was never told of {each.call}")
+            elif told[each] > _at_most(played) * (2 if played.old_ring else 1):
+                found.wrong.append(f"a phone was told {told[each]} times to stop ringing")
+    for told in played.bystanders:
+        strange = [
+            each
+            for each in told
+            if each not in (due if any(told is other for other in others) else ())
+        ]
+        if strangers := [each for each in strange if each != ERROR]:
+            found.wrong.append(f"somebody was told who should not know: {strangers}")
 
 
 def _at_most(played: Played) -> int:
@@ -106,7 +110,8 @@ def _pushes(played: Played, found: Judgement) -> None:
     if case.backend_pushes:
         _wanted(played, found)
         return
-    expected = {(*push, call) for push in case.pushes(cast) for call in played.statuses}
+    tokens = cast.tokens[:1] if case.second_token_dies else cast.tokens
+    expected = {(token, case.flow.push, call) for token in tokens for call in played.statuses}
     for push in expected:
         times = played.pushes[push]
         found.duplicated |= times > 1

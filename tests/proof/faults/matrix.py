@@ -15,12 +15,16 @@ from tests.proof.faults.judge import judge
 from tests.proof.faults.play import RETRIES_SECONDS, Play
 from tests.proof.faults.played import Played
 from tests.proof.faults.points import WEBHOOK_PATHS
+from tests.proof.faults.ringing.flows import waits_for_time
+from tests.proof.faults.ringing.judge import judge_ring
+from tests.proof.faults.ringing.played import RingPlayed
 from tests.proof.faults.staging import Stage
 from tests.proof.table import Row
 from tests.support.pace import BACKOFF, ONE_LOOK, WEBHOOK_BACKOFF
 
 PART = "faults"
 _AT_ONCE = 14  # cases: more would make phones wait for the processor
+_WAITING, _BEGINNING = 28, 5  # cases that mostly wait for time to pass, and those that begin
 _BATCH = 100  # cases whose phones stay until none of their events is under way
 # Of the ten attempts of a delivery, what fails for five seconds takes seven, and a machine that is
 # busy, on which a function is slow to start again, one or two more.
@@ -39,6 +43,8 @@ def options(logs: Path) -> Options:
         settings={
             **ONE_LOOK,
             "SWEEP_AFTER_SECONDS": "3",
+            "RING_SECONDS": "120",  # at most: each ring says for how long
+            "CALLER_GRACE_SECONDS": "1",
             "DIRECT_POST_TIMEOUT_MS": "1000",  # on a busy machine, a post takes its time
         },
         logs=logs,
@@ -58,16 +64,24 @@ async def run_networked(
 
 
 async def _play_batch(stack: Stack, cases: Sequence[Case], patience: float) -> list[Played]:
-    turns = asyncio.Semaphore(_AT_ONCE)
+    turns, waits = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_WAITING)
+    beginning = asyncio.Semaphore(_BEGINNING)
 
     async def play(stage: Stage, case: Case) -> Play:
-        async with turns:
-            for _ in range(_TRIES):
-                (made,) = await stage.set_up(case)
-                await made.act()
-                if not made.is_void:
-                    break
-            return made
+        for _ in range(_TRIES):
+            if waits_for_time(case):
+                async with waits:
+                    async with beginning:
+                        (made,) = await stage.set_up(case)
+                        await made.begin()
+                    await made.act()
+            else:
+                async with turns:
+                    (made,) = await stage.set_up(case)
+                    await _begin_and_act(made)
+            if not made.is_void:
+                break
+        return made
 
     async with Stage(stack, patience) as stage:
         return await _results(stack, await _all(play(stage, case) for case in cases))
@@ -88,7 +102,7 @@ async def run_killed(
             for group in groups:
                 made = await stage.set_up(*group)
                 for play in made:
-                    acts.create_task(play.act())
+                    acts.create_task(_begin_and_act(play))
                 plays.append(made)
                 await _kill(stack, function, made)
         is_last = tries == 1
@@ -98,6 +112,11 @@ async def run_killed(
     if again := [group for group in void if group]:
         results += await run_killed(stack, function, again, patience, tries - 1)
     return results
+
+
+async def _begin_and_act(play: Play) -> None:
+    await play.begin()
+    await play.act()
 
 
 async def _kill(stack: Stack, function: str, plays: Sequence[Play]) -> None:
@@ -134,7 +153,7 @@ async def run(stack: Stack, flows: Sequence[Flow]) -> list[Row]:
         played = await _run_all(stack, flows)
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
-    return [*rows_of(played), await nothing_given_up(stack)]
+    return rows_of(played)
 
 
 async def _run_all(stack: Stack, flows: Sequence[Flow]) -> list[Played]:
@@ -160,7 +179,7 @@ def rows_of(played: Iterable[Played]) -> list[Row]:
     rows: dict[str, Row] = {}
     for each in played:
         row = rows.setdefault(each.case.fault, Row(PART, each.case.fault))
-        found = judge(each)
+        found = judge_ring(each) if isinstance(each, RingPlayed) else judge(each)
         row.tried += 1
         row.lost += bool(found.lost)
         row.duplicated += found.duplicated

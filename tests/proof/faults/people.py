@@ -11,6 +11,8 @@ from tests.proof.faults.logs import Tail
 from tests.proof.faults.play import Play
 from tests.proof.faults.played import Played
 from tests.proof.faults.points import CATCH_UP, DELIVER, GATEWAY, NOT_REPEATED, PATH, PUSH
+from tests.proof.faults.ringing.flows import PARTS
+from tests.proof.faults.ringing.play import RingPlay, RingsOn
 from tests.proof.faults.rings import LATE, RINGS, RingsAgain
 from tests.proof.handset import JSON, SOCKET_IO
 from tests.proof.races.excuses import is_excused
@@ -137,6 +139,8 @@ class TwoAtOnce(Play):
 
 
 def play_of(case: Case) -> type[Play]:
+    if case.flow in PARTS:
+        return RingsOn if case.deed else RingPlay
     match case.deed:
         case Deed.SENDER_LEAVES:
             return SenderLeaves

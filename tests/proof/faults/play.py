@@ -51,8 +51,7 @@ class Play:
         self._is_done = asyncio.Event()  # the deed
         self._phones = AsyncExitStack()
         self._log = Tail(stack, "gateway")
-        row = next(transitions_of(case.flow.signal))
-        self._played = Played(case, self.cast, row.default_reason)
+        self._played = self._nothing_yet()
 
     async def set_up(self) -> None:
         """Phones, devices and ringing calls, all before anything goes wrong."""
@@ -69,8 +68,7 @@ class Play:
         self.app = https.App(http, self._stack.token(cast.sender))
         for token in cast.tokens:
             await self.told[0].insist("device:register", token=token, platform="android")
-        other = {"token": cast.sender_token, "deviceId": cast.other_device}
-        await self.bystander.insist("device:register", platform="ios", **other)
+        await self.bystander.insist("device:register", token=cast.sender_token, platform="ios")
         if self.case.second_token_dies:
             self._stack.fcm.fail(cast.tokens[1], FcmError.UNREGISTERED)
         for call in cast.calls:
@@ -82,6 +80,13 @@ class Play:
             await asyncio.gather(*(phone.hang_up() for phone in self.told))
             while await self._calls.is_connected(cast.told):  # noqa: ASYNC110 - Firestore tells nobody
                 await asyncio.sleep(0.02)
+
+    def _nothing_yet(self) -> Played:
+        row = next(transitions_of(self.case.flow.signal))
+        return Played(self.case, self.cast, row.default_reason)
+
+    async def begin(self) -> None:
+        """What comes after all are there, and before anything goes wrong."""
 
     async def act(self) -> None:
         """Sends the signal, and again while the call still rings; then waits until all is done."""
@@ -136,7 +141,7 @@ class Play:
             if phone.is_open:
                 await phone.catch_up()
         played.told = [phone.told() for phone in self.told]
-        played.sender, played.bystander = self.sender.told(), self.bystander.told()
+        played.bystanders = [self.sender.told(), self.bystander.told()]
         for hook in self._backend.about(self.cast.unique):
             if hook.type == "device.gone":
                 played.gone_hooks.add(hook.path)
@@ -214,8 +219,7 @@ class Play:
     async def _emit(self, call: str, **data: object) -> dict[str, Any] | None:
         sender = self.app if self.case.comes_over_https else self.sender
         with suppress(TimeoutError, https.Unreachable):
-            device = self.cast.sender_device
-            return await sender.emit(self.case.flow.signal, callId=call, deviceId=device, **data)
+            return await sender.emit(self.case.flow.signal, callId=call, **data)
         return None
 
     async def _ring(self, call: str) -> None:
@@ -297,7 +301,7 @@ class Play:
 
     async def _until_pushed(self, call: str) -> None:
         """Waits until every device that can has the push."""
-        expected = {token for token, _ in self.case.pushes(self.cast)}
+        expected = set(self.cast.tokens[:1] if self.case.second_token_dies else self.cast.tokens)
         while True:
             known = len(self._stack.fcm.messages)
             messages = [each for each in self._messages() if each["data"]["callId"] == call]

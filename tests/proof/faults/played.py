@@ -38,8 +38,7 @@ class Played:
     statuses: dict[str, str] = field(default_factory=dict)  # by call
     outbox: set[str] = field(default_factory=set)  # calls whose event is still pending
     told: list[Counter[Told]] = field(default_factory=list)  # by phone of the told user
-    sender: Counter[Told] = field(default_factory=Counter)
-    bystander: Counter[Told] = field(default_factory=Counter)  # the sender's other phone
+    bystanders: list[Counter[Told]] = field(default_factory=list)
     pushes: Pushes = field(default_factory=Counter)
     old_ring: OldRing | None = None
     hooks: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # path, status, call

@@ -11,8 +11,8 @@ from tests.proof.faults.cast import Cast
 NOT_REPEATED = grpc.StatusCode.RESOURCE_EXHAUSTED  # by any client library that is used here
 
 # How a Commit says what is noted on an outbox entry, and that nobody is left to be told.
-_SERVED, _PUSHED = 'field_path: "served"', 'field_path: "pushed"'
-_DONE = 'field_paths: "pendingSince"'
+SERVED, PUSHED = 'field_path: "served"', 'field_path: "pushed"'
+DONE = 'field_paths: "pendingSince"'
 
 About = Callable[[Cast], tuple[str, ...]]
 Prelude = Callable[[Cast], list[Fault]]
@@ -41,13 +41,17 @@ class Point:
     catches_up: bool = False  # the call is made for phones that connect when all is delivered
     is_late: bool = False  # who is held here has yet to look whether the event is still true
     backend_pushes: bool = False  # the stack's pushes of call_cancelled are the backend's
+    # Of a ring that ends by itself: the call is made when it begins.
+    at_the_start: bool = False
+    # Without this call nobody need see that the caller is gone: then the ring's time is over.
+    is_unseen: bool = False
 
 
 def the_call(cast: Cast) -> tuple[str, ...]:
     return (cast.call,)
 
 
-def _the_entry(cast: Cast) -> tuple[str, ...]:
+def the_entry(cast: Cast) -> tuple[str, ...]:
     return (f"outbox/{cast.call}:",)
 
 
@@ -69,7 +73,7 @@ def _push_comes_later(cast: Cast) -> list[Fault]:
     return [*publish_fails(cast), late]
 
 
-def _second_push_fails(cast: Cast) -> list[Fault]:
+def second_push_fails(cast: Cast) -> list[Fault]:
     about = (cast.call, cast.tokens[1])
     return [Fault(Kind.FAIL, "fcm.send", about, code=NOT_REPEATED)]
 
@@ -94,14 +98,14 @@ GATEWAY = (
         "gateway",
         "reload, of a commit that failed",
         "firestore.BatchGetDocuments",
-        _the_entry,
+        the_entry,
         prelude=_commit(Kind.FAIL),
     ),
     Point(
         "gateway",
         "reload, of a commit whose reply was lost",
         "firestore.BatchGetDocuments",
-        _the_entry,
+        the_entry,
         prelude=_commit(Kind.LOSE_REPLY),
     ),
 )
@@ -123,21 +127,19 @@ DELIVER = (
         skip=1,  # the gateway's
         prelude=posts_fail(1, 0),
     ),
-    Point(
-        "deliver", "commit", "firestore.Commit", lambda cast: (*_the_entry(cast), _DONE, _SERVED)
-    ),
+    Point("deliver", "commit", "firestore.Commit", lambda cast: (*the_entry(cast), DONE, SERVED)),
     Point(
         "deliver",
         "note of some",
         "firestore.Commit",
-        lambda cast: (*_the_entry(cast), _SERVED),
+        lambda cast: (*the_entry(cast), SERVED),
         prelude=posts_fail(2, 1),
     ),
     Point(
         "deliver",
         "look at the entry",
         "firestore.BatchGetDocuments",
-        _the_entry,
+        the_entry,
         prelude=delivery_fails("deliver"),
     ),
 )
@@ -146,14 +148,14 @@ COPIES = (
         "deliver",
         "claim",
         "firestore.Commit",
-        lambda cast: (*_the_entry(cast), "claimedBy"),
+        lambda cast: (*the_entry(cast), "claimedBy"),
         prelude=_push_comes_later,
     ),
     Point(
         "deliver",
         "commit of a copy",
         "firestore.Commit",
-        lambda cast: (*_the_entry(cast), _DONE),
+        lambda cast: (*the_entry(cast), DONE),
         prelude=publish_fails,
     ),
 )
@@ -178,7 +180,7 @@ CATCH_UP = (
         "deliver",
         "note of what was missed",
         "firestore.Commit",
-        lambda cast: (*_the_entry(cast), _SERVED),
+        lambda cast: (*the_entry(cast), SERVED),
         catches_up=True,
     ),
 )
@@ -189,8 +191,8 @@ PUSH = (
         "push",
         "note of some",
         "firestore.Commit",
-        lambda cast: (*_the_entry(cast), _PUSHED),
-        prelude=_second_push_fails,
+        lambda cast: (*the_entry(cast), PUSHED),
+        prelude=second_push_fails,
     ),
     Point(
         "push",
@@ -210,7 +212,7 @@ PUSH = (
         "push",
         "look at the entry",
         "firestore.BatchGetDocuments",
-        _the_entry,
+        the_entry,
         prelude=delivery_fails("push"),
     ),
 )
@@ -248,7 +250,7 @@ WANTED = (
         "webhook",
         "look at the entry of a wanted push",
         "firestore.BatchGetDocuments",
-        _the_entry,
+        the_entry,
         backend_pushes=True,
     ),
     Point(
@@ -263,7 +265,7 @@ PUSH_COPY = Point(
     "push",
     "note of a copy",
     "firestore.Commit",
-    lambda cast: (*_the_entry(cast), _PUSHED),
+    lambda cast: (*the_entry(cast), PUSHED),
     prelude=publish_fails,
 )
 SWEEP_LOOK = Point(

@@ -9,8 +9,7 @@ from tests.proof.faults.matrix import nothing_given_up, rows_of, run_killed, run
 from tests.proof.faults.slices import killed_slice, networked_slice
 from tests.proof.table import Row
 
-# The calls of these flows begin to ring in the database, so that `ring` has nothing to do.
-_OTHERS = sorted(FUNCTIONS.keys() - {"gateway", "ring"})
+_OTHERS = sorted(FUNCTIONS.keys() - {"gateway"})
 
 
 def findings(rows: list[Row]) -> list[str]:

@@ -28,6 +28,7 @@ async def tidy(documents: AsyncClient, casts: Iterable[Cast]) -> None:
     while await _holding(documents, "connections", "userId", users) and now() < deadline:  # noqa: ASYNC110 - Firestore tells nobody
         await asyncio.sleep(_POLL_SECONDS)
     left = [documents.collection(DEVICES).document(id) for cast in casts for id in cast.devices]
+    left += [documents.collection("calls").document(call) for cast in casts for call in cast.calls]
     left += await _holding(documents, "connections", "owner", users)
     left += await _holding(documents, "outbox", "recipients", users)
     await _delete(documents, left)
