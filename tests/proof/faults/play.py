@@ -26,6 +26,7 @@ _TOLD = (JSON, SOCKET_IO)  # the wires of the told user's phones
 _OUT_SECONDS = 5.0
 _TRIES = 5  # of an app whose user wants the call to end
 _REACHED_SECONDS = 30.0
+_GONE_SECONDS = 10.0  # until a goodbye is noted
 _ANSWERED_SECONDS = 0.5  # after a function died: an answer may be on its way
 RETRIES_SECONDS = 60.0  # for ten deliveries and the sweeps between them; as a rule it takes six
 
@@ -78,8 +79,16 @@ class Play:
         self.faults = self._faults()
         if self.case.catches_up:
             await asyncio.gather(*(phone.hang_up() for phone in self.told))
-            while await self._calls.is_connected(cast.told):  # noqa: ASYNC110 - Firestore tells nobody
-                await asyncio.sleep(0.02)
+            await self._until_gone()
+
+    async def _until_gone(self) -> None:
+        """A `$disconnect` that the busy machine lost comes never again."""
+        try:
+            async with asyncio.timeout(_GONE_SECONDS):
+                while await self._calls.is_connected(self.cast.told):  # noqa: ASYNC110 - Firestore tells nobody
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            self.is_void = True
 
     def _nothing_yet(self) -> Played:
         row = next(transitions_of(self.case.flow.signal))
@@ -89,7 +98,11 @@ class Play:
         """What comes after all are there, and before anything goes wrong."""
 
     async def act(self) -> None:
-        """Sends the signal, and again while the call still rings; then waits until all is done."""
+        """Sends the signal, and again while the call still rings; then waits until all is done. If
+        it is void already, it does nothing."""
+        if self.is_void:
+            self.acted.set()
+            return
         harm, prelude = self.faults[:1], self.faults[1:]
         with self._stack.faults.during(*prelude):
             harming = asyncio.create_task(self._harm(harm))
@@ -106,6 +119,8 @@ class Play:
 
     async def reached(self) -> None:
         """Waits until the case is where it is harmed; if it does not get there, it is void."""
+        if self.is_void:
+            return
         try:
             async with asyncio.timeout(_REACHED_SECONDS):
                 for fault in self._held():

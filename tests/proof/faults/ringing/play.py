@@ -148,16 +148,6 @@ class RingPlay(Play):
             seconds = _SHORTEST
         return {"callId": call, "receiverId": self.cast.told, "ringSeconds": seconds}
 
-    async def act(self) -> None:
-        if self.is_void:
-            self.acted.set()
-            return
-        await super().act()
-
-    async def reached(self) -> None:
-        if not self.is_void:
-            await super().reached()
-
     async def _signal(self) -> None:
         flow, call = self.case.flow, self.cast.call
         if flow == INITIATE:
