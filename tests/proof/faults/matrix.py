@@ -52,11 +52,15 @@ def options(logs: Path) -> Options:
 
 
 async def run_networked(
-    stack: Stack, cases: Sequence[Case], patience: float = RETRIES_SECONDS
+    stack: Stack,
+    cases: Sequence[Case],
+    patience: float = RETRIES_SECONDS,
+    batch: int = _BATCH,
 ) -> list[Played]:
-    """Plays cases in which no process dies, many at a time."""
+    """Plays cases in which no process dies, many at a time, and a `batch` of them before anybody
+    hangs up."""
     played: dict[Case, Played] = {}
-    batches = -(-len(cases) // _BATCH)
+    batches = -(-len(cases) // batch)
     for number in range(batches):  # in each, some of those that last long
         for each in await _play_batch(stack, cases[number::batches], patience):
             played[each.case] = each

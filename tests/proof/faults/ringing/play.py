@@ -97,9 +97,10 @@ class RingPlay(Play):
         ]
 
     async def _register(self, by: str, device: str, token: str, platform: str) -> None:
-        await self.phones[by].insist(
+        verdict = await self.phones[by].insist(
             "device:register", token=token, platform=platform, deviceId=device
         )
+        self.is_void |= not verdict["ok"]  # by a machine that is too busy
 
     async def _ids_of_connections(self) -> tuple[list[str], list[str]]:
         """Those of the two phones that are told, and the caller's."""
