@@ -292,7 +292,7 @@ async def test_the_name_is_at_the_claim_that_is_set(provider: Issuer) -> None:
 
 
 def signed(secret: str = SECRET, algorithm: str = "HS256", **changes: object) -> str:
-    claims = {"sub": "USR_1", "exp": int(time.time()) + 600, **changes}
+    claims = {"sub": "USR_1", "exp": int(time.time()) + 86_400, **changes}
     return jwt.encode(
         {name: value for name, value in claims.items() if value is not None}, secret, algorithm
     )

@@ -2,4 +2,6 @@
 
 from functions.collections import USUAL
 
-CONNECTIONS, DEVICES, OUTBOX = map(USUAL.named, ("connections", "devices", "outbox"))
+CONNECTIONS, DEVICES, OUTBOX, BIRTHS = map(
+    USUAL.named, ("connections", "devices", "outbox", "births")
+)

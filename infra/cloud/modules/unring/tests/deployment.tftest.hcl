@@ -16,6 +16,13 @@ variables {
   settle_seconds = 0
 }
 
+# The secrets of one provider that is played have one id, unless they are told apart.
+
+override_resource {
+  target = google_secret_manager_secret.ring_token
+  values = { id = "projects/unring-test/secrets/unring-ring-token" }
+}
+
 # Accounts need the form that roles are given to, and each needs to be another.
 
 override_resource {
