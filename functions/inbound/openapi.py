@@ -35,11 +35,9 @@ _USER_ID = {
     "pattern": f"^[^{_CONTROLS}]+$",
 }
 _CALL_ID_IN_PATH = {"name": "callId", "in": "path", "required": True, "schema": _CALL_ID}
-_REASON = {"type": "string", "description": f"Cut to {REASON_LIMIT} characters."}
-_DEVICE = {
-    "type": "string",
-    "description": "The app's own name for the device on which the user acts.",
-}
+# No request is refused for these: what is none of either counts as none.
+_REASON = {"description": f"A text, cut to {REASON_LIMIT} characters."}
+_DEVICE = {"description": "The app's own name for the device on which the user acts, a text."}
 _FAILURES = {
     "400": "The request is malformed: `field` says what is wrong, `message` how.",
     "401": "The token, or the key, is missing or not valid: `message` says why.",
@@ -385,8 +383,7 @@ DESCRIPTION: dict[str, Any] = {
                     "description": "Without it, the call gets a UUID in lower case.",
                 },
                 ringSeconds=_RING_SECONDS,
-                # What is none counts as none.
-                deviceId={"description": _DEVICE["description"]},
+                deviceId=_DEVICE,
                 callerName={"description": "Told where the caller's identity has no name."},
             ),
             "OnBehalf": {
