@@ -25,7 +25,7 @@ load: $(READY) ## send more cancels than this machine can carry out, and print w
 smoke: $(READY) ## run the smoke test of a deployment on the local stack
 	@$(BIN)/python -m infra.local smoke
 
-proof: $(READY) ## break everything in every way and print what came of it; twenty minutes; ONLY=… for a part, SEED=… of bad input
+proof: $(READY) ## break everything in every way and print what came of it; ONLY=… for a part, SEED=… of bad input
 	@$(BIN)/python -m tests.proof $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 simulate: $(READY) ## play the system in memory for a minute; SEED=… replays one schedule, MINUTES=… plays longer

@@ -29,7 +29,7 @@ from tests.proof.races.rounds import Against, run_rounds
 from tests.proof.table import Row
 from tests.support.pace import ANY_RATE, BACKOFF
 
-_PARTS = ("faults", "races", "bad-input", "hostile-input")
+_PARTS = ("faults", "rings", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
 _ROUNDS = {Against.CANCEL: 5_000, Against.BACKEND: 1_000, Against.TIME: 1_000}
 _AT_ONCE = 8
@@ -56,6 +56,8 @@ async def _prove(parts: Sequence[str], seed: int, *, markdown: bool) -> int:
             match part:
                 case "faults":
                     await _faults(proof)
+                case "rings":
+                    await _rings(proof)
                 case "races":
                     await _races(proof, on_google=False)
                     await _races(proof, on_google=True)
@@ -104,10 +106,17 @@ class _Proof:
         self.say(f"{title}: {verdict} ({seconds:.0f} s)")
 
 
+async def _rings(proof: _Proof) -> None:
+    async with _stack(matrix.options(Path())) as stack:
+        await proof.part("faults of a ring", rings.run(stack))
+        given_up = await matrix.nothing_given_up(stack)
+        proof.rows.append(replace(given_up, part="all faults of a ring"))
+        proof.rows.append(replace(tracebacks(stack), part="faults of a ring"))
+
+
 async def _faults(proof: _Proof) -> None:
     async with _stack(matrix.options(Path())) as stack:
         await proof.part("faults", matrix.run(stack, (CANCEL, REJECT)))
-        await proof.part("faults of a ring", rings.run(stack))
         proof.rows.append(replace(await matrix.nothing_given_up(stack), part="all of these faults"))
         for variant in variants.VARIANTS:
             with tempfile.TemporaryDirectory() as folder:
