@@ -1,7 +1,7 @@
 """Looks regularly for what nobody else will see to: above all, what a crash left in the outbox."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -29,7 +29,7 @@ _AT_ONCE = 50  # publishes; more would only wait for the processor
 _TASKS_ARE_LATE = timedelta(seconds=5)
 
 _Found = TypeVar("_Found")
-_End = PublishFailed | None
+_Outcome = PublishFailed | None
 
 log = Log(__name__)
 
@@ -127,13 +127,12 @@ class Sweeper:
         """
         failure: PublishFailed | None = None
         async for page in self._calls.overdue(self._clock() - _TASKS_ARE_LATE):
-            rings = [end for each in page if (end := _end_of(each))]
-            silent = [each for each in page if _end_of(each) is None]
+            ends = [(each, _end_of(each)) for each in page]
+            silent = [each for each, end in ends if end is None]
             try:
-                for batch in _batches(rings):
-                    ends = await self._publish_all(batch)
-                    swept.overdue += ends.count(None)
-                    failure = _failure_of(ends) or failure
+                async for outcomes in self._published([end for _, end in ends if end]):
+                    swept.overdue += outcomes.count(None)
+                    failure = _failure_of(outcomes) or failure
             finally:
                 for gone in _batches(silent):
                     await asyncio.gather(*map(self._calls.note_silent, gone))
@@ -163,21 +162,23 @@ class Sweeper:
     async def _republish(self, entries: Sequence[Entry], swept: Swept) -> PublishFailed | None:
         """Gives the last failure, if any. Raises PublishFailed if Pub/Sub takes none of a batch."""
         failure: PublishFailed | None = None
-        for batch in _batches(entries):
-            ends = await self._publish_all([entry.event.served_to(None) for entry in batch])
-            swept.republished += ends.count(None)
-            failure = _failure_of(ends) or failure
+        async for outcomes in self._published([each.event.served_to(None) for each in entries]):
+            swept.republished += outcomes.count(None)
+            failure = _failure_of(outcomes) or failure
         return failure
 
-    async def _publish_all(self, batch: Sequence[CallEvent | RingEnds]) -> list[_End]:
-        """Costs 1 Publish for each. Gives their failures, None for what is published. Raises
-        PublishFailed if Pub/Sub takes none of them."""
-        ends = await asyncio.gather(*map(self._publish, batch))
-        if None not in ends and (failure := _failure_of(ends)):
-            raise failure
-        return ends
+    async def _published(
+        self, events: Sequence[CallEvent | RingEnds]
+    ) -> AsyncIterator[Sequence[_Outcome]]:
+        """Costs 1 Publish for each. Gives their failures, None for what is published, batch by
+        batch. Raises PublishFailed if Pub/Sub takes none of a batch."""
+        for batch in _batches(events):
+            outcomes = await asyncio.gather(*map(self._publish, batch))
+            if None not in outcomes and (failure := _failure_of(outcomes)):
+                raise failure
+            yield outcomes
 
-    async def _publish(self, event: CallEvent | RingEnds) -> _End:
+    async def _publish(self, event: CallEvent | RingEnds) -> _Outcome:
         try:
             await self._publisher.publish(event)
         except PublishFailed as error:
@@ -201,9 +202,9 @@ def _batches(found: Sequence[_Found]) -> Iterator[Sequence[_Found]]:
     return (found[first : first + _AT_ONCE] for first in range(0, len(found), _AT_ONCE))
 
 
-def _failure_of(ends: Sequence[_End]) -> PublishFailed | None:
+def _failure_of(outcomes: Sequence[_Outcome]) -> PublishFailed | None:
     """The last of them."""
-    return next((end for end in reversed(ends) if end is not None), None)
+    return next((each for each in reversed(outcomes) if each is not None), None)
 
 
 def _end_of(overdue: Overdue) -> RingEnds | None:
