@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from functions.calls.call import ConnectionId, Status, UserId, names_document
-from functions.calls.event import CallEvent, MalformedEvent, UnixMs
+from functions.calls.event import CallEvent, UnixMs, decoded
 from functions.scheduled import RingEnds
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -82,6 +82,9 @@ Published = (
 )
 
 
+_DECODER: msgspec.json.Decoder[Published] = msgspec.json.Decoder(Published)
+
+
 def attributes(event: Published) -> dict[str, str]:
     """What subscriptions filter by: `push` is "true" if we push to a recipient, `wanted` if the
     app's backend does, `webhook` if it hears of the event, `ring` if a ring begins that ends by
@@ -109,8 +112,4 @@ def encode(event: Published) -> bytes:
 
 def decode(data: bytes) -> Published:
     """Reads `encode` back. Raises MalformedEvent."""
-    try:
-        event: Published = msgspec.json.decode(data, type=Published)
-        return event
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedEvent.of(error) from error
+    return decoded(_DECODER, data)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from functions.calls.call import CallId, SignalId, UserId, names_document
-from functions.calls.event import MalformedEvent, UnixMs
+from functions.calls.event import UnixMs, decoded
 
 
 class _OfARing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -50,6 +50,7 @@ class CallerCheck(_OfARing, frozen=True, kw_only=True, tag_field="name", tag="ca
 
 
 Scheduled = RingEnds | CallerCheck
+_DECODER: msgspec.json.Decoder[Scheduled] = msgspec.json.Decoder(Scheduled)
 
 
 def encode(task: Scheduled) -> bytes:
@@ -59,8 +60,4 @@ def encode(task: Scheduled) -> bytes:
 
 def decode(data: bytes) -> Scheduled:
     """Reads `encode` back. Raises MalformedEvent."""
-    try:
-        task: Scheduled = msgspec.json.decode(data, type=Scheduled)
-        return task
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedEvent.of(error) from error
+    return decoded(_DECODER, data)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import msgspec
 
@@ -37,6 +37,7 @@ _SHORTEST_LIFE = timedelta(seconds=20)  # a phone that is just waking up must st
 LONGEST_LIFE = timedelta(seconds=120)  # no phone rings for longer, whatever a document says
 
 _OURS = PushPolicy()
+_Read = TypeVar("_Read")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 UnixMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # up to the year 9999
 
@@ -50,6 +51,14 @@ class MalformedEvent(ValueError):
         said = str(error)
         is_quoting = said.startswith("Invalid")
         return cls(f"invalid value{said[said.rfind(' - at ') :]}" if is_quoting else said)
+
+
+def decoded(decoder: msgspec.json.Decoder[_Read], data: bytes) -> _Read:
+    """What `data` say. Raises MalformedEvent."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEvent.of(error) from error
 
 
 class Recipient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
