@@ -6,7 +6,7 @@ from datetime import datetime
 from functions.calls.call import ConnectionId
 from functions.calls.event import LONGEST_LIFE
 from functions.ports.publisher import Publisher, PublishFailed
-from functions.published import ConnectionAdmitted
+from functions.published import ConnectionAdmitted, Published
 from functions.telemetry import Log
 
 _ASKED_SECONDS = 1.0  # the client waits for the publish, and Python's gives up after 5 s
@@ -22,8 +22,15 @@ def admitted(id: ConnectionId, now: datetime) -> ConnectionAdmitted:
 async def publish_admitted(publisher: Publisher, id: ConnectionId, now: datetime) -> None:
     """Costs 1 Publish. A client that connects must not wait long for it, nor be refused because of
     it, so a failure is only logged."""
+    if error := await not_published(publisher, admitted(id, now)):
+        log.error("catch-up not asked for", error=repr(error))
+
+
+async def not_published(publisher: Publisher, event: Published) -> Exception | None:
+    """Publishes what API Gateway must not wait long for, and gives what was wrong, if anything."""
     try:
         async with asyncio.timeout(_ASKED_SECONDS):
-            await publisher.publish(admitted(id, now))
+            await publisher.publish(event)
     except (PublishFailed, TimeoutError) as error:
-        log.error("catch-up not asked for", error=repr(error))
+        return error
+    return None
