@@ -16,6 +16,15 @@ def is_excused(logs: Path, call: str, unserved: int = 0) -> bool:
     return any(_is_fault(line, unserved) for line in _lines(logs, call))
 
 
+def attempts(logs: Path, call: str) -> int:
+    """How often `deliver` and `push` have told an event of `call`, or tried to.
+
+    On a busy machine that is more often than faults alone make it: FCM or a socket was not heard in
+    time, or `sweep` took what was still in retry for something a crash has left.
+    """
+    return sum(line["message"] in ("delivered", "pushed") for line in _lines(logs, call))
+
+
 def is_catching_up_excused(logs: Path) -> bool:
     """Whether Pub/Sub did not take some connection's wish to be told what it has missed."""
     return "catch-up not asked for" in (logs / "gateway.log").read_text(errors="replace")
