@@ -9,6 +9,7 @@ from typing import NewType
 from functions.calls.call import UserId
 
 DeviceId = NewType("DeviceId", str)  # SHA-256 of the address, hex: a token is too long for an id
+DEVICE_ID_LENGTH = 64  # characters
 
 
 class FcmToken(str):

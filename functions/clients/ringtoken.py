@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from functions.calls.call import CallId, UserId
 from functions.calls.event import LONGEST_LIFE
+from functions.clients.device import DEVICE_ID_LENGTH
 
 RING_TOKEN_PREFIX = "ring."  # noqa: S105 - by which it is told from the tokens of users
 # A call may be read while it goes on, for four hours at most, and for some time after its end.
@@ -24,11 +25,12 @@ _SOME_SECONDS = 10**9  # Unix time, which has ten digits until the year 2286
 @dataclass(frozen=True, slots=True)
 class RingToken:
     """Which call it is for, and whose it is: of the call's receiver, and of the device that was
-    pushed if the app has named it."""
+    pushed, by the app's own name for it and by its registration, as far as each is known."""
 
     call: CallId
     user: UserId
     device: str | None = None
+    registration: str | None = None
 
 
 def is_ring_token(text: str) -> bool:
@@ -36,8 +38,8 @@ def is_ring_token(text: str) -> bool:
 
 
 def content(token: RingToken, issued: int, expires: int) -> bytes:
-    """The claims that are signed, in JSON; the times are Unix seconds. A device whose name is too
-    long is left out: then nobody knows which device acts."""
+    """The claims that are signed, in JSON; the times are Unix seconds. A device's name that is too
+    long is left out."""
     claims: dict[str, object] = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -48,12 +50,14 @@ def content(token: RingToken, issued: int, expires: int) -> bytes:
     }
     if token.device is not None and len(_json(token.device)) - len('""') <= _DEVICE_LIMIT:
         claims["device"] = token.device
+    if token.registration is not None:
+        claims["registration"] = token.registration
     return _json(claims)
 
 
 def ring_token_limit(call: CallId, user: UserId) -> int:
     """How many characters a token for this call and this user has at most."""
-    longest = RingToken(call, user, "x" * _DEVICE_LIMIT)
+    longest = RingToken(call, user, "x" * _DEVICE_LIMIT, "x" * DEVICE_ID_LENGTH)
     signed = (_HEADER, len(content(longest, _SOME_SECONDS, _SOME_SECONDS)), _SIGNATURE)
     return len(RING_TOKEN_PREFIX) + len("..") + sum(map(_base64_length, signed))
 

@@ -110,7 +110,7 @@ class Pusher:
         """By which a phone that rings is known until its user is; None for others."""
         if not recipient.push or not recipient.push.rings:
             return None
-        token = RingToken(event.call_id, recipient.user_id, device.app_id)
+        token = RingToken(event.call_id, recipient.user_id, device.app_id, device.id)
         return self._ring_tokens.sign(token, now)
 
     async def _record(

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from functions import telemetry
 from functions.calls.call import (
+    Actor,
     Call,
     CallId,
     SignalId,
@@ -172,8 +173,8 @@ class CallRequests:
             check_said(token.user, user_in(content))
         if signal.call_id != token.call:
             return said(NOT_FOUND, ids.call_out(signal.call_id))
-        device = token.device or signal.by.device
-        signal = replace(signal, by=replace(signal.by, device=device))
+        by = Actor(None, token.device or signal.by.device, token.registration)
+        signal = replace(signal, by=by)
         with self._begun(signal):
             verdict = await self._carried_out(signal, Identified(token.user), came_at)
         return said(verdict, ids.call_out(signal.call_id))

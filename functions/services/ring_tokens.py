@@ -62,10 +62,11 @@ class SignedRingTokens:
             audience=AUDIENCE,
             required=("iss", "aud", "exp", "sub", "call"),
         )
-        call, user, device = (claims.get(name) for name in ("call", "sub", "device"))
+        call, user = claims.get("call"), claims.get("sub")
         if not isinstance(call, str) or not isinstance(user, str):
             raise NotAuthenticated(_NOT_VALID)
-        return RingToken(CallId(call), UserId(user), device if isinstance(device, str) else None)
+        device = (_text_if_any(claims.get(name)) for name in ("device", "registration"))
+        return RingToken(CallId(call), UserId(user), *device)
 
     def _key_of(self, shown: str) -> bytes:
         """The key that the token names, which nobody has verified. Raises NotAuthenticated."""
@@ -87,6 +88,10 @@ class SignedRingTokens:
 
 def connect(settings: RingTokenSettings) -> SignedRingTokens:
     return SignedRingTokens(settings.ring_token_secret, settings.ring_token_secret_previous)
+
+
+def _text_if_any(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _key(secret: str) -> bytes:

@@ -110,6 +110,7 @@ class Acceptance:
             expires_at=now + self._connection_ttl,
             only_call=ring.call if ring else None,
             device=(ring.device if ring else None) or handshake.device,
+            registration=ring.registration if ring else None,
         )
         unopened = replace(
             connection,

@@ -127,10 +127,16 @@ class Admission:
         """As above. The frames that its owner sent before are judged by the connection as it is
         then, so a ring token does not change what an owner's connection is for."""
         token = await self._ring_access.verified(shown, request.user, connection.said_user)
-        device = token.device or connection.device
-        of_call = replace(connection, only_call=token.call, device=device)
+        of_call = replace(
+            connection,
+            only_call=token.call,
+            device=token.device or connection.device,
+            registration=token.registration or connection.registration,
+        )
         is_same = (connection.owner, connection.only_call) == (token.user, token.call)
-        if connection.owner is not None and (not is_same or connection.device != device):
+        is_same &= connection.device == of_call.device
+        is_same &= connection.registration == of_call.registration
+        if connection.owner is not None and not is_same:
             raise NotAuthenticated("the connection is for something else: open another")
         return Identified(token.user), of_call
 

@@ -111,8 +111,8 @@ async def test_the_largest_ring_that_is_taken_is_sent_with_the_longest_ring_toke
     # Ids as they usually are cost the app nothing of what it may pass on.
     assert len(largest.data) == 3000 or id_length == 128
     made = CallEvent.of_ring(largest.begun(SignalId("S"), now(), None), SignalId("S"), now())
-    token = RING_TOKENS.sign(RingToken(largest.call_id, receiver, "d" * 128), now())
     to = device("phone", receiver)
+    token = RING_TOKENS.sign(RingToken(largest.call_id, receiver, "d" * 128, to.id), now())
     sent = await sender.send(made, made.recipients[0], to, now(), token)
     assert sent.outcome is PushOutcome.SENT
     (message,) = inbox.messages

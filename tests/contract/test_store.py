@@ -326,17 +326,18 @@ async def test_a_connection_keeps_the_one_call_that_a_ring_token_is_for(store: S
         expires = now() + timedelta(hours=2)
         return Connection(ConnectionId(id), None, Wire.EIO4, now(), expires, **more)
 
-    made = at_first("1=", only_call=CALL, device="phone 1")
+    made = at_first("1=", only_call=CALL, device="phone 1", registration="registered 1")
     assert await store.connections.add(made)
     assert await read_again(store, made) == made
     later = at_first("2=")
     assert await store.connections.add(later)
     read = await read_again(store, later)
     assert (read.only_call, read.device) == (None, None)
-    of_call = replace(read, only_call=CALL, device="phone 2")
+    of_call = replace(read, only_call=CALL, device="phone 2", registration="registered 2")
     assert await store.connections.admit(of_call, Identified(RECEIVER), now(), read.expires_at)
     read = await read_again(store, read)
     assert (read.only_call, read.device) == (CALL, "phone 2")
+    assert read.registration == "registered 2"
     assert await store.connections.leave(read, now(), now())
     read = await read_again(store, read)
     assert (read.user, read.only_call, read.device) == (None, CALL, "phone 2")

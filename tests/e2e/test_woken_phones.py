@@ -184,6 +184,25 @@ async def test_a_woken_phone_declines_over_https(any_stack: Stack, ids: Ids) -> 
         assert await read(http, ids, token) == "rejected"
 
 
+async def test_who_declines_on_a_woken_phone_silences_his_other_devices_alone(
+    embedded_stack: Stack, ids: Ids
+) -> None:
+    """The app names no device: each is known by what has registered it."""
+    tablet = f"{ids.token}-tablet"
+    async with api_of(embedded_stack) as http:
+        for token in (ids.token, tablet):
+            device = {"token": token, "platform": "android"}
+            await http.put(f"/v1/users/{ids.receiver}/devices", json=device, headers=KEY)
+        await rung(http, ids)
+        (ring,) = await pushes_to(embedded_stack, ids.token)
+        shown = {"Authorization": f"Bearer {ring['data']['ringToken']}"}
+        await http.post(f"/v1/calls/{ids.call}/reject", headers=shown)
+        _, silenced = await pushes_to(embedded_stack, tablet, 2)
+        assert silenced["data"]["cause"] == "rejected_elsewhere"
+        # All of one event's messages are sent together.
+        assert len(await pushes_to(embedded_stack, ids.token)) == 1
+
+
 async def test_the_backend_may_wake_the_phone_by_itself(any_stack: Stack, ids: Ids) -> None:
     async with (
         api_of(any_stack) as http,

@@ -171,7 +171,10 @@ def profile_fields(profile: Profile) -> dict[str, str] | None:
 
 def _of_ring_token(connection: Connection) -> dict[str, object]:
     """Once somebody is let in by a ring token, this never changes again."""
-    return {} if connection.only_call is None else {"onlyCall": connection.only_call}
+    if connection.only_call is None:
+        return {}
+    known = {"registration": connection.registration} if connection.registration else {}
+    return {"onlyCall": connection.only_call, **known}
 
 
 def _namespaces(connection: Connection) -> dict[str, object]:

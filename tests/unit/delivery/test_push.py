@@ -11,7 +11,7 @@ from functions.calls.call import CallId, ConnectionId, SignalId
 from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.calls.ring import Ring
 from functions.calls.transitions import Push
-from functions.clients.device import Device, FcmToken, Platform
+from functions.clients.device import Device, FcmToken, Platform, device_id
 from functions.clients.ringtoken import RingToken
 from functions.delivery.push import Pusher
 from functions.ports.push_sender import PushOutcome, PushResult
@@ -109,8 +109,8 @@ async def test_a_ring_has_a_token_for_the_very_device_and_an_end_has_none(
     await pusher.push(CallEvent.of_ring(begun, SignalId("S"), now()).served_to([]), FIRST)
     tokens = {each.token: RING_TOKENS.verify(each.ring_token or "") for each in phones.messages}
     assert tokens == {
-        "phone 1": RingToken(CALL, RECEIVER, "phone 1"),
-        "None": RingToken(CALL, RECEIVER),
+        "phone 1": RingToken(CALL, RECEIVER, "phone 1", device_id(FcmToken("phone 1"))),
+        "None": RingToken(CALL, RECEIVER, None, device_id(FcmToken("None"))),
     }
     phones.messages.clear()
     await pusher.push(event(), FIRST)

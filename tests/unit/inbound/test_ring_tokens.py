@@ -28,9 +28,10 @@ def token(
     call: CallId = CALL,
     user: UserId = RECEIVER,
     device: str | None = None,
+    registration: str | None = None,
     at: datetime | None = None,
 ) -> str:
-    signed = RING_TOKENS.sign(RingToken(call, user, device), at or now())
+    signed = RING_TOKENS.sign(RingToken(call, user, device, registration), at or now())
     assert signed is not None
     return signed
 
@@ -180,9 +181,9 @@ async def test_the_device_of_the_token_is_the_one_that_declines(
     app: Client, services: Services, known: str | None, said: str | None, acting: str | None
 ) -> None:
     await services.world.ring()
-    await declined(app, token(device=known), json={"deviceId": said})
+    await declined(app, token(device=known, registration="r"), json={"deviceId": said})
     (made,) = services.published(CallEvent)
-    assert made.on_device == acting
+    assert (made.on_device, made.on_registration) == (acting, "r")
 
 
 async def test_what_has_ended_is_not_declined(app: Client, services: Services) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.calls.call import CallId, UserId
+from functions.clients.device import FcmToken, device_id
 from functions.clients.ringtoken import GOOD_FOR, RingToken, is_ring_token, ring_token_limit
 from functions.ports.identity import NotAuthenticated
 from functions.services import ring_tokens
@@ -22,6 +24,7 @@ from tests.support.processes import settings_of
 
 SECRET, OTHER = "s" * 32, "o" * 32
 TOKENS = SignedRingTokens(SECRET)
+REGISTRATION = device_id(FcmToken("token"))
 TOKEN = RingToken(CALL, RECEIVER, "phone 1")
 TEXTS = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=128)
 
@@ -65,29 +68,35 @@ def is_refused(text: str, tokens: SignedRingTokens = TOKENS) -> bool:
     return False
 
 
-@given(call=TEXTS, user=st.one_of(TEXTS, st.just("u" * 256)), device=st.one_of(TEXTS, st.none()))
+@given(
+    call=TEXTS,
+    user=st.one_of(TEXTS, st.just("u" * 256)),
+    device=st.one_of(TEXTS, st.none()),
+    registration=st.sampled_from([REGISTRATION, None]),
+)
 def test_what_is_signed_comes_back_and_is_no_longer_than_it_is_measured(
-    call: str, user: str, device: str | None
+    call: str, user: str, device: str | None, registration: str | None
 ) -> None:
-    token = RingToken(CallId(call), UserId(user), device)
+    token = RingToken(CallId(call), UserId(user), device, registration)
     text = signed(token)
     assert is_ring_token(text)
     assert text.isascii()
     assert len(text) <= ring_token_limit(token.call, token.user)
     is_short = device is not None and len(json.dumps(device, ensure_ascii=False).encode()) <= 130
     known = device if is_short else None
-    assert TOKENS.verify(text) == RingToken(token.call, token.user, known)
+    assert TOKENS.verify(text) == RingToken(token.call, token.user, known, registration)
 
 
 def test_the_longest_token_is_as_long_as_it_is_measured() -> None:
-    token = RingToken(CALL, RECEIVER, "d" * 128)
+    token = RingToken(CALL, RECEIVER, "d" * 128, REGISTRATION)
     assert len(signed(token)) == ring_token_limit(CALL, RECEIVER)
     assert TOKENS.verify(signed(token)) == token
 
 
-def test_a_device_whose_name_is_too_long_is_left_out() -> None:
+def test_a_device_whose_name_is_too_long_is_known_by_its_registration_alone() -> None:
     for device in ("€" * 43, '"' * 65):
-        assert TOKENS.verify(signed(RingToken(CALL, RECEIVER, device))).device is None
+        token = RingToken(CALL, RECEIVER, device, REGISTRATION)
+        assert TOKENS.verify(signed(token)) == replace(token, device=None)
 
 
 def test_a_token_names_its_key_and_says_for_whom_it_is() -> None:

@@ -21,8 +21,13 @@ OVER = "the call of the ring token is over"
 EVERY_WIRE = pytest.mark.parametrize("wire", list(Wire))
 
 
-def ring(call: CallId = CALL, user: UserId = RECEIVER, device: str | None = "phone 1") -> str:
-    signed = RING_TOKENS.sign(RingToken(call, user, device), now())
+def ring(
+    call: CallId = CALL,
+    user: UserId = RECEIVER,
+    device: str | None = "phone 1",
+    registration: str | None = "registered 1",
+) -> str:
+    signed = RING_TOKENS.sign(RingToken(call, user, device, registration), now())
     assert signed is not None
     return signed
 
@@ -44,6 +49,8 @@ async def is_for(door: Door, user: UserId | None, call: CallId | None = CALL) ->
     found = await door.connection()
     assert found is not None
     assert (found.user, found.only_call) == (user, call)
+    if call:
+        assert (found.device, found.registration) == ("phone 1", "registered 1")
 
 
 def has_ended(door: Door, ago: timedelta) -> None:
@@ -62,7 +69,7 @@ async def test_a_json_client_is_let_in_for_one_call(door: Door) -> None:
     await is_for(door, RECEIVER)
     found = await door.connection()
     assert found is not None
-    assert (found.owner, found.device) == (RECEIVER, "phone 1")
+    assert found.owner == RECEIVER
     (event,) = door.services.published(ConnectionAdmitted)
     assert event.connection_id == ID
 
@@ -199,7 +206,13 @@ async def test_who_left_comes_back_by_his_ring_token_and_by_nothing_else(door: D
 
 
 @pytest.mark.parametrize(
-    "other", [{"call": CallId("CALL_2")}, {"user": CALLER}, {"device": "phone 2"}]
+    "other",
+    [
+        {"call": CallId("CALL_2")},
+        {"user": CALLER},
+        {"device": "phone 2"},
+        {"registration": "registered 2"},
+    ],
 )
 async def test_a_connection_stays_what_it_is_for(door: Door, other: dict[str, str]) -> None:
     await door.services.world.ring()
@@ -213,7 +226,8 @@ async def test_a_connection_stays_what_it_is_for(door: Door, other: dict[str, st
     assert refused.startswith("44")
     found = await door.connection()
     assert found
-    assert (found.owner, found.only_call, found.device) == (RECEIVER, CALL, "phone 1")
+    assert (found.owner, found.only_call) == (RECEIVER, CALL)
+    assert (found.device, found.registration) == ("phone 1", "registered 1")
 
 
 async def test_a_users_connection_is_not_made_one_of_a_ring_token(door: Door) -> None:
