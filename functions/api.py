@@ -7,14 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import telemetry
+from functions.calling import calling
 from functions.calls.call import SignalId
-from functions.calls.transitions import PushPolicy
-from functions.delivery.commit import Committer
 from functions.delivery.emit import Emitter
 from functions.delivery.erasure import Erasure
-from functions.delivery.initiating import Initiating
-from functions.delivery.ringing import Ringing, RingRules
-from functions.delivery.signaling import Signaling
 from functions.inbound.api import Api, Part
 from functions.inbound.asking import Asking
 from functions.inbound.calls import CallRequests
@@ -22,7 +18,7 @@ from functions.inbound.emits import EmitRequests
 from functions.inbound.frames import new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
-from functions.inbound.rate import CallRate, RequestRate
+from functions.inbound.rate import RequestRate
 from functions.inbound.users import UserRequests
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
@@ -30,11 +26,9 @@ from functions.ports.publisher import Publisher
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
 from functions.services import apigateway, firestore, identity, pubsub, ring_tokens
-from functions.sessions.registration import Registration
 from functions.sessions.signout import SignOut
 from functions.settings import ApiSettings
 from functions.warmup import WarmUp
-from functions.wire.codecs import Codecs
 
 
 def build(settings: ApiSettings) -> Handler:
@@ -58,37 +52,17 @@ def handler(
     new_id: Callable[[], SignalId] = new_signal_id,
 ) -> Handler:
     """Builds the function on the given ports."""
-    connections, timeout = store.connections, settings.direct_post_timeout
-    keys = _set(settings.api_key, settings.api_key_previous)
-    tokens = ring_tokens.connect(settings)
+    shared = calling(settings, store, sockets, publisher, clock)
+    keys, tokens = _set(settings.api_key, settings.api_key_previous), ring_tokens.connect(settings)
     asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock), tokens)
-    load, pushes = Load(settings.requests_at_once), PushPolicy.named(**settings.pushers)
-    dialect, codecs = settings.dialect, Codecs(settings.dialect)
-    committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
-    signaling = Signaling(store.calls, committer, clock, pushes)
-    rate = CallRate(settings.calls_per_minute, clock)
-    rules = RingRules(pushes, settings.call_ttl, settings.busy, settings.call_max, rate.allows)
-    ringing = Ringing(store, committer, clock, rules)
-    initiating = Initiating(
-        store.calls,
-        ringing,
-        sockets,
-        codecs,
-        dialect,
-        ring_seconds=settings.ring_seconds,
-        notes_callers=False,
-        post_timeout=timeout,
-    )
-    sign_out = SignOut(connections, sockets, clock)
-    registration = Registration(
-        connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
-    )
-    erasure = Erasure(store, signaling, sign_out.is_everywhere, clock, new_id)
+    load, dialect = Load(settings.requests_at_once), settings.dialect
+    sign_out = SignOut(store.connections, sockets, clock)
+    erasure = Erasure(store, shared.signaling, sign_out.is_everywhere, clock, new_id)
     parts: list[Part] = [
         CallRequests(
-            signaling,
-            initiating,
-            ringing,
+            shared.signaling,
+            shared.initiating,
+            shared.ringing,
             store.calls,
             asking,
             load,
@@ -97,20 +71,15 @@ def handler(
             settings.ring_seconds,
             dialect,
         ),
-        UserRequests(store, sign_out, registration, erasure, asking, load, clock),
+        UserRequests(store, sign_out, shared.registration, erasure, asking, load, clock),
     ]
     if settings.internal_secret:
         secrets = _set(settings.internal_secret, settings.internal_secret_previous)
-        emitter = Emitter(store, sockets, codecs, signaling, clock)
+        emitter = Emitter(store, sockets, shared.codecs, shared.signaling, clock)
         parts.append(EmitRequests(emitter, secrets, load, clock, new_id, dialect.ids))
     interface = Api(parts, settings.cors_origins)
-    warm_up = WarmUp(
-        store.calls.warm_up,
-        sockets.warm_up,
-        publisher.warm_up,
-        identity.warm_up,
-        tokens.warm_up,
-    )
+    services = (store.calls, sockets, publisher, identity, tokens)
+    warm_up = WarmUp(*(service.warm_up for service in services))
 
     async def api(request: Request) -> Response:
         """Takes a request of an app. A GET of the root warms the instance up."""

@@ -6,18 +6,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import telemetry
+from functions.calling import calling
 from functions.calls.call import ConnectionId, SignalId
-from functions.calls.transitions import PushPolicy
-from functions.delivery.commit import Committer
-from functions.delivery.initiating import Initiating
 from functions.delivery.relay import Relaying
-from functions.delivery.ringing import Ringing, RingRules
-from functions.delivery.signaling import Signaling
 from functions.inbound.forwarding import Forwarding
 from functions.inbound.frames import Frames, new_signal_id
 from functions.inbound.http import Handler
 from functions.inbound.load import Load
-from functions.inbound.rate import CallRate, FrameRate
+from functions.inbound.rate import FrameRate
 from functions.inbound.sessions import Sessions
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
@@ -29,11 +25,9 @@ from functions.sessions.accept import Acceptance
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
 from functions.sessions.closed import publish_closed
-from functions.sessions.registration import Registration
 from functions.sessions.ringaccess import RingAccess
 from functions.settings import GatewaySettings
 from functions.warmup import WarmUp
-from functions.wire.codecs import Codecs
 
 
 def build(settings: GatewaySettings) -> Handler:
@@ -58,32 +52,16 @@ def handler(
 ) -> Handler:
     """Builds the function on the given ports."""
     connections, ttl = store.connections, settings.connection_ttl
-    timeout = settings.direct_post_timeout
-    codecs, load = Codecs(settings.dialect), Load(settings.requests_at_once)
-    committer = Committer(store, sockets, codecs, publisher, clock, direct_post_timeout=timeout)
-    pushes = PushPolicy.named(**settings.pushers)
-    closing = Closing(connections, sockets, clock)
-    rate = CallRate(settings.calls_per_minute, clock)
-    rules = RingRules(pushes, settings.call_ttl, settings.busy, settings.call_max, rate.allows)
-    initiating = Initiating(
-        store.calls,
-        Ringing(store, committer, clock, rules),
-        sockets,
-        codecs,
-        settings.dialect,
-        ring_seconds=settings.ring_seconds,
-        notes_callers=bool(settings.caller_grace),
-        post_timeout=timeout,
-    )
+    has_grace = bool(settings.caller_grace)
+    shared = calling(settings, store, sockets, publisher, clock, notes_callers=has_grace)
+    closing, load = Closing(connections, sockets, clock), Load(settings.requests_at_once)
     ring_access = RingAccess(ring_tokens.connect(settings), store.calls, clock)
     frames = Frames(
-        codecs,
-        Signaling(store.calls, committer, clock, pushes),
-        initiating,
-        Relaying(store, sockets, codecs, clock, timeout),
-        Registration(
-            connections, store.devices, clock, settings.device_ttl, settings.devices_per_user
-        ),
+        shared.codecs,
+        shared.signaling,
+        shared.initiating,
+        Relaying(store, sockets, shared.codecs, clock, settings.direct_post_timeout),
+        shared.registration,
         Admission(
             connections,
             publisher,
@@ -106,7 +84,6 @@ def handler(
         await publish_closed(publisher, id, clock())
 
     acceptance = Acceptance(connections, publisher, identity, ring_access, clock, ttl)
-    has_grace = bool(settings.caller_grace)
     sessions = Sessions(acceptance, closing, load, tell_closed if has_grace else None)
     secrets = [each for each in (settings.gateway_secret, settings.gateway_secret_previous) if each]
     forwarding = Forwarding(secrets, frames, sessions)

@@ -40,6 +40,7 @@ from functions.variables import (
     pushed_by,
     queue,
     rate,
+    rate_or_none,
     ringing,
     seconds,
     secret,
@@ -291,19 +292,19 @@ class CallsSettings(FunctionSettings):
     # What a call rings for at most, and if nobody asks for less.
     ring_seconds: int = _default("RING_SECONDS", ringing, 30)
     call_ttl: timedelta = _default("CALL_TTL_DAYS", days, timedelta(days=30))
-    calls_per_minute: int = _default("CALLS_PER_MINUTE", rate, 30)
+    # Of each caller; 0: none begins but what the app's backend has announced.
+    calls_per_minute: int = _default("CALLS_PER_MINUTE", rate_or_none, 30)
     busy: Busy = _default("BUSY", busy, Busy.OFF)
     call_max: timedelta = _default("CALL_MAX_SECONDS", seconds, timedelta(hours=4))
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(
-    SignalingSettings,
-    RegistrationSettings,
-    CallsSettings,
-    CallerGraceSettings,
-    RingTokenSettings,
-):
+class CallingSettings(SignalingSettings, RegistrationSettings, CallsSettings, RingTokenSettings):
+    """What a function needs that carries out what users ask for, whichever way they come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(CallingSettings, CallerGraceSettings):
     function = "gateway"
 
     gateway_secret: str = _always("GATEWAY_SECRET", secret)
@@ -313,7 +314,7 @@ class GatewaySettings(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiSettings(SignalingSettings, RegistrationSettings, CallsSettings, RingTokenSettings):
+class ApiSettings(CallingSettings):
     function = "api"
 
     api_key: str | None = _key("API_KEY")

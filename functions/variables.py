@@ -222,10 +222,7 @@ def cap(value: str) -> int:
 
 def ringing(value: str) -> int:
     """Seconds. No phone gets an event that is older than two minutes."""
-    number = _whole(value, 120)
-    if number < 5:
-        raise ValueError("must be a whole number from 5 to 120")
-    return number
+    return _whole(value, 120, 5)
 
 
 def busy(value: str) -> Busy:
@@ -246,10 +243,15 @@ def rate(value: str) -> int:
     return _whole(value, 100_000)
 
 
-def _whole(value: str, most: int) -> int:
+def rate_or_none(value: str) -> int:
+    """A rate, or 0 for none at all."""
+    return _whole(value, 100_000, 0) if value != "0" else 0
+
+
+def _whole(value: str, most: int, least: int = 1) -> int:
     number = _number(value)
-    if number != int(number) or not 1 <= number <= most:
-        raise ValueError(f"must be a whole number from 1 to {most}")
+    if number != int(number) or not least <= number <= most:
+        raise ValueError(f"must be a whole number from {least} to {most}")
     return int(number)
 
 

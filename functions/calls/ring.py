@@ -15,7 +15,7 @@ from functions.calls.call import (
     UnreadableCall,
     UserId,
 )
-from functions.calls.decision import UNREADABLE, Verdict, already
+from functions.calls.decision import FORBIDDEN, UNREADABLE, Verdict, already
 
 INITIATE = "call:initiate"
 
@@ -67,6 +67,7 @@ class Ring:
 
 _TAKEN = Verdict(False, "differs", "callId", "callId is another call's")
 BUSY = Verdict(False, "busy", message="the receiver is in another call")
+BACKENDS_TO_BEGIN = replace(FORBIDDEN, message="calls are begun by the app's backend")
 BORN_CANCELLED = Verdict(False, f"already_{Status.CANCELLED}", cause=Cause.CALLER_CANCELLED)
 
 

@@ -9,7 +9,7 @@ from functions.calls.busy import Busy, Occupancy, is_busy
 from functions.calls.call import Call, Status, UnreadableCall, UserId
 from functions.calls.decision import LIMITED, Verdict
 from functions.calls.event import CallEvent
-from functions.calls.ring import BORN_CANCELLED, BUSY, Ring, decide_ring
+from functions.calls.ring import BACKENDS_TO_BEGIN, BORN_CANCELLED, BUSY, Ring, decide_ring
 from functions.calls.transitions import PushPolicy
 from functions.clients.connection import Connection
 from functions.delivery.commit import COMMITS, Committed, Committer, NotCommitted, Received
@@ -28,7 +28,9 @@ class RingRules:
     call_ttl: timedelta
     busy: Busy
     longest_call: timedelta  # one that lasts longer has ended, though nobody has said so
-    may_call: Callable[[UserId], bool]  # counts a caller's ring, and says if it is one too many
+    # Counts a caller's ring, and says if it is not one too many; None: he may have no call ring
+    # but one that his app's backend has announced.
+    may_call: Callable[[UserId], bool] | None
 
 
 class Ringing:
@@ -75,7 +77,7 @@ class Ringing:
                     return BORN_CANCELLED
                 born = await self._store.calls.born(ring.call_id, ring.caller)
                 continue
-            if not is_checked and (refused := await self._refused(ring)):
+            if not is_checked and (refused := await self._refused(ring, stored)):
                 return refused
             is_checked = True
             begun = await (
@@ -90,19 +92,30 @@ class Ringing:
             born = begun
         raise StoreUnavailable(f"{COMMITS} commits failed in a row")
 
-    async def _refused(self, ring: Ring) -> Verdict | None:
+    async def _refused(self, ring: Ring, found: StoredCall | None) -> Verdict | None:
         """The verdict that keeps the receiver from being rung, if one does."""
-        if ring.is_initiated and not self._rules.may_call(ring.caller):
-            log.warning("too many calls", outcome="limited")
-            return LIMITED
+        if refused := self._callers_refusal(ring, is_announced=found is not None):
+            return refused
         statuses = self._rules.busy.statuses
         if not ring.is_told or not statuses:
             return None
-        found = await self._store.calls.of(ring.receiver, statuses)
-        others = [Occupancy(each.call, each.version) for each in found]
+        engaging = await self._store.calls.of(ring.receiver, statuses)
+        others = [Occupancy(each.call, each.version) for each in engaging]
         parties = {ring.caller, ring.receiver}
         is_engaged = is_busy(others, parties, self._clock(), self._rules.longest_call)
         return BUSY if is_engaged else None
+
+    def _callers_refusal(self, ring: Ring, *, is_announced: bool) -> Verdict | None:
+        """The verdict on a caller who may not have this call ring."""
+        may_call = self._rules.may_call
+        if not ring.is_initiated or (may_call is None and is_announced):
+            return None
+        if may_call is None:
+            return BACKENDS_TO_BEGIN
+        if may_call(ring.caller):
+            return None
+        log.warning("too many calls", outcome="limited")
+        return LIMITED
 
     async def _was_told(self, call: Call) -> bool:
         """Whether the last that happened to the call is its ring, whose event is then published

@@ -29,6 +29,7 @@ ALLOWED = {
     "variables": {"calls", "dialect"},
     "settings": {"addresses", "calls", "collections", "dialect", "variables"},
     "telemetry": set(),
+    "calling": {"calls", "delivery", "inbound", "ports", "sessions", "settings", "wire"},
     "warmup": {"inbound", "telemetry"},
     "ports": {*_PURE, "ports"},
     "wire": {"calls", "clients", "dialect", "published", "readable", "wire"},

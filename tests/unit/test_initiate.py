@@ -247,6 +247,25 @@ async def test_who_calls_too_often_is_told_so_and_rings_nobody(services: Service
     assert await services.world.call(CallId("CALL_2")) is None
 
 
+async def test_where_callers_may_begin_no_calls_only_those_ring_that_the_backend_has_announced(
+    services: Services,
+) -> None:
+    await connect(services.store, "caller=", CALLER)
+    await connect(services.store, "phone=", RECEIVER)
+    none = {"CALLS_PER_MINUTE": "0"}
+    caller = Caller(function(services, **none), services)
+    verdict = await caller.initiate()
+    assert (verdict["outcome"], verdict["error"]) == ("forbidden", verdict["message"])
+    assert caller.costs == ["BatchGetDocuments"]
+    assert await services.world.call() is None
+    backend = Client(function_of(services, API_KEY=KEY, **none), services)
+    await backend.put(ring=False)
+    assert (await caller.initiate())["outcome"] == "ringing"
+    # A ring of the backend's own is not its caller's.
+    assert (await backend.put("CALL_2")).json()["outcome"] == "ringing"
+    assert [event for event, _ in caller.told("phone=")] == ["call:incoming"] * 2
+
+
 async def test_nobody_initiates_without_having_been_let_in(services: Services) -> None:
     caller = Caller(function(services), services)
     verdict = await caller.initiate()
