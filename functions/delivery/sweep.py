@@ -127,11 +127,14 @@ class Sweeper:
         """
         failure: PublishFailed | None = None
         async for page in self._calls.overdue(self._clock() - _TASKS_ARE_LATE):
-            ends = [(each, _end_of(each)) for each in page]
-            silent = [each for each, end in ends if end is None]
+            read = [(each, _end_of(each)) for each in page]
+            silent = [each for each, end in read if end is None]
+            ends = [end for _, end in read if end]
+            published = 0
             try:
-                async for outcomes in self._published([end for _, end in ends if end]):
-                    swept.overdue += outcomes.count(None)
+                async for outcomes in self._published(ends):
+                    swept.overdue += sum(map(_is_overdue, ends[published:], outcomes))
+                    published += len(outcomes)
                     failure = _failure_of(outcomes) or failure
             finally:
                 for gone in _batches(silent):
@@ -205,6 +208,12 @@ def _batches(found: Sequence[_Found]) -> Iterator[Sequence[_Found]]:
 def _failure_of(outcomes: Sequence[_Outcome]) -> PublishFailed | None:
     """The last of them."""
     return next((each for each in reversed(outcomes) if each is not None), None)
+
+
+def _is_overdue(end: RingEnds, outcome: _Outcome) -> bool:
+    """Whether a ring is ended now that a task should have ended. A call of which nobody was told
+    has none: it is left to `sweep` on purpose."""
+    return outcome is None and end.signal_id is not None
 
 
 def _end_of(overdue: Overdue) -> RingEnds | None:

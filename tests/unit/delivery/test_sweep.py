@@ -283,6 +283,20 @@ async def test_a_ring_whose_task_has_not_come_is_ended_all_the_same(services: Se
     assert swept.fields()["overdue"] == 1
 
 
+async def test_the_end_of_a_call_that_was_only_announced_is_no_task_that_failed(
+    services: Services,
+) -> None:
+    began = now() - timedelta(seconds=36)
+    ring = Ring(CallId("ANNOUNCED"), CALLER, RECEIVER, 30, None, is_told=False)
+    call = ring.begun(SignalId("S"), began, None)
+    await services.store.calls.create(call, None, now=began, expires=now() + timedelta(days=1))
+    swept = Swept()
+    await sweeper_of(services).look_for_overdue(swept)
+    (end,) = services.published(RingEnds)
+    assert (end.call_id, end.signal_id) == ("ANNOUNCED", None)
+    assert swept.overdue == 0
+
+
 async def test_a_ring_that_the_app_has_ended_by_itself_is_looked_at_once(
     services: Services,
 ) -> None:
