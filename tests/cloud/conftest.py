@@ -4,7 +4,6 @@ TERRAFORM names the command (default `terraform`). Without one that finds its pr
 are skipped; where TERRAFORM is set, they must run.
 """
 
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra import ROOT
-from tests.cloud.support import Checkout, Report
+from tests.cloud.support import Checkout, Report, problems_in
 
 REGISTRY_OUT_OF_REACH = "could not connect to registry"
 
@@ -45,16 +44,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def report(checkout: Checkout) -> Report:
-    lines = checkout.run("test", "-json", "-verbose").stdout.splitlines()
-    messages = [json.loads(line) for line in lines]
+    messages = checkout.tested("deployment", "-verbose")
     of_type: dict[str, dict[str, Any]] = defaultdict(dict)
     for message in messages:
         of_type[message["type"]][message.get("@testrun", "")] = message
-    problems = [
-        "{}: {summary}: {detail}".format(message.get("@testrun", ""), **message["diagnostic"])
-        for message in messages
-        if message["type"] == "diagnostic"
-    ]
+    problems = problems_in(messages)
     assert {"deployed", "with_every_option"} <= {*of_type["test_state"], *of_type["test_plan"]}, (
         "\n".join(problems)
     )

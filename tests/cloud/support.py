@@ -1,5 +1,6 @@
 """What the tests of infra/cloud share: a checkout to run Terraform in, and what it computed."""
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 MODULE = "infra/cloud/modules/unring"
 # In the run `deployed`.
 WEBHOOK_URLS = ("https://app.example/hook", "https://audit.example/?key=a%2Fb")
+
+Message = Mapping[str, Any]  # of Terraform, by its type
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,12 @@ class Checkout:
             text=True,
         )
 
+    def tested(self, file: str, *arguments: str) -> list[Message]:
+        """What `terraform test` says of one file of the module's tests."""
+        named = f"-filter=tests/{file}.tftest.hcl"
+        lines = self.run("test", named, "-json", *arguments).stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -38,6 +47,14 @@ class Report:
 
     def values(self, kind: str) -> dict[str, dict[str, Any]]:
         return values_of(self.deployed, kind)
+
+
+def problems_in(messages: list[Message]) -> list[str]:
+    return [
+        "{}: {summary}: {detail}".format(message.get("@testrun", ""), **message["diagnostic"])
+        for message in messages
+        if message["type"] == "diagnostic"
+    ]
 
 
 def values_of(resources: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:

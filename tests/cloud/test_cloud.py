@@ -19,7 +19,7 @@ from functions.settings import FUNCTIONS, load, variables_of, webhook_name
 from functions.variables import Need, Variable
 from infra import ROOT
 from infra.local import topology
-from tests.cloud.support import MODULE, WEBHOOK_URLS, Checkout, Report, values_of
+from tests.cloud.support import MODULE, WEBHOOK_URLS, Checkout, Report, problems_in, values_of
 from tests.support.collections import CONNECTIONS, DEVICES, OUTBOX
 
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
@@ -64,10 +64,20 @@ def declared(kind: str, file: Path) -> list[str]:
     return re.findall(rf'^{kind} "(\w+)"', file.read_text(), re.MULTILINE)
 
 
-@pytest.mark.thorough
-def test_what_the_configuration_says_of_itself_holds(report: Report) -> None:
+def test_what_a_deployment_says_of_itself_holds(report: Report) -> None:
     assert report.summary["status"] == "pass", "\n".join(report.problems)
-    assert report.summary["passed"] > 20
+    assert report.summary["passed"] == 2
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("file", "runs"), [("variables", 60), ("variants", 10)])
+def test_what_every_configuration_says_of_itself_holds(
+    checkout: Checkout, file: str, runs: int
+) -> None:
+    messages = checkout.tested(file)
+    (said,) = [each for each in messages if each["type"] == "test_summary"]
+    assert said["test_summary"]["status"] == "pass", "\n".join(problems_in(messages))
+    assert said["test_summary"]["passed"] >= runs
 
 
 def test_every_validation_is_given_a_bad_value() -> None:
