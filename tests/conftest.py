@@ -39,6 +39,9 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"nothing may be skipped, but {reasons}")
 
 
+# `tests/covered.py` asks what these cover. To measure others as well would only cost time.
+_MEASURED = ("tests/unit/", "tests/simulation/", "tests/contract/")
+
 # What takes longest begins first, or one process would be left with it at the end.
 _LONGEST = ("/e2e/", "/test_cloud", "/simulation/", "/local/", "/proof/", "[google")
 
@@ -47,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _limited(item.obj, _LIMIT * _timeout_of(item))
+        if not item.nodeid.startswith(_MEASURED):
+            item.add_marker("no_cover")
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: [part not in item.nodeid for part in _LONGEST])
 

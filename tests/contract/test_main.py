@@ -108,11 +108,16 @@ async def connected(
         writer.close()
 
 
-async def test_what_is_no_request_of_api_gateways_is_answered_all_the_same(tmp_path: Path) -> None:
+async def test_a_request_that_is_too_large_is_answered(tmp_path: Path) -> None:
     async with Function("gateway", environment(), tmp_path) as gateway, httpx.AsyncClient() as http:
         secret = {"unring-secret": SECRET}
         large = await http.post(gateway.url, headers=secret, content=b"x" * (1024 * 1024 + 1))
         assert (large.status_code, large.json()) == (413, {"message": "the request is too large"})
+
+
+@pytest.mark.thorough
+async def test_a_request_whose_rest_never_comes_is_answered(tmp_path: Path) -> None:
+    async with Function("gateway", environment(), tmp_path) as gateway:
         half = f"POST / HTTP/1.1\r\nunring-secret: {SECRET}\r\ncontent-length: 100\r\n\r\n{{"
         async with connected(gateway) as (reader, writer):
             writer.write(half.encode())

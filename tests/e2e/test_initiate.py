@@ -208,6 +208,7 @@ async def test_a_call_that_its_caller_cancels_before_he_initiates_it_rings_nowhe
     assert len(await pushes_to(parties.hers.stack, parties.hers.device)) == 1
 
 
+@pytest.mark.thorough
 async def test_fifty_calls_at_once_all_ring_and_each_is_silenced(
     stack: Stack, calls: Calls, ids: Ids
 ) -> None:

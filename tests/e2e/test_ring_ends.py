@@ -164,6 +164,7 @@ async def test_a_ring_that_nobody_answers_times_out_and_both_hear_of_it_once(
         assert await has_no_more(receiver)
 
 
+@pytest.mark.thorough
 async def test_a_ring_times_out_though_ring_is_killed_as_it_sees_to_that(
     stack: Stack, ids: Ids
 ) -> None:
@@ -179,6 +180,7 @@ async def test_a_ring_times_out_though_ring_is_killed_as_it_sees_to_that(
         await caller.told("call:timeout")
 
 
+@pytest.mark.thorough
 async def test_sweep_ends_a_ring_whose_task_is_never_made(stack: Stack, ids: Ids) -> None:
     never = Fault(Kind.FAIL, "cloudtasks.CreateTask", (ids.call,), times=None)
     with stack.faults.during(never):

@@ -170,6 +170,7 @@ async def test_a_signed_stack_can_not_be_googles() -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_a_stack_for_the_network_is_reached_by_it_and_leaves_no_process_if_killed() -> None:
     everywhere = ("--host", "0.0.0.0")  # noqa: S104 - which is what is tested
@@ -229,6 +230,7 @@ async def test_what_is_no_address_is_a_usage_error(host: str) -> None:
     assert f"'{host}' is no address" in errors
 
 
+@pytest.mark.thorough
 async def test_a_stack_of_other_users_issues_their_tokens() -> None:
     kinds = ("oidc", "secret", "introspection")
     arguments = ("--json", "--set", f"IDENTITY={','.join(kinds)}")

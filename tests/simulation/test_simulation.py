@@ -10,13 +10,14 @@ import pytest
 from infra import ROOT
 from tests.simulation.run import play
 
-_CPU_SECONDS = 20.0
+_CPU_SECONDS = 20.0 if os.environ.get("UNRING_THOROUGH") else 8.0
 _SECONDS = 60.0  # where others use the processor as well
 _AT_LEAST = 100  # schedules, however slow the machine is: fewer would say next to nothing
 # By these, variants were seen that few others see; all is well with the product itself.
 _TELLING = (900_008, 900_012, 900_015, 900_021, 900_090, 900_146, 900_554)
 
 
+@pytest.mark.examples
 def test_every_promise_holds_on_fresh_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     first = time.time_ns()
     until, cpu_until = time.monotonic() + _SECONDS, time.process_time() + _CPU_SECONDS
