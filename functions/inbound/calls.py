@@ -18,6 +18,7 @@ from functions.calls.call import (
     SignalId,
     Status,
     UnreadableCall,
+    UserId,
     names_document,
 )
 from functions.calls.decision import FORBIDDEN, NOT_FOUND, UNREADABLE, Verdict, invalid
@@ -45,13 +46,11 @@ from functions.wire.frames import RequestFrame, call_of, is_initiate, reply_data
 from functions.wire.requests import (
     InvalidRequest,
     asked_in,
+    names_initiate,
     parse,
     ring_in,
     user_in,
     with_call_id,
-)
-from functions.wire.requests import (
-    is_initiate as names_initiate,
 )
 from functions.wire.text import loads
 
@@ -142,41 +141,27 @@ class CallRequests:
         return {name: value for name, value in known.items() if value is not None}
 
     async def _on_behalf(self, call: str, event: str, request: Request) -> Response:
-        """What the signal costs. A body without the key, or a ring token, is not waited for."""
-        if token := self.asking.ring_token(request):
-            return await self._on_woken_phone(call, event, token, request)
-        self.asking.check_backend(request)
-        came_at = self.clock()
-        content = await content_of(request)
-        if isinstance(content, Response):
-            return content
-        ids = self.dialect.ids
-        signal = _signal_in({"event": event, "data": {**content, "callId": ids.call_in(call)}})
-        sender = user_in(content)
-        with self._begun(signal):
-            verdict = await self._carried_out(signal, Identified(sender), came_at)
-        return said(verdict, ids.call_out(signal.call_id))
-
-    async def _on_woken_phone(
-        self, call: str, event: str, token: RingToken, request: Request
-    ) -> Response:
-        """What the signal costs. The body may be empty."""
-        if event != "call:reject":
+        """What the signal costs. It is the backend's, or a woken phone's, whose body may be empty;
+        a body with neither the key nor a ring token is not waited for."""
+        token = self.asking.ring_token(request)
+        if token is None:
+            self.asking.check_backend(request)
+        elif event != "call:reject":
             return said(replace(FORBIDDEN, message="a ring token may only reject"), None)
         came_at = self.clock()
-        content = await content_of(request, may_be_empty=True)
+        content = await content_of(request, may_be_empty=token is not None)
         if isinstance(content, Response):
             return content
         ids = self.dialect.ids
         signal = _signal_in({"event": event, "data": {**content, "callId": ids.call_in(call)}})
-        if content.get("userId") is not None:
-            check_said(token.user, user_in(content))
-        if signal.call_id != token.call:
+        sender = _sender(token, content)
+        if token and signal.call_id != token.call:
             return said(NOT_FOUND, ids.call_out(signal.call_id))
-        by = Actor(None, token.device or signal.by.device, token.registration)
-        signal = replace(signal, by=by)
+        if token:
+            by = Actor(None, token.device or signal.by.device, token.registration)
+            signal = replace(signal, by=by)
         with self._begun(signal):
-            verdict = await self._carried_out(signal, Identified(token.user), came_at)
+            verdict = await self._carried_out(signal, Identified(sender), came_at)
         return said(verdict, ids.call_out(signal.call_id))
 
     def _begun(self, asked: Signal | Initiate) -> AbstractContextManager[None]:
@@ -233,6 +218,16 @@ class CallRequests:
         }
         described |= {name: value for name, value in known.items() if value is not None}
         return {**described, "serverTime": unix_ms(self.clock())}
+
+
+def _sender(token: RingToken | None, content: Mapping[str, Any]) -> UserId:
+    """Whom the ring token is for; without one, whom the backend names. Raises InvalidRequest, and
+    NotAuthenticated for another than the token's."""
+    if token is None:
+        return user_in(content)
+    if content.get("userId") is not None:
+        check_said(token.user, user_in(content))
+    return token.user
 
 
 def _signal_in(content: dict[str, Any]) -> Signal:

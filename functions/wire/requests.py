@@ -57,12 +57,12 @@ def request_frame(
     try:
         request = parse(event, data, dialect)
     except InvalidRequest as error:
-        of_initiate = is_initiate(event, dialect)
+        of_initiate = names_initiate(event, dialect)
         return Malformed(error.field, error.message, ack, namespace, of_initiate)
     return RequestFrame(request, ack, namespace, asked_in(data, dialect))
 
 
-def is_initiate(event: object, dialect: Dialect) -> bool:
+def names_initiate(event: object, dialect: Dialect) -> bool:
     """Whether the app asks by this event that a call ring."""
     return isinstance(event, str) and dialect.events_in.get(event) == INITIATE
 
