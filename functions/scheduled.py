@@ -9,16 +9,19 @@ from functions.calls.event import UnixMs, decoded
 
 
 class _OfARing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The ring that a task is for, which goes on until `rings_until`. A call that rings again has
-    another."""
+    """The ring that a task is for, by the event that began it; it goes on until `rings_until`. A
+    call that rings again has another."""
 
     call_id: CallId
+    signal_id: SignalId | None  # None of a call of which nobody was told
     rings_until_ms: UnixMs = msgspec.field(name="ringsUntil")
 
     def __post_init__(self) -> None:
         """Raises ValueError for a task that no handler could ever finish."""
         if not names_document(self.call_id):
             raise ValueError("callId names no document")
+        if self.signal_id is not None and not names_document(self.signal_id):
+            raise ValueError("signalId names no document")
 
     @property
     def name(self) -> str:
@@ -32,15 +35,7 @@ class _OfARing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RingEnds(_OfARing, frozen=True, kw_only=True, tag_field="name", tag="ring.ends"):
-    """Nobody has answered in time: the ring ends, if the call still rings. It is that of the event
-    `signal_id`, or of a call of which nobody was told (None)."""
-
-    signal_id: SignalId | None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.signal_id is not None and not names_document(self.signal_id):
-            raise ValueError("signalId names no document")
+    """Nobody has answered in time: the ring ends, if the call still rings."""
 
 
 class CallerCheck(_OfARing, frozen=True, kw_only=True, tag_field="name", tag="caller.check"):

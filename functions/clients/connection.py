@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
-from functions.calls.call import Actor, CallId, ConnectionId, UserId
+from functions.calls.call import Actor, CallId, ConnectionId, SignalId, UserId
 from functions.clients.profile import NO_PROFILE, Profile
 
 ROOT = "/"  # the namespace of who names none
@@ -14,7 +14,6 @@ ROOT = "/"  # the namespace of who names none
 # API Gateway answers 410 for a new connection too, until `$connect` is answered: 29 s at most.
 _HANDSHAKE = timedelta(seconds=30)
 _NOWHERE: Mapping[str, datetime | None] = MappingProxyType({})
-_NOBODY: Mapping[CallId, datetime] = MappingProxyType({})
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
@@ -24,6 +23,17 @@ class Wire(StrEnum):
     JSON = "json"
     EIO3 = "eio3"  # Socket.IO v2: Engine.IO protocol 3
     EIO4 = "eio4"  # Socket.IO v3 and v4: Engine.IO protocol 4
+
+
+@dataclass(frozen=True, slots=True)
+class BegunRing:
+    """A ring that was initiated by a connection: the signal by which, and until when it rings."""
+
+    signal_id: SignalId
+    rings_until: datetime
+
+
+_NO_RINGS: Mapping[CallId, BegunRing] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,8 @@ class Connection:
     # On which of its user's devices it is: by the app's own name, and as what it has registered.
     device: str | None = None
     registration: str | None = None
-    # The calls that were initiated by it, each with the time until which it rings.
-    calling: Mapping[CallId, datetime] = field(default_factory=lambda: _NOBODY)
+    # The calls that were initiated by it.
+    calling: Mapping[CallId, BegunRing] = field(default_factory=lambda: _NO_RINGS)
     # Of who was let in by a ring token: the one call that he hears of.
     only_call: CallId | None = None
     version: datetime | None = field(default=None, compare=False)  # of the document that was read

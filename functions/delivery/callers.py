@@ -49,10 +49,13 @@ class Callers:
         connection = await self._store.connections.get(event.connection_id, now)
         if connection is None or connection.owner is None:
             return
-        for call, rings_until in connection.calling.items():
+        for call, ring in connection.calling.items():
             await self._look_later(
                 CallerCheck(
-                    call_id=call, user_id=connection.owner, rings_until_ms=unix_ms(rings_until)
+                    call_id=call,
+                    signal_id=ring.signal_id,
+                    user_id=connection.owner,
+                    rings_until_ms=unix_ms(ring.rings_until),
                 )
             )
 
@@ -67,6 +70,7 @@ class Callers:
             await self._look_later(
                 CallerCheck(
                     call_id=ring.call_id,
+                    signal_id=ring.signal_id,
                     user_id=ring.caller_id,
                     rings_until_ms=ring.rings_until_ms,
                 )
@@ -99,10 +103,7 @@ class Callers:
 
 
 def _rings(stored: StoredCall, task: CallerCheck) -> bool:
-    """Whether the call still rings as it did. In a document of the app's own nothing says until
-    when we have it ring."""
+    """Whether the ring that the task is for goes on."""
     call = stored.call
-    if call.status is not Status.RINGING or call.caller != task.user_id:
-        return False
-    is_same = call.rings_until and unix_ms(call.rings_until) == task.rings_until_ms
-    return bool(is_same) or not call.is_ours
+    is_his = call.caller == task.user_id and call.signal_id == task.signal_id
+    return is_his and call.status is Status.RINGING

@@ -9,7 +9,7 @@ import pytest
 from functions.calls.call import Call, CallId, Cause, ConnectionId, SignalId, Status, UserId
 from functions.calls.event import CallEvent
 from functions.calls.ring import Ring
-from functions.clients.connection import Connection, Wire
+from functions.clients.connection import BegunRing, Connection, Wire
 from functions.clients.device import FcmAddress, FcmToken, InstallationId, Platform, device_id
 from functions.clients.profile import NO_PROFILE, Profile
 from functions.ports.identity import Identified
@@ -644,15 +644,21 @@ async def test_a_call_that_is_born_cancelled_is_told_to_nobody(store: Store, wor
         await store.calls.create_cancelled(call, now=now(), expires=now() + EXPIRES)
 
 
+def begun(call: Call) -> BegunRing:
+    assert call.signal_id
+    assert call.rings_until
+    return BegunRing(call.signal_id, call.rings_until)
+
+
 async def test_a_connection_knows_what_was_initiated_by_it(store: Store) -> None:
     on = await connect(store, "caller=", CALLER)
     first = await bear(store, CallId('CALL_`1.".2'), on=on)  # an id may have any character
     on = await read_again(store, on)
-    assert on.calling == {first.id: first.rings_until}
+    assert on.calling == {first.id: begun(first)}
     second = await bear(store, CallId("CALL_2"), on=on)
     assert (await read_again(store, on)).calling == {
-        first.id: first.rings_until,
-        second.id: second.rings_until,
+        first.id: begun(first),
+        second.id: begun(second),
     }
 
 
@@ -660,7 +666,8 @@ async def test_what_a_connection_has_initiated_long_ago_is_forgotten(store: Stor
     on = await connect(store, "caller=", CALLER)
     await bear(store, on=on)
     on = await read_again(store, on)
-    old = replace(on, calling=dict.fromkeys(on.calling, now() - timedelta(minutes=3)))
+    long_ago = BegunRing(SignalId("S"), now() - timedelta(minutes=3))
+    old = replace(on, calling=dict.fromkeys(on.calling, long_ago))
     second = await bear(store, CallId("CALL_2"), on=old)
     assert set((await read_again(store, on)).calling) in ({second.id}, {CALL, second.id})
 

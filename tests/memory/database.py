@@ -15,7 +15,7 @@ from functions.calls.call import (
     UserId,
 )
 from functions.calls.event import LONGEST_LIFE, CallEvent
-from functions.clients.connection import Connection
+from functions.clients.connection import BegunRing, Connection
 from functions.clients.device import Device, DeviceId
 from functions.ports.clock import Clock
 from functions.ports.store import (
@@ -168,15 +168,16 @@ class Database:
         expires = at + timedelta(seconds=60)
         self.births[call, caller] = Birth(is_cancelled, expires, self.tick())
 
-    def note_calling(self, connection: Connection | None, call: Call) -> None:
-        if connection is None or call.rings_until is None:
+    def note_calling(self, connection: Connection | None, ring: CallEvent | None) -> None:
+        if connection is None or ring is None or ring.rings_until is None:
             return
         found = self.connections.get(connection.id)
         if found is None:
             raise StoreConflict("the connection is gone")
-        over = call.rings_until - LONGEST_LIFE
-        calling = {id: ends for id, ends in found.calling.items() if ends >= over}
-        self.put_connection(replace(found, calling={**calling, call.id: call.rings_until}))
+        over = ring.rings_until - LONGEST_LIFE
+        rings = {id: each for id, each in found.calling.items() if each.rings_until >= over}
+        begun = BegunRing(ring.signal_id, ring.rings_until)
+        self.put_connection(replace(found, calling={**rings, ring.call_id: begun}))
 
     def put_call(self, call: Call) -> None:
         """As the app's backend does."""

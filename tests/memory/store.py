@@ -144,7 +144,7 @@ class MemoryCalls:
             if found is None or found.version != stored.version or self.database.entry(event):
                 raise StoreConflict("the call is not as it was read")
             changed = _changed(found.call, event)
-            self.database.note_calling(on, replace(changed, rings_until=event.rings_until))
+            self.database.note_calling(on, event)
             self._put(changed, event)
 
         await self.remote.commit(f"{event.call_id}:{event.signal_id}", write)
@@ -164,7 +164,7 @@ class MemoryCalls:
                 raise StoreConflict("there is such a call")
             if self.database.births.get((call.id, call.caller)) != birth:
                 raise StoreConflict("there is such a birth")
-            self.database.note_calling(on, call)
+            self.database.note_calling(on, event)
             self.database.put_birth(call.id, call.caller, now, is_cancelled=False)
             self._put(call, event)
 

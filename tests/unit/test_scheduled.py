@@ -17,6 +17,7 @@ ENDS = RingEnds(
 )
 CHECK = CallerCheck(
     call_id=CallId("CALL_1"),
+    signal_id=SignalId("5f0c"),
     rings_until_ms=1_767_323_045_678,
     user_id=UserId("USR_1"),
 )
@@ -46,6 +47,7 @@ def test_a_check_of_the_caller_names_him_too() -> None:
     assert json.loads(encode(CHECK)) == {
         "name": "caller.check",
         "callId": "CALL_1",
+        "signalId": "5f0c",
         "ringsUntil": 1_767_323_045_678,
         "userId": "USR_1",
     }

@@ -112,7 +112,7 @@ class FirestoreCalls:
             stored.version,
             self._dialect.call_written(fields),
         )
-        noted = self._noted_on(on, event.call_id, event.rings_until)
+        noted = self._noted_on(on, event)
         await self._documents.commit_all([call, *noted], [self._entry(event)])
 
     async def create(
@@ -134,7 +134,7 @@ class FirestoreCalls:
             "signalId": call.signal_id,
         }
         created = [self._new(call, fields, expires), *([self._entry(event)] if event else [])]
-        changed = self._noted_on(on, call.id, call.rings_until)
+        changed = self._noted_on(on, event)
         its_birth = self._birth(call.id, call.caller)
         came = _birth_fields(now, is_cancelled=False)
         if birth is None:
@@ -189,14 +189,14 @@ class FirestoreCalls:
         name = sha256(f"{len(caller)} {caller} {call}".encode()).hexdigest()
         return self._documents.at("births", name)
 
-    def _noted_on(
-        self, connection: Connection | None, call: CallId, rings_until: datetime | None
-    ) -> list[Change]:
+    def _noted_on(self, connection: Connection | None, ring: CallEvent | None) -> list[Change]:
         """Those that no longer ring go."""
-        if connection is None or rings_until is None:
+        if connection is None or ring is None or ring.rings_until is None:
             return []
-        over = [id for id, ends in connection.calling.items() if ends < rings_until - LONGEST_LIFE]
-        calling = {**dict.fromkeys(over, DELETE_FIELD), call: rings_until}
+        ended = ring.rings_until - LONGEST_LIFE
+        over = [id for id, each in connection.calling.items() if each.rings_until < ended]
+        begun = {"signalId": ring.signal_id, "ringsUntil": ring.rings_until}
+        calling = {**dict.fromkeys(over, DELETE_FIELD), ring.call_id: begun}
         fields = {FieldPath("calling", id).to_api_repr(): value for id, value in calling.items()}
         return [Change(self._documents.at("connections", connection.id), None, fields)]
 

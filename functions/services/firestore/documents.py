@@ -17,7 +17,7 @@ from functions.calls.call import (
     names_document,
 )
 from functions.calls.event import MalformedEvent, from_fields
-from functions.clients.connection import ROOT, Connection, Wire
+from functions.clients.connection import ROOT, BegunRing, Connection, Wire
 from functions.clients.device import (
     Device,
     DeviceId,
@@ -238,10 +238,18 @@ def _moment_if_any(fields: Fields, name: str) -> datetime | None:
     return value if isinstance(value, datetime) else None
 
 
-def _calling(fields: Fields) -> Mapping[CallId, datetime]:
+def _calling(fields: Fields) -> Mapping[CallId, BegunRing]:
     found = fields.get("calling")
     calls = found if isinstance(found, Mapping) else {}
-    return {CallId(id): ends for id, ends in calls.items() if isinstance(ends, datetime)}
+    return {CallId(id): ring for id, each in calls.items() if (ring := _begun_ring(each))}
+
+
+def _begun_ring(value: object) -> BegunRing | None:
+    match value:
+        case {"signalId": str(signal), "ringsUntil": datetime() as ends}:
+            return BegunRing(SignalId(signal), ends)
+        case _:
+            return None
 
 
 def _moments(fields: Fields, name: str) -> Mapping[str, datetime | None]:
