@@ -39,7 +39,9 @@ async def tell_end(
     # Where the app itself has ended the call, the last that we know of is the ring.
     if entry is None or entry.event.status is Status.RINGING or entry.event.expired(now):
         return
-    report = await notify(sockets, codecs, connections, entry.event)
+    # A call that the app has ring again may name the end of its last ring still.
+    end = entry.event.only_for(entry.event.still_true(call))
+    report = await notify(sockets, codecs, connections, end)
     counts = {"served": len(report.served), "unreached": len(report.failed)}
     log.info("ring overtook its end", cause=entry.event.cause, **counts)
     if report.failed:

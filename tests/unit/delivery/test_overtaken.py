@@ -92,6 +92,16 @@ async def test_a_ring_whose_end_only_the_app_knows_is_not_told_again(
     assert clients.posts == []
 
 
+async def test_the_end_of_a_ring_is_not_told_when_the_app_has_it_ring_again(
+    services: Services, deliverer: Deliverer, clients: Clients
+) -> None:
+    ring = await ringing(services)
+    end = await cancelled(services)
+    await services.world.ring(signal_id=end.signal_id)
+    await deliverer.deliver(ring, FIRST)
+    assert clients.posts == []
+
+
 async def test_who_was_told_of_a_ring_that_has_ended_is_told_its_end_after_it(
     services: Services, deliverer: Deliverer, clients: Clients
 ) -> None:
