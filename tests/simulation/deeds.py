@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
+from typing import Any
 
 from functions.calls.call import Call, CallId, SignalId, Status, UserId
 from functions.calls.event import CallEvent
@@ -13,6 +14,7 @@ from functions.clients.connection import Wire
 from functions.clients.device import Platform
 from functions.ports.push_sender import PushOutcome
 from tests.proof.races.model import RULES
+from tests.simulation.model import CANCELS, INITIATE
 from tests.simulation.phone import Phone, Said
 from tests.simulation.world import World
 
@@ -24,14 +26,20 @@ class Deeds:
         self._users = users
         self._said: list[Said] = []
         self._calls = 0
+        self._wanted: dict[str, Call] = {}  # those that callers have initiated, as they want them
         self._tokens = 0
 
     def all(self) -> dict[Callable[[], None], int]:
         """With how often each is done, compared with the others."""
         return {
-            self._ring: 12,
+            self._ring: 9,
             self._signal: 12,
-            self._ring_of_ours: 6,
+            self._initiate: 8,
+            self._initiate_again: 3,
+            self._give_up: 6,
+            self._cancel_first: 3,
+            self._vanish: 3,
+            self._ring_of_ours: 4,
             self._race_for_the_end: 4,
             self._race: 6,
             self._end_all: 4,
@@ -74,7 +82,7 @@ class Deeds:
 
     def _race_for_the_end(self) -> None:
         """Signals just when the ring's time is over."""
-        call = self._call()
+        call = self._stored()
         if call and call.is_ours and call.rings_until:
             left = call.rings_until - self._world.stage.loop.now()
             for _ in range(self._dice.randint(1, 3)):
@@ -82,7 +90,7 @@ class Deeds:
                 self._world.stage.later(pause, partial(self._say, call, *self._likely(call)))
 
     def _ring_again(self) -> None:
-        call = self._call()
+        call = self._stored()
         if call is None or call.status is Status.RINGING:
             return
         # The document may be written anew, or only its status.
@@ -98,7 +106,7 @@ class Deeds:
         self._world.database.put_call(again)
 
     def _move_on(self) -> None:
-        call = self._call()
+        call = self._stored()
         after = {Status.RINGING: Status.MISSED, Status.ACCEPTED: Status.ENDED}
         if call and call.status in after:
             self._world.database.put_call(replace(call, status=after[call.status]))
@@ -110,11 +118,87 @@ class Deeds:
         return self._world.stage.loop.now() + timedelta(seconds=self._dice.uniform(-10, 70))
 
     def _call(self) -> Call | None:
-        """One that there is, a new one as a rule."""
+        """One that there is, or that somebody wants, a new one as a rule."""
         if not self._calls:
             return None
         back = min(int(self._dice.expovariate(0.7)), self._calls - 1)
-        return self._world.database.call(CallId(f"call{self._calls - back}"))
+        return self._known(CallId(f"call{self._calls - back}"))
+
+    def _stored(self) -> Call | None:
+        call = self._call()
+        return self._world.database.call(call.id) if call else None
+
+    def _known(self, id: CallId) -> Call:
+        return self._world.database.call(id) or self._wanted[id]
+
+    # Rings that callers ask for
+
+    def _initiate(self) -> None:
+        call = self._want()
+        self._say(call, INITIATE, call.caller)
+
+    def _initiate_again(self) -> None:
+        """The same, or what is another's."""
+        if call := self._call():
+            if self._dice.random() < 0.1:
+                call = replace(call, receiver=UserId(self._dice.choice(self._users)))
+            is_other = self._dice.random() < 0.1
+            self._say(call, INITIATE, self._dice.choice(self._users) if is_other else call.caller)
+
+    def _give_up(self) -> None:
+        """The caller, or the receiver, as soon as it rings or before; meanwhile phones wake up."""
+        call = self._want()
+        self._say(call, INITIATE, call.caller)
+        for _ in range(self._dice.randint(1, 2)):
+            name, sender = self._dice.choice(
+                (*((name, call.caller) for name in CANCELS), self._allowed(call))
+            )
+            self._soon(partial(self._say, call, name, sender))
+        if self._dice.random() < 0.5:
+            self._soon(self.connecting(call.receiver))
+
+    def _soon(self, do: Callable[[], object]) -> None:
+        dice = self._dice
+        pause = dice.choice((0.0, dice.uniform(0, 0.05), dice.uniform(0, 0.5)))
+        self._world.stage.later(pause, do)
+
+    def _cancel_first(self) -> None:
+        call, dice = self._want(), self._dice
+        self._say(call, dice.choice(CANCELS), call.caller)
+        pauses = (0.0, dice.uniform(0, 0.03), dice.uniform(0, 5), dice.uniform(50, 65))
+        (pause,) = dice.choices(pauses, (3, 3, 2, 1))
+        self._world.stage.later(pause, partial(self._say, call, INITIATE, call.caller))
+
+    def _vanish(self) -> None:
+        """The caller, whose ring goes on; he may come back."""
+        call, dice = self._want(), self._dice
+        said = self._say(call, INITIATE, call.caller, seconds=30)
+        pause = dice.choice((0.0, dice.uniform(0, 0.05), dice.uniform(0, 3)))
+        others = [phone for phone in self._on(call.caller) if said and phone is not said.phone]
+        for phone in [said.phone, *others] if said else ():
+            self._world.stage.later(pause, partial(self._drop, phone))
+            pause += dice.choice((0.0, dice.uniform(0, 0.5), dice.uniform(0, 8)))
+        if said and dice.random() < 0.4:
+            self._world.stage.later(dice.uniform(0.3, 18), self.connecting(call.caller))
+
+    def _drop(self, phone: Phone) -> None:
+        if phone.gone_at is not None:
+            return
+        if self._dice.random() < 0.3:
+            phone.die(noticed=self._dice.uniform(0.5, 8))
+        else:
+            phone.hang_up()
+
+    def _want(self) -> Call:
+        """A new call of somebody who is there, if anybody is."""
+        there = sorted({phone.user for phone in self._on()}) or self._users
+        caller = self._dice.choice(there)
+        others = [user for user in self._users if user != caller]
+        receiver = caller if self._dice.random() < 0.03 else self._dice.choice(others)
+        self._calls += 1
+        id = CallId(f"call{self._calls}")
+        self._wanted[id] = Call(id, UserId(caller), UserId(receiver), Status.RINGING)
+        return self._wanted[id]
 
     # Signals
 
@@ -132,20 +216,27 @@ class Deeds:
         name = self._dice.choice(list(RULES))
         return name, getattr(call, self._dice.choice(RULES[name]).sender)
 
-    def _say(self, call: Call, name: str, sender: str) -> Said | None:
+    def _say(self, call: Call, name: str, sender: str, seconds: int | None = None) -> Said | None:
         phones = self._on(sender)
         if not phones:
             self.connecting(sender)()
             return None
-        said = self._says(self._dice.choice(phones), call, name)
+        said = self._says(self._dice.choice(phones), call, name, seconds)
         self._said.append(said)
         return said
 
-    def _says(self, phone: Phone, call: Call, name: str) -> Said:
-        reason = f"reason{self._world.stage.number()}."
-        data = {"callId": call.id, "reason": reason, **self._named(phone)}
-        said = phone.say(name, call.id, reason, data)
-        self._world.witness.said[reason] = said
+    def _says(self, phone: Phone, call: Call, name: str, seconds: int | None = None) -> Said:
+        number = self._world.stage.number()
+        if name == INITIATE:
+            what = f"note{number}."
+            seconds = seconds or self._dice.choice((None, 5, 10, 20, 30))
+            wanted = {"receiverId": call.receiver, "note": what}
+            data: dict[str, Any] = {**wanted, "ringSeconds": seconds} if seconds else wanted
+        else:
+            what = f"reason{number}."
+            data = {"reason": what}
+        said = phone.say(name, call.id, what, {"callId": call.id, **data, **self._named(phone)})
+        self._world.witness.asked(said)
         return said
 
     def _race(self) -> None:
@@ -172,9 +263,7 @@ class Deeds:
     def _repeat(self) -> None:
         if self._said:
             said = self._dice.choice(self._said[-4:])
-            call = self._world.database.call(CallId(str(said.call)))
-            assert call
-            self._say(call, said.name, said.spell.user)
+            self._say(self._known(CallId(str(said.call))), said.name, said.spell.user)
 
     # Connections
 
@@ -214,7 +303,8 @@ class Deeds:
         """On a socket that stayed open after its goodbye."""
         call, phones = self._call(), self._left()
         if call and phones:
-            self._says(self._dice.choice(phones), call, self._likely(call)[0])
+            name = INITIATE if self._dice.random() < 0.2 else self._likely(call)[0]
+            self._says(self._dice.choice(phones), call, name)
 
     def _come_back(self) -> None:
         phones = [phone for phone in self._left() if phone.wire is Wire.EIO4]
@@ -255,7 +345,8 @@ class Deeds:
             self._tokens += 1
             token = f"token{self._tokens}"
         platform = self._dice.choice(list(Platform))
-        self._of_device("device:register", user, token, {"token": token, "platform": platform})
+        data = {"token": token, "platform": platform.value}
+        self._of_device("device:register", user, token, data)
 
     def _unregister(self) -> None:
         if known := list(self._world.devices.claims):
@@ -267,7 +358,8 @@ class Deeds:
         if phones := self._on(user):
             phone = self._dice.choice(phones)
             named = self._named(phone) if name == "device:register" else {}
-            self._world.devices.asked(phone.say(name, None, token, {**data, **named}))
+            runs = Platform(data["platform"]) if "platform" in data else None
+            self._world.devices.asked(phone.say(name, None, token, {**data, **named}), runs)
 
     def _fall_ill(self) -> None:
         if known := list(self._world.devices.claims):

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from functions.clients.device import Platform
 from functions.ports.push_sender import PushOutcome
 from tests.proof.races.model import Place
 from tests.simulation.phone import Said
@@ -14,6 +15,7 @@ class Claim:
     """One registration of a token, or its end."""
 
     said: Said
+    platform: Platform | None  # None: it is to be forgotten
     asked_at: float
     done_at: float | None = None  # when it was confirmed
 
@@ -39,8 +41,8 @@ class Devices:
     outcomes: dict[str, PushOutcome] = field(default_factory=dict)  # of those that are not well
     ill_since: dict[str, float] = field(default_factory=dict)
 
-    def asked(self, said: Said) -> None:
-        self.claims[said.what].append(Claim(said, self.stage.now))
+    def asked(self, said: Said, platform: Platform | None) -> None:
+        self.claims[said.what].append(Claim(said, platform, self.stage.now))
 
     def answered(self, said: Said, ok: bool) -> None:
         for claim in self.claims.get(said.what, []):
@@ -65,14 +67,22 @@ class Devices:
 
     def places(self, token: str, user: str, first: float, last: float) -> set[Place]:
         """As which a device of `user`'s may be known at some time between these two."""
+        possible = self._possible(token, user, first, last)
+        return {Place(claim.said.device, token) for claim in possible}
+
+    def platforms(self, token: str, user: str, first: float, last: float) -> set[Platform | None]:
+        """The same of what it runs."""
+        return {claim.platform for claim in self._possible(token, user, first, last)}
+
+    def _possible(self, token: str, user: str, first: float, last: float) -> list[Claim]:
         claims = self.claims.get(token, [])
-        return {
-            Place(claim.said.device, token)
+        return [
+            claim
             for claim in claims
             if claim.user == user
             and claim.asked_at <= last
             and not any(claim.is_over(by, first) for by in claims)
-        }
+        ]
 
     def is_surely(self, token: str, user: str, first: float, last: float) -> bool:
         """Whether it was `user`'s, and well, for all of this time."""

@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.calls.call import Status
 from functions.calls.event import CallEvent
 from functions.published import ConnectionAccepted, ConnectionAdmitted, Published
 from tests.simulation.clock import START
@@ -48,9 +49,9 @@ class Handling:
 
     @property
     def signal_id(self) -> str | None:
-        """The signal that it is about, if it is about one."""
+        """The signal that it tells of, if it tells of one."""
         if isinstance(self.event, CallEvent):
-            return self.event.signal_id
+            return None if self.function == "ring" else self.event.signal_id
         return self.said.signal_id if self.said else None
 
     @property
@@ -70,11 +71,17 @@ class Handling:
         return isinstance(self.event, CallEvent) and self.event.served is None
 
     @property
+    def is_of_ring(self) -> bool:
+        return isinstance(self.event, CallEvent) and self.event.status is Status.RINGING
+
+    @property
     def is_late(self) -> bool:
         """Whether it must look at the call, and at who has the event, before it tells anybody."""
         if self.function in COMMITTING:
             return False
         if not isinstance(self.event, CallEvent) or self.is_copy or self.attempt > 1:
+            return True
+        if self.is_of_ring:  # told after its end, it would go on for ever
             return True
         decided = self.event.timestamp / 1000 - START.timestamp()
         return self.began - decided > _PROMPT

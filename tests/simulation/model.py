@@ -20,13 +20,43 @@ from tests.proof.races.model import (
     rules_for,
 )
 from tests.simulation.clock import START
-from tests.simulation.due import Due
+from tests.simulation.due import Check, Due
 from tests.simulation.phone import Phone, Said
 from tests.simulation.places import places
 
 _LIFE, _SHORTEST, _LONGEST = 30.0, 20.0, 120.0  # seconds that an event may be told
 _PUSHED_WITHIN = 20.0  # seconds since the ring's end
 _TICK = 0.001  # seconds: a signal is decided in a whole millisecond
+
+INITIATE = "call:initiate"
+CANCELS = ("call:cancel", "call:end")  # by its caller, while it rings or before it does
+
+# A call that is not there, or that nobody has told of, begins to ring.
+INITIATED = Rule(
+    "caller",
+    "unknown",
+    "ringing",
+    (Notice("receiver", "call:incoming", ("ringing",), "incoming_call"),),
+)
+# Its cancel has come before it.
+BORN_CANCELLED = Rule("caller", "unknown", "cancelled", ())
+# Nobody's signal: the caller has no connection any more.
+CALLER_GONE = Rule(
+    "caller",
+    "ringing",
+    "cancelled",
+    (
+        Notice(
+            "receiver",
+            "call:cancelled",
+            ("cancelled",),
+            "call_cancelled",
+            ("Caller disconnected", "caller_gone"),
+        ),
+    ),
+)
+
+Asked = Said | Due | Check  # what makes a commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +65,7 @@ class Moment:
 
     at: float
     call: StoredCall
-    said: Said | Due | None
+    said: Asked | None
     answered_on: frozenset[Place] = frozenset({NOWHERE})  # where it may have been answered last
 
     def verdicts(
@@ -48,6 +78,15 @@ class Moment:
             for answered, place in product(self.answered_on, acted)
         ]
         return {(verdict, after.status if after else None) for verdict, after in judged}
+
+    def ring_verdict(self, said: Said, sender: str, *, was_told: bool) -> Verdict:
+        """On `said`, if it is `sender` who wants the call to ring; `was_told`: of this ring."""
+        call = self.call
+        if (call.caller, call.receiver) != (sender, said.receiver):
+            return False, "differs"
+        if call.status is not Status.RINGING:
+            return False, f"already_{call.status}"
+        return True, "already_ringing" if was_told else "ringing"
 
     def rules(self, said: Said, sender: str) -> Sequence[Rule]:
         """Those by which `sender` may send it."""
@@ -68,7 +107,7 @@ class Commit:
     `acted` on any of these devices, as far as the server may know."""
 
     at: float
-    said: Said | Due
+    said: Asked
     rule: Rule
     notices: dict[str, Notice]  # by user
     acted: frozenset[Place]
@@ -84,6 +123,28 @@ class Commit:
         return cls(now, said, rule, before.told(rule), acted_on(said, now), first, last)
 
     @classmethod
+    def of_ring(cls, said: Said, before: Moment | None, after: StoredCall, now: float) -> "Commit":
+        assert said.handling
+        known = before.call.ring_seconds if before else None
+        seconds = min(said.seconds, known or said.seconds)
+        life = max(seconds, _SHORTEST)
+        notices = INITIATED.told(Call(after.caller, after.receiver))
+        first, last = said.handling.began + life - _TICK, now + life
+        return cls(now, said, INITIATED, notices, frozenset({NOWHERE}), first, last)
+
+    @classmethod
+    def of_born_cancelled(cls, said: Said, now: float) -> "Commit":
+        """Nobody is told."""
+        return cls(now, said, BORN_CANCELLED, {}, frozenset({NOWHERE}), now, now)
+
+    @classmethod
+    def of_check(cls, check: Check, before: Moment, now: float) -> "Commit":
+        assert check.handling
+        first, last = _expiry(before.call, check.handling.began), _expiry(before.call, now)
+        notices = before.told(CALLER_GONE)
+        return cls(now, check, CALLER_GONE, notices, frozenset({NOWHERE}), first, last)
+
+    @classmethod
     def of_time_out(cls, due: Due, before: Moment, now: float) -> "Commit":
         """Who hears of it so late that he may be called again is not pushed."""
         assert due.handling
@@ -93,6 +154,13 @@ class Commit:
             notices = {user: replace(notice, push=None) for user, notice in notices.items()}
         first, last = _expiry(before.call, began), _expiry(before.call, now)
         return cls(now, due, TIMED_OUT, notices, frozenset({NOWHERE}), first, last)
+
+    @property
+    def verdict(self) -> Verdict:
+        """On what made it."""
+        if self.rule is BORN_CANCELLED:
+            return False, f"already_{self.rule.to}"
+        return True, self.rule.to
 
     @property
     def began(self) -> float:

@@ -51,9 +51,11 @@ class Said:
     spell: Spell
     name: str
     call: str | None
-    what: str  # the reason of a signal, which no other has, or the token of a device
+    what: str  # the reason of a signal, or the note of a ring, which no other has; or a token
     sent: int  # when API Gateway got it, in milliseconds
     device: str | None = None  # on which its sender says that he is
+    receiver: str | None = None  # of a ring
+    seconds: int = 30  # for which a ring is to go on
     handling: Handling | None = None
     signal_id: str | None = None
     commit: Any = None  # what it changed, once it has
@@ -99,6 +101,7 @@ class Phone:
         self.spells: list[Spell] = []
         self._is_opened = wire is Wire.JSON  # has had its open packet
         self.gone_at: float | None = None  # since when nobody reads what comes
+        self.closing: Handling | None = None  # of its `$disconnect`, if there was one
         headers = {"unring-token": TOKEN_PREFIX + user}
         if self.name.first:
             headers["unring-device-id"] = self.name.first
@@ -125,13 +128,26 @@ class Phone:
     def is_reading(self) -> bool:
         return self.gone_at is None and self.socket.state is State.OPEN
 
+    def is_surely(self, user: str, first: float, last: float) -> bool:
+        """Whether it was `user`'s for all of this time."""
+        return any(
+            spell.user == user
+            and spell.admitted_at is not None
+            and spell.admitted_at < first
+            and (spell.left_at is None or spell.left_at > last)
+            for spell in self.spells
+        )
+
     # What it does
 
-    def say(self, name: str, call: str | None, what: str, data: dict[str, str]) -> Said:
+    def say(self, name: str, call: str | None, what: str, data: dict[str, Any]) -> Said:
         assert self.spell
         number = self._stage.number()
         sent, device = self._stage.loop.milliseconds(), data.get("deviceId")
         said = Said(number, self, self.spell, name, call, what, sent, device)
+        if name == "call:initiate":
+            said.receiver = data["receiverId"]
+            said.seconds = data.get("ringSeconds", said.seconds)
         is_json = self.wire is Wire.JSON
         frame = {"event": name, "data": data, "id": number} if is_json else [name, data]
         text = json.dumps(frame) if is_json else f"42{number}{json.dumps(frame)}"
@@ -154,7 +170,10 @@ class Phone:
 
     def hang_up(self) -> None:
         self.gone_at = self._stage.now if self.gone_at is None else self.gone_at
-        self._end(self._gateway.close(self.socket))
+        closing = self._gateway.close(self.socket)
+        if closing:
+            self.closing = closing.handling
+        self._end(closing)
 
     def die(self, noticed: float) -> None:
         """Without a goodbye; API Gateway notices so many seconds later."""

@@ -8,7 +8,7 @@ from functools import partial
 from starlette.responses import Response
 
 from functions.calls.event import CallEvent
-from functions.published import DeviceGone, Published, attributes
+from functions.published import ConnectionClosed, DeviceGone, Published, attributes
 from functions.scheduled import RingEnds
 from tests.simulation.due import Due
 from tests.simulation.functions import Functions
@@ -38,7 +38,8 @@ class Message:
 
 
 class Topic:
-    """What is published is delivered to `deliver`, and to `push` if it is to be pushed."""
+    """What is published is delivered to `deliver`, to `push` if it is to be pushed, and to `ring`
+    if a ring begins or may have to end."""
 
     def __init__(self, stage: Stage, weather: Weather, call: Callable[[], Functions]) -> None:
         self._stage = stage
@@ -47,6 +48,7 @@ class Topic:
         self.under_way = 0  # deliveries that are not done with
         self.published: Counter[str] = Counter()  # messages of each signal, or of each connection
         self.harms: list[tuple[str, Harm]] = []  # of a signal or a connection, on its way
+        self.harms_of_ring: list[Harm] = []  # on the way to `ring`, which tells nobody of it
         self.dead_letters: set[tuple[str, str]] = set()  # function, and signal or connection
 
     def publish(self, event: Published) -> None:
@@ -57,8 +59,7 @@ class Topic:
             self._accept("deliver", message)
         if kinds.get("push") == "true":
             self._accept("push", message)
-        # Nobody calls by his connection here, so that `ring` need not hear when one is closed.
-        if isinstance(event, RingEnds):
+        if kinds.get("ring") == "true":
             self._accept("ring", message)
 
     def begin(self, ring: CallEvent) -> None:
@@ -71,10 +72,10 @@ class Topic:
         way = 0.002 + stage.hop()
         if is_bad and stage.chance(weather.delayed):
             way = stage.dice.choice((2.1, stage.dice.uniform(0.3, 8.0)))
-            self._harm(message, "is delivered late")
+            self._harm(function, message, "is delivered late")
         self._begin(_Delivery(function, message), way)
         if is_bad and stage.chance(weather.duplicated):
-            self._harm(message, "is delivered twice")
+            self._harm(function, message, "is delivered twice")
             self._begin(_Delivery(function, message), way + stage.dice.choice((0.0, stage.hop())))
 
     def _begin(self, delivery: "_Delivery", way: float) -> None:
@@ -115,23 +116,32 @@ class Topic:
         is_acknowledged = response is not None and response.status_code == 204
         is_bad = self._weather.is_bad(stage.now)
         if is_acknowledged and is_bad and stage.chance(self._weather.unacknowledged):
-            self._harm(delivery.message, "is not acknowledged")
+            self._harm(delivery.function, delivery.message, "is not acknowledged")
             is_acknowledged = False
         if response is None:
-            self._harm(delivery.message, "is not answered")
+            self._harm(delivery.function, delivery.message, "is not answered")
         if is_acknowledged:
             self.under_way -= 1
         elif attempt == _ATTEMPTS:
             self.under_way -= 1
-            self.dead_letters.add((delivery.function, _key(delivery.message.event)))
-            stage.say(f"*** {delivery.message.about} is a dead letter of {delivery.function}")
+            self._die(delivery)
         else:
             pause = min(_BACK_OFF[0] * 2 ** (attempt - 1), _BACK_OFF[1])
             stage.later(pause * stage.dice.uniform(0.9, 1.1), partial(self._attempt, delivery))
 
-    def _harm(self, message: Message, what: str) -> None:
-        self.harms.append((_key(message.event), Harm(self._stage.now, what)))
-        self._stage.say(f"*** {message.id} of {message.about} {what}")
+    def _die(self, delivery: "_Delivery") -> None:
+        function, about = delivery.function, delivery.message.about
+        self._stage.say(f"*** {about} is a dead letter of {function}")
+        if function != "ring":
+            self.dead_letters.add((function, _key(delivery.message.event)))
+
+    def _harm(self, function: str, message: Message, what: str) -> None:
+        harm = Harm(self._stage.now, what)
+        if function == "ring":
+            self.harms_of_ring.append(harm)
+        else:
+            self.harms.append((_key(message.event), harm))
+        self._stage.say(f"*** {message.id} of {message.about} {what} to {function}")
 
 
 class Scheduler:
@@ -163,8 +173,8 @@ def _key(event: Published) -> str:
             return str(event.signal_id)
         case DeviceGone():
             return event.user_id
-        case RingEnds():
-            return f"{event.call_id} {event.signal_id}"
+        case ConnectionClosed():
+            return f"{event.connection_id}, closed"
         case _:
             return event.connection_id
 

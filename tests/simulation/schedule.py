@@ -18,7 +18,7 @@ class Schedule:
         self._dice = dice
         self._users = _USERS[: dice.randint(2, len(_USERS))]
         self._tempo = dice.choice((0.02, 0.3, 1.0, 3.0))  # seconds between two deeds, on average
-        self._count = dice.randint(10, 40)
+        self._count = dice.randint(10, 32)
         self.weather = Weather.drawn(dice, _ARRIVED, _ARRIVED + self._count * self._tempo + 1.0)
 
     async def play(self, world: World) -> None:

@@ -16,27 +16,41 @@ from starlette.responses import Response
 
 import functions.calls.decision
 import functions.delivery.catchup
+import functions.delivery.deliver
 import functions.delivery.notify
 import functions.delivery.push
 import functions.delivery.signaling
 import functions.push
 from functions.attempt import Attempt, NotDelivered
-from functions.calls.call import Actor, Call, ConnectionId, SignalId, UnreadableCall, UserId
+from functions.calls.call import (
+    Actor,
+    Call,
+    CallId,
+    ConnectionId,
+    SignalId,
+    UnreadableCall,
+    UserId,
+)
 from functions.calls.decision import Decision, decide_timeout
 from functions.calls.event import CallEvent, Recipient
 from functions.calls.transitions import PushPolicy, Signal
 from functions.clients.connection import Connection
 from functions.clients.device import Device, FcmAddress, Platform
+from functions.delivery.callers import Callers
 from functions.delivery.catchup import CatchUp
 from functions.delivery.commit import Committed, Committer, NotCommitted, Received
 from functions.delivery.notify import notify
+from functions.delivery.ringing import Ringing
 from functions.delivery.sweep import Sweeper, Swept
 from functions.inbound.pubsub import Handle, receive
 from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnavailable
-from functions.published import ConnectionAdmitted, Published
+from functions.published import ConnectionAdmitted, ConnectionClosed, Published
+from functions.scheduled import CallerCheck
 from functions.sessions.close import Closing
 from tests.memory.database import Database
 from tests.memory.store import MemoryCalls, MemoryConnections, MemoryDevices, MemoryOutbox
+from tests.simulation.due import Check
+from tests.simulation.handling import current
 
 Patch = pytest.MonkeyPatch
 
@@ -73,8 +87,10 @@ def no_precondition(patch: Patch) -> None:
         def __ne__(self, other: object) -> bool:
             return False
 
-    async def blind(self: MemoryCalls, stored: StoredCall, event: CallEvent) -> None:
-        await commit(self, replace(stored, version=Whatever(2026, 1, 1)), event)
+    async def blind(
+        self: MemoryCalls, stored: StoredCall, event: CallEvent, on: Connection | None = None
+    ) -> None:
+        await commit(self, replace(stored, version=Whatever(2026, 1, 1)), event, on)
 
     patch.setattr(MemoryCalls, "commit", blind)
 
@@ -259,6 +275,94 @@ def nobody_looks_for_rings_that_are_overdue(patch: Patch) -> None:
     patch.setattr(Sweeper, "look_for_overdue", look_away)
 
 
+def a_ring_leaves_no_birth(patch: Patch) -> None:
+    put = Database.put_birth
+
+    def of_cancels(
+        self: Database, call: CallId, caller: UserId, at: datetime, *, is_cancelled: bool
+    ) -> None:
+        if is_cancelled:
+            put(self, call, caller, at, is_cancelled=True)
+
+    patch.setattr(Database, "put_birth", of_cancels)
+
+
+def a_cancel_leaves_no_birth(patch: Patch) -> None:
+    async def nothing(self: MemoryCalls, call: CallId, caller: UserId, now: datetime) -> bool:
+        return True
+
+    patch.setattr(MemoryCalls, "forestall", nothing)
+
+
+def a_repeat_of_initiate_rings_again(patch: Patch) -> None:
+    async def never(self: Ringing, call: Call) -> bool:
+        return False
+
+    patch.setattr(Ringing, "_was_told", never)
+
+
+def rings_are_told_without_a_look(patch: Patch) -> None:
+    def unless_retried(self: Attempt, event: CallEvent, now: datetime) -> bool:
+        return event.served is None or self.number != 1
+
+    patch.setattr(Attempt, "is_late", unless_retried)
+
+
+def nobody_looks_whether_a_ring_has_overtaken_its_end(patch: Patch) -> None:
+    async def nothing(*_: object) -> None:
+        return
+
+    for module in (functions.delivery.deliver, functions.delivery.catchup):
+        patch.setattr(module, "tell_end", nothing)
+
+
+def iphones_are_rung_by_fcm(patch: Patch) -> None:
+    def every(recipient: Recipient, device: Device) -> bool:
+        return True
+
+    patch.setattr(functions.delivery.push, "_reaches", every)
+
+
+def nobody_looks_after_callers(patch: Patch) -> None:
+    async def nothing(self: Callers, event: ConnectionClosed) -> None:
+        return
+
+    patch.setattr(Callers, "closed", nothing)
+
+
+def callers_who_left_before_it_rang_are_not_seen(patch: Patch) -> None:
+    async def nothing(self: Callers, ring: CallEvent) -> None:
+        return
+
+    patch.setattr(Callers, "began", nothing)
+
+
+def connections_do_not_know_what_they_have_initiated(patch: Patch) -> None:
+    def nothing(self: Database, connection: Connection | None, call: Call) -> None:
+        return
+
+    patch.setattr(Database, "note_calling", nothing)
+
+
+def callers_have_no_grace(patch: Patch) -> None:
+    async def at_once(self: Callers, task: CallerCheck) -> None:
+        await self._scheduler.schedule(task, self._clock())
+
+    patch.setattr(Callers, "_look_later", at_once)
+
+
+def callers_who_came_back_are_gone(patch: Patch) -> None:
+    of = MemoryConnections.of
+
+    async def none_of_callers(
+        self: MemoryConnections, users: Collection[UserId], now: datetime
+    ) -> list[Connection]:
+        said, found = current.get().said, await of(self, users, now)
+        return [] if isinstance(said, Check) and list(users) == [said.caller] else found
+
+    patch.setattr(MemoryConnections, "of", none_of_callers)
+
+
 # What the simulation must say of each, and the seed from which it looks: for those that only one
 # schedule in a hundred sees, shortly before that one.
 VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
@@ -283,4 +387,15 @@ VARIANTS: dict[Callable[[Patch], None], tuple[str, int]] = {
     late_time_outs_are_pushed: ("was pushed .* of the end of ring", 900_100),
     a_time_out_ends_whatever_rings: ("the end of ring.* made the call missed", 900_000),
     nobody_looks_for_rings_that_are_overdue: ("rings for ever", 900_000),
+    a_ring_leaves_no_birth: ("not_found", 900_000),
+    a_cancel_leaves_no_birth: ("not_found", 900_000),
+    a_repeat_of_initiate_rings_again: ("ring anew|was answered", 900_000),
+    rings_are_told_without_a_look: ("no longer true|note.* when it was over", 900_000),
+    nobody_looks_whether_a_ring_has_overtaken_its_end: ("when it was over", 900_000),
+    iphones_are_rung_by_fcm: ("an iPhone", 900_000),
+    nobody_looks_after_callers: ("its caller is gone", 900_000),
+    callers_who_left_before_it_rang_are_not_seen: ("its caller is gone", 900_000),
+    connections_do_not_know_what_they_have_initiated: ("its caller is gone", 900_000),
+    callers_have_no_grace: ("too soon", 900_000),
+    callers_who_came_back_are_gone: ("though there is", 900_000),
 }

@@ -2,28 +2,40 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
 from functions.calls.call import Call, CallId, Status
 from functions.calls.event import CallEvent, Recipient
-from functions.clients.device import Device
+from functions.clients.device import Device, Platform
 from functions.ports.push_sender import PushOutcome
 from functions.ports.store import StoredCall
 from functions.published import ConnectionAccepted
-from tests.proof.races.model import Notice
+from tests.proof.races.model import Notice, Verdict
+from tests.simulation.births import Births
 from tests.simulation.device import Devices
-from tests.simulation.due import Due
+from tests.simulation.due import Check, Due
 from tests.simulation.handling import Handling, current
-from tests.simulation.model import Calls, Commit, Moment, acted_on, senders
+from tests.simulation.model import (
+    INITIATE,
+    INITIATED,
+    Asked,
+    Calls,
+    Commit,
+    Moment,
+    acted_on,
+    senders,
+)
 from tests.simulation.phone import Phone, Said
 from tests.simulation.stage import Stage
 
 _KEPT = 59.9  # seconds for which it is known whose a closed connection was
 _TRIES = 3  # conflicts in a row that end a signal
+GRACE = 10.0  # seconds for which a caller may be without a connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +58,13 @@ class Witness:
         stage: Stage,
         devices: Devices,
         committed_at: Callable[[CallId, int], str | None],
+        phones: Sequence[Phone],
     ) -> None:
         self._stage = stage
         self._devices = devices
         self._committed_at = committed_at
+        self._phones = phones
+        self.births = Births(self.find)
         self.calls = Calls()
         self.said: dict[str, Said] = {}  # by what no other frame says
         self.commits: list[Commit] = []
@@ -66,12 +81,17 @@ class Witness:
         """Something was raised where nobody waits for it."""
         self.find(f"{context['message']}: {context.get('exception')!r}")
 
+    def asked(self, said: Said) -> None:
+        """A frame about a call is on its way."""
+        self.said[said.what] = said
+        self.births.said(said)
+
     # Calls
 
     def changed(self, id: CallId, stored: StoredCall, sender: str | None) -> None:
         """The call's document was written, by the app's backend or for a signal of `sender`."""
         now, by = self._stage.now, current.get(None)
-        said: Said | Due | None = by.said if by else None
+        said: Asked | None = by.said if by else None
         before = self.calls.last(id)
         moment = Moment(now, stored.call, said)
         if isinstance(said, Said) and stored.call.status is Status.ACCEPTED:
@@ -81,15 +101,71 @@ class Witness:
         self.calls.moments[id].append(moment)
         by_whom = f"for {said}" if said else "by the backend"
         self._stage.say(f"{id} is {stored.call.status} {by_whom}")
-        if said:
+        if said and said.commit:
+            self.find(f"{said} changed the call twice", said.call)
+        if isinstance(said, Said) and said.name == INITIATE:
+            self._rang(said, sender, before, stored.call)
+        elif said:
             assert before
-            if said.commit:
-                self.find(f"{said} changed the call twice", said.call)
-        if isinstance(said, Due) and before:
-            self._timed_out(said, sender, before, stored.call)
-        elif isinstance(said, Said) and before:
-            assert sender
-            self._committed(said, sender, before, stored.call)
+            self._changed(said, sender, before, stored.call)
+
+    def _changed(self, said: Asked, sender: str | None, before: Moment, after: Call) -> None:
+        """What there was."""
+        match said:
+            case Due():
+                self._timed_out(said, sender, before, after)
+            case Check():
+                self._found_gone(said, sender, before, after)
+            case Said():
+                assert sender
+                self._committed(said, sender, before, after)
+
+    def _rang(self, said: Said, sender: str | None, before: Moment | None, after: Call) -> None:
+        """A call was created, or began to ring."""
+        now, whose = self._stage.now, senders(said, self._stage.now)
+        if after.caller not in whose or sender not in (None, after.caller):
+            self.find(f"{said} has {after.caller} call", said.call)
+        if after.receiver != said.receiver:
+            self.find(f"{said} has {after.receiver} called", said.call)
+        if after.status is Status.CANCELLED:
+            if before or not self.births.may_be_cancelled(said, after.caller, now):
+                self.find(f"{said} had the call born cancelled", said.call)
+            said.commit = Commit.of_born_cancelled(said, now)
+        else:
+            was = before and self._ring_verdict(said, after.caller, before)
+            if (after.status, after.signal_id) != (Status.RINGING, said.signal_id):
+                self.find(f"{said} made the call {after.status}, which was {was}", said.call)
+            if was not in (None, (True, "ringing")):
+                self.find(f"{said} made a call ring anew that was {was}", said.call)
+            said.commit = Commit.of_ring(said, before, after, now)
+            if before is None:
+                self.births.born(after.id, after.caller, said.commit)
+        self.commits.append(said.commit)
+
+    def _ring_verdict(self, said: Said, sender: str, moment: Moment) -> Verdict:
+        """What `said` of `sender` is answered if the call is as at this moment."""
+        call = moment.call
+        last = next((c for c in self.commits if c.said.signal_id == call.signal_id), None)
+        was_told = last.rule is INITIATED if last else call.is_ours
+        was_told = was_told and call.signal_id is not None
+        return moment.ring_verdict(said, sender, was_told=was_told)
+
+    def _found_gone(self, check: Check, sender: str | None, before: Moment, after: Call) -> None:
+        now, call = self._stage.now, before.call
+        assert check.handling
+        was = (call.status, call.caller, check.caller)
+        if was != (Status.RINGING, sender, sender) or after.status is not Status.CANCELLED:
+            problem = f"made the call {after.status} for {sender}, which was {was}"
+            self.find(f"{check} {problem}", check.call)
+        for phone in self._phones:
+            if phone.is_surely(check.caller, check.handling.began, now):
+                self.find(f"{check} cancelled it, though there is {phone}", check.call, phone)
+        rings = (c.said for c in self.commits if c.rule is INITIATED and c.said.call == check.call)
+        left = [said.spell.left_at for said in rings if isinstance(said, Said)]
+        if not any(at is not None and at + GRACE <= now for at in left):
+            self.find(f"{check} cancelled it too soon: its caller left at {left}", check.call)
+        check.commit = Commit.of_check(check, before, now)
+        self.commits.append(check.commit)
 
     def _timed_out(self, due: Due, sender: str | None, before: Moment, after: Call) -> None:
         now, call = self._stage.now, before.call
@@ -124,6 +200,8 @@ class Witness:
         if said.call is None or verdict is None:
             return
         given = (bool(verdict["ok"]), str(verdict["outcome"]))
+        if given == (False, "not_found"):
+            self.births.answered_not_found(said, self._stage.now)
         if problem := self._problem(said, given, verdict.get("field")):
             self.find(f"{said} was answered {given}, {problem}", said.call)
 
@@ -136,7 +214,7 @@ class Witness:
             is_harmed = said.handling.harms or len(moments) > _TRIES
             return None if is_harmed else "though nothing went wrong"
         if said.commit:
-            is_it = given == (True, said.commit.rule.to)
+            is_it = given == said.commit.verdict
             return None if is_it else f"but made the call {said.commit.rule.to}"
         whose = senders(said, now)
         if given == (False, "forbidden") and field == "connection":
@@ -144,16 +222,23 @@ class Witness:
         left_at = said.spell.left_at
         if given == (False, "invalid") and left_at is not None and now - left_at > _KEPT:
             return None
-        acted = acted_on(said, now)
         possible = {
             verdict
             for moment, user in product(moments, filter(None, whose))
-            for verdict, _ in moment.verdicts(said, user, acted)
+            for verdict in self._verdicts(said, user, moment)
         }
-        if not self.calls.during(said.call, 0, began):
+        was_there = any(self.calls.during(said.call, 0, began))
+        if not was_there and said.name != INITIATE:
             possible.add((False, "not_found"))
         possible = {each for each in possible if not (each[0] and "already" not in each[1])}
         return None if given in possible else f"and not one of {sorted(possible)}"
+
+    def _verdicts(self, said: Said, sender: str, moment: Moment) -> set[Verdict]:
+        """All that `sender` may be answered if the call is as at this moment."""
+        if said.name == INITIATE:
+            return {self._ring_verdict(said, sender, moment)}
+        acted = acted_on(said, self._stage.now)
+        return {verdict for verdict, _ in moment.verdicts(said, sender, acted)}
 
     # Who is told
 
@@ -161,7 +246,8 @@ class Witness:
         self, phone: Phone, event: str, data: dict[str, Any], by: Handling, *, heard: bool
     ) -> None:
         """A frame that was posted has reached a socket; not `heard`: the client drops it."""
-        self._stage.say(f"{phone} is told {event} {data['reason']} by {by}")
+        named = _named(data)
+        self._stage.say(f"{phone} is told {event} {named} by {by}")
         said = self._said_in(data, by)
         if said is None or said.commit is None or said.signal_id is None:
             self.find(f"{phone} was told of {said} before its commit", data["callId"])
@@ -172,7 +258,7 @@ class Witness:
             problem = f"{phone} was told of {said}, which is not for it"
             self.find(problem, said.call, phone.socket.id)
             return
-        now, words = self._stage.now, (event, data["callId"], data["reason"])
+        now, words = self._stage.now, (event, data["callId"], named)
         fitting = [n for n in for_it if (n.event, said.call, commit.reason(n)) == words]
         if not fitting:
             self.find(f"{phone} was told {words}: {said}", said.call)
@@ -182,20 +268,25 @@ class Witness:
         if True not in commit.reaches_phone(notice, phone, by.began, now):
             problem = f"{phone} was told of {said}, which may have been done there"
             self.find(problem, said.call, phone.socket.id)
+        last = self.calls.last(str(said.call))
+        if commit.rule is INITIATED and last and data["callerId"] != last.call.caller:
+            self.find(f"{phone} was told that {data['callerId']} calls: {said}", said.call)
         if notice.says and data["cause"] != notice.says[1]:
             self.find(f"{phone} was told {data['cause']} of {said}", said.call)
         self._check(commit, notice, by, str(phone))
 
-    def _said_in(self, data: dict[str, Any], by: Handling) -> Said | Due | None:
+    def _said_in(self, data: dict[str, Any], by: Handling) -> Asked | None:
         """What somebody is told of: the reason names it, unless it is the same for all."""
-        if said := self.said.get(data["reason"]):
+        if said := self.said.get(_named(data)):
             return said
         if by.said:
-            asked: Said | Due = by.said
+            asked: Asked = by.said
             return asked
-        return self._said_by(by.signal_id or self._committed_at(data["callId"], data["timestamp"]))
+        committed = partial(self._committed_at, data["callId"], data["timestamp"])
+        # Who delivers a ring may tell of its end as well.
+        return self._said_by(committed() if by.is_of_ring else by.signal_id or committed())
 
-    def _said_by(self, signal_id: str | None) -> Said | Due | None:
+    def _said_by(self, signal_id: str | None) -> Asked | None:
         """What has made a commit by this id."""
         found = (each.said for each in self.commits if each.said.signal_id == signal_id)
         return next(found, None)
@@ -225,8 +316,13 @@ class Witness:
             told = Told(self._stage.now, device.address, by, heard=True, notice=notice)
             self.told_of[event.signal_id].append(told)
         given = (recipient.push and recipient.push.type, event.reason_for(recipient))
-        if given != (notice.push, commit.reason(notice)):
+        reason = None if commit.rule is INITIATED else commit.reason(notice)
+        if given != (notice.push, reason):
             self.find(f"{device.address} was pushed {given} of {said}", said.call)
+        if notice.push == "incoming_call":
+            runs = self._devices.platforms(device.address, device.user, by.began, self._stage.now)
+            if runs == {Platform.IOS}:
+                self.find(f"{device.address}, an iPhone, was pushed {said}", said.call)
         known = self._devices.places(device.address, device.user, by.began, self._stage.now)
         if True not in commit.reaches_device(notice, known):
             problem = f"{device.address} was pushed {said}, which may have been done there"
@@ -270,6 +366,11 @@ class Witness:
             self.expired.add((by.function, by.signal_id))
         if by and isinstance(by.event, ConnectionAccepted) and record.getMessage() == "too late":
             self.turned_away.add(by.event.connection_id)
+
+
+def _named(data: dict[str, Any]) -> str:
+    """By what it is known: a ring has no reason, but what its caller has noted."""
+    return str(data.get("reason") or data.get("note"))
 
 
 class _Listener(logging.Handler):

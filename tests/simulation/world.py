@@ -14,6 +14,7 @@ from tests.simulation.functions import Functions, Services
 from tests.simulation.gateway import ApiGateway
 from tests.simulation.phone import Phone
 from tests.simulation.pubsub import Scheduler, Topic
+from tests.simulation.rings import Rings
 from tests.simulation.stage import Stage
 from tests.simulation.tasks import Queue
 from tests.simulation.weather import Weather
@@ -28,7 +29,8 @@ class World:
         self.stage = Stage(seed, loop, dice)
         self.weather = weather
         self.devices = Devices(self.stage)
-        self.witness = Witness(self.stage, self.devices, self._committed_at)
+        self.phones: list[Phone] = []
+        self.witness = Witness(self.stage, self.devices, self._committed_at, self.phones)
         calls = _Watched(self._changed)
         self.database = Database(loop.now, calls=calls)
         self.topic = Topic(self.stage, weather, lambda: self.functions)
@@ -44,7 +46,6 @@ class World:
         )
         self.functions = Functions(self.stage, weather, services)
         Scheduler(self.stage, self.functions, first=dice.uniform(0.0, 60.0))
-        self.phones: list[Phone] = []
         self._redials = 0
 
     def connect(self, user: str, wire: Wire, device: str | None) -> None:
@@ -78,7 +79,7 @@ class World:
         )
 
     def judge(self) -> None:
-        Ends(
+        ends = Ends(
             self.witness,
             self.phones,
             self.devices,
@@ -87,7 +88,10 @@ class World:
             self.weather,
             self.functions.handlings,
             self.stage.looks,
-        ).judge()
+            self.queue,
+        )
+        ends.judge()
+        Rings(ends).judge()
 
 
 def _rings(stored: StoredCall) -> bool:
