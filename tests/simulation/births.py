@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.simulation.model import CANCELS, Commit, senders
+from tests.simulation.model import CANCELS, INITIATE, Commit, senders
 from tests.simulation.phone import Said
 
 _LIFE = 60.0  # seconds for which a cancel that was told `not_found` holds
@@ -48,6 +48,10 @@ class Births:
     def may_be_cancelled(self, said: Said, caller: str, now: float) -> bool:
         """Whether a call that is not there may be born cancelled as `said` asks for it to ring."""
         return any(caller in senders(each, now) for each in self._before(said))
+
+    def may_conflict(self, said: Said) -> bool:
+        """Whether a cancel may come first only once `said` is carried out."""
+        return said.name == INITIATE and bool(self._before(said))
 
     def _before(self, said: Said) -> list[Said]:
         """The cancels of its call that may hold when `said` comes."""

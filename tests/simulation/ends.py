@@ -19,7 +19,7 @@ from tests.simulation.weather import Weather
 from tests.simulation.witness import Told, Witness
 
 _PENDING = 6.2  # seconds before `sweep` takes an event up
-_AGAIN = 15.0  # seconds for one more delivery, with Pub/Sub's longest back-off before it
+AGAIN = 15.0  # seconds for one more delivery, with Pub/Sub's longest back-off before it
 AT_ONCE = 3.0  # seconds in which all are told if nothing goes wrong
 _FOR_EVER = float("inf")
 _BEFORE = 3.0  # a connection that was admitted no longer ago may be told twice: it is caught up
@@ -135,7 +135,9 @@ class Ends:
             problem = f"{whom} was never told of {said}, by {deadline:.3f} at the latest"
             self.witness.find(problem, said.call, whom)
         last = commit.expires_last
-        is_there = gone > last and self.is_true(commit, notice, last)
+        # A ring ends just as it expires, and may be dropped as it is no longer true.
+        until = last + AT_ONCE if commit.rule is INITIATED else last
+        is_there = gone > last and self.is_true(commit, notice, until)
         is_counted = (function, said.signal_id) in self.witness.expired
         if is_there and not is_later and not is_counted:
             problem = f"{whom} was never told of {said}, and nobody said that it had expired"
@@ -149,7 +151,7 @@ class Ends:
         due = max(healed, commit.at + _PENDING)
         # After the last look there was nothing to be looked for.
         look = next((at for at in self.looks if at >= due), due)
-        return look + _AGAIN
+        return look + AGAIN
 
     def is_true(self, commit: Commit, notice: Notice, until: float) -> bool:
         said = commit.said

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from functions.ports.store import StoreConflict
+from functions.ports.store import StoreConflict, StoreUnavailable
 from tests.memory.network import CallFailed
 from tests.simulation.handling import Handling, Harm, current
 from tests.simulation.stage import Stage
@@ -119,7 +119,7 @@ class _Call(Generic[_Reply]):
             self.handling.reloaded_at = self.stage.now
         try:
             reply = self.serve()
-        except StoreConflict as error:
+        except (StoreConflict, StoreUnavailable) as error:
             self.stage.say(f"{self.handling}:", self.name, error)
             end = partial(self._raise, error)
         else:

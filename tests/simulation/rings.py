@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from functions.calls.call import Status
 from tests.proof.races.model import Notice
-from tests.simulation.ends import AT_ONCE, Ends
+from tests.simulation.ends import AGAIN, AT_ONCE, Ends
 from tests.simulation.handling import Harm
 from tests.simulation.model import INITIATED, Commit
 from tests.simulation.phone import Phone, Said, Spell
@@ -55,6 +55,8 @@ class Rings:
         ends, id = self.ends, phone.socket.id
         harms = [*ends.harms(ring, id), *ends.harms(end, id)]
         deadline = max(ends.deadline(each, last.at, harms) for each in (ring, end))
+        if harms and last.by.function == "deliver":  # whose attempt is made again until it is done
+            deadline = max(last.at, ends.weather.heals, *(harm.at for harm in harms)) + AGAIN
         lives = min(ring.expires_first, end.expires_first)
         gone = min((_left(each) for each in phone.spells if each.user == user), default=0.0)
         if ends.is_dead(str(ring.said.signal_id)) or deadline > min(lives, gone, ends.end(phone)):

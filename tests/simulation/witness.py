@@ -210,8 +210,11 @@ class Witness:
         assert said.call
         began, now = said.handling.began, self._stage.now
         moments = list(self.calls.during(said.call, began, now))
+        was_there = any(self.calls.during(said.call, 0, began))
         if given[1] == "unavailable":
-            is_harmed = said.handling.harms or len(moments) > _TRIES
+            # It was not there, or its cancel, and then it was.
+            states = len(moments) + (not was_there) + self.births.may_conflict(said)
+            is_harmed = said.handling.harms or states > _TRIES
             return None if is_harmed else "though nothing went wrong"
         if said.commit:
             is_it = given == said.commit.verdict
@@ -227,7 +230,6 @@ class Witness:
             for moment, user in product(moments, filter(None, whose))
             for verdict in self._verdicts(said, user, moment)
         }
-        was_there = any(self.calls.during(said.call, 0, began))
         if not was_there and said.name != INITIATE:
             possible.add((False, "not_found"))
         possible = {each for each in possible if not (each[0] and "already" not in each[1])}
