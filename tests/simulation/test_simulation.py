@@ -14,7 +14,7 @@ _CPU_SECONDS = 20.0 if os.environ.get("UNRING_THOROUGH") else 8.0
 _SECONDS = 60.0  # where others use the processor as well
 _AT_LEAST = 100  # schedules, however slow the machine is: fewer would say next to nothing
 # By these, variants were seen that few others see; all is well with the product itself.
-_TELLING = (900_008, 900_012, 900_015, 900_021, 900_090, 900_146, 900_554)
+_TELLING = (900_014, 900_016, 900_025, 900_026, 900_041, 900_045, 900_111, 900_309)
 
 
 @pytest.mark.examples
