@@ -5,11 +5,11 @@ one whose socket was down for a moment, or half open.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from functions.attempt import NotDelivered
-from functions.calls.call import ConnectionId, Status, UserId
+from functions.calls.call import Call, CallId, ConnectionId, Status, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.delivery.elsewhere import is_told
@@ -45,12 +45,15 @@ class CatchUp:
         self._sockets = sockets
         self._codecs = codecs
         self._memory = memory
+        # Who has been told a ring of which nobody has seen yet that it was not over by then.
+        self._rings: Memory[ConnectionId] = Memory()
         self._clock = clock
 
     async def tell(self, event: ConnectionAdmitted) -> UserId | None:
         """Gives the user whose the connection is; None if it is nobody's any more. Costs 1
         BatchGetDocuments and 1 RunQuery. If something was missed, it costs 1 BatchGetDocuments, 1
-        POST for each event and 1 Commit more, and 1 Commit if the socket turns out to be dead.
+        POST for each event and 1 Commit more, and 1 Commit if the socket turns out to be dead. Of a
+        ring it costs what it costs to look whether it has overtaken its end, more.
 
         Safe to run twice. Raises StoreUnavailable, and NotDelivered if the connection may be open
         but was not reached.
@@ -64,14 +67,21 @@ class CatchUp:
         if connection is None or connection.user is None:
             log.info("superseded", outcome="superseded")
             return None
-        missed = await self._missed(connection, connection.user, now)
+        unserved, calls = await self._unserved(connection, connection.user, now)
+        true = [event.only_for(event.still_true(calls.get(event.call_id))) for event in unserved]
+        missed = [event for event in true if event.recipient(connection.user)]
         await self._post(connection, missed, now)
+        for ring in unserved:
+            is_over = ring.status is Status.RINGING and ring not in missed
+            # An attempt before has told it, and failed before it saw that it was over.
+            if is_over and connection.id in self._rings.of(ring.signal_id):
+                await self._look_after(ring, connection, now)
         return connection.user
 
-    async def _missed(
+    async def _unserved(
         self, connection: Connection, user: UserId, now: datetime
-    ) -> Sequence[CallEvent]:
-        """The events that `user` missed and that still hold, oldest first."""
+    ) -> tuple[Sequence[CallEvent], Mapping[CallId, Call]]:
+        """The events that `user` has missed, oldest first, and their calls as they stand now."""
         entries = await self._store.outbox.missed(user, now)
         unserved = [
             entry.event
@@ -79,10 +89,8 @@ class CatchUp:
             if self._is_unserved(entry, connection) and _is_for(entry.event, connection)
         ]
         if not unserved:
-            return ()
-        calls = await self._store.calls.current({event.call_id for event in unserved})
-        true = [event.only_for(event.still_true(calls.get(event.call_id))) for event in unserved]
-        return [event for event in true if event.recipient(user)]
+            return (), {}
+        return unserved, await self._store.calls.current({each.call_id for each in unserved})
 
     def _is_unserved(self, entry: Entry, connection: Connection) -> bool:
         # An event that was committed after the connection became the user's is left to `deliver`,
@@ -95,9 +103,13 @@ class CatchUp:
         is_unserved = not is_later and (not is_served or is_anothers)
         return is_unserved and connection.hears_of(entry.event.call_id)
 
-    async def _tell_end(self, ring: CallEvent, connection: Connection, now: datetime) -> None:
+    async def _look_after(self, ring: CallEvent, connection: Connection, now: datetime) -> None:
+        """Looks whether a ring that the connection has been told ended before that."""
         outbox, sockets, codecs = self._store.outbox, self._sockets, self._codecs
+        unseen = self._rings.of(ring.signal_id)
+        unseen.add(connection.id)
         await tell_end(outbox, sockets, codecs, ring, [connection], now)
+        unseen.discard(connection.id)
 
     async def _post(
         self, connection: Connection, missed: Sequence[CallEvent], now: datetime
@@ -114,10 +126,10 @@ class CatchUp:
                 if not report.served and not report.refused:
                     is_dead = bool(report.dead(now))
                     break
+                if event.status is Status.RINGING:
+                    await self._look_after(event, connection, now)
                 self._memory.of(event.signal_id).add(connection.id)
                 served.append(event)
-                if event.status is Status.RINGING:  # it may have ended since it was read
-                    await self._tell_end(event, connection, now)
             unreached -= 1
         log.info("caught up", served=len(served), unreached=unreached)
         await self._store.outbox.note_caught_up(served, connection.id)

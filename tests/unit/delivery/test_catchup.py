@@ -14,12 +14,22 @@ from functions.delivery.catchup import CatchUp
 from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.ports.identity import Identified
-from functions.ports.store import StoreUnavailable
+from functions.ports.store import StoredCall, StoreUnavailable
 from functions.published import ConnectionAdmitted
 from infra.emulators.faults import Fault, Kind
 from tests.memory.clients import Clients
 from tests.memory.services import Services
-from tests.support.makers import CALL, CALLER, CODECS, FIRST, RECEIVER, connect, event, now
+from tests.support.makers import (
+    CALL,
+    CALLER,
+    CODECS,
+    FIRST,
+    RECEIVER,
+    connect,
+    event,
+    now,
+    ring_of_ours,
+)
 from tests.support.world import committed
 
 ID = ConnectionId("late=")
@@ -239,6 +249,31 @@ async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written
         await catch_up.tell(admitted())
     await catch_up.tell(admitted())
     assert len(clients.posts) == 1
+
+
+async def test_a_ring_that_overtook_its_end_is_looked_at_again_if_the_look_failed(
+    services: Services, catch_up: CatchUp, clients: Clients
+) -> None:
+    call = await ring_of_ours(services.store, now())
+    await come(services)
+    # It is told while its end, which is told at once, is on its way.
+    late = services.faults.hold("connections.POST", "call:incoming")
+    telling = asyncio.create_task(catch_up.tell(admitted()))
+    await late.reached.wait()
+    stored = await services.store.calls.get(CALL)
+    assert isinstance(stored, StoredCall)
+    end = event()
+    await services.store.calls.commit(stored, end)
+    await Deliverer(services.store, services.sockets, CODECS, Memory(), now).deliver(
+        end.served_to(()), FIRST
+    )
+    services.faults.fail("firestore.BatchGetDocuments", f"{CALL}:{call.signal_id}")
+    late.release()
+    with pytest.raises(StoreUnavailable):
+        await telling
+    await catch_up.tell(admitted())
+    heard = [json.loads(text)["event"] for text in clients.posted_to(ID)]
+    assert heard == ["call:cancelled", "call:incoming", "call:cancelled"]
 
 
 async def test_a_catch_up_that_comes_too_late_is_given_up(
