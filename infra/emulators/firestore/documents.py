@@ -6,7 +6,8 @@ deep, is one flat collection there, and only documents known to exist here are a
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mockfirestore import DocumentReference, MockFirestore
@@ -19,18 +20,15 @@ Selector = Callable[[Path], bool]
 
 @dataclass(frozen=True)
 class Document:
-    """A stored document; `fields` is the reader's own copy."""
+    """A stored document; `fields` is the reader's own copy, but for what `select` gives."""
 
     path: Path
     fields: Fields
     create_time: datetime
     update_time: datetime
 
-
-@dataclass(frozen=True)
-class _Times:
-    created: datetime
-    updated: datetime
+    def copy(self) -> "Document":
+        return replace(self, fields=deepcopy(self.fields))
 
 
 class Documents:
@@ -38,43 +36,41 @@ class Documents:
 
     def __init__(self) -> None:
         self.mock = MockFirestore()
-        self._times: dict[Path, dict[str, _Times]] = {}  # collection's path → document's id → times
+        # Collection's path → document's id → the document as it was put. A query looks through all
+        # of a collection, and copies none of it: mock-firestore would, each time.
+        self._put: dict[Path, dict[str, Document]] = {}
 
     def get(self, path: Path) -> Document | None:
         collection, document_id = path[:-1], path[-1]
-        times = self._times.get(collection, {}).get(document_id)
-        if times is None:
+        put = self._put.get(collection, {}).get(document_id)
+        if put is None:
             return None
-        fields = self._reference(path).get().to_dict()
-        return Document(path, fields, times.created, times.updated)
+        return replace(put, fields=self._reference(path).get().to_dict())
 
     def put(self, document: Document) -> None:
         collection, document_id = document.path[:-1], document.path[-1]
         self._reference(document.path).set(document.fields)
-        times = _Times(document.create_time, document.update_time)
-        self._times.setdefault(collection, {})[document_id] = times
+        self._put.setdefault(collection, {})[document_id] = document.copy()
 
     def remove(self, path: Path) -> None:
         """Remove the document if it exists; what lies below it stays, as in Firestore."""
         collection, document_id = path[:-1], path[-1]
-        if document_id not in self._times.get(collection, {}):
+        if document_id not in self._put.get(collection, {}):
             return
         self._reference(path).delete()
-        del self._times[collection][document_id]
-        if not self._times[collection]:
-            del self._times[collection]
+        del self._put[collection][document_id]
+        if not self._put[collection]:
+            del self._put[collection]
 
     def collections(self) -> Iterator[Path]:
         """Yield the path of every collection that holds a document."""
-        yield from self._times
+        yield from self._put
 
     def select(self, selector: Selector) -> Iterator[Document]:
-        """Yield the documents of the collections whose path `selector` takes, in no order."""
-        for collection in filter(selector, list(self._times)):
-            for document_id in list(self._times[collection]):
-                document = self.get((*collection, document_id))
-                if document is not None:
-                    yield document
+        """Yield the documents of the collections whose path `selector` takes, in no order. Their
+        fields must not be changed: whoever passes a document on makes a copy."""
+        for collection in filter(selector, list(self._put)):
+            yield from list(self._put[collection].values())
 
     def _reference(self, path: Path) -> DocumentReference:
         return self.mock.collection(_flat(path[:-1])).document(path[-1])

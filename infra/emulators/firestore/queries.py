@@ -71,7 +71,8 @@ class Query:
         for order in reversed(self.orders):
             found.sort(key=partial(self._key, order=order), reverse=order.descending)
         stop = None if self.limit is None else self.offset + self.limit
-        return Found(found[self.offset : stop], min(self.offset, len(found)))
+        documents = [document.copy() for document in found[self.offset : stop]]
+        return Found(documents, min(self.offset, len(found)))
 
     def _takes(self, document: Document) -> bool:
         def lookup(path: FieldPath) -> tuple[Value] | None:
