@@ -24,15 +24,21 @@ from tests.proof.faults import ends, matrix, variants, wanted
 from tests.proof.faults.logs import tracebacks
 from tests.proof.faults.ringing import matrix as rings
 from tests.proof.hostile.run import run as hostile
+from tests.proof.races import meeting
 from tests.proof.races.machine import run_model
 from tests.proof.races.rounds import Against, run_rounds
 from tests.proof.table import Row
-from tests.support.pace import ANY_RATE, BACKOFF
 
 _PARTS = ("faults", "rings", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
-_ROUNDS = {Against.CANCEL: 5_000, Against.BACKEND: 1_000, Against.TIME: 1_000}
-_AT_ONCE = 8
+_ROUNDS = {
+    Against.CANCEL: 5_000,
+    Against.BACKEND: 1_000,
+    Against.TIME: 1_000,
+    Against.ALL: 5_000,
+}
+# Rounds of which most is waiting for the ring's end are played more at a time.
+_AT_ONCE = {**dict.fromkeys(Against, 8), Against.ALL: 32}
 _EXAMPLES, _STEPS = 100, 30
 
 
@@ -133,10 +139,9 @@ async def _races(proof: _Proof, *, on_google: bool) -> None:
     if on_google and (reason := google.unavailable()):
         proof.say(f"races, {where}: skipped, as it can't run: {reason}")
         return
-    options = Options(port=0, google=on_google, backoff=BACKOFF, settings=ANY_RATE, logs=Path())
-    async with _stack(options) as stack:
+    async with _stack(meeting.options(Path(), google=on_google)) as stack:
         for against in Against:
-            rounds = run_rounds(stack, _ROUNDS[against], _AT_ONCE, against)
+            rounds = run_rounds(stack, _ROUNDS[against], _AT_ONCE[against], against)
             await proof.part(f"{against.value}, {where}", _alone(rounds, where))
         model = run_model(stack, _EXAMPLES, _STEPS)
         await proof.part(f"the state machine, {where}", _alone(model, where))

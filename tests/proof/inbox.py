@@ -19,6 +19,17 @@ class Push(NamedTuple):
     def call(self) -> str:
         return dict(self.data).get("callId", "")
 
+    @property
+    def rings(self) -> bool:
+        """Whether it makes the phone ring."""
+        return ("type", "incoming_call") in self.data
+
+    def bare(self) -> Self:
+        """Without what differs from one sending of a ring to the next."""
+        names = ("type", "callId", "callerId")
+        data = {name: value for name, value in self.data if name in names or not self.rings}
+        return self.of(self.token, data)
+
     @classmethod
     def of(cls, token: str, data: Mapping[str, str]) -> Self:
         return cls(token, tuple(sorted(data.items())))

@@ -1,18 +1,16 @@
 """Rounds of accept against cancel: two phones answer one call at the same time, one may win; or the
 caller's backend cancels it for him, or the ring's own end races both. The receiver's tablet falls
-silent in any case."""
+silent in any case. Of rounds in which all of that meets, and more, see `meeting`."""
 
 import asyncio
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice
-from pathlib import Path
-from typing import TypeVar
 
 from google.cloud.firestore import AsyncClient
 
@@ -21,8 +19,9 @@ from infra.client.calls import client_at
 from infra.local.stack import Stack
 from tests.proof.handset import WIRES, Answer, Handset, Sender, Told, say
 from tests.proof.inbox import Inbox, Push
-from tests.proof.races.documents import until_delivered
-from tests.proof.races.excuses import is_excused
+from tests.proof.races.documents import Deliveries, expiring, until_delivered
+from tests.proof.races.meeting import ROUND_SECONDS, Meetings
+from tests.proof.races.run import Run, WrongEnd
 from tests.proof.table import Row
 
 _PATIENCE, _PAUSE_SECONDS = 20, 0.5  # where the gateway has more to do than it can just now
@@ -30,9 +29,7 @@ _RING_SECONDS = 5  # the shortest ring
 _RINGS, _APART_SECONDS = 3, 0.3  # those that a lane begins one after the other
 _HEAT = 10  # rounds that share one write before and one look after, which spares Firestore
 _SIGNAL_SECONDS = 0.02  # from the frame to the verdict, more or less
-_ENOUGH = 20  # findings: more would say the same, and most wait out their patience
-
-_Message = TypeVar("_Message", Told, Push)
+_HOOKS_SECONDS = 60  # in which a webhook comes, also after the sockets' and the phones' turn
 
 
 class Against(Enum):
@@ -41,6 +38,7 @@ class Against(Enum):
     CANCEL = "accept against cancel"
     BACKEND = "accept against the backend's cancel"
     TIME = "accept against cancel and the ring's end"
+    ALL = "accept against cancel, end, the ring's end and the caller's leaving"
 
 
 async def run_rounds(
@@ -48,21 +46,36 @@ async def run_rounds(
 ) -> Row:
     """Plays `count` rounds, `at_once` of them at a time, each between two phones, or between the
     receiver's phone and the caller's backend; the receiver has a tablet besides. Those against time
-    are played three times as many at a time, or they would take for ever.
+    are played three times as many at a time, or they would take for ever. Those of all need a stack
+    with the `options` of `meeting`.
 
-    Plays fewer once `_ENOUGH` is found. The row's `fault` says who won how often.
+    Plays fewer once there are findings enough. The row's `fault` says who won how often.
     """
     name = f"RACE_{uuid.uuid4().hex[:8]}"
-    run = _Run(Row("races", against.value), stack.logs, iter(range(count)), against)
+    run = Run(Row("races", against.value), stack.logs, iter(range(count)))
     inbox = Inbox(stack, name)
-    async with asyncio.TaskGroup() as lanes:
-        for lane in range(at_once):
-            lanes.create_task(_lane(stack, f"{name}_{lane}", WIRES[lane % len(WIRES)], run))
-    tally = Counter(win.outcome for win in run.wins)
-    won = [f"{tally[each]:,} {each}" for each in ("accepted", "cancelled", "missed") if tally[each]]
-    run.row.fault += f" ({', '.join(won)})"
-    await _check_pushes(inbox, run)
+    lanes = [(f"{name}_{lane}", WIRES[lane % len(WIRES)]) for lane in range(at_once)]
+    if against is Against.ALL:
+        await _meet(stack, lanes, run)
+    else:
+        async with asyncio.TaskGroup() as playing:
+            for lane, wires in lanes:
+                playing.create_task(_lane(stack, lane, wires, run, against))
+    run.row.fault += (
+        f" ({', '.join(f'{times:,} {end}' for end, times in sorted(run.wins.items()))})"
+    )
+    await _check_pushes(inbox, run, against)
     return run.row
+
+
+async def _meet(stack: Stack, lanes: Sequence[tuple[str, tuple[str, str]]], run: Run) -> None:
+    documents = client_at(stack.firestore, stack.project)
+    meetings = Meetings(stack, documents, Deliveries(documents), run)
+    async with expiring(documents), asyncio.TaskGroup() as playing:
+        for number, (lane, wires) in enumerate(lanes):
+            # Not all of them wait at a time, and then all act.
+            playing.create_task(meetings.lane(lane, wires, number * ROUND_SECONDS / len(lanes)))
+    await meetings.check_hooks(_HOOKS_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,93 +138,36 @@ class _Win:
         return [Push.of(_token(handset), fields) for handset in silenced]
 
 
-class _WrongEnd(Exception):
-    """A round ended in a way that it may not."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """All rounds: those to be played, and what came of those that were."""
-
-    row: Row
-    logs: Path  # of the functions
-    numbers: Iterator[int]
-    against: Against
-    wins: list[_Win] = field(default_factory=list)
-    failed: set[str] = field(default_factory=set)  # calls of rounds without a proper end
-
-    @property
-    def heat(self) -> int:
-        """How many rounds of a lane are prepared together."""
-        return _RINGS if self.against is Against.TIME else _HEAT
-
-    @property
-    def is_over(self) -> bool:
-        return len(self.row.findings) >= _ENOUGH
-
-    @contextmanager
-    def round(self, call: str) -> Iterator[None]:
-        """Counts a round on `call`, and notes how it failed if it does."""
-        self.row.tried += 1
-        with self.part(call):
-            yield
-
-    @contextmanager
-    def part(self, call: str) -> Iterator[None]:
-        """Notes how a part of a round on `call` failed if it does."""
-        try:
-            yield
-        except TimeoutError as error:
-            self.row.lost += 1
-            self._note(call, error)
-        except _WrongEnd as error:
-            self.row.wrong += 1
-            self._note(call, error)
-
-    def compare(self, expected: Counter[_Message], came: Counter[_Message]) -> None:
-        """Notes what was lost, came more than once, or was told to who should not have it."""
-        for message in expected.keys() - came.keys():
-            self.row.lost += 1
-            self.row.findings.append(f"lost: {message}")
-        for message in came.keys() - expected.keys():
-            if message.call not in self.failed:
-                self.row.wrong += 1
-                self.row.findings.append(f"told to who should not have it: {message}")
-        for message, times in (came - expected).items():
-            if message in expected:
-                self.row.duplicated += times
-                if not is_excused(self.logs, message.call):
-                    self.row.wrong += 1
-                    self.row.findings.append(f"told again without need: {message}")
-
-    def _note(self, call: str, error: Exception) -> None:
-        self.failed.add(call)
-        self.row.findings.append(f"{call}: {error}")
-
-
-async def _lane(stack: Stack, name: str, wires: tuple[str, str], run: _Run) -> None:
+async def _lane(
+    stack: Stack, name: str, wires: tuple[str, str], run: Run, against: Against
+) -> None:
     """Plays rounds with one pair of phones, one after the other, as long as there are any."""
     documents = client_at(stack.firestore, stack.project)
     expected: dict[Handset, Counter[Told]] = defaultdict(Counter)
-    async with _pair(stack, name, wires, run.against) as pair:
-        while not run.is_over and (heat := list(islice(run.numbers, run.heat))):
+    is_timed = against is Against.TIME
+    async with _pair(stack, name, wires, against) as pair:
+        while not run.is_over and (
+            heat := list(islice(run.numbers, _RINGS if is_timed else _HEAT))
+        ):
             calls = {f"{name}_{number}": number for number in heat}
-            if run.against is Against.TIME:
+            if is_timed:
                 wins = await _play_to_the_end(pair, calls, run)
             else:
                 await _ring(documents, pair, calls)
                 wins = [win async for win in _play(pair, calls, run)]
             await _check_documents(documents, wins, run.row)
-            for phone, told in (each for win in wins for each in win.told.items()):
-                expected[phone][told] += 1
-            run.wins.extend(wins)
+            for win in wins:
+                for phone, told in win.told.items():
+                    expected[phone][told] += 1
+                run.wins[win.outcome] += 1
+                run.pushes.update(win.pushes)
         for phone in pair.handsets:
             await phone.catch_up()
             came = Counter({t: n for t, n in phone.told().items() if t.event != "call:incoming"})
             run.compare(expected[phone], came)
 
 
-async def _play(pair: _Pair, calls: Mapping[str, int], run: _Run) -> AsyncIterator[_Win]:
+async def _play(pair: _Pair, calls: Mapping[str, int], run: Run) -> AsyncIterator[_Win]:
     """One round after the other."""
     for call, number in calls.items():
         if run.is_over:
@@ -222,7 +178,7 @@ async def _play(pair: _Pair, calls: Mapping[str, int], run: _Run) -> AsyncIterat
             yield win
 
 
-async def _play_to_the_end(pair: _Pair, calls: Mapping[str, int], run: _Run) -> list[_Win]:
+async def _play_to_the_end(pair: _Pair, calls: Mapping[str, int], run: Run) -> list[_Win]:
     """Rounds that begin one after the other, each about when its ring is over."""
 
     async def play(call: str, number: int, after: float) -> list[_Win]:
@@ -289,7 +245,7 @@ async def _ring(documents: AsyncClient, pair: _Pair, calls: Iterable[str]) -> No
 
 
 async def _decided(pair: _Pair, call: str, number: int) -> _Win:
-    """Plays one round until both verdicts are there. Raises _WrongEnd, and TimeoutError."""
+    """Plays one round until both verdicts are there. Raises WrongEnd, and TimeoutError."""
     frames: list[tuple[Sender, str]] = [
         (pair.canceller, "call:cancel"),
         (pair.receiver, "call:accept"),
@@ -323,7 +279,7 @@ async def _heard(win: _Win) -> None:
 
 
 def _winner(call: str, answers: Mapping[str, Answer]) -> str:
-    """The outcome that both verdicts agree on. Raises _WrongEnd when there is none.
+    """The outcome that both verdicts agree on. Raises WrongEnd when there is none.
 
     Who had to say it again may have won the first time. Nobody has, if the ring's end was sooner.
     """
@@ -339,7 +295,7 @@ def _winner(call: str, answers: Mapping[str, Answer]) -> str:
         wins = [{"ok": True, "outcome": each, "callId": call} for each in outcomes]
         if won in wins and lost == {**wins[0], "ok": False, "outcome": f"already_{outcome}"}:
             return outcome
-    raise _WrongEnd(f"the verdicts were {answers}")
+    raise WrongEnd(f"the verdicts were {answers}")
 
 
 async def _check_documents(documents: AsyncClient, wins: Sequence[_Win], row: Row) -> None:
@@ -358,14 +314,20 @@ async def _check_documents(documents: AsyncClient, wins: Sequence[_Win], row: Ro
             row.findings.append(f"{win.call} was {win.outcome}, and is {status[win.call]}")
 
 
-async def _check_pushes(inbox: Inbox, run: _Run) -> None:
-    """One message to each device that is to fall silent, and no other to anybody's."""
-    expected = Counter(push for win in run.wins for push in win.pushes)
+async def _check_pushes(inbox: Inbox, run: Run, against: Against) -> None:
+    """One message to each device that is to ring or to fall silent, and no other to anybody's."""
+
+    def sent() -> Counter[Push]:
+        pushes: Counter[Push] = Counter()
+        for push, times in inbox.pushes().items():
+            pushes[push.bare()] += times
+        return pushes
+
     with suppress(TimeoutError):  # the comparison says what is missing
-        await inbox.until(lambda pushes: pushes >= expected)
-    pushes = inbox.pushes()
-    rings = [each for each in pushes if ("type", "incoming_call") in each.data]
-    run.compare(expected, Counter({each: pushes[each] for each in pushes.keys() - rings}))
+        await inbox.until(lambda _: sent() >= run.pushes)
+    is_of_all = against is Against.ALL
+    came = {push: times for push, times in sent().items() if is_of_all or not push.rings}
+    run.compare(run.pushes, came, run.repeats)
 
 
 def _token(phone: Handset) -> str:

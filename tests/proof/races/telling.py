@@ -60,17 +60,17 @@ class Telling:
     def of(
         cls,
         signal: Signal,
-        sent_by: Handset,
+        sent_by: Handset | None,
         rule: Rule,
         notice: Notice,
         caller: str,
         tells: str,
         sent_at: float,
     ) -> "Telling":
-        """Nobody is told so far: `reach` says who is."""
+        """Nobody is told so far: `reach` says who is. It was `sent_by` a phone, or by none."""
         made = cls(signal, rule, notice, caller, tells, set(), set(), set(), set(), sent_at)
         # No phone is silenced by what was done on it.
-        made.passed_over = {sent_by} if notice.is_elsewhere else set()
+        made.passed_over = {sent_by} if sent_by and notice.is_elsewhere else set()
         return made
 
     def reach(self, before: Audience, after: Audience) -> None:

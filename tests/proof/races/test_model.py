@@ -4,7 +4,7 @@ import pytest
 
 from infra.local.stack import Stack
 from tests.proof.races.machine import run_model
-from tests.proof.races.model import Call, Signal, Verdict, explain, judge
+from tests.proof.races.model import Call, Signal, Verdict, explanations, judge
 
 EXAMPLES, STEPS = 6, 12
 
@@ -13,6 +13,18 @@ CANCEL = Signal("call:cancel", "CALL_1", "A", "reason 1")
 ACCEPT = Signal("call:accept", "CALL_1", "B", "reason 2")
 STRANGE = Signal("call:accept", "CALL_1", "C", "reason 3")
 END = Signal("call:end", "CALL_1", "A", "reason 4")
+
+
+TIME, LEAVING = (Signal.of_timer(name, "CALL_1", CALL) for name in ("ring:ended", "caller:gone"))
+
+
+def ends(*said: tuple[Signal, Verdict | None]) -> set[tuple[str, str | None]]:
+    """How the call may stand, and why, when these signals came of which order whatever to these
+    verdicts."""
+    signals, verdicts = zip(*said, strict=True)
+    explained = explanations({"CALL_1": CALL}, signals, verdicts)
+    calls = [steps[-1].call if steps else CALL for steps in explained]
+    return {(call.status, call.cause) for call in calls}
 
 
 @pytest.mark.thorough
@@ -37,9 +49,8 @@ async def test_whatever_calls_parties_and_devices_do_all_is_as_the_model_says(
 def test_verdicts_that_come_of_some_order_are_explained(
     verdicts: list[Verdict], status: str
 ) -> None:
-    after = explain({"CALL_1": CALL}, [CANCEL, ACCEPT, STRANGE], verdicts)
-    assert after is not None
-    assert after["CALL_1"].status == status
+    ((ended, _),) = ends(*zip([CANCEL, ACCEPT, STRANGE], verdicts, strict=True))
+    assert ended == status
 
 
 @pytest.mark.parametrize(
@@ -53,20 +64,34 @@ def test_verdicts_that_come_of_some_order_are_explained(
     ],
 )
 def test_verdicts_that_come_of_no_order_are_not_explained(verdicts: list[Verdict]) -> None:
-    assert explain({"CALL_1": CALL}, [CANCEL, ACCEPT], verdicts) is None
+    assert not ends(*zip([CANCEL, ACCEPT], verdicts, strict=True))
 
 
 def test_who_ends_a_call_may_have_done_so_before_it_was_accepted_or_after() -> None:
-    for ended, accepted, status in (
-        ((True, "ended"), (True, "accepted"), "ended"),
-        ((True, "cancelled"), (False, "already_cancelled"), "cancelled"),
-    ):
-        after = explain({"CALL_1": CALL}, [END, ACCEPT], [ended, accepted])
-        assert after is not None
-        assert after["CALL_1"].status == status
-    assert (
-        explain({"CALL_1": CALL}, [END, ACCEPT], [(True, "cancelled"), (True, "accepted")]) is None
-    )
+    both = ends((END, (True, "ended")), (ACCEPT, (True, "accepted")))
+    assert both == {("ended", "ended")}
+    before = ends((END, (True, "cancelled")), (ACCEPT, (False, "already_cancelled")))
+    assert before == {("cancelled", "caller_cancelled")}
+    assert not ends((END, (True, "cancelled")), (ACCEPT, (True, "accepted")))
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "accepted", "ended"),
+    [
+        ((True, "cancelled"), (False, "already_cancelled"), ("cancelled", "caller_cancelled")),
+        ((True, "already_cancelled"), (False, "already_cancelled"), ("cancelled", "caller_gone")),
+        ((False, "already_missed"), (False, "already_missed"), ("missed", "timeout")),
+        ((False, "already_accepted"), (True, "accepted"), ("accepted", None)),
+        ((True, "already_cancelled"), (True, "accepted"), None),
+        ((False, "already_missed"), (True, "accepted"), None),
+        ((False, "already_missed"), (False, "already_cancelled"), None),
+    ],
+)
+def test_the_verdicts_tell_what_a_timer_has_done(
+    cancelled: Verdict, accepted: Verdict, ended: tuple[str, str | None] | None
+) -> None:
+    timers = ((TIME, None), (LEAVING, None))
+    assert ends((CANCEL, cancelled), (ACCEPT, accepted), *timers) == ({ended} if ended else set())
 
 
 @pytest.mark.parametrize(

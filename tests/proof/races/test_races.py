@@ -1,19 +1,39 @@
-"""A quick slice of the rounds of accept against cancel, on both Firestores."""
+"""A quick slice of the rounds, on both Firestores."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from infra.local.stack import Stack
+from infra.emulators import google
+from infra.local.stack import Stack, running
 from tests.proof.races.excuses import is_excused
+from tests.proof.races.meeting import options
 from tests.proof.races.rounds import Against, run_rounds
 
 ROUNDS, AT_ONCE = 40, 8
+MEETINGS, MEETING_AT_ONCE = 24, 12
+
+
+@pytest.mark.parametrize(
+    "on_google", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["embedded", "google"]
+)
+async def test_of_all_that_can_end_a_ring_one_wins_and_everybody_is_told_of_that_alone(
+    on_google: bool, tmp_path: Path
+) -> None:
+    if on_google and (reason := google.unavailable()):
+        pytest.skip(f"Google's emulators can't run: {reason}")
+    async with running(options(tmp_path, google=on_google)) as stack:
+        row = await run_rounds(stack, MEETINGS, MEETING_AT_ONCE, Against.ALL)
+    assert row.findings == []
+    assert row.holds
+    assert row.tried == MEETINGS
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("against", Against, ids=lambda against: against.value)
+@pytest.mark.parametrize(
+    "against", [each for each in Against if each is not Against.ALL], ids=lambda each: each.value
+)
 async def test_exactly_one_of_those_who_race_wins_and_all_who_are_to_know_are_told_the_same(
     either_stack: Stack, against: Against
 ) -> None:

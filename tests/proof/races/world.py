@@ -1,7 +1,7 @@
 """Calls between a few users on a real stack, held against the model signal by signal."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from time import monotonic
@@ -14,7 +14,16 @@ from tests.proof.handset import Answer, Handset, Told
 from tests.proof.inbox import Inbox
 from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_catching_up_excused
-from tests.proof.races.model import RULES, Call, Place, Signal, Verdict, explain, rules_for
+from tests.proof.races.model import (
+    RULES,
+    Call,
+    Place,
+    Signal,
+    Step,
+    Verdict,
+    explanations,
+    meanings,
+)
 from tests.proof.races.population import Change, Population, Register
 from tests.proof.races.telling import (
     Audience,
@@ -147,9 +156,8 @@ class World:
         self._check_nobody_else_was_told()
         for id, call in self._calls.items():
             stored = (await self._documents.collection("calls").document(id).get()).to_dict() or {}
-            names = ("status", "answeredBy", "endedBy", "reason")
-            fields = [stored.get(name) for name in names]
-            if fields != [call.status, call.answered_by, call.ended_by, call.reason]:
+            fields = {name: stored.get(name) for name in call.stored}
+            if fields != call.stored:
                 raise Finding("wrong", f"{id} is stored as {fields}, and should be {call}")
         await self._people.check()
 
@@ -235,37 +243,35 @@ class World:
             signal.call for signal in signals
         ]:
             raise Finding("wrong", f"no order explains: {self.steps[-1]}")
-        verdicts, after = explained
-        now = self._people.audience()
-        done = [
-            (signal, outcome) for signal, (ok, outcome) in zip(signals, verdicts, strict=True) if ok
-        ]
-        sent_by = dict(zip([signal.reason for signal in signals], phones, strict=True))
-        for signal, outcome in sorted(done, key=lambda each: each[1].startswith("already_")):
-            if outcome.startswith("already_"):
+        verdicts, steps = explained
+        sent_by = dict(zip(signals, phones, strict=True))
+        for step in steps:
+            self._note_step(step, sent_by[step.signal], before, began)
+        for signal, (ok, outcome) in zip(signals, verdicts, strict=True):
+            if ok and outcome.startswith("already_"):
                 self._note_repeat(signal)
-                continue
-            call = after[signal.call]
-            rule = next(rule for rule in rules_for(call, signal) if rule.to == outcome)
-            for user, notice in rule.told(call).items():
-                by = sent_by[signal.reason]
-                telling = Telling.of(signal, by, rule, notice, call.caller, user, began)
-                telling.reach(before, now)
-                self.tellings.append(telling)
-                self._people.expect_pruning(telling)
         self._note_overtaken()
-        self._calls = dict(after)
         for id in {signal.call for signal in signals} & self._calls.keys():
             self._go_on(id)
 
+    def _note_step(self, step: Step, by: Handset | None, before: Audience, began: float) -> None:
+        """The call is so from now on, and those are told whom the model tells."""
+        now = self._people.audience()
+        signal, call = step.signal, step.call
+        for user, notice in step.rule.told(call).items():
+            telling = Telling.of(signal, by, step.rule, notice, call.caller, user, began)
+            telling.reach(before, now)
+            self.tellings.append(telling)
+            self._people.expect_pruning(telling)
+        self._calls[signal.call] = call
+
     def _explained(
         self, signals: Sequence[Signal], answers: Sequence[Answer]
-    ) -> tuple[Sequence[Verdict], Mapping[str, Call]] | None:
-        """What the answers mean by the model, and the calls after that."""
+    ) -> tuple[Sequence[Verdict], Sequence[Step]] | None:
+        """What the answers mean by the model, and what has changed the calls."""
         for verdicts in product(*map(_meanings, signals, answers)):
-            after = explain(self._calls, signals, verdicts)
-            if after is not None:
-                return verdicts, after
+            for steps in explanations(self._calls, signals, verdicts):
+                return verdicts, steps
         return None
 
     def _note_repeat(self, signal: Signal) -> None:
@@ -296,12 +302,6 @@ class World:
         check_pushes(self.tellings, self._inbox.pushes(), self._logs)
 
 
-def _meanings(signal: Signal, answer: Answer) -> list[Verdict]:
-    """What a verdict may say: who had to say it again may have changed the call the first time,
-    and then it may have gone on."""
-    fields, again = answer
-    verdict = (bool(fields["ok"]), str(fields["outcome"]))
-    status = verdict[1].removeprefix("already_")
-    before = {rule.was for rules in RULES.values() for rule in rules if rule.to == status}
-    done = [rule.to for rule in RULES[signal.name] if rule.to in (status, *before)]
-    return [verdict, *((True, to) for to in done)] if again else [verdict]
+def _meanings(signal: Signal, answer: Answer) -> Sequence[Verdict]:
+    fields, is_again = answer
+    return meanings(signal, (bool(fields["ok"]), str(fields["outcome"])), is_again=is_again)
