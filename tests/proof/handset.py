@@ -10,6 +10,7 @@ from socketio.exceptions import ConnectionError as NotConnected
 from socketio.exceptions import TimeoutError as NoAnswer
 from websockets.exceptions import InvalidStatus
 
+from infra.client.https import Unreachable
 from infra.client.phone import (
     COLD_START_SECONDS,
     JsonPhone,
@@ -40,18 +41,20 @@ class Told(NamedTuple):
 
 
 class Sender(Protocol):
-    """Who sends signals, by whichever way, and hears the verdict or raises TimeoutError."""
+    """Who sends signals, by whichever way, and hears the verdict; or raises TimeoutError or, by
+    HTTPS, Unreachable."""
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]: ...
 
 
 async def say(sender: Sender, event: str, **data: object) -> Answer:
-    """The verdict, and whether it took more than one try. Raises TimeoutError.
+    """The verdict, and whether it took more than one try. Raises TimeoutError and Unreachable.
 
-    As an app does, it says again what a busy machine leaves undone or unanswered.
+    As an app does, it says again what a busy machine leaves undone or unanswered, and what it has
+    sent on a connection that was just being closed, as it had been idle.
     """
     for number in range(_DIALS - 1):
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, Unreachable):
             verdict = await sender.emit(event, **data)
             if verdict["outcome"] != "unavailable":
                 return verdict, number > 0

@@ -8,9 +8,12 @@ from typing import NamedTuple, Self
 from infra.client.phone import COLD_START_SECONDS
 from infra.local.stack import Stack
 
+_OF_A_RING = ("type", "callId", "callerId")
+
 
 class Push(NamedTuple):
-    """One data message; of the same fields, whatever their order."""
+    """One data message; of the same fields, whatever their order. Of one that makes a phone ring,
+    what is new each time that it is sent is left out."""
 
     token: str
     data: tuple[tuple[str, str], ...]
@@ -24,15 +27,11 @@ class Push(NamedTuple):
         """Whether it makes the phone ring."""
         return ("type", "incoming_call") in self.data
 
-    def bare(self) -> Self:
-        """Without what differs from one sending of a ring to the next."""
-        names = ("type", "callId", "callerId")
-        data = {name: value for name, value in self.data if name in names or not self.rings}
-        return self.of(self.token, data)
-
     @classmethod
     def of(cls, token: str, data: Mapping[str, str]) -> Self:
-        return cls(token, tuple(sorted(data.items())))
+        rings = data.get("type") == "incoming_call"
+        fields = {name: data[name] for name in _OF_A_RING} if rings else data
+        return cls(token, tuple(sorted(fields.items())))
 
 
 class Inbox:

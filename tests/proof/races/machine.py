@@ -188,6 +188,22 @@ class _Machine(RuleBasedStateMachine):
     def ring(self, users: list[int]) -> str:
         return self._do(self._world.ring(users[0], users[1]))
 
+    @rule(target=calls, users=st.permutations(USERS))
+    def initiate(self, users: list[int]) -> str:
+        return self._do(self._world.initiate(users[0], users[1]))
+
+    @rule(target=calls, users=st.permutations(USERS), frames=st.lists(_frames, max_size=2))
+    def a_ring_times_out(self, users: list[int], frames: list[Frame]) -> str:
+        call = self._do(self._world.initiate(users[0], users[1]))
+        self._do(self._world.time_out(call, frames))
+        return call
+
+    @rule(target=calls, users=st.permutations(USERS), frames=st.lists(_frames, max_size=2))
+    def a_caller_vanishes(self, users: list[int], frames: list[Frame]) -> str:
+        call = self._do(self._world.initiate(users[0], users[1]))
+        self._do(self._world.abandon(call, frames))
+        return call
+
     @rule(target=calls, user=_users)
     def ring_oneself(self, user: int) -> str:
         return self._do(self._world.ring(user, user))

@@ -22,7 +22,6 @@ from tests.proof.handset import JSON, Answer, Handset, Sender, Told, say
 from tests.proof.races.documents import Deliveries
 from tests.proof.races.model import (
     GONE,
-    INITIATED,
     NOWHERE,
     Call,
     Place,
@@ -48,7 +47,7 @@ def options(logs: Path, *, google: bool = False) -> Options:
         backoff=BACKOFF,
         webhook_backoff=BACKOFF,
         webhook_paths=("/calls",),
-        settings={**ANY_RATE, "CALLER_GRACE_SECONDS": str(GRACE_SECONDS)},
+        settings={**ANY_RATE, "CALLER_GRACE_SECONDS": str(GRACE_SECONDS), "RING_SECONDS": "120"},
         logs=logs,
     )
 
@@ -265,9 +264,7 @@ class _Lane:
         """Waits until all have heard of it, the caller when he has connected again; what else
         anybody hears, `compare` finds. Raises TimeoutError."""
         caller, ended = self.caller.user, steps[-1]
-        began = Step(
-            Signal("call:initiate", call, caller, ""), INITIATED, Call(caller, self.phone.user)
-        )
+        began = Step.of_ring(call, Call(caller, self.phone.user))
         sent_by = {each.signal: each.by for each in said}
         tellings = [
             telling

@@ -196,6 +196,11 @@ class Step:
     rule: Rule
     call: Call  # from then on
 
+    @classmethod
+    def of_ring(cls, id: str, call: Call) -> "Step":
+        """Its caller has initiated it."""
+        return cls(Signal("call:initiate", id, call.caller, ""), INITIATED, call)
+
 
 def judge(call: Call | None, signal: Signal) -> tuple[Verdict, Call | None]:
     """The verdict on a signal of somebody's, and the call from then on."""

@@ -144,6 +144,9 @@ class Population:
         )
         self._ghosts[id] = (self.users[user], wire)
 
+    def is_haunted(self, user: str) -> bool:
+        return any(owner == user for owner, _ in self._ghosts.values())
+
     def expect_pruning(self, telling: Telling) -> None:
         """What is dead of the user who is told comes to light by that, and goes."""
         told = telling.tells

@@ -316,17 +316,10 @@ async def _check_documents(documents: AsyncClient, wins: Sequence[_Win], row: Ro
 
 async def _check_pushes(inbox: Inbox, run: Run, against: Against) -> None:
     """One message to each device that is to ring or to fall silent, and no other to anybody's."""
-
-    def sent() -> Counter[Push]:
-        pushes: Counter[Push] = Counter()
-        for push, times in inbox.pushes().items():
-            pushes[push.bare()] += times
-        return pushes
-
     with suppress(TimeoutError):  # the comparison says what is missing
-        await inbox.until(lambda _: sent() >= run.pushes)
+        await inbox.until(lambda pushes: pushes >= run.pushes)
     is_of_all = against is Against.ALL
-    came = {push: times for push, times in sent().items() if is_of_all or not push.rings}
+    came = {push: times for push, times in inbox.pushes().items() if is_of_all or not push.rings}
     run.compare(run.pushes, came, run.repeats)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from infra.client.https import Unreachable
 from tests.proof.inbox import Push
 from tests.proof.races.excuses import is_excused
 from tests.proof.table import Row
@@ -60,7 +61,7 @@ class Run:
         """Notes how a part of a round on `call` failed if it does."""
         try:
             yield
-        except TimeoutError as error:
+        except (TimeoutError, Unreachable) as error:
             self.row.lost += 1
             self._note(call, error)
         except WrongEnd as error:

@@ -29,11 +29,11 @@ def ends(*said: tuple[Signal, Verdict | None]) -> set[tuple[str, str | None]]:
 
 @pytest.mark.thorough
 async def test_whatever_calls_parties_and_devices_do_all_is_as_the_model_says(
-    either_stack: Stack,
+    either_race: Stack,
 ) -> None:
     # The same examples every time: here a failure must be the change's that is tested. What no
     # example has tried yet, the whole proof looks for with others each time.
-    row = await run_model(either_stack, EXAMPLES, STEPS, derandomize=True)
+    row = await run_model(either_race, EXAMPLES, STEPS, derandomize=True)
     assert row.findings == []
     assert row.holds
     assert row.tried > EXAMPLES

@@ -5,26 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from infra.emulators import google
-from infra.local.stack import Stack, running
+from infra.local.stack import Stack
 from tests.proof.races.excuses import is_excused
-from tests.proof.races.meeting import options
 from tests.proof.races.rounds import Against, run_rounds
 
 ROUNDS, AT_ONCE = 40, 8
 MEETINGS, MEETING_AT_ONCE = 24, 12
 
 
-@pytest.mark.parametrize(
-    "on_google", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["embedded", "google"]
-)
 async def test_of_all_that_can_end_a_ring_one_wins_and_everybody_is_told_of_that_alone(
-    on_google: bool, tmp_path: Path
+    either_race: Stack,
 ) -> None:
-    if on_google and (reason := google.unavailable()):
-        pytest.skip(f"Google's emulators can't run: {reason}")
-    async with running(options(tmp_path, google=on_google)) as stack:
-        row = await run_rounds(stack, MEETINGS, MEETING_AT_ONCE, Against.ALL)
+    row = await run_rounds(either_race, MEETINGS, MEETING_AT_ONCE, Against.ALL)
     assert row.findings == []
     assert row.holds
     assert row.tried == MEETINGS

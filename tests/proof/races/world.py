@@ -10,7 +10,7 @@ from google.cloud.firestore import AsyncClient
 
 from infra.client.calls import Calls
 from infra.local.stack import Stack
-from tests.proof.handset import Answer, Handset, Told
+from tests.proof.handset import Answer, Handset
 from tests.proof.inbox import Inbox
 from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_catching_up_excused
@@ -25,6 +25,7 @@ from tests.proof.races.model import (
     meanings,
 )
 from tests.proof.races.population import Change, Population, Register
+from tests.proof.races.tasks import Tasks
 from tests.proof.races.telling import (
     Audience,
     Finding,
@@ -36,6 +37,7 @@ from tests.proof.races.telling import (
 
 # What the app's backend makes of a call that nobody answered, and of one that is over.
 _BACKEND = {"ringing": "missed", "accepted": "ended"}
+_RING_SECONDS = 120  # longer than anybody looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,11 @@ class World:
         self._people = Population(stack, documents, name)
         self._inbox = Inbox(stack, name)
         self._backend = Calls(stack.firestore, stack.project)
+        self._tasks = Tasks(stack)
         self._calls: dict[str, Call] = {}
+        self._initiated: dict[str, Handset] = {}  # calls, by the phones that have done so
         self._settled = 0  # tellings
-        self._missed: list[tuple[Handset, Told]] = []  # what phones will be told that came late
+        self._missed: list[tuple[Handset, Telling]] = []  # what phones will be told that came late
 
     async def begin(self) -> None:
         await self._people.begin()
@@ -75,10 +79,49 @@ class World:
         await self._ring(call, self._people.users[caller], self._people.users[receiver])
         return call
 
+    async def initiate(self, caller: int, receiver: int) -> str:
+        """The same, by a phone of the caller's. If one of his connections is dead and nobody knows,
+        he would not be missed, so then his backend makes it ring."""
+        user, told = self._people.users[caller], self._people.users[receiver]
+        if self._people.is_haunted(user):
+            return await self.ring(caller, receiver)
+        await self.settle()
+        id, call = f"{self.name}_CALL_{len(self._calls)}", Call(user, told)
+        phone = await self._phone(user, 0, [])
+        before, began = self._people.audience(), monotonic()
+        answer = await phone.insist(
+            "call:initiate", callId=id, receiverId=told, ringSeconds=_RING_SECONDS
+        )
+        self.sent += 1
+        self.steps.append(f"{user} initiates {id} to {told} → {answer}")
+        if answer["outcome"] not in ("ringing", "already_ringing"):
+            raise Finding("wrong", self.steps[-1])
+        self._note_step(Step.of_ring(id, call), phone, before, began)
+        self._initiated[id] = phone
+        await self.settle()  # who has the end before the ring is told it once more
+        return id
+
+    async def time_out(self, call: str, frames: Sequence[Frame]) -> None:
+        """The ring's time is over, while signals are sent."""
+        if self._may_end_by_itself(call):
+            await self.send(call, frames, timer="ring:ended")
+
+    async def abandon(self, call: str, frames: Sequence[Frame]) -> None:
+        """All phones of the caller hang up, and he is missed while the other party sends signals.
+        His other calls are missed as well."""
+        caller = self._calls[call].caller
+        if self._may_end_by_itself(call):
+            await self.settle()
+            for phone in self._people.open_phones(caller):
+                await phone.hang_up()
+            self.steps.append(f"{caller} hangs up")
+            others = [each for each in frames if self._sender(call, each) != caller]
+            await self.send(call, others, timer="caller:gone")
+
     async def ring_again(self, call: str) -> None:
-        """Makes a call ring that has ended."""
+        """Makes a call ring that has ended, by its backend: one that was initiated stays."""
         was = self._calls[call]
-        if was.status != "ringing":
+        if was.status != "ringing" and call not in self._initiated:
             await self._ring(call, was.caller, was.receiver)
 
     async def pass_by(self, call: str) -> None:
@@ -92,9 +135,14 @@ class World:
             self.steps.append(f"{call} is {status}")
 
     async def send(
-        self, call: str, frames: Sequence[Frame], meanwhile: Change | None = None
+        self,
+        call: str,
+        frames: Sequence[Frame],
+        meanwhile: Change | None = None,
+        timer: str | None = None,
     ) -> None:
-        """Sends signals at once, each by another phone, and has something change meanwhile."""
+        """Sends signals at once, each by another phone, and has something change meanwhile, or the
+        call's ring end by itself."""
         if meanwhile is not None or self._goes_on(call, frames):
             await self.settle()  # or what comes late of the call would be told no more
         phones: list[Handset] = []
@@ -114,14 +162,19 @@ class World:
             phone.say(signal.name, callId=call, reason=signal.reason, **device)
             for phone, signal, device in zip(phones, signals, devices, strict=True)
         ]
-        verdicts, _ = await asyncio.gather(
-            asyncio.gather(*answers), self._change(meanwhile, busy=phones)
+        timers = [Signal.of_timer(timer, call, self._calls[call])] if timer else []
+        verdicts, _, _ = await asyncio.gather(
+            asyncio.gather(*answers),
+            self._change(meanwhile, busy=phones),
+            asyncio.gather(*(self._tasks.carry_out(each.name, call) for each in timers)),
         )
-        self._judge(signals, phones, verdicts, before, began)
+        self._judge(signals, phones, verdicts, timers, before, began)
+        await self._miss_callers()
 
     async def change(self, change: Change) -> None:
         await self.settle()
         await self._change(change)
+        await self._miss_callers()
 
     async def kill_token(self, token: int) -> None:
         await self.settle()
@@ -129,6 +182,8 @@ class World:
         self.steps.append(f"token {token} dies")
 
     async def haunt(self, user: int, wire: str) -> None:
+        if any(self._is_calling(self._people.users[user], call) for call in self._initiated):
+            return  # as of `initiate`
         await self.settle()
         await self._people.haunt(user, wire)
         self.steps.append(f"user {user} has a dead {wire} connection")
@@ -149,7 +204,7 @@ class World:
         self._check_nobody_else_was_told()
 
     async def end(self) -> None:
-        """Settles, and looks whether Firestore holds what it should."""
+        """Settles, and looks whether Firestore holds what it should; then all hang up."""
         await self.settle()
         for phone in self._people.open_phones():
             await phone.catch_up()
@@ -160,9 +215,35 @@ class World:
             if fields != call.stored:
                 raise Finding("wrong", f"{id} is stored as {fields}, and should be {call}")
         await self._people.check()
+        await self.leave()
+        await self._miss_callers()
+        await self.settle()
 
     async def leave(self) -> None:
         await self._people.leave()
+
+    def _may_end_by_itself(self, call: str) -> bool:
+        return call in self._initiated and self._calls[call].status == "ringing"
+
+    def _is_calling(self, user: str, call: str) -> bool:
+        return self._may_end_by_itself(call) and self._calls[call].caller == user
+
+    async def _miss_callers(self) -> None:
+        """Who has initiated calls that ring, and has no phone any more, is missed now: or it would
+        be at some time or other."""
+        for timer in self._gone():
+            before, began = self._people.audience(), monotonic()
+            await self._tasks.carry_out(timer.name, timer.call)
+            self._judge([], [], [], [timer], before, began)
+
+    def _gone(self) -> list[Signal]:
+        """What becomes of callers who have no phone any more."""
+        ringing = {id: self._calls[id] for id in self._initiated if self._may_end_by_itself(id)}
+        return [
+            Signal.of_timer("caller:gone", id, call)
+            for id, call in ringing.items()
+            if not self._people.open_phones(call.caller)
+        ]
 
     async def _ring(self, call: str, caller: str, receiver: str) -> None:
         await self.settle()
@@ -203,13 +284,14 @@ class World:
         """Who has connected is told what its user has missed."""
         for telling, phone in product(self.tellings, self._people.open_phones()):
             if telling.note_phone(phone, self._people.places[phone]):
-                self._missed.append((phone, telling.told))
+                self._missed.append((phone, telling))
 
     async def _until_caught_up(self) -> None:
         """Raises TimeoutError, unless the gateway says that it could not ask for it."""
         try:
-            for phone, told in self._missed:
-                await phone.hears(told)
+            for phone, telling in self._missed:
+                if not telling.is_over:  # or the call may have gone on before the phone was told
+                    await phone.hears(telling.told)
         except TimeoutError:
             if not is_catching_up_excused(self._logs):
                 raise
@@ -232,13 +314,18 @@ class World:
         signals: Sequence[Signal],
         phones: Sequence[Handset],
         answers: Sequence[Answer],
+        timers: Sequence[Signal],
         before: Audience,
         began: float,
     ) -> None:
         """Asks the model, and notes who must be told. Raises Finding."""
         said = [f"{each} → {answer}" for each, answer in zip(signals, answers, strict=True)]
-        self.steps.append(" ∥ ".join(said))
-        explained = self._explained(signals, answers)
+        self.steps.append(" ∥ ".join([*said, *map(str, timers)]))
+        # Of callers who have hung up meanwhile, some may have been missed already.
+        gone = [each for each in self._gone() if each not in timers]
+        explained = self._explained(signals, answers, timers) or self._explained(
+            signals, answers, [*timers, *gone]
+        )
         if explained is None or [verdict.get("callId") for verdict, _ in answers] != [
             signal.call for signal in signals
         ]:
@@ -246,12 +333,12 @@ class World:
         verdicts, steps = explained
         sent_by = dict(zip(signals, phones, strict=True))
         for step in steps:
-            self._note_step(step, sent_by[step.signal], before, began)
+            self._note_step(step, sent_by.get(step.signal), before, began)
         for signal, (ok, outcome) in zip(signals, verdicts, strict=True):
             if ok and outcome.startswith("already_"):
                 self._note_repeat(signal)
         self._note_overtaken()
-        for id in {signal.call for signal in signals} & self._calls.keys():
+        for id in {signal.call for signal in (*signals, *timers)} & self._calls.keys():
             self._go_on(id)
 
     def _note_step(self, step: Step, by: Handset | None, before: Audience, began: float) -> None:
@@ -266,11 +353,12 @@ class World:
         self._calls[signal.call] = call
 
     def _explained(
-        self, signals: Sequence[Signal], answers: Sequence[Answer]
+        self, signals: Sequence[Signal], answers: Sequence[Answer], timers: Sequence[Signal]
     ) -> tuple[Sequence[Verdict], Sequence[Step]] | None:
         """What the answers mean by the model, and what has changed the calls."""
+        every, unheard = [*signals, *timers], [None] * len(timers)
         for verdicts in product(*map(_meanings, signals, answers)):
-            for steps in explanations(self._calls, signals, verdicts):
+            for steps in explanations(self._calls, every, [*verdicts, *unheard]):
                 return verdicts, steps
         return None
 
