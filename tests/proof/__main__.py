@@ -38,7 +38,7 @@ _ROUNDS = {
     Against.ALL: 5_000,
 }
 # Rounds of which most is waiting for the ring's end are played more at a time.
-_AT_ONCE = {**dict.fromkeys(Against, 8), Against.ALL: 32}
+_AT_ONCE = {**dict.fromkeys(Against, 8), Against.ALL: 40}
 _EXAMPLES, _STEPS = 100, 30
 
 

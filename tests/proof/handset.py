@@ -40,6 +40,13 @@ class Told(NamedTuple):
     reason: str
 
 
+class Times(NamedTuple):
+    """When an event came (perf_counter, s), and when the server decided it (Unix ms)."""
+
+    came: float
+    decided: int
+
+
 class Sender(Protocol):
     """Who sends signals, by whichever way, and hears the verdict; or raises TimeoutError or, by
     HTTPS, Unreachable."""
@@ -73,6 +80,7 @@ class Handset:
         self.is_open = True
         self._phone = phone
         self._socket = socket
+        self.times: dict[Told, Times] = {}  # of what it was told, the first time
         self._told: Counter[Told] = Counter()
 
     @classmethod
@@ -173,5 +181,7 @@ class Handset:
         await self.hang_up()
 
     def _note(self, event: tuple[float, str, dict[str, Any]]) -> None:
-        _, name, data = event
-        self._told[Told(name, str(data.get("callId", "")), str(data.get("reason", "")))] += 1
+        came, name, data = event
+        told = Told(name, str(data.get("callId", "")), str(data.get("reason", "")))
+        self._told[told] += 1
+        self.times.setdefault(told, Times(came, data.get("timestamp", 0)))

@@ -290,6 +290,18 @@ class _Lane:
             *((self.caller, told) for told in missed),
         ]:
             await handset.hears(told)
+        for handset in self.expected:
+            self._check_order(handset, [each.told for each in tellings if handset in each.phones])
+
+    def _check_order(self, handset: Handset, told: Sequence[Told]) -> None:
+        """A phone can tell which event is the later one, though the later may come first: nothing
+        holds one event back until another has come. Raises WrongEnd."""
+        times = [handset.times[each] for each in told]
+        decided = [each.decided for each in times]
+        if decided != sorted(set(decided)):
+            raise WrongEnd(f"{handset} can't tell the order of {told} by {decided}")
+        came = [each.came for each in times]
+        self.meetings.run.overtaken += came != sorted(came)
 
     def _note(
         self, call: str, steps: Sequence[Step], tellings: Sequence[Telling], repeats: int

@@ -43,6 +43,7 @@ class Run:
     pushes: Counter[Push] = field(default_factory=Counter)  # that must be sent
     repeats: Counter[Push] = field(default_factory=Counter)  # how much oftener they may come
     late: int = 0  # rounds in which not all of them met, as one was late
+    overtaken: int = 0  # phones that were told of the later event first
     failed: set[str] = field(default_factory=set)  # calls of rounds without a proper end
 
     @property
