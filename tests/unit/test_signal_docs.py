@@ -14,7 +14,7 @@ from functions.calls.transitions import (
     Whom,
     transitions_of,
 )
-from tests.proof.races.model import RULES, TIMED_OUT, Notice
+from tests.proof.races.model import INITIATED, RULES, TIMERS, Notice, Rule
 from tests.support.pages import LINES, glossary, read, rows, section
 
 PROTOCOL = "docs/protocol.md"
@@ -78,20 +78,36 @@ def test_the_glossary_and_the_changelog_name_every_signal(signal: str) -> None:
     assert f"`{signal}`" in read("CHANGELOG.md")
 
 
+def modelled_rules() -> list[Rule]:
+    return [*(rule for signal in RULES for rule in RULES[signal]), *TIMERS.values()]
+
+
+def table() -> list[tuple[Transition, Party | None]]:
+    """Each row that a model has, with each who may send its signal."""
+    nobodys = (transitions.TIMED_OUT, *transitions_of(CALLER_GONE))
+    return [(row, party) for row in (*TRANSITIONS, *nobodys) for party in row.senders or {None}]
+
+
 def test_the_model_tells_whom_the_table_tells() -> None:
-    rules = [rule for signal in RULES for rule in RULES[signal]]
-    modelled = {(rule.sender, rule.was, rule.to, each) for rule in rules for each in rule.notices}
-    modelled |= {("nobody", TIMED_OUT.was, TIMED_OUT.to, each) for each in TIMED_OUT.notices}
-    assert modelled == {
+    rules = modelled_rules()
+    assert {(rule.sender, rule.was, rule.to, each) for rule in rules for each in rule.notices} == {
         (
             party.name.lower() if party else "nobody",
             row.from_status.value,
             row.to_status.value,
             as_modelled(row, notice, party),
         )
-        for row in (*TRANSITIONS, transitions.TIMED_OUT)
-        for party in row.senders or {None}
+        for row, party in table()
         for notice in row.notices
+    }
+    (incoming,) = INITIATED.notices
+    assert incoming == as_modelled(TRANSITIONS[0], transitions.INCOMING, Party.CALLER)
+
+
+def test_the_model_knows_the_causes_of_the_table() -> None:
+    assert {(rule.sender, rule.was, rule.to, rule.cause) for rule in modelled_rules()} == {
+        (party.name.lower() if party else "nobody", row.from_status, row.to_status, row.cause)
+        for row, party in table()
     }
 
 
@@ -99,8 +115,8 @@ def as_modelled(row: Transition, notice: transitions.Notice, sender: Party | Non
     whom = notice.whom.name.lower()
     if notice.whom is Whom.OTHER_PARTY:
         whom = "receiver" if sender is Party.CALLER else "caller"
-    is_timeout = row is transitions.TIMED_OUT
-    reason = notice.reason or (row.default_reason if is_timeout else None)
+    is_nobodys = row.signal in (transitions.TIMED_OUT.signal, CALLER_GONE)
+    reason = notice.reason or (row.default_reason if is_nobodys else None)
     cause = notice.cause or row.cause
     return Notice(
         whom,
