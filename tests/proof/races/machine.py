@@ -145,6 +145,7 @@ _users = st.sampled_from(USERS)
 _wires = st.sampled_from([JSON, SOCKET_IO])
 _tokens = st.sampled_from(TOKENS)
 _devices = st.none() | st.sampled_from(DEVICES)
+_moments = st.sampled_from([0, 0.01, 0.02, 0.04])  # in which a signal is just being handled
 _changes = st.one_of(
     st.builds(Dial, _users, _wires, _devices),
     st.builds(Leave, _users, killed=st.booleans()),
@@ -192,11 +193,20 @@ class _Machine(RuleBasedStateMachine):
     def initiate(self, users: list[int]) -> str:
         return self._do(self._world.initiate(users[0], users[1]))
 
-    @rule(target=calls, users=st.permutations(USERS), frames=st.lists(_frames, max_size=2))
-    def a_ring_times_out(self, users: list[int], frames: list[Frame]) -> str:
+    @rule(
+        target=calls,
+        users=st.permutations(USERS),
+        frames=st.lists(_frames, max_size=2),
+        after=_moments,
+    )
+    def a_ring_times_out(self, users: list[int], frames: list[Frame], after: float) -> str:
         call = self._do(self._world.initiate(users[0], users[1]))
-        self._do(self._world.time_out(call, frames))
+        self._do(self._world.time_out(call, frames, after))
         return call
+
+    @rule(call=calls, frames=st.lists(_frames, max_size=2), after=_moments)
+    def the_time_of_a_ring_is_over(self, call: str, frames: list[Frame], after: float) -> None:
+        self._do(self._world.time_out(call, frames, after))
 
     @rule(target=calls, users=st.permutations(USERS), frames=st.lists(_frames, max_size=2))
     def a_caller_vanishes(self, users: list[int], frames: list[Frame]) -> str:

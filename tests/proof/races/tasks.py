@@ -23,9 +23,10 @@ class Tasks:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
 
-    async def carry_out(self, timer: str, call: str) -> None:
-        """Carries out the task of this timer for a call, as soon as there is one, until it is done.
-        Raises TimeoutError."""
+    async def carry_out(self, timer: str, call: str, after: float = 0) -> None:
+        """Carries out the task of this timer for a call `after` so many seconds, or as soon as
+        there is one, until it is done. Raises TimeoutError."""
+        await asyncio.sleep(after)
         async with asyncio.timeout(COLD_START_SECONDS), httpx.AsyncClient(trust_env=False) as http:
             while (task := self._of(timer, call)) is None:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(_POLL_SECONDS)

@@ -16,6 +16,7 @@ from tests.proof.races.documents import until_delivered
 from tests.proof.races.excuses import is_catching_up_excused
 from tests.proof.races.model import (
     RULES,
+    TIMERS,
     Call,
     Place,
     Signal,
@@ -66,7 +67,8 @@ class World:
         self._backend = Calls(stack.firestore, stack.project)
         self._tasks = Tasks(stack)
         self._calls: dict[str, Call] = {}
-        self._initiated: dict[str, Handset] = {}  # calls, by the phones that have done so
+        self._initiated: dict[str, Handset] = {}  # calls, and the phones that have done so
+        self._looked: set[str] = set()  # calls whose callers were looked at, and were there
         self._settled = 0  # tellings
         self._missed: list[tuple[Handset, Telling]] = []  # what phones will be told that came late
 
@@ -101,10 +103,11 @@ class World:
         await self.settle()  # who has the end before the ring is told it once more
         return id
 
-    async def time_out(self, call: str, frames: Sequence[Frame]) -> None:
-        """The ring's time is over, while signals are sent."""
-        if self._may_end_by_itself(call):
-            await self.send(call, frames, timer="ring:ended")
+    async def time_out(self, call: str, frames: Sequence[Frame], after: float = 0) -> None:
+        """Signals are sent, and so many seconds later the ring's time is over, or has been: what
+        sees to that comes once or more often, whatever has become of the call."""
+        if call in self._initiated:
+            await self.send(call, frames, timer="ring:ended", after=after)
 
     async def abandon(self, call: str, frames: Sequence[Frame]) -> None:
         """All phones of the caller hang up, and he is missed while the other party sends signals.
@@ -140,9 +143,10 @@ class World:
         frames: Sequence[Frame],
         meanwhile: Change | None = None,
         timer: str | None = None,
+        after: float = 0,
     ) -> None:
         """Sends signals at once, each by another phone, and has something change meanwhile, or the
-        call's ring end by itself."""
+        call's ring end by itself `after` so many seconds."""
         if meanwhile is not None or self._goes_on(call, frames):
             await self.settle()  # or what comes late of the call would be told no more
         phones: list[Handset] = []
@@ -166,7 +170,7 @@ class World:
         verdicts, _, _ = await asyncio.gather(
             asyncio.gather(*answers),
             self._change(meanwhile, busy=phones),
-            asyncio.gather(*(self._tasks.carry_out(each.name, call) for each in timers)),
+            asyncio.gather(*(self._tasks.carry_out(each.name, call, after) for each in timers)),
         )
         self._judge(signals, phones, verdicts, timers, before, began)
         await self._miss_callers()
@@ -229,8 +233,11 @@ class World:
         return self._may_end_by_itself(call) and self._calls[call].caller == user
 
     async def _miss_callers(self) -> None:
-        """Who has initiated calls that ring, and has no phone any more, is missed now: or it would
-        be at some time or other."""
+        """Who has initiated calls that ring, and has no phone any more, is missed now: or he would
+        be at some time or other. Who has another than he has initiated it with is not."""
+        for timer in self._left():
+            await self._tasks.carry_out(timer.name, timer.call)
+            self._looked.add(timer.call)
         for timer in self._gone():
             before, began = self._people.audience(), monotonic()
             await self._tasks.carry_out(timer.name, timer.call)
@@ -238,11 +245,19 @@ class World:
 
     def _gone(self) -> list[Signal]:
         """What becomes of callers who have no phone any more."""
-        ringing = {id: self._calls[id] for id in self._initiated if self._may_end_by_itself(id)}
+        return [each for each in self._looks() if not self._people.open_phones(each.sender)]
+
+    def _left(self) -> list[Signal]:
+        """Looks at callers who have, and were not looked at before."""
+        due = [each for each in self._looks() if each.call not in self._looked]
+        return [each for each in due if self._people.open_phones(each.sender)]
+
+    def _looks(self) -> list[Signal]:
+        """All that are to be: at who has hung up that phone by which he has initiated a call."""
         return [
-            Signal.of_timer("caller:gone", id, call)
-            for id, call in ringing.items()
-            if not self._people.open_phones(call.caller)
+            Signal.of_timer("caller:gone", id, self._calls[id])
+            for id, phone in self._initiated.items()
+            if self._may_end_by_itself(id) and not phone.is_open
         ]
 
     async def _ring(self, call: str, caller: str, receiver: str) -> None:
@@ -337,6 +352,10 @@ class World:
         for signal, (ok, outcome) in zip(signals, verdicts, strict=True):
             if ok and outcome.startswith("already_"):
                 self._note_repeat(signal)
+        for timer in timers:
+            is_done = TIMERS[timer.name].to == self._calls[timer.call].status
+            if is_done and timer not in [step.signal for step in steps]:
+                self._note_repeat(timer)
         self._note_overtaken()
         for id in {signal.call for signal in (*signals, *timers)} & self._calls.keys():
             self._go_on(id)
