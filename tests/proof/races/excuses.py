@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_OVER = ("no longer true", "ringing")
+
 
 def is_excused(logs: Path, call: str, unserved: int = 0) -> bool:
     """Whether an event of `call` may have come more than once, as after every fault.
@@ -14,6 +16,12 @@ def is_excused(logs: Path, call: str, unserved: int = 0) -> bool:
     sockets are `unserved` on purpose.
     """
     return any(_is_fault(line, unserved) for line in _lines(logs, call))
+
+
+def was_over_before_it_rang(logs: Path, call: str) -> bool:
+    """Whether the ring of `call` was over when `push` came to it: then no phone must be woken."""
+    lines = _lines(logs, call, "push.log")
+    return any((each["message"], each.get("status")) == _OVER for each in lines)
 
 
 def attempts(logs: Path, call: str) -> int:
@@ -36,14 +44,16 @@ def _is_fault(line: dict[str, Any], on_purpose: int) -> bool:
             return error.startswith("StoreUnavailable")
         case {"message": "frame failed"}:
             return True  # its sender has said it again
+        case {"message": "ring overtook its end"}:
+            return True  # who had that before the ring must be told it once more
         case {"message": "told", "unserved": int(unserved)}:
             return unserved > on_purpose
         case _:
             return False
 
 
-def _lines(logs: Path, call: str) -> Iterator[dict[str, Any]]:
-    for log in logs.glob("*.log"):
+def _lines(logs: Path, call: str, name: str = "*.log") -> Iterator[dict[str, Any]]:
+    for log in logs.glob(name):
         for line in log.read_text(errors="replace").splitlines():
             if call in line and line.startswith("{"):
                 fields = json.loads(line)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.stack import Stack
-from tests.proof.races.excuses import is_excused
+from tests.proof.races.excuses import is_excused, was_over_before_it_rang
 from tests.proof.races.rounds import Against, run_rounds
 
 ROUNDS, AT_ONCE = 40, 8
@@ -40,6 +40,7 @@ async def test_exactly_one_of_those_who_race_wins_and_all_who_are_to_know_are_to
     [
         ({"message": "will be retried", "error": "StoreUnavailable: 504 Deadline Exceeded"}, True),
         ({"message": "told", "served": 1, "unserved": 1}, True),
+        ({"message": "ring overtook its end", "served": 2}, True),
         ({"message": "frame failed", "error": "DeadlineExceeded: 504 Deadline Exceeded"}, True),
         ({"message": "will be retried", "error": "NotDelivered: 1 device was not reached"}, False),
         ({"message": "told", "served": 2, "unserved": 0}, False),
@@ -53,3 +54,19 @@ def test_only_a_fault_in_the_logs_excuses_that_an_event_came_twice(
     (tmp_path / "deliver.log").write_text("\n".join(lines))
     assert is_excused(tmp_path, "CALL_1") is excused
     assert not is_excused(tmp_path, "CALL_2")
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "spared"),
+    [
+        ("push.log", "ringing", True),
+        ("push.log", "missed", False),
+        ("deliver.log", "ringing", False),
+    ],
+)
+def test_only_push_itself_spares_a_phone_a_ring_that_is_over(
+    tmp_path: Path, log: str, status: str, spared: bool
+) -> None:
+    line = {"message": "no longer true", "status": status, "callId": "CALL_1"}
+    (tmp_path / log).write_text(json.dumps(line))
+    assert was_over_before_it_rang(tmp_path, "CALL_1") is spared
