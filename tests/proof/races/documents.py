@@ -13,6 +13,7 @@ from infra.client.phone import COLD_START_SECONDS
 from tests.support.collections import CONNECTIONS, OUTBOX
 
 _POLL_SECONDS = 0.02
+_POLL_OF_ALL_SECONDS = 0.1  # where somebody always waits
 _TTL_SECONDS = 5.0  # between two looks for what has expired
 _BATCH = 500  # writes of one commit
 
@@ -58,7 +59,7 @@ class Deliveries:
     async def _after(self, look: asyncio.Task[frozenset[str]] | None) -> frozenset[str]:
         if look:
             await asyncio.wait([look])
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_POLL_OF_ALL_SECONDS)
         self._look, self._next = self._next, None
         return frozenset(await _all_pending(self._documents))
 

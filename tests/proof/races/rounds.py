@@ -17,15 +17,14 @@ from google.cloud.firestore import AsyncClient
 from infra.client import https
 from infra.client.calls import client_at
 from infra.local.stack import Stack
-from tests.proof.handset import WIRES, Answer, Handset, Sender, Told, say
+from tests.proof.handset import WIRES, Answer, Handset, Sender, Told
 from tests.proof.inbox import Inbox, Push
 from tests.proof.races.documents import Deliveries, expiring, until_delivered
 from tests.proof.races.excuses import was_over_before_it_rang
 from tests.proof.races.meeting import ROUND_SECONDS, Meetings
-from tests.proof.races.run import Run, WrongEnd
+from tests.proof.races.run import PATIENCE, PAUSE_SECONDS, Run, WrongEnd, answered
 from tests.proof.table import Row
 
-_PATIENCE, _PAUSE_SECONDS = 20, 0.5  # where the gateway has more to do than it can just now
 _RING_SECONDS = 5  # the shortest ring
 _RINGS, _APART_SECONDS = 3, 0.3  # those that a lane begins one after the other
 _HEAT = 10  # rounds that share one write before and one look after, which spares Firestore
@@ -202,14 +201,14 @@ async def _play_to_the_end(pair: _Pair, calls: Mapping[str, int], run: Run) -> l
 
 async def _ring_for_a_while(pair: _Pair, call: str) -> float:
     """When the ring ends, in seconds since the epoch. Raises TimeoutError."""
-    for _ in range(_PATIENCE):
+    for _ in range(PATIENCE):
         verdict = await pair.backend.ring(
             call, pair.caller.user, pair.receiver.user, ringSeconds=_RING_SECONDS
         )
         if verdict["ok"]:
             ends: int = verdict["ringsUntil"]
             return ends / 1000
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
     raise TimeoutError(f"{call} did not ring: {verdict}")
 
 
@@ -259,13 +258,7 @@ async def _decided(pair: _Pair, call: str, number: int) -> _Win:
 
     async def send(sender: Sender, signal: str, after: float) -> Answer:
         await asyncio.sleep(after)
-        answer = await say(sender, signal, callId=call, reason=call)
-        for _ in range(_PATIENCE):
-            if answer[0]["outcome"] != "unavailable":
-                break
-            await asyncio.sleep(_PAUSE_SECONDS)
-            answer = (await say(sender, signal, callId=call, reason=call))[0], True
-        return answer
+        return await answered(sender, signal, call, call)
 
     answers = await asyncio.gather(send(*frames[0], 0), send(*frames[1], head_start))
     signals = [signal for _, signal in frames]
