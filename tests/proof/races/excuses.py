@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _NOT_ASKED = "catch-up not asked for"
+_CLOSED = "disconnect"
 _OVER = ("no longer true", "ringing")
 
 
@@ -38,6 +39,15 @@ def is_catching_up_excused(logs: Path, times: int = 1) -> bool:
     """Whether Pub/Sub did not take the wish of so many connections to be told what they have
     missed."""
     return (logs / "gateway.log").read_text(errors="replace").count(_NOT_ASKED) >= times
+
+
+def is_leaving_excused(logs: Path, times: int) -> bool:
+    """Whether so many sockets have closed that nobody could note: to those, `deliver` goes on
+    posting."""
+    lines = (logs / "gateway.log").read_text(errors="replace").splitlines()
+    found = [json.loads(line) for line in lines if _CLOSED in line and line.startswith("{")]
+    said = [(each["message"], each["severity"]) for each in found]
+    return said.count((_CLOSED, "ERROR")) >= times
 
 
 def _is_fault(line: dict[str, Any], on_purpose: int) -> bool:

@@ -60,6 +60,7 @@ class Run:
     late: int = 0  # rounds in which not all of them met, as one was late
     overtaken: int = 0  # phones that were told of the later event first
     not_caught_up: int = 0  # phones that missed something, for which there is an excuse
+    not_left: int = 0  # rounds in which the caller seemed to stay, for which there is an excuse
     failed: set[str] = field(default_factory=set)  # calls of rounds without a proper end
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.stack import Stack
-from tests.proof.races.excuses import is_excused, was_over_before_it_rang
+from tests.proof.races.excuses import is_excused, is_leaving_excused, was_over_before_it_rang
 from tests.proof.races.rounds import Against, run_rounds
 
 ROUNDS, AT_ONCE = 40, 8
@@ -70,3 +70,10 @@ def test_only_push_itself_spares_a_phone_a_ring_that_is_over(
     line = {"message": "no longer true", "status": status, "callId": "CALL_1"}
     (tmp_path / log).write_text(json.dumps(line))
     assert was_over_before_it_rang(tmp_path, "CALL_1") is spared
+
+
+def test_a_round_is_not_judged_for_each_socket_whose_end_was_not_noted(tmp_path: Path) -> None:
+    noted, failed = ({"message": "disconnect", "severity": each} for each in ("INFO", "ERROR"))
+    (tmp_path / "gateway.log").write_text("\n".join(map(json.dumps, (noted, failed, noted))))
+    assert is_leaving_excused(tmp_path, 1)
+    assert not is_leaving_excused(tmp_path, 2)
