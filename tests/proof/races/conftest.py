@@ -9,9 +9,7 @@ from infra.local.stack import Stack, running
 from tests.proof.races.meeting import options
 
 
-@pytest.fixture(
-    scope="package", params=["embedded", pytest.param("google", marks=pytest.mark.thorough)]
-)
+@pytest.fixture(scope="package", params=["embedded", "google"])
 async def either_race(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:

@@ -13,6 +13,7 @@ ROUNDS, AT_ONCE = 40, 8
 MEETINGS, MEETING_AT_ONCE = 24, 12
 
 
+@pytest.mark.thorough
 async def test_of_all_that_can_end_a_ring_one_wins_and_everybody_is_told_of_that_alone(
     either_race: Stack,
 ) -> None:
