@@ -3,7 +3,7 @@
 docs/api.md describes it for people, and openapi.py for programs.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import unquote
@@ -11,16 +11,9 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from functions.calls.decision import LIMITED, NOT_FOUND, UNAVAILABLE, Verdict, invalid
-from functions.inbound.asking import Reply
-from functions.inbound.load import Overloaded
-from functions.inbound.rate import RateExceeded
-from functions.inbound.replies import allowing, preflight, said
-from functions.ports.identity import IdentityUnavailable, NotAuthenticated
-from functions.ports.publisher import PublishFailed
-from functions.ports.store import StoreUnavailable
+from functions.calls.decision import NOT_FOUND, invalid
+from functions.inbound.replies import Reply, allowing, answered, preflight, said
 from functions.telemetry import Log
-from functions.wire.requests import InvalidRequest
 
 _OPENAPI = "/v1/openapi.json"
 
@@ -74,28 +67,6 @@ class Api:
 def _steps_of(request: Request) -> Sequence[str]:
     """From the path as it was sent: an encoded slash belongs to an id."""
     return [unquote(step) for step in request.scope["raw_path"].decode("latin-1").split("/")[1:]]
-
-
-async def answered(
-    answer: Reply, request: Request, said: Callable[[Verdict], Response]
-) -> Response:
-    """The reply of `answer`; if it fails, the one by which that is `said`."""
-    try:
-        return await answer(request)
-    except InvalidRequest as error:
-        return said(invalid(error.field, error.message))
-    except NotAuthenticated as error:
-        return said(Verdict(ok=False, outcome="unauthenticated", message=str(error)))
-    except RateExceeded as error:
-        log.warning("too many requests", outcome="limited", userHash=error.user_hash)
-        return said(LIMITED)
-    except Overloaded as error:
-        log.warning("overloaded", error=str(error))
-    except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
-        log.error("request failed", error=str(error))
-    except Exception:  # whatever failed, the app may try again
-        log.exception("request failed")
-    return said(UNAVAILABLE)
 
 
 async def _openapi(_: Request) -> Response:

@@ -1,6 +1,6 @@
 """Who asks over HTTPS, and what with: a user's token or the backend's key, and a JSON object."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,6 @@ from functions.wire.requests import InvalidRequest
 from functions.wire.text import NotJson, loads
 
 log = Log(__name__)
-
-Reply = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Calls over HTTPS: signals of apps and, on behalf of users, of backends; and how a call stands."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,13 +31,13 @@ from functions.delivery.initiating import Initiating
 from functions.delivery.ringing import Ringing
 from functions.delivery.signaling import Signaling
 from functions.dialect.dialect import USUAL, Dialect
-from functions.inbound.asking import Asking, Reply, content_of
+from functions.inbound.asking import Asking, content_of
 from functions.inbound.frames import new_call_id
 from functions.inbound.load import Load, Urgency, urgency_of
 from functions.inbound.naming import named, names_known_call
-from functions.inbound.replies import replied, said, status_of
+from functions.inbound.replies import Reply, answered, replied, said, status_of
 from functions.ports.clock import Clock
-from functions.ports.identity import Identified, NotAuthenticated
+from functions.ports.identity import NotAuthenticated
 from functions.ports.store import Calls, StoredCall
 from functions.sessions.ringaccess import OVER, is_over
 from functions.sessions.tokens import check_said
@@ -101,14 +101,31 @@ class CallRequests:
             return said(verdict, dialect=self.dialect, of_initiate=of_initiate)
         frame = RequestFrame(parsed, asked=asked_in(content["data"], self.dialect))
         frame = with_call_id(frame, new_call_id, self.dialect.ids)
-        asked = frame.request
+        asked, of_initiate = frame.request, is_initiate(frame)
         assert isinstance(asked, Signal | Initiate)  # noqa: S101 - as `parsed` is
+        say = partial(said, call=call_of(frame), dialect=self.dialect, of_initiate=of_initiate)
+
+        answer = partial(self._of_app, asked, content.get("token"), came_at, say)
+        # Whatever fails, the app is told the call's id, which may be ours: by it a repeat is safe.
+        return await answered(answer, request, say)
+
+    async def _of_app(
+        self,
+        asked: Signal | Initiate,
+        token: object,
+        came_at: datetime,
+        say: Callable[[Verdict], Response],
+        request: Request,
+    ) -> Response:
         with self._begun(asked):
             # Where a page sends a beacon, which has no headers, the token is in the body.
-            sender = await self.asking.user(request, content.get("token"))
-            verdict = await self._carried_out(asked, sender, came_at)
-        of_initiate = is_initiate(frame)
-        return said(verdict, call_of(frame), dialect=self.dialect, of_initiate=of_initiate)
+            sender = await self.asking.user(request, token)
+            carry = (
+                partial(self.initiating.handle_of, asked, sender)
+                if isinstance(asked, Initiate)
+                else partial(self.signaling.handle_of, asked, sender.user)
+            )
+            return say(await self._carried_out(asked, carry, came_at))
 
     async def _ring(self, call: str, request: Request) -> Response:
         """What the ring costs. A body without the key is not waited for."""
@@ -160,9 +177,24 @@ class CallRequests:
         if token:
             by = Actor(None, token.device or signal.by.device, token.registration)
             signal = replace(signal, by=by)
+        carry = (
+            partial(self._by_ring_token, signal, token)
+            if token
+            else partial(self.signaling.handle_of, signal, sender)
+        )
         with self._begun(signal):
-            verdict = await self._carried_out(signal, Identified(sender), came_at)
+            verdict = await self._carried_out(signal, carry, came_at)
         return said(verdict, ids.call_out(signal.call_id))
+
+    async def _by_ring_token(self, signal: Signal, token: RingToken, received: Received) -> Verdict:
+        """At the same costs as of a user. Raises the same, and NotAuthenticated for a call that is
+        over for too long."""
+        stored = await self.calls.get(token.call)
+        if not isinstance(stored, StoredCall):
+            return UNREADABLE if stored and token.user in stored.users else NOT_FOUND
+        if is_over(stored, self.clock()):
+            raise NotAuthenticated(OVER)
+        return await self.signaling.handle_read(signal, token.user, stored, received)
 
     def _begun(self, asked: Signal | Initiate) -> AbstractContextManager[None]:
         """For as long as a request is carried out, and whatever comes of it, the log says which."""
@@ -170,13 +202,13 @@ class CallRequests:
         return self.load.carrying_out(urgency_of(RequestFrame(asked)))
 
     async def _carried_out(
-        self, asked: Signal | Initiate, sender: Identified, came_at: datetime
+        self,
+        asked: Signal | Initiate,
+        carry: Callable[[Received], Awaitable[Verdict]],
+        came_at: datetime,
     ) -> Verdict:
-        received = Received(self.new_id(), self.clock(), received_at=came_at)
-        if isinstance(asked, Initiate):
-            verdict = await self.initiating.handle_of(asked, sender, received)
-        else:
-            verdict = await self.signaling.handle_of(asked, sender.user, received)
+        """The verdict to which `carry` comes."""
+        verdict = await carry(Received(self.new_id(), self.clock(), received_at=came_at))
         log.info(
             "verdict",
             **named(asked, is_known=names_known_call(verdict)),

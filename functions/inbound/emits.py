@@ -18,11 +18,10 @@ from functions.calls.transitions import Signal
 from functions.delivery.commit import Received
 from functions.delivery.emit import NOT_CONNECTED, TOLD, Emit, Emitter
 from functions.dialect.dialect import Ids
-from functions.inbound.api import answered
-from functions.inbound.asking import Reply, content_of
+from functions.inbound.asking import content_of
 from functions.inbound.load import Load, urgency_of
 from functions.inbound.naming import named, names_known_call
-from functions.inbound.replies import replied, status_of
+from functions.inbound.replies import Reply, answered, replied, status_of
 from functions.inbound.secrets import is_known
 from functions.ports.clock import Clock
 from functions.ports.identity import NotAuthenticated

@@ -1,12 +1,23 @@
-"""The HTTPS interface's replies: verdicts with their statuses, and what browsers ask before."""
+"""The HTTPS interface's replies: verdicts with their statuses, what a failure is answered, and what
+browsers ask before."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from functions.calls.decision import Verdict
+from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
 from functions.dialect.dialect import USUAL, Dialect
+from functions.inbound.load import Overloaded
+from functions.inbound.rate import RateExceeded
+from functions.ports.identity import IdentityUnavailable, NotAuthenticated
+from functions.ports.publisher import PublishFailed
+from functions.ports.store import StoreUnavailable
+from functions.telemetry import Log
 from functions.wire.frames import reply_data
+from functions.wire.requests import InvalidRequest
+
+Reply = Callable[[Request], Awaitable[Response]]
 
 _RETRY_AFTER_SECONDS = "1"
 _STATUSES = {
@@ -19,6 +30,8 @@ _STATUSES = {
     "unavailable": 503,
 }
 _CONFLICT = 409  # the call got another answer first
+
+log = Log(__name__)
 
 
 def said(
@@ -36,6 +49,28 @@ def said(
     if reply.status_code == 401:
         reply.headers["WWW-Authenticate"] = "Bearer"
     return reply
+
+
+async def answered(
+    answer: Reply, request: Request, said: Callable[[Verdict], Response]
+) -> Response:
+    """The reply of `answer`; if it fails, the one by which that is `said`."""
+    try:
+        return await answer(request)
+    except InvalidRequest as error:
+        return said(invalid(error.field, error.message))
+    except NotAuthenticated as error:
+        return said(Verdict(ok=False, outcome="unauthenticated", message=str(error)))
+    except RateExceeded as error:
+        log.warning("too many requests", outcome="limited", userHash=error.user_hash)
+        return said(LIMITED)
+    except Overloaded as error:
+        log.warning("overloaded", error=str(error))
+    except (IdentityUnavailable, StoreUnavailable, PublishFailed) as error:
+        log.error("request failed", error=str(error))
+    except Exception:  # whatever failed, the app may try again
+        log.exception("request failed")
+    return said(UNAVAILABLE)
 
 
 def status_of(verdict: Verdict) -> int:

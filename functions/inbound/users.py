@@ -14,9 +14,9 @@ from functions.calls.event import unix_ms
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, InstallationId
 from functions.delivery.erasure import Erasure
-from functions.inbound.asking import Asking, Reply, content_of
+from functions.inbound.asking import Asking, content_of
 from functions.inbound.load import Load, Urgency
-from functions.inbound.replies import said
+from functions.inbound.replies import Reply, said
 from functions.ports.clock import Clock
 from functions.ports.store import Store
 from functions.sessions.registration import Registration

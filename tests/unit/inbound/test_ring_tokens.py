@@ -205,6 +205,13 @@ async def test_any_other_step_is_forbidden(app: Client, services: Services, step
     assert await status_of(services) is Status.RINGING
 
 
+async def test_a_call_that_is_long_over_is_not_declined(app: Client, services: Services) -> None:
+    over = Call(CALL, CALLER, RECEIVER, Status.CANCELLED, ended_at=now() - timedelta(hours=1))
+    services.database.put_call(over)
+    answer = await declined(app)
+    assert (answer.status_code, app.costs) == (401, ["BatchGetDocuments"])
+
+
 async def test_a_ring_token_declines_no_other_call(app: Client, services: Services) -> None:
     await services.world.ring(CallId("CALL_2"))
     answer = await ask(app, "POST", "/v1/calls/CALL_2/reject")
