@@ -65,9 +65,11 @@ class Ring:
         )
 
 
-_TAKEN = Verdict(False, "differs", "callId", "callId is another call's")
+TAKEN = Verdict(False, "differs", "callId", "callId is another call's")
 BUSY = Verdict(False, "busy", message="the receiver is in another call")
-BACKENDS_TO_BEGIN = replace(FORBIDDEN, message="calls are begun by the app's backend")
+BACKENDS_TO_BEGIN = replace(
+    FORBIDDEN, field="event", message="calls are begun by the app's backend"
+)
 BORN_CANCELLED = Verdict(False, f"already_{Status.CANCELLED}", cause=Cause.CALLER_CANCELLED)
 
 
@@ -84,11 +86,11 @@ def decide_ring(found: Call | UnreadableCall | None, ring: Ring) -> RingDecision
     """Decides what a ring makes of the call that is found under its id, if any is."""
     if isinstance(found, UnreadableCall):
         is_his = not ring.is_initiated or ring.caller in found.users
-        return RingDecision(UNREADABLE if is_his else _TAKEN)
+        return RingDecision(UNREADABLE if is_his else TAKEN)
     if found is None:
         return RingDecision(Verdict(ok=True, outcome=Status.RINGING), is_to_begin=True)
     if ring.is_initiated and found.caller != ring.caller:
-        return RingDecision(_TAKEN)  # whose it is, is nobody's business
+        return RingDecision(TAKEN)  # whose it is, is nobody's business
     if differing := _differing(found, ring):
         message = f"the call is known with another {differing}"
         return RingDecision(Verdict(False, "differs", differing, message))

@@ -1,5 +1,6 @@
 """The sender of a frame, judged by its connection and by the time when API Gateway got it."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from functions.calls.call import UserId
@@ -12,6 +13,9 @@ from functions.calls.decision import (
 from functions.calls.transitions import Signal
 from functions.clients.connection import Connection
 
+_OF_ONE_CALL = replace(
+    FORBIDDEN, field="connection", message="a ring token may only reject its call"
+)
 _OF_WOKEN_PHONE = "call:reject"  # all that it is good for, beside hearing of its call
 
 
@@ -25,7 +29,7 @@ def sender_of(
         return UNKNOWN_CONNECTION
     sender = connection.sender(received_at)
     if sender and connection.only_call and not _is_allowed(signal, connection):
-        return FORBIDDEN
+        return _OF_ONE_CALL
     return sender or NOT_AUTHENTICATED
 
 

@@ -9,7 +9,7 @@ from functions.calls.busy import Busy, Occupancy, is_busy
 from functions.calls.call import Call, Status, UnreadableCall, UserId
 from functions.calls.decision import LIMITED, Verdict
 from functions.calls.event import CallEvent
-from functions.calls.ring import BACKENDS_TO_BEGIN, BORN_CANCELLED, BUSY, Ring, decide_ring
+from functions.calls.ring import BACKENDS_TO_BEGIN, BORN_CANCELLED, BUSY, TAKEN, Ring, decide_ring
 from functions.calls.transitions import PushPolicy
 from functions.clients.connection import Connection
 from functions.delivery.commit import COMMITS, Committed, Committer, NotCommitted, Received
@@ -67,11 +67,17 @@ class Ringing:
         for _ in range(COMMITS):
             stored = born.call
             decision = decide_ring(stored.call if isinstance(stored, StoredCall) else stored, ring)
-            is_due = decision.is_to_begin
+            verdict, is_due = decision.verdict, decision.is_to_begin
             if decision.is_repeat and isinstance(stored, StoredCall):
-                is_due = not await self._was_told(stored.call)
+                last = await self._committer.publish_again(stored.call)
+                is_due = not _was_told(stored.call, last)
+                if last and not stored.call.is_ours:  # its own `ringsUntil`, if any, is not ours
+                    verdict = replace(verdict, rings_until=last.rings_until)
+            if verdict == TAKEN:
+                # To guess at ids counts like calls, and finds out nothing once they are too many.
+                return self._callers_refusal(ring, is_announced=False) or TAKEN
             if not is_due or isinstance(stored, UnreadableCall):
-                return decision.verdict
+                return verdict
             if born.is_cancelled(self._clock()):
                 if await self._bear_cancelled(ring):
                     return BORN_CANCELLED
@@ -86,9 +92,7 @@ class Ringing:
                 else self._known(ring, born, received)
             )
             if isinstance(begun, Call):
-                return replace(
-                    decision.verdict, outcome=Status.RINGING, rings_until=begun.rings_until
-                )
+                return replace(verdict, outcome=Status.RINGING, rings_until=begun.rings_until)
             born = begun
         raise StoreUnavailable(f"{COMMITS} commits failed in a row")
 
@@ -116,13 +120,6 @@ class Ringing:
             return None
         log.warning("too many calls", outcome="limited")
         return LIMITED
-
-    async def _was_told(self, call: Call) -> bool:
-        """Whether the last that happened to the call is its ring, whose event is then published
-        once more if it is still pending. A document that rings again may name an earlier end."""
-        last = await self._committer.publish_again(call)
-        # An entry outlives its ring, and TTL removes it later.
-        return call.is_ours if last is None else last.status is Status.RINGING
 
     async def _bear_cancelled(self, ring: Ring) -> bool:
         """Creates a call that its caller has cancelled before it came, and of which nobody is told.
@@ -180,3 +177,10 @@ class Ringing:
 
     def _expires(self) -> datetime:
         return self._clock() + self._rules.call_ttl
+
+
+def _was_told(call: Call, last: CallEvent | None) -> bool:
+    """Whether the last that happened to the call, if that is still known, is its ring. A document
+    that rings again may name an earlier end."""
+    # An entry outlives its ring, and TTL removes it later.
+    return call.is_ours if last is None else last.status is Status.RINGING

@@ -19,6 +19,7 @@ from functions.wire.push import push_data
 from tests.memory.services import Services
 from tests.support.api import KEY, Client, function_of
 from tests.support.asgi import call
+from tests.support.loglines import logged
 from tests.support.makers import CALL, CALLER, RECEIVER, SENDING, connect, now
 from tests.support.processes import SECRET, settings_of
 
@@ -266,6 +267,36 @@ async def test_where_callers_may_begin_no_calls_only_those_ring_that_the_backend
     assert [event for event, _ in caller.told("phone=")] == ["call:incoming"] * 2
 
 
+@pytest.mark.parametrize(
+    ("limit", "outcome"), [("0", "forbidden"), ("1", "limited"), ("30", "differs")]
+)
+async def test_who_may_not_call_finds_out_by_no_ring_which_calls_there_are(
+    services: Services, limit: str, outcome: str
+) -> None:
+    await connect(services.store, "caller=", UserId("STRANGER"))
+    await services.world.ring()
+    stranger = Caller(function(services, CALLS_PER_MINUTE=limit), services)
+    await stranger.initiate(callId="HIS_OWN")
+    verdict = await stranger.initiate()
+    assert verdict["outcome"] == outcome
+    assert stranger.costs == ["BatchGetDocuments"]
+    if outcome != "differs":
+        nobodys = await stranger.initiate(callId="NOBODYS")
+        assert (nobodys, stranger.costs) == ({**verdict, "callId": "NOBODYS"}, stranger.costs)
+        assert stranger.costs == ["BatchGetDocuments"]
+
+
+async def test_what_callers_may_not_begin_is_logged_by_no_words_of_theirs(
+    services: Services,
+) -> None:
+    await connect(services.store, "caller=", CALLER)
+    with logged() as lines:
+        await Caller(function(services, CALLS_PER_MINUTE="0"), services).initiate(
+            callId="HIS_WORDS"
+        )
+    assert "HIS_WORDS" not in json.dumps(lines())
+
+
 async def test_nobody_initiates_without_having_been_let_in(services: Services) -> None:
     caller = Caller(function(services), services)
     verdict = await caller.initiate()
@@ -352,6 +383,17 @@ async def test_a_backend_that_has_announced_the_call_has_its_ring_as_short_as_it
     assert (known.status_code, known.json()["outcome"]) == (200, "already_ringing")
 
 
+async def test_a_repeat_of_the_ring_of_a_document_of_the_apps_own_says_until_when_it_rings(
+    services: Services,
+) -> None:
+    backend = Client(function_of(services, API_KEY=KEY), services)
+    await services.world.ring(rings_until=now() + timedelta(minutes=9))
+    first = (await backend.put()).json()
+    assert first["ringsUntil"] < unix_ms(now() + timedelta(seconds=31))
+    again = (await backend.put()).json()
+    assert (again["outcome"], again["ringsUntil"]) == ("already_ringing", first["ringsUntil"])
+
+
 # Busy
 
 
@@ -422,6 +464,27 @@ async def test_a_call_may_be_initiated_over_https(services: Services) -> None:
             "error": "receiverId is missing",
         },
     )
+
+
+async def test_what_fails_over_https_says_by_which_id_to_ask_again(services: Services) -> None:
+    await connect(services.store, "phone=", RECEIVER)
+    app = Client(function_of(services), services)
+    data = {name: value for name, value in INITIATE.items() if name != "callId"}
+    services.faults.fail("pubsub.Publish")
+    failed = await app.signal({"event": "call:initiate", "data": data})
+    said = failed.json()
+    assert (failed.status_code, said["outcome"], said["success"]) == (503, "unavailable", False)
+    again = await app.signal({"event": "call:initiate", "data": {**data, "callId": said["callId"]}})
+    assert again.json()["outcome"] == "already_ringing"
+    assert len(services.published(CallEvent)) == 1
+
+
+async def test_who_is_not_let_in_over_https_reads_that_as_any_refusal(services: Services) -> None:
+    app = Client(function_of(services), services)
+    refused = await app.signal({"event": "call:initiate", "data": INITIATE}, user=None)
+    said = refused.json()
+    assert (refused.status_code, said["success"], said["callId"]) == (401, False, CALL)
+    assert said["error"] == said["message"]
 
 
 async def test_a_repeat_over_https_is_not_one_call_too_many(services: Services) -> None:

@@ -38,6 +38,8 @@ from tests.support.world import committed
 OTHER = CallId("CALL_2")
 RING, FULL = "ring=", "full="
 
+REFUSED = Verdict(False, "forbidden", "connection", "a ring token may only reject its call")
+
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="function")
 async def connected(services: Services) -> None:
@@ -112,7 +114,7 @@ async def test_it_declines_and_the_device_of_its_token_is_the_one_that_does(
 async def test_whatever_else_it_asks_is_forbidden(
     services: Services, name: str, call: CallId
 ) -> None:
-    assert await handled(services, signal(name, call), RING) == Verdict(False, "forbidden")
+    assert await handled(services, signal(name, call), RING) == REFUSED
     assert services.topic == []
     for each in (CALL, OTHER):
         found = await services.world.call(each)
@@ -129,7 +131,7 @@ async def test_it_registers_and_forgets_no_device(services: Services) -> None:
         UnregisterDevice(FcmToken("phone")),
     ):
         verdict = await registration.handle(asked, ConnectionId(RING), now())
-        assert verdict == Verdict(False, "forbidden")
+        assert verdict == REFUSED
     assert [each.address for each in services.database.devices.values()] == ["phone"]
 
 
