@@ -245,6 +245,12 @@ class CallEvent(
         ends = self.rings_until_ms
         return None if ends is None else datetime.fromtimestamp(ends / 1000, UTC)
 
+    @property
+    def holds_until(self) -> datetime:
+        """Until when it is of use to a phone that is asleep: a short ring ends before its event
+        expires."""
+        return self.rings_until or self.expires_at
+
     def expired(self, now: datetime) -> bool:
         return self.expires_at <= now
 

@@ -81,7 +81,7 @@ def message(
     It has no collapse key: FCM holds messages with one back for minutes after some twenty to an app
     (https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas).
     """
-    left = event.expires_at - sending.at
+    left = max(event.holds_until - sending.at, timedelta(0))
     push = push_of(recipient)
     return messaging.Message(
         **{"fid" if isinstance(to, InstallationId) else "token": str(to)},
@@ -93,7 +93,7 @@ def message(
             headers={
                 "apns-push-type": "background",
                 "apns-priority": "5",  # the highest that Apple allows for a background push
-                "apns-expiration": str(int(event.expires_at.timestamp())),
+                "apns-expiration": str(int(event.holds_until.timestamp())),
             },
             payload=messaging.APNSPayload(messaging.Aps(content_available=True)),
         ),

@@ -57,7 +57,7 @@ def push_webhook(
         # On which of them he acted, who is told to stop ringing on the others.
         "passedOver": _passed_over(event, recipient),
         # For a receiver whose clock is wrong.
-        "ttlSeconds": max(1, (event.expires_at - sending.at) // timedelta(seconds=1)),
+        "ttlSeconds": max(1, (event.holds_until - sending.at) // timedelta(seconds=1)),
         **(_of_ring(event, sending) if push_of(recipient).rings else {}),
     }
     parts = (event.call_id, event.signal_id, recipient.user_id)

@@ -119,6 +119,22 @@ async def test_the_largest_ring_that_is_taken_is_sent_with_the_longest_ring_toke
     assert message["data"]["ringToken"] == token
 
 
+async def test_a_ring_reaches_no_phone_that_wakes_after_its_end(
+    sender: FcmPushSender, inbox: FcmServer
+) -> None:
+    ring = Ring(CALL, CALLER, RECEIVER, 5, None, is_told=True)
+    made = CallEvent.of_ring(ring.begun(SignalId("S"), now(), None), SignalId("S"), now())
+    assert (await send(sender, made)).outcome is PushOutcome.SENT
+    late = made.expires_at  # the event lives longer than so short a ring
+    assert (await send(sender, made, at=late)).outcome is PushOutcome.SENT
+    first, second = inbox.messages
+    assert 4 < float(first["android"]["ttl"].rstrip("s")) <= 5
+    assert float(second["android"]["ttl"].rstrip("s")) == 0
+    ends = str(int((made.rings_until or late).timestamp()))
+    assert first["apns"]["headers"]["apns-expiration"] == ends
+    assert int(first["webpush"]["headers"]["TTL"]) in (4, 5)
+
+
 async def test_a_message_has_the_apps_words_and_a_label_of_ours(inbox: FcmServer) -> None:
     dialect = str(ROOT / "docs/dialects/snake-case.toml")
     sender = fcm.connect(settings_of(PushSettings, FCM_URL=inbox.url, DIALECT=dialect))
