@@ -1,11 +1,13 @@
 """A ring may overtake its own end: whoever has it is then told the end once more, after it."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from functions.attempt import NotDelivered
-from functions.calls.call import Status
+from functions.calls.call import Call, Status
 from functions.calls.event import CallEvent
+from functions.calls.transitions import NO_PUSHES, Signal, transitions_of
 from functions.clients.connection import Connection
 from functions.delivery.notify import notify
 from functions.ports.sockets import Sockets
@@ -39,10 +41,21 @@ async def tell_end(
     # Where the app itself has ended the call, the last that we know of is the ring.
     if entry is None or entry.event.status is Status.RINGING or entry.event.expired(now):
         return
-    # A call that the app has ring again may name the end of its last ring still.
-    end = entry.event.only_for(entry.event.still_true(call))
-    report = await notify(sockets, codecs, connections, end)
+    report = await notify(sockets, codecs, connections, _end_of_ring(call, entry.event))
     counts = {"served": len(report.served), "unreached": len(report.failed)}
     log.info("ring overtook its end", cause=entry.event.cause, **counts)
     if report.failed:
         raise NotDelivered(f"{len(report.failed)} connections were not told that the ring ended")
+
+
+def _end_of_ring(call: Call, last: CallEvent) -> CallEvent:
+    """What ended the ring: the last that has happened to the call, but for the end of the talk that
+    its receiver began by answering it."""
+    if last.status is not Status.ENDED:
+        # A call that the app has ring again may name the end of its last ring still.
+        return last.only_for(last.still_true(call))
+    (row,) = transitions_of("call:accept")
+    answer = Signal(row.signal, call.id, reason=None, by=call.answered_on)
+    rang, at = replace(call, status=row.from_status), call.answered_at or last.decided_at
+    made = CallEvent.of(rang, row, answer, call.receiver, last.signal_id, at, NO_PUSHES)
+    return made.only_for(each for each in made.recipients if each.is_elsewhere)

@@ -40,7 +40,6 @@ from functions.delivery.callers import Callers
 from functions.delivery.catchup import CatchUp
 from functions.delivery.commit import Committed, Committer, NotCommitted, Received
 from functions.delivery.notify import notify
-from functions.delivery.ringing import Ringing
 from functions.delivery.sweep import Sweeper, Swept
 from functions.inbound.pubsub import Handle, receive
 from functions.ports.store import Entry, Known, Reloaded, StoredCall, StoreUnavailable
@@ -295,10 +294,7 @@ def a_cancel_leaves_no_birth(patch: Patch) -> None:
 
 
 def a_repeat_of_initiate_rings_again(patch: Patch) -> None:
-    async def never(self: Ringing, call: Call) -> bool:
-        return False
-
-    patch.setattr(Ringing, "_was_told", never)
+    patch.setattr("functions.delivery.ringing._was_told", lambda *_: False)
 
 
 def rings_are_told_without_a_look(patch: Patch) -> None:

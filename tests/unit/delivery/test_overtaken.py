@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from functions.attempt import NotDelivered
-from functions.calls.call import ConnectionId
+from functions.calls.call import Actor, ConnectionId, SignalId, UserId
 from functions.calls.event import CallEvent
+from functions.calls.transitions import transitions_of
 from functions.delivery.deliver import Deliverer
 from functions.delivery.push import Pusher
 from functions.ports.store import StoredCall
@@ -16,6 +18,7 @@ from tests.memory.clients import Clients
 from tests.memory.services import Services
 from tests.support.makers import (
     CALL,
+    CALLER,
     FIRST,
     RECEIVER,
     RING_TOKENS,
@@ -24,6 +27,7 @@ from tests.support.makers import (
     now,
     register,
     ring_of_ours,
+    signal,
 )
 
 ID = ConnectionId("phone=")
@@ -43,6 +47,20 @@ async def ringing(services: Services) -> CallEvent:
     entry = await services.store.outbox.entry(CALL, call.signal_id)
     assert entry is not None
     return entry.event.served_to(())
+
+
+async def answered_and_ended(services: Services, by: UserId) -> CallEvent:
+    """By the receiver on his tablet, and by either of them. Gives the event of the answer."""
+    made: list[CallEvent] = []
+    for name in ("call:accept", "call:end"):
+        stored = await services.store.calls.get(CALL)
+        assert isinstance(stored, StoredCall)
+        *_, row = transitions_of(name)
+        asked = replace(signal(name), by=Actor(device="tablet"))
+        sender = RECEIVER if name == "call:accept" else by
+        made.append(CallEvent.of(stored.call, row, asked, sender, SignalId(name[5:]), now()))
+        await services.store.calls.commit(stored, made[-1])
+    return made[0]
 
 
 async def cancelled(services: Services) -> CallEvent:
@@ -81,6 +99,27 @@ async def test_a_ring_that_has_ended_is_told_to_nobody_and_its_end_to_all(
     # It may have arrived, after its end, by a post that was not confirmed.
     await deliverer.deliver(ring, FIRST)
     assert heard(clients) == ["call:cancelled"]
+
+
+@pytest.mark.parametrize("by", [CALLER, RECEIVER])
+async def test_whose_ring_was_answered_elsewhere_is_told_so_though_the_talk_is_over_as_well(
+    services: Services, deliverer: Deliverer, clients: Clients, by: UserId
+) -> None:
+    ring = await ringing(services)
+    await connect(services.store, "tablet=", RECEIVER, device="tablet")
+    answer = await answered_and_ended(services, by)
+    await deliverer.deliver(ring.served_to([ID]), FIRST)
+    (frame,) = map(json.loads, clients.posted_to(ID))
+    assert frame == {
+        "event": "call:cancelled",
+        "data": {
+            "callId": CALL,
+            "reason": "Answered elsewhere",
+            "cause": "answered_elsewhere",
+            "timestamp": answer.timestamp,
+        },
+    }
+    assert clients.posted_to("tablet=") == []
 
 
 async def test_a_ring_whose_end_only_the_app_knows_is_not_told_again(
