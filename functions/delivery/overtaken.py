@@ -28,7 +28,8 @@ async def tell_end(
 ) -> None:
     """Tells `connections`, which have the `ring`, of its end if it has ended.
 
-    Costs 1 BatchGetDocuments; for a ring that has ended 1 more, and 1 POST for each connection.
+    Costs 1 BatchGetDocuments; for a ring that has ended 1 more, and 1 POST for each connection, or
+    2 if it was answered and the talk is over too.
     Safe to run twice. Raises StoreUnavailable, and NotDelivered if a socket that may be open was
     not reached.
     """
@@ -41,21 +42,27 @@ async def tell_end(
     # Where the app itself has ended the call, the last that we know of is the ring.
     if entry is None or entry.event.status is Status.RINGING or entry.event.expired(now):
         return
-    report = await notify(sockets, codecs, connections, _end_of_ring(call, entry.event))
-    counts = {"served": len(report.served), "unreached": len(report.failed)}
+    served = unreached = 0
+    for end in _ends_of_ring(call, entry.event):
+        if not end.expired(now):
+            report = await notify(sockets, codecs, connections, end)
+            served, unreached = served + len(report.served), unreached + len(report.failed)
+    counts = {"served": served, "unreached": unreached}
     log.info("ring overtook its end", cause=entry.event.cause, **counts)
-    if report.failed:
-        raise NotDelivered(f"{len(report.failed)} connections were not told that the ring ended")
+    if unreached:
+        raise NotDelivered(f"{unreached} connections were not told that the ring ended")
 
 
-def _end_of_ring(call: Call, last: CallEvent) -> CallEvent:
-    """What ended the ring: the last that has happened to the call, but for the end of the talk that
-    its receiver began by answering it."""
+def _ends_of_ring(call: Call, last: CallEvent) -> list[CallEvent]:
+    """What ended the ring: the last that has happened to the call, and before the end of a talk the
+    answer that it began with."""
+    # A call that the app has ring again may name the end of its last ring still.
+    ended = last.only_for(last.still_true(call))
     if last.status is not Status.ENDED:
-        # A call that the app has ring again may name the end of its last ring still.
-        return last.only_for(last.still_true(call))
+        return [ended]
     (row,) = transitions_of("call:accept")
     answer = Signal(row.signal, call.id, reason=None, by=call.answered_on)
     rang, at = replace(call, status=row.from_status), call.answered_at or last.decided_at
     made = CallEvent.of(rang, row, answer, call.receiver, last.signal_id, at, NO_PUSHES)
-    return made.only_for(each for each in made.recipients if each.is_elsewhere)
+    elsewhere = (each for each in made.recipients if each.is_elsewhere)
+    return [made.only_for(each for each in elsewhere if call.status in each.true_while), ended]

@@ -39,7 +39,8 @@ PAYLOADS = (
 FIELDS = tuple(dict.fromkeys(name for payload in PAYLOADS for name in payload))
 CALL_FIELDS = (
     *("callerId", "receiverId", "status", "ringsUntil", "ringSeconds", "data", "signalId"),
-    *("answeredAt", "answeredBy", "answeredOn", "answeredOnRegistration"),
+    *("answeredAt", "answeredBy"),
+    *("answeredOn", "answeredOnConnection", "answeredOnRegistration"),
     *("endedAt", "endedBy", "reason", "cause"),
 )
 

@@ -8,7 +8,6 @@ from typing import ClassVar, Protocol, TypeVar
 
 from functions.attempt import MessageId
 from functions.calls.call import (
-    Actor,
     Call,
     CallId,
     Cause,
@@ -270,8 +269,7 @@ def _changed(call: Call, event: CallEvent) -> Call:
     changed = replace(changed, cause=event.cause)
     if event.status is Status.ACCEPTED:
         answered_at = event.decided_at
-        on = Actor(device=event.on_device, registration=event.on_registration)
-        changed = replace(changed, answered_at=answered_at, answered_on=on)
+        changed = replace(changed, answered_at=answered_at, answered_on=event.actor)
     else:
         changed = replace(changed, ended_at=event.decided_at)
     if not call.is_ours:

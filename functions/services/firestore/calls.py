@@ -47,7 +47,7 @@ from functions.services.firestore.remote import PAGE, Change, Documents, Snapsho
 _OF_THE_RING = ("ringsUntil", "ringSeconds", "data", RINGS_UNTIL)
 _PARTIES = ("callerId", "receiverId")
 _NAMING = (*_PARTIES, "answeredBy", "endedBy")  # the fields that may have a party's id
-_HIS_DEVICE = ("answeredOn", "answeredOnRegistration")
+_HIS_DEVICE = ("answeredOn", "answeredOnConnection", "answeredOnRegistration")
 _OF_USER_LIMIT = 20  # calls: more than anybody has at once
 _BIRTH_COUNTS = timedelta(seconds=60)  # a frame overtakes another by no more
 # What the parties, or their app, had to say, and the fields of which one is there if it was we who
@@ -302,6 +302,7 @@ def _changed(call: Call, event: CallEvent) -> dict[str, object]:
         "answeredAt": at,
         "answeredBy": by,
         "answeredOn": event.on_device or DELETE_FIELD,
+        "answeredOnConnection": event.by_connection or DELETE_FIELD,
         "answeredOnRegistration": event.on_registration or DELETE_FIELD,
     }
     said = answered if is_answered else {"endedAt": at, "endedBy": by}

@@ -122,6 +122,7 @@ def read_call(id: str, fields: Fields, version: datetime) -> StoredCall:
         answered_at=_moment_if_any(fields, "answeredAt"),
         ended_at=_moment_if_any(fields, "endedAt"),
         answered_on=Actor(
+            connection=_connection_if_any(fields, "answeredOnConnection"),
             device=_text_if_any(fields, "answeredOn"),
             registration=_text_if_any(fields, "answeredOnRegistration"),
         ),
@@ -231,6 +232,11 @@ def _moment(fields: Fields, name: str) -> datetime:
     if not isinstance(value, datetime):
         raise MalformedDocument(f"{name} is no timestamp")
     return value
+
+
+def _connection_if_any(fields: Fields, name: str) -> ConnectionId | None:
+    id = _text_if_any(fields, name)
+    return None if id is None else ConnectionId(id)
 
 
 def _moment_if_any(fields: Fields, name: str) -> datetime | None:

@@ -56,7 +56,7 @@ async def answered_and_ended(services: Services, by: UserId) -> CallEvent:
         stored = await services.store.calls.get(CALL)
         assert isinstance(stored, StoredCall)
         *_, row = transitions_of(name)
-        asked = replace(signal(name), by=Actor(device="tablet"))
+        asked = replace(signal(name), by=Actor(ConnectionId("tablet=")))
         sender = RECEIVER if name == "call:accept" else by
         made.append(CallEvent.of(stored.call, row, asked, sender, SignalId(name[5:]), now()))
         await services.store.calls.commit(stored, made[-1])
@@ -106,10 +106,11 @@ async def test_whose_ring_was_answered_elsewhere_is_told_so_though_the_talk_is_o
     services: Services, deliverer: Deliverer, clients: Clients, by: UserId
 ) -> None:
     ring = await ringing(services)
-    await connect(services.store, "tablet=", RECEIVER, device="tablet")
+    await connect(services.store, "tablet=", RECEIVER)
     answer = await answered_and_ended(services, by)
     await deliverer.deliver(ring.served_to([ID]), FIRST)
-    (frame,) = map(json.loads, clients.posted_to(ID))
+    frame, *more = map(json.loads, clients.posted_to(ID))
+    assert [each["event"] for each in more] == (["call:ended"] if by == CALLER else [])
     assert frame == {
         "event": "call:cancelled",
         "data": {
@@ -119,7 +120,8 @@ async def test_whose_ring_was_answered_elsewhere_is_told_so_though_the_talk_is_o
             "timestamp": answer.timestamp,
         },
     }
-    assert clients.posted_to("tablet=") == []
+    on_tablet = [json.loads(text)["event"] for text in clients.posted_to("tablet=")]
+    assert "call:cancelled" not in on_tablet
 
 
 async def test_a_ring_whose_end_only_the_app_knows_is_not_told_again(
