@@ -54,7 +54,7 @@ async def are_pushed(stack: Stack, type: str, calls: dict[str, str]) -> None:
     """Waits until FCM has such a message for each token's call, and none for another."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            sent = [message for message in stack.fcm.messages if message["token"] in calls]
+            sent = [message for message in stack.fcm.messages if message.get("token") in calls]
             if {message["token"] for message in sent} == calls.keys():
                 break
             await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)

@@ -67,7 +67,7 @@ async def is_closed(documents: AsyncClient, connection: str) -> None:
 
 async def is_pushed(stack: Stack, token: str) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while token not in [message["token"] for message in stack.fcm.messages]:
+        while token not in [message.get("token") for message in stack.fcm.messages]:
             await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
 
 

@@ -72,7 +72,7 @@ async def test_the_phones_of_who_is_erased_while_he_is_rung_stop_ringing(
         assert (await caller.told("call:rejected"))["callId"] == ids.call
         await receiver.socket.wait_closed()
     # It was there before his devices went.
-    (message,) = [each for each in stack.fcm.messages if each["token"] == ids.token]
+    (message,) = [each for each in stack.fcm.messages if each.get("token") == ids.token]
     assert message["data"]["type"] == "call_cancelled"
 
 

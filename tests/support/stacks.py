@@ -121,7 +121,7 @@ async def pushes_to(stack: "Stack", token: str, count: int = 1) -> list[Mapping[
     """Waits until at least `count` messages have been pushed to a device; gives them all."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            sent = [message for message in stack.fcm.messages if message["token"] == token]
+            sent = [message for message in stack.fcm.messages if message.get("token") == token]
             if len(sent) >= count:
                 return sent
             await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
