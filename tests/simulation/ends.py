@@ -189,8 +189,9 @@ class Ends:
         if by.is_of_ring and by.signal_id != commit.said.signal_id:
             return True
         rings = (each for each in self.witness.commits if each.said.call == commit.said.call)
+        # If the look failed, the next attempt to catch the connection up takes it once more.
         return by.connection is not None and any(
-            each.by is by and each.target == told.target
+            each.by.connection == by.connection and each.target == told.target
             for ring in rings
             if ring.rule is INITIATED and ring is not commit
             for each in self.witness.told_of[str(ring.said.signal_id)]
