@@ -101,13 +101,21 @@ class Witness:
         self.calls.moments[id].append(moment)
         by_whom = f"for {said}" if said else "by the backend"
         self._stage.say(f"{id} is {stored.call.status} {by_whom}")
-        if said and said.commit:
+        if said and said.commit and not self._is_rung_again(id, said, before):
             self.find(f"{said} changed the call twice", said.call)
         if isinstance(said, Said) and said.name == INITIATE:
             self._rang(said, sender, before, stored.call)
         elif said:
             assert before
             self._changed(said, sender, before, stored.call)
+
+    def _is_rung_again(self, id: CallId, said: Asked, before: Moment | None) -> bool:
+        """Whether `said` bore the call cancelled, was not told so, and found that the app's backend
+        had it ring by then: of such a ring, it tells the receiver."""
+        if before is None or before.said or before.call.status is not Status.RINGING:
+            return False
+        born = (each for each in self.calls.moments[id] if each.said is said)
+        return next(born).call.status is Status.CANCELLED
 
     def _changed(self, said: Asked, sender: str | None, before: Moment, after: Call) -> None:
         """What there was."""
