@@ -94,6 +94,9 @@ class Rings:
         if is_back or by >= ends_at or not self._is_undisturbed(ring, by):
             return
         assert said.call
+        for moment in self.ends.witness.calls.during(said.call, ring.at, by):
+            if moment.at > ring.at and moment.call.status is not Status.RINGING:
+                return  # it has ended; if it rings again, the app's backend has rung it
         for moment in self.ends.witness.calls.during(said.call, by, by):
             call = moment.call
             if call.status is Status.RINGING and call.signal_id == said.signal_id:
