@@ -60,20 +60,25 @@ class Signaling:
             return sender
         if loaded.connection:
             signal = replace(signal, by=loaded.connection.acting(signal.by))
-        return await self._carry_out(signal, sender, loaded.call, received)
+        return await self.handle_read(signal, sender, loaded.call, received)
 
     async def handle_of(self, signal: Signal, sender: UserId, received: Received) -> Verdict:
         """Carries out a `signal` of `sender`, who is known, at the same costs as by a frame. Raises
         the same."""
         stored = await self._calls.get(signal.call_id)
-        return await self._carry_out(signal, sender, stored, received)
+        return await self.handle_read(signal, sender, stored, received)
 
     async def handle_read(
-        self, signal: Signal, sender: UserId, stored: StoredCall, received: Received
+        self,
+        signal: Signal,
+        sender: UserId,
+        stored: StoredCall | UnreadableCall | None,
+        received: Received,
     ) -> Verdict:
-        """Carries out a `signal` of `sender` on the call as it has just been `stored`, at the same
-        costs but for that read. Raises the same."""
-        return await self._carry_out(signal, sender, stored, received)
+        """Carries out a `signal` of `sender` on the call as it has just been read, at the same
+        costs but for that. Raises the same."""
+        decided = partial(decide, signal=signal, sender=sender)
+        return await self._change(signal, sender, decided, stored, received, self._pushes)
 
     async def time_out(
         self, call: CallId, ring: SignalId | None, rings_until: datetime, received: Received
@@ -90,16 +95,6 @@ class Signaling:
             said = {"outcome": verdict.outcome, "cause": verdict.cause}
             log.warning("late time-out", callId=call, **said)
         return verdict
-
-    async def _carry_out(
-        self,
-        signal: Signal,
-        sender: UserId,
-        stored: StoredCall | UnreadableCall | None,
-        received: Received,
-    ) -> Verdict:
-        decided = partial(decide, signal=signal, sender=sender)
-        return await self._change(signal, sender, decided, stored, received, self._pushes)
 
     async def _change(
         self,

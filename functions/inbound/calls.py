@@ -190,9 +190,7 @@ class CallRequests:
         """At the same costs as of a user. Raises the same, and NotAuthenticated for a call that is
         over for too long."""
         stored = await self.calls.get(token.call)
-        if not isinstance(stored, StoredCall):
-            return UNREADABLE if stored and token.user in stored.users else NOT_FOUND
-        if is_over(stored, self.clock()):
+        if isinstance(stored, StoredCall) and is_over(stored, self.clock()):
             raise NotAuthenticated(OVER)
         return await self.signaling.handle_read(signal, token.user, stored, received)
 

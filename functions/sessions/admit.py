@@ -133,9 +133,7 @@ class Admission:
             device=token.device or connection.device,
             registration=token.registration or connection.registration,
         )
-        is_same = (connection.owner, connection.only_call) == (token.user, token.call)
-        is_same &= connection.device == of_call.device
-        is_same &= connection.registration == of_call.registration
+        is_same = connection.owner == token.user and connection == of_call
         if connection.owner is not None and not is_same:
             raise NotAuthenticated("the connection is for something else: open another")
         return Identified(token.user), of_call
