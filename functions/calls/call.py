@@ -88,7 +88,7 @@ class Call:
     cause: Cause | None = None  # of its end, if we have seen it
     answered_at: datetime | None = None
     ended_at: datetime | None = None  # if we have seen its end
-    answered_on: Actor = NOBODYS  # the device, as far as it is known
+    answered_on: Actor = NOBODYS  # as far as it is known
     is_ours: bool = False  # we made its document, so that it expires
     # Of a call of ours while it rings: what the app passes on, an object in JSON, and what was
     # asked for.

@@ -247,8 +247,9 @@ class CallEvent(
 
     @property
     def holds_until(self) -> datetime:
-        """Until when it is of use to a phone that is asleep: a short ring ends before its event
-        expires."""
+        """Until when it is of use to a phone that is asleep: a ring until it ends by itself, which
+        may be before its event expires; all else, and a ring of which nobody knows that, until
+        then."""
         return self.rings_until or self.expires_at
 
     def expired(self, now: datetime) -> bool:

@@ -36,7 +36,7 @@ def push_data(
     of it as the app's dialect names it."""
     push = push_of(recipient)
     if push.rings:
-        times = (event.timestamp, sending.at_ms, ends_at_ms(event))
+        times = (event.timestamp, sending.at_ms, unix_ms(event.holds_until))
         token = sending.ring_token
         return _ring_data(event.call_id, event.caller_id, times, token, event.data, dialect)
     fields = _of_call(push.type, event.call_id, event.caller_id, dialect)
@@ -54,11 +54,6 @@ def longest_ring_data(
     on."""
     times, token = (_SOME_TIME, _SOME_TIME, _SOME_TIME), "x" * ring_token_limit(call, receiver)
     return _ring_data(call, caller, times, token, data, dialect)
-
-
-def ends_at_ms(event: CallEvent) -> int:
-    """When a ring ends by itself, or when its event expires if nobody knows that."""
-    return event.rings_until_ms or event.expires_at_ms
 
 
 def _ring_data(

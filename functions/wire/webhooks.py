@@ -8,11 +8,11 @@ from urllib.parse import quote
 import msgspec
 
 from functions.calls.call import Status
-from functions.calls.event import CallEvent, Recipient
+from functions.calls.event import CallEvent, Recipient, unix_ms
 from functions.clients.device import FcmToken, InstallationId, device_id
 from functions.dialect.dialect import USUAL, Dialect, Ids
 from functions.published import DeviceGone
-from functions.wire.push import Sending, ends_at_ms, push_data, push_of
+from functions.wire.push import Sending, push_data, push_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _of_ring(event: CallEvent, sending: Sending) -> Mapping[str, object]:
     """What a woken phone needs, which the backend passes on to it."""
     return {
         "sentAt": sending.at_ms,
-        "expiresAt": ends_at_ms(event),
+        "expiresAt": unix_ms(event.holds_until),
         "ringToken": sending.ring_token,
     }
 
