@@ -5,11 +5,11 @@ one whose socket was down for a moment, or half open.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from functions.attempt import NotDelivered
-from functions.calls.call import Call, CallId, ConnectionId, Status, UserId
+from functions.calls.call import ConnectionId, Status, UserId
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.delivery.elsewhere import is_told
@@ -67,9 +67,8 @@ class CatchUp:
         if connection is None or connection.user is None:
             log.info("superseded", outcome="superseded")
             return None
-        unserved, calls = await self._unserved(connection, connection.user, now)
-        true = [event.only_for(event.still_true(calls.get(event.call_id))) for event in unserved]
-        missed = [event for event in true if event.recipient(connection.user)]
+        unserved = await self._unserved(connection, connection.user, now)
+        missed = await self._that_hold(unserved, connection.user)
         await self._post(connection, missed, now)
         for ring in unserved:
             is_over = ring.status is Status.RINGING and ring not in missed
@@ -80,17 +79,21 @@ class CatchUp:
 
     async def _unserved(
         self, connection: Connection, user: UserId, now: datetime
-    ) -> tuple[Sequence[CallEvent], Mapping[CallId, Call]]:
-        """The events that `user` has missed, oldest first, and their calls as they stand now."""
-        entries = await self._store.outbox.missed(user, now)
-        unserved = [
+    ) -> Sequence[CallEvent]:
+        """The events that `user` has missed, oldest first."""
+        return [
             entry.event
-            for entry in entries
+            for entry in await self._store.outbox.missed(user, now)
             if self._is_unserved(entry, connection) and _is_for(entry.event, connection)
         ]
-        if not unserved:
-            return (), {}
-        return unserved, await self._store.calls.current({each.call_id for each in unserved})
+
+    async def _that_hold(self, events: Sequence[CallEvent], user: UserId) -> Sequence[CallEvent]:
+        """Those that still hold for `user`, as their calls stand now."""
+        if not events:
+            return ()
+        calls = await self._store.calls.current({event.call_id for event in events})
+        true = [event.only_for(event.still_true(calls.get(event.call_id))) for event in events]
+        return [event for event in true if event.recipient(user)]
 
     def _is_unserved(self, entry: Entry, connection: Connection) -> bool:
         # An event that was committed after the connection became the user's is left to `deliver`,

@@ -29,6 +29,7 @@ _AT_ONCE = 50  # publishes; more would only wait for the processor
 _TASKS_ARE_LATE = timedelta(seconds=5)
 
 _Found = TypeVar("_Found")
+_Event = TypeVar("_Event", CallEvent, RingEnds)
 _Outcome = PublishFailed | None
 
 log = Log(__name__)
@@ -129,12 +130,9 @@ class Sweeper:
         async for page in self._calls.overdue(self._clock() - _TASKS_ARE_LATE):
             read = [(each, _end_of(each)) for each in page]
             silent = [each for each, end in read if end is None]
-            ends = [end for _, end in read if end]
-            published = 0
             try:
-                async for outcomes in self._published(ends):
-                    swept.overdue += sum(map(_is_overdue, ends[published:], outcomes))
-                    published += len(outcomes)
+                async for ends, outcomes in self._published([end for _, end in read if end]):
+                    swept.overdue += sum(map(_is_overdue, ends, outcomes))
                     failure = _failure_of(outcomes) or failure
             finally:
                 for gone in _batches(silent):
@@ -165,21 +163,22 @@ class Sweeper:
     async def _republish(self, entries: Sequence[Entry], swept: Swept) -> PublishFailed | None:
         """Gives the last failure, if any. Raises PublishFailed if Pub/Sub takes none of a batch."""
         failure: PublishFailed | None = None
-        async for outcomes in self._published([each.event.served_to(None) for each in entries]):
+        copies = [each.event.served_to(None) for each in entries]
+        async for _, outcomes in self._published(copies):
             swept.republished += outcomes.count(None)
             failure = _failure_of(outcomes) or failure
         return failure
 
     async def _published(
-        self, events: Sequence[CallEvent | RingEnds]
-    ) -> AsyncIterator[Sequence[_Outcome]]:
-        """Costs 1 Publish for each. Gives their failures, None for what is published, batch by
-        batch. Raises PublishFailed if Pub/Sub takes none of a batch."""
+        self, events: Sequence[_Event]
+    ) -> AsyncIterator[tuple[Sequence[_Event], Sequence[_Outcome]]]:
+        """Costs 1 Publish for each. Gives them batch by batch with their failures, None for what is
+        published. Raises PublishFailed if Pub/Sub takes none of a batch."""
         for batch in _batches(events):
             outcomes = await asyncio.gather(*map(self._publish, batch))
             if None not in outcomes and (failure := _failure_of(outcomes)):
                 raise failure
-            yield outcomes
+            yield batch, outcomes
 
     async def _publish(self, event: CallEvent | RingEnds) -> _Outcome:
         try:
