@@ -23,7 +23,7 @@ from infra.local.stack import Stack
 from tests.e2e.socketio_support import has_no_more, is_delivered
 from tests.support.makers import connect, event, fields_of, now, pend
 from tests.support.pace import PATIENCE_SECONDS
-from tests.support.stacks import Ids
+from tests.support.stacks import Ids, pushes_to
 
 Crashed = Callable[[timedelta], Awaitable[None]]
 
@@ -65,12 +65,6 @@ async def is_closed(documents: AsyncClient, connection: str) -> None:
     assert fields["expiresAt"] - fields["closedAt"] <= timedelta(minutes=1)
 
 
-async def is_pushed(stack: Stack, token: str) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while token not in [message.get("token") for message in stack.fcm.messages]:
-            await stack.fcm.wait_for(len(stack.fcm.messages) + 1, PATIENCE_SECONDS)
-
-
 async def sweep(stack: Stack) -> dict[str, int]:
     async with httpx.AsyncClient(timeout=60) as http:
         answer = await http.post(stack.functions["sweep"])
@@ -88,7 +82,7 @@ async def test_what_a_crash_left_is_delivered_by_the_sweep(
         assert (await sweep(stack))["republished"] >= 1
         assert (await receiver.told("call:cancelled"))["callId"] == ids.call
         await is_delivered(calls, ids.call)
-        await is_pushed(stack, ids.token)
+        await pushes_to(stack, ids.token)
         assert receiver.untold() == 0
 
 
@@ -109,7 +103,7 @@ async def test_what_a_crash_left_is_pushed_even_if_fcm_takes_longer_than_the_soc
     await crashed(timedelta(seconds=15))
     await sweep(stack)
     await is_delivered(calls, ids.call)
-    await is_pushed(stack, ids.token)
+    await pushes_to(stack, ids.token)
 
 
 async def test_what_a_crash_left_is_delivered_when_the_caller_repeats(
@@ -180,7 +174,7 @@ async def test_a_push_that_fcm_can_not_take_now_is_retried(
         await receiver.emit("device:register", token=ids.token, platform="android")
         await calls.ring(ids.call, ids.caller, ids.receiver)
         await caller.emit("call:cancel", callId=ids.call)
-        await is_pushed(stack, ids.token)
+        await pushes_to(stack, ids.token)
     assert stack.fcm.attempts(ids.token) == 3
 
 

@@ -252,7 +252,7 @@ async def test_who_was_told_is_not_told_again_while_firestore_can_not_be_written
 
 
 async def test_a_ring_that_overtook_its_end_is_looked_at_again_if_the_look_failed(
-    services: Services, catch_up: CatchUp, clients: Clients
+    services: Services, catch_up: CatchUp, deliverer: Deliverer, clients: Clients
 ) -> None:
     call = await ring_of_ours(services.store, now())
     await come(services)
@@ -264,9 +264,7 @@ async def test_a_ring_that_overtook_its_end_is_looked_at_again_if_the_look_faile
     assert isinstance(stored, StoredCall)
     end = event()
     await services.store.calls.commit(stored, end)
-    await Deliverer(services.store, services.sockets, CODECS, Memory(), now).deliver(
-        end.served_to(()), FIRST
-    )
+    await deliverer.deliver(end, FIRST)
     services.faults.fail("firestore.BatchGetDocuments", f"{CALL}:{call.signal_id}")
     late.release()
     with pytest.raises(StoreUnavailable):
