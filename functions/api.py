@@ -7,25 +7,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import telemetry
-from functions.calling import calling
 from functions.calls.call import SignalId
 from functions.delivery.emit import Emitter
 from functions.delivery.erasure import Erasure
+from functions.framing import framing
 from functions.inbound.api import Api, Part
 from functions.inbound.asking import Asking
 from functions.inbound.calls import CallRequests
 from functions.inbound.emits import EmitRequests
 from functions.inbound.frames import new_signal_id
 from functions.inbound.http import Handler
-from functions.inbound.load import Load
 from functions.inbound.rate import RequestRate
 from functions.inbound.users import UserRequests
+from functions.polling import polling
 from functions.ports.clock import Clock, system_clock
 from functions.ports.identity import Identity
 from functions.ports.publisher import Publisher
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.services import apigateway, firestore, identity, pubsub, ring_tokens
+from functions.services import firestore, identity, pubsub, ring_tokens, transports
 from functions.sessions.signout import SignOut
 from functions.settings import ApiSettings
 from functions.warmup import WarmUp
@@ -33,10 +33,11 @@ from functions.warmup import WarmUp
 
 def build(settings: ApiSettings) -> Handler:
     """Builds the function on the real services, as it is deployed."""
+    store = firestore.connect(settings)
     return handler(
         settings,
-        firestore.connect(settings),
-        apigateway.connect(settings),
+        store,
+        transports.connect(settings, store),
         pubsub.connect(settings),
         identity.connect(settings),
     )
@@ -52,10 +53,11 @@ def handler(
     new_id: Callable[[], SignalId] = new_signal_id,
 ) -> Handler:
     """Builds the function on the given ports."""
-    shared = calling(settings, store, sockets, publisher, clock)
-    keys, tokens = _set(settings.api_key, settings.api_key_previous), ring_tokens.connect(settings)
+    tokens = ring_tokens.connect(settings)
+    framed = framing(settings, store, sockets, publisher, identity, tokens, clock, new_id)
+    shared, load = framed.calling, framed.load
+    keys, dialect = _set(settings.api_key, settings.api_key_previous), settings.dialect
     asking = Asking(identity, keys, RequestRate(settings.frames_per_second, clock), tokens)
-    load, dialect = Load(settings.requests_at_once), settings.dialect
     sign_out = SignOut(store.connections, sockets, clock)
     erasure = Erasure(store, shared.signaling, sign_out.is_everywhere, clock, new_id)
     parts: list[Part] = [
@@ -72,6 +74,7 @@ def handler(
             dialect,
         ),
         UserRequests(store, sign_out, shared.registration, erasure, asking, load, clock),
+        polling(settings, store, publisher, clock, framed),
     ]
     if settings.internal_secret:
         secrets = _set(settings.internal_secret, settings.internal_secret_previous)

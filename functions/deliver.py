@@ -6,10 +6,10 @@ from starlette.responses import Response
 from functions.attempt import Attempt
 from functions.calls.call import ConnectionId
 from functions.calls.event import CallEvent
-from functions.clients.connection import Wire
 from functions.delivery.catchup import CatchUp
 from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
+from functions.heartbeats import timers_of
 from functions.inbound.http import Handler
 from functions.inbound.pubsub import receive
 from functions.ports.clock import Clock, system_clock
@@ -23,9 +23,9 @@ from functions.published import (
     Published,
 )
 from functions.scheduled import RingEnds
-from functions.services import apigateway, firestore
+from functions.services import firestore, transports
 from functions.sessions.cap import ConnectionCap
-from functions.sessions.open import Opener, Timers
+from functions.sessions.open import Opener
 from functions.settings import DeliverSettings
 from functions.warmup import WarmUp
 from functions.wire.codecs import Codecs
@@ -33,7 +33,8 @@ from functions.wire.codecs import Codecs
 
 def build(settings: DeliverSettings) -> Handler:
     """Builds the function on the real services, as it is deployed."""
-    return handler(settings, firestore.connect(settings), apigateway.connect(settings))
+    store = firestore.connect(settings)
+    return handler(settings, store, transports.connect(settings, store))
 
 
 def handler(
@@ -45,7 +46,7 @@ def handler(
     deliverer = Deliverer(store, sockets, codecs, memory, clock)
     catch_up = CatchUp(store, sockets, codecs, memory, clock)
     cap = ConnectionCap(store.connections, sockets, clock, settings.connections_per_user)
-    opener = Opener(store.connections, sockets, clock, _timers(settings))
+    opener = Opener(store.connections, sockets, clock, timers_of(settings))
     warm_up = WarmUp(store.calls.warm_up, sockets.warm_up)
 
     async def handle(event: Published, attempt: Attempt) -> None:
@@ -54,9 +55,10 @@ def handler(
                 await deliverer.deliver(event, attempt)
             case ConnectionAccepted():
                 await opener.open(event)
-            case ConnectionAdmitted(connection_id=id):
-                if user := await catch_up.tell(event):
-                    await cap.enforce(user, id)
+            case ConnectionAdmitted():
+                told = await catch_up.tell(event)
+                if told and told.user:
+                    await cap.enforce(told.user, told.id)
             case ConnectionClosed() | DeviceGone() | RingEnds():
                 pass  # the filter passes none, but Google's emulator ignores filters
 
@@ -66,10 +68,3 @@ def handler(
         return await receive(request, settings.project, handle)
 
     return deliver
-
-
-def _timers(settings: DeliverSettings) -> dict[Wire, Timers]:
-    return {
-        Wire.EIO3: Timers(settings.eio3_ping_interval, settings.eio3_ping_timeout),
-        Wire.EIO4: Timers(settings.eio4_ping_interval, settings.eio4_ping_timeout),
-    }

@@ -26,7 +26,7 @@ from functions.ports.sockets import Sockets
 from functions.ports.store import Store
 from functions.published import ConnectionClosed, Published
 from functions.scheduled import CallerCheck, RingEnds, Scheduled
-from functions.services import apigateway, cloudtasks, firestore, pubsub
+from functions.services import cloudtasks, firestore, pubsub, transports
 from functions.settings import RingSettings
 from functions.warmup import WarmUp
 from functions.wire.codecs import Codecs
@@ -34,10 +34,11 @@ from functions.wire.codecs import Codecs
 
 def build(settings: RingSettings) -> Handler:
     """Builds the function on the real services, as it is deployed."""
+    store = firestore.connect(settings)
     return handler(
         settings,
-        firestore.connect(settings),
-        apigateway.connect(settings),
+        store,
+        transports.connect(settings, store),
         pubsub.connect(settings),
         cloudtasks.connect(settings),
     )

@@ -30,6 +30,7 @@ from functions.variables import (
     database,
     days,
     grace,
+    hold,
     host,
     https,
     identities,
@@ -304,31 +305,9 @@ class CallingSettings(SignalingSettings, RegistrationSettings, CallsSettings, Ri
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(CallingSettings, CallerGraceSettings):
-    function = "gateway"
+class TimerSettings(FunctionSettings):
+    """What a function needs that opens sessions of Socket.IO clients: the heartbeat it asks for."""
 
-    gateway_secret: str = _always("GATEWAY_SECRET", secret)
-    gateway_secret_previous: str | None = _default("GATEWAY_SECRET_PREVIOUS", secret, None)
-    # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
-    connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ApiSettings(CallingSettings):
-    function = "api"
-
-    api_key: str | None = _key("API_KEY")
-    api_key_previous: str | None = _key("API_KEY_PREVIOUS")
-    internal_secret: str | None = _key("INTERNAL_SECRET")
-    internal_secret_previous: str | None = _key("INTERNAL_SECRET_PREVIOUS")
-    cors_origins: tuple[str, ...] = _default("CORS_ORIGINS", origins, ())
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliverSettings(SocketsSettings):
-    function = "deliver"
-
-    connections_per_user: int = _default("CONNECTIONS_PER_USER", cap, 20)
     # An EIO3 client pings. API Gateway closes a connection that was idle for ten minutes, so the
     # interval must be shorter.
     eio3_ping_interval: timedelta = _default(
@@ -345,6 +324,42 @@ class DeliverSettings(SocketsSettings):
     eio4_ping_timeout: timedelta = _default(
         "EIO4_PING_TIMEOUT_SECONDS", seconds, timedelta(seconds=30)
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSettings(CallingSettings, CallerGraceSettings):
+    """What a function needs that takes the frames of clients."""
+
+    # API Gateway closes every connection after two hours; the rest allows for clocks that differ.
+    connection_ttl: timedelta = _default("CONNECTION_TTL_SECONDS", seconds, timedelta(minutes=125))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(SessionSettings):
+    function = "gateway"
+
+    gateway_secret: str = _always("GATEWAY_SECRET", secret)
+    gateway_secret_previous: str | None = _default("GATEWAY_SECRET_PREVIOUS", secret, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings(SessionSettings, TimerSettings):
+    function = "api"
+
+    api_key: str | None = _key("API_KEY")
+    api_key_previous: str | None = _key("API_KEY_PREVIOUS")
+    internal_secret: str | None = _key("INTERNAL_SECRET")
+    internal_secret_previous: str | None = _key("INTERNAL_SECRET_PREVIOUS")
+    cors_origins: tuple[str, ...] = _default("CORS_ORIGINS", origins, ())
+    # A client that can't open a WebSocket asks so often what there is; each asks Firestore.
+    poll_hold: timedelta = _default("POLL_HOLD_MS", hold, timedelta(milliseconds=300))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverSettings(SocketsSettings, TimerSettings):
+    function = "deliver"
+
+    connections_per_user: int = _default("CONNECTIONS_PER_USER", cap, 20)
 
 
 @dataclass(frozen=True, kw_only=True)

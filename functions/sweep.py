@@ -11,7 +11,7 @@ from functions.ports.clock import Clock, system_clock
 from functions.ports.publisher import Publisher
 from functions.ports.sockets import Sockets
 from functions.ports.store import Store
-from functions.services import apigateway, firestore, pubsub
+from functions.services import firestore, pubsub, transports
 from functions.sessions.deadline import AdmissionDeadline
 from functions.settings import SweepSettings
 from functions.telemetry import Log
@@ -22,10 +22,11 @@ log = Log(__name__)
 
 def build(settings: SweepSettings) -> Handler:
     """Builds the function on the real services, as it is deployed."""
+    store = firestore.connect(settings)
     return handler(
         settings,
-        firestore.connect(settings),
-        apigateway.connect(settings),
+        store,
+        transports.connect(settings, store),
         pubsub.connect(settings),
     )
 

@@ -262,6 +262,13 @@ def post_timeout(value: str) -> timedelta:
     return timedelta(milliseconds=milliseconds)
 
 
+def hold(value: str) -> timedelta:
+    milliseconds = _number(value)
+    if milliseconds > 20_000:
+        raise ValueError("must be 20000 at most: what lies between may close a silent connection")
+    return timedelta(milliseconds=milliseconds)
+
+
 def seconds(value: str) -> timedelta:
     number = _number(value)
     if not 1 <= number <= 86_400:

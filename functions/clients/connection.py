@@ -1,6 +1,6 @@
 """A client's connection, as its document describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,11 @@ ROOT = "/"  # the namespace of who names none
 _HANDSHAKE = timedelta(seconds=30)
 _NOWHERE: Mapping[str, datetime | None] = MappingProxyType({})
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
+
+
+class NotUpgraded(Exception):
+    """The client has not said yet, as far as we know, that it goes on by this WebSocket. As it
+    sends by it, it has: what it said is being handled, or is on its way."""
 
 
 class Wire(StrEnum):
@@ -74,10 +79,46 @@ class Connection:
     calling: Mapping[CallId, BegunRing] = field(default_factory=lambda: _NO_RINGS)
     # Of who was let in by a ring token: the one call that he hears of.
     only_call: CallId | None = None
+    # A Socket.IO client that polls has a session, which a WebSocket takes over once the client says
+    # so: until then the socket `upgrades` it. Then one says from which, and the other to which.
+    upgrades: ConnectionId | None = None
+    upgraded_from: ConnectionId | None = None
+    upgraded_to: ConnectionId | None = None
+    upgrade_id: str | None = None  # whoever has upgraded it knows by this that it was he
+    told_since: datetime | None = None  # since when at least the session was its user's
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
 
     def hears_of(self, call: CallId) -> bool:
         return self.only_call in (None, call)
+
+    def is_among(self, ids: Container[ConnectionId | None]) -> bool:
+        """Whether it is one of these, or was one before its client upgraded."""
+        return self.id in ids or (self.upgraded_from is not None and self.upgraded_from in ids)
+
+    def taking_over(
+        self, session: "Connection", upgrade_id: str, admit_by: datetime
+    ) -> "Connection":
+        """The same once its client has upgraded `session` to it; one that is nobody's must be
+        admitted until `admit_by`. API Gateway's clock, which tells the order of a socket's frames,
+        is not that of the session, so nothing is said here of when its client was admitted."""
+        return replace(
+            session,
+            id=self.id,
+            connected_at=self.connected_at,
+            expires_at=self.expires_at,
+            version=self.version,
+            also_in=dict.fromkeys(session.also_in),
+            owner=session.user,
+            former_owner=None,
+            former_left_at=None,
+            admitted_at=None,
+            closed_at=None,
+            left_at=None,
+            admit_by=None if session.user else admit_by,
+            upgraded_from=session.id,
+            upgrade_id=upgrade_id,
+            told_since=session.version,
+        )
 
     def is_told_elsewhere(self, namespace: str) -> bool:
         """Whether its client is told, but in another namespace than this."""
@@ -117,6 +158,11 @@ class Connection:
     def shows_another_than(self, user: UserId) -> bool:
         """Whether the handshake has shown somebody else's token."""
         return self.shown_user not in (None, user)
+
+    def check_upgraded(self) -> None:
+        """Raises NotUpgraded."""
+        if self.upgrades:
+            raise NotUpgraded(self.upgrades)
 
     def sender(self, received_at: datetime | None) -> UserId | None:
         """The user whose frame API Gateway got at `received_at`, or None if the frame is nobody's.

@@ -24,9 +24,10 @@ def sender_of(
 ) -> UserId | Verdict:
     """The sender of a frame that API Gateway got at `received_at` by `connection`, or the verdict
     if the frame is nobody's, or may not be sent by this connection. Of a frame that asks something
-    of a call, `signal` says what."""
+    of a call, `signal` says what. Raises NotUpgraded."""
     if connection is None:
         return UNKNOWN_CONNECTION
+    connection.check_upgraded()
     sender = connection.sender(received_at)
     if sender and connection.only_call and not _is_allowed(signal, connection):
         return _OF_ONE_CALL

@@ -49,11 +49,13 @@ class CatchUp:
         self._rings: Memory[ConnectionId] = Memory()
         self._clock = clock
 
-    async def tell(self, event: ConnectionAdmitted) -> UserId | None:
-        """Gives the user whose the connection is; None if it is nobody's any more. Costs 1
-        BatchGetDocuments and 1 RunQuery. If something was missed, it costs 1 BatchGetDocuments, 1
-        POST for each event and 1 Commit more, and 1 Commit if the socket turns out to be dead. Of a
-        ring it costs what it costs to look whether it has overtaken its end, more.
+    async def tell(self, event: ConnectionAdmitted) -> Connection | None:
+        """Gives the connection; None if it is nobody's any more.
+
+        Costs 1 BatchGetDocuments and 1 RunQuery, and 1 BatchGetDocuments more for a client that has
+        upgraded. If something was missed, it costs 1 BatchGetDocuments, 1 POST for each event and 1
+        Commit more, and 1 Commit if the socket turns out to be dead. Of a ring it costs what it
+        costs to look whether it has overtaken its end, more.
 
         Safe to run twice. Raises StoreUnavailable, and NotDelivered if the connection may be open
         but was not reached.
@@ -63,7 +65,7 @@ class CatchUp:
             return None
         await asyncio.sleep(_PAUSE.total_seconds())
         now = self._clock()
-        connection = await self._store.connections.get(event.connection_id, now)
+        connection = await self._found(event.connection_id, now)
         if connection is None or connection.user is None:
             log.info("superseded", outcome="superseded")
             return None
@@ -75,7 +77,14 @@ class CatchUp:
             # An attempt before has told it, and failed before it saw that it was over.
             if is_over and connection.id in self._rings.of(ring.signal_id):
                 await self._look_after(ring, connection, now)
-        return connection.user
+        return connection
+
+    async def _found(self, id: ConnectionId, now: datetime) -> Connection | None:
+        """The connection or, if its client has upgraded since, the one that it has now."""
+        connection = await self._store.connections.get(id, now)
+        if connection is None or connection.upgraded_to is None:
+            return connection
+        return await self._store.connections.get(connection.upgraded_to, now)
 
     async def _unserved(
         self, connection: Connection, user: UserId, now: datetime
@@ -98,10 +107,10 @@ class CatchUp:
     def _is_unserved(self, entry: Entry, connection: Connection) -> bool:
         # An event that was committed after the connection became the user's is left to `deliver`,
         # which looks up the connections after the commit and so finds this one.
-        is_later = connection.version is not None and entry.created > connection.version
-        is_served = connection.id in entry.served or connection.id in self._memory.of(
-            entry.event.signal_id
-        )
+        since = connection.told_since or connection.version
+        is_later = since is not None and entry.created > since
+        served = entry.served | self._memory.of(entry.event.signal_id)
+        is_served = connection.is_among(served)
         is_anothers = is_served and _was_another_recipients(entry.event, connection)
         is_unserved = not is_later and (not is_served or is_anothers)
         return is_unserved and connection.hears_of(entry.event.call_id)

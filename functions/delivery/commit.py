@@ -120,7 +120,7 @@ class Committer:
         if (entry and entry.pending_since is None) or event.still_true(call) != event.recipients:
             return None
         served = entry.served if entry else frozenset()
-        return [each for each in await self._look_up(event) if each.id not in served]
+        return [each for each in await self._look_up(event) if not each.is_among(served)]
 
     async def _look_up(self, event: CallEvent) -> list[Connection]:
         """The recipients' connections, or none if they can't be had in time. Costs 1 RunQuery."""

@@ -65,7 +65,7 @@ class Deliverer:
         if is_expired(event, now):  # while the store took its time
             await self._drop(event, now)
             return
-        unserved = [connection for connection in connections if connection.id not in served]
+        unserved = [each for each in connections if not each.is_among(served)]
         report = await notify(self._sockets, self._codecs, unserved, event)
         # A refused post counts as served, as API Gateway would refuse it again.
         served.update(connection.id for connection in report.served + report.refused)

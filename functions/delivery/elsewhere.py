@@ -10,7 +10,7 @@ def is_told(event: CallEvent, recipient: Recipient, connection: Connection) -> b
     if not recipient.is_elsewhere:
         return True
     actor = event.actor
-    if connection.id == actor.connection:
+    if connection.is_among([actor.connection]):
         return False
     is_same = actor.is_on(connection.device, connection.registration)
     if is_same is None:

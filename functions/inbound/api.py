@@ -41,6 +41,8 @@ class Api:
         if origin is not None and origin in self.origins:
             reply.headers["Access-Control-Allow-Origin"] = origin
             reply.headers["Access-Control-Expose-Headers"] = "Retry-After"
+            # socket.io-client 2 asks with credentials in a browser, though there are none.
+            reply.headers["Access-Control-Allow-Credentials"] = "true"
         if self.origins:
             reply.headers["Vary"] = "Origin"
         return reply

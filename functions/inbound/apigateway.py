@@ -11,9 +11,9 @@ from functions.clients.connection import Wire
 from functions.inbound.secrets import is_known
 from functions.sessions.accept import Handshake
 from functions.wire.requests import device_in
+from functions.wire.socketio import ENGINE_IO
 
 _BEARER = "bearer."
-_ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}
 
 
 class NotMapped(ValueError):
@@ -47,13 +47,14 @@ class Forwarded:
 
 def handshake_in(headers: Headers) -> Handshake:
     """What a client sent to connect. Raises NotSupported, and NotMapped if a header came twice."""
-    bearer = _bearer(_single(headers, "unring-authorization"))
+    bearer = bearer_in(_single(headers, "unring-authorization"))
     return Handshake(
         wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
         token=bearer or _single(headers, "unring-token") or _offered_token(headers),
         user=_text(_single(headers, "unring-user-id")),
         device=device_in(_text(_single(headers, "unring-device-id"))),
         ring=_single(headers, "unring-ring"),
+        sid=_single(headers, "unring-sid"),
     )
 
 
@@ -88,9 +89,9 @@ def _wire(protocol: str | None, transport: str | None) -> Wire:
     """The wire of a client that names an Engine.IO `protocol`, or names none."""
     if protocol is None:
         return Wire.JSON
-    wire = _ENGINE_IO.get(protocol)
+    wire = ENGINE_IO.get(protocol)
     if wire is None:
-        raise NotSupported(f"EIO must be one of {', '.join(_ENGINE_IO)}")
+        raise NotSupported(f"EIO must be one of {', '.join(ENGINE_IO)}")
     if transport != "websocket":
         raise NotSupported("transport must be websocket")
     return wire
@@ -127,7 +128,8 @@ def _text(value: str | None) -> str | None:
         return value  # it is not UTF-8, so it is nobody's id
 
 
-def _bearer(authorization: str | None) -> str | None:
+def bearer_in(authorization: str | None) -> str | None:
+    """The token that a header `Authorization` shows."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 

@@ -9,6 +9,7 @@ from functions.calls.call import ConnectionId, SignalId
 from functions.calls.decision import LIMITED, UNAVAILABLE, Verdict, invalid
 from functions.calls.ring import Initiate
 from functions.calls.transitions import Signal
+from functions.clients.connection import NotUpgraded
 from functions.delivery.commit import Received
 from functions.delivery.initiating import Initiating
 from functions.delivery.relay import Relaying
@@ -24,6 +25,7 @@ from functions.ports.store import StoreUnavailable
 from functions.sessions.admit import Admission
 from functions.sessions.close import Closing
 from functions.sessions.registration import Registration
+from functions.sessions.upgrade import Upgrades
 from functions.telemetry import Log, latency_ms
 from functions.wire import socketio
 from functions.wire.codecs import Codec, Codecs
@@ -39,6 +41,7 @@ from functions.wire.frames import (
     Request,
     RequestFrame,
     UnregisterDevice,
+    Upgrade,
 )
 from functions.wire.requests import with_call_id
 
@@ -65,6 +68,7 @@ class Frames:
     registration: Registration
     admission: Admission
     closing: Closing
+    upgrades: Upgrades
     rate: FrameRate
     load: Load
     clock: Clock
@@ -89,7 +93,7 @@ class Frames:
             if isinstance(frame, RequestFrame):
                 frame = with_call_id(frame, new_call_id, self.ids)
             with self.load.carrying_out(urgency_of(frame)):
-                return await self._reply(codec, frame, id, received_at)
+                return await self._reply_upgraded(codec, frame, id, received_at)
         except Overloaded as error:
             log.warning("overloaded", frame=type(frame).__name__, error=str(error))
         except (StoreUnavailable, PublishFailed, IdentityUnavailable) as error:
@@ -103,6 +107,18 @@ class Frames:
         log.warning("too many frames", outcome="limited")
         if not await self.closing.close_socket(id):
             self.rate.not_closed(id)
+
+    async def _reply_upgraded(
+        self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None
+    ) -> str:
+        """The reply to a frame that may have overtaken the one by which its client upgraded."""
+        try:
+            return await self._reply(codec, frame, id, received_at)
+        except NotUpgraded:
+            upgraded = await self.upgrades.complete(id)
+        if upgraded != socketio.NOOP:
+            return upgraded
+        return await self._reply(codec, frame, id, received_at)
 
     async def _reply(
         self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None
@@ -122,6 +138,8 @@ class Frames:
                 reply = await self.closing.leave(id, frame, received_at)
                 log.info("goodbye", outcome="left")
                 return reply
+            case Upgrade():
+                return await self.upgrades.complete(id)
             case Ping():
                 return codec.encode_pong(frame)
             case Ignored():
@@ -135,7 +153,7 @@ class Frames:
                 return codec.encode_reply(UNAVAILABLE, frame)
             # A connect error would keep the client out for good. And after a goodbye that nobody
             # could note, the client would be told for hours if its socket stayed open.
-            case Connect() | Goodbye():
+            case Connect() | Goodbye() | Upgrade():
                 return socketio.RECONNECT
             case _:
                 return codec.encode_reply(UNAVAILABLE, None)

@@ -14,14 +14,15 @@ _MAX_BODY_BYTES = 1024 * 1024  # API Gateway forwards 128 KB at most
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-async def body_of(request: Request) -> bytes | Response:
-    """The body, or the refusal of a request whose body is too slow, too large or cut off."""
+async def body_of(request: Request, most: int = _MAX_BODY_BYTES) -> bytes | Response:
+    """The body, or the refusal of a request whose body is too slow, cut off, or too large: over
+    `most` bytes."""
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > _MAX_BODY_BYTES:
+                if len(body) > most:
                     return refusal(413, "the request is too large")
     except TimeoutError:
         return refusal(408, "the request is too slow")

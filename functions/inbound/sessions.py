@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from functions.calls.call import ConnectionId
+from functions.clients.connection import Wire
 from functions.inbound.apigateway import NotMapped, NotSupported, handshake_in, subprotocol_for
 from functions.inbound.http import refusal
 from functions.inbound.load import Load, Overloaded, Urgency
@@ -15,6 +16,8 @@ from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
 from functions.sessions.accept import Acceptance, ClientGone
 from functions.sessions.close import Closing
+from functions.sessions.polling import UnknownSession
+from functions.sessions.upgrade import Upgrades
 from functions.telemetry import Log
 
 log = Log(__name__)
@@ -26,6 +29,7 @@ class Sessions:
 
     acceptance: Acceptance
     closing: Closing
+    upgrades: Upgrades
     load: Load
     tell_closed: Callable[[ConnectionId], Awaitable[None]] | None  # None: nobody wants to know
 
@@ -41,8 +45,15 @@ class Sessions:
     async def _connect(self, id: ConnectionId, headers: Headers) -> Response:
         try:
             subprotocol = subprotocol_for(headers)
+            handshake = handshake_in(headers)
             with self.load.carrying_out(Urgency.LATER):
-                await self.acceptance.accept(id, handshake_in(headers))
+                if handshake.sid is None or handshake.wire is Wire.JSON:
+                    await self.acceptance.accept(id, handshake)
+                else:
+                    await self.upgrades.begin(id, handshake)
+        except UnknownSession:
+            log.info("connect", outcome="unknown_session")
+            return refusal(400, "Session ID unknown")
         except (NotSupported, NotMapped) as error:
             log.info("connect", outcome="invalid")
             return refusal(400, str(error))

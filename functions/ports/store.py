@@ -19,6 +19,7 @@ from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform
 from functions.ports.identity import Identified
+from functions.ports.polls import Polls
 
 
 class StoreUnavailable(Exception):
@@ -347,9 +348,10 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The store, in its four parts."""
+    """The store, in its five parts."""
 
     calls: Calls
     connections: Connections
     devices: Devices
     outbox: Outbox
+    polls: Polls

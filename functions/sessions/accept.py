@@ -3,9 +3,11 @@
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
+from functions.clients.poll import Sid
 from functions.clients.profile import NO_PROFILE
 from functions.clients.ringtoken import RingToken
 from functions.ports.clock import Clock
@@ -36,6 +38,11 @@ class Handshake:
     user: str | None  # who the client says it is
     ring: str | None = None  # a ring token, which counts before the other
     device: str | None = None  # the app's own name for the device that it is on
+    sid: str | None = None  # of the session that it belongs to, if it begins none
+
+    def proof(self, sid: Sid) -> str:
+        """By which one knows whether two requests of a session are by the same client."""
+        return sha256("\n".join((sid.key, self.token or "", self.ring or "")).encode()).hexdigest()
 
 
 class Acceptance:
@@ -67,16 +74,20 @@ class Acceptance:
         for a Socket.IO client only, as nobody would open its session. Raises ClientGone,
         IdentityUnavailable and StoreUnavailable.
         """
-        # Taken before the token is verified: the client's 20 s have begun.
-        now = self._clock()
-        shown, refusal = await self._shown_by(handshake)
-        connection = self._connection(id, handshake, shown, refusal, now)
+        connection = await self.connection_of(id, handshake)
         if not await self._connections.add(connection):
             raise ClientGone("the client has disconnected")
         if handshake.wire is Wire.JSON:
             await publish_admitted(self._publisher, id, self._clock())
         else:
             await self._ask_to_open(connection)
+
+    async def connection_of(self, id: ConnectionId, handshake: Handshake) -> Connection:
+        """The connection that a handshake begins, which is not stored. Raises as `accept` does."""
+        # Taken before the token is verified: the client's 20 s have begun.
+        now = self._clock()
+        shown, refusal = await self._shown_by(handshake)
+        return self._connection(id, handshake, shown, refusal, now)
 
     async def _shown_by(self, handshake: Handshake) -> tuple[_Shown, str | None]:
         """What the token says, or why the token of a Socket.IO client is refused."""

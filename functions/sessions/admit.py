@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import ROOT, Connection, Wire
+from functions.clients.poll import SESSION_LASTS, polls
 from functions.ports.clock import Clock
 from functions.ports.identity import Identified, Identity, NotAuthenticated
 from functions.ports.publisher import Publisher
@@ -55,8 +56,8 @@ class Admission:
         """The packet that replies to a CONNECT.
 
         Costs 1 BatchGetDocuments and 1 Commit, both again on a conflict, and 1 Publish if the
-        client is admitted. A ring token costs 1 BatchGetDocuments more. Raises IdentityUnavailable
-        and StoreUnavailable.
+        client is admitted. A ring token costs 1 BatchGetDocuments more. Raises NotUpgraded,
+        IdentityUnavailable and StoreUnavailable.
         """
         for _ in range(TRIES):
             connection = await self._connections.get(id, self._clock())
@@ -65,6 +66,7 @@ class Admission:
                 return socketio.RECONNECT
             if connection.wire is Wire.JSON:
                 return socketio.NOOP
+            connection.check_upgraded()
             if request.namespace not in self._namespaces:
                 log.info("admission", outcome="invalid")
                 message = "Invalid namespace"
@@ -98,7 +100,7 @@ class Admission:
             told = replace(told, device=request.device)
         if admitted.user != connection.user:  # where the former one was is not his
             told = replace(told, also_in={})
-        expires = connection.connected_at + self._connection_ttl
+        expires = self._expiry_of(connection)
         if _is_new(connection, told, admitted) and not await self._connections.admit(
             told, admitted, told.admitted_at, expires
         ):
@@ -107,6 +109,12 @@ class Admission:
         await publish_admitted(self._publisher, connection.id, self._clock())
         log.info("admission", outcome="connected")
         return socketio.encode_admitted(connection.wire, connection.id, request.namespace)
+
+    def _expiry_of(self, connection: Connection) -> datetime:
+        """Nobody says when a client that polls has gone, but it polls."""
+        if polls(connection.id):
+            return self._clock() + SESSION_LASTS
+        return connection.connected_at + self._connection_ttl
 
     async def _admitted(
         self, connection: Connection, request: Connect
@@ -117,7 +125,10 @@ class Admission:
         if request.ring is not None:
             return await self._by_ring_token(connection, request, request.ring)
         known = await self._shown(connection, request)
-        if connection.is_told_elsewhere(request.namespace) and known.user != connection.user:
+        is_told_elsewhere = connection.is_told_elsewhere(request.namespace)
+        # Whoever knows the id of a session must not make it his own.
+        is_bound = polls(connection.id) and connection.owner is not None
+        if (is_told_elsewhere or is_bound) and known.user != connection.owner:
             raise NotAuthenticated("the connection is another user's")
         return known, connection
 

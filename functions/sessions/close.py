@@ -30,7 +30,8 @@ class Closing:
         Nobody is told by the connection any more, though its socket may stay open; frames that
         were sent before are still its owner's. Who leaves one namespace of several stays in the
         others, and is told there. Costs 1 BatchGetDocuments and 1 Commit, both again
-        on a conflict, and 1 DELETE if the socket is to be closed. Raises StoreUnavailable.
+        on a conflict, and 1 DELETE if the socket is to be closed. Raises NotUpgraded and
+        StoreUnavailable.
         """
         for _ in range(TRIES):
             now = self._clock()
@@ -42,6 +43,7 @@ class Closing:
                 if goodbye.closes_socket:
                     await self.close_socket(id)
                 return socketio.NOOP
+            connection.check_upgraded()
             if goodbye.closes_socket:
                 namespace, connection = connection.namespace, replace(connection, also_in={})
             else:

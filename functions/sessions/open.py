@@ -1,7 +1,7 @@
 """Opens Socket.IO sessions: posts the packets that a client waits for once it is connected."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,7 +64,8 @@ class Opener:
             if is_late:
                 await self._turn_away(connection.id)
                 return
-            for packet in self._packets(connection):
+            timers = self._timers[connection.wire]
+            for packet in opening_packets(connection, connection.id, timers):
                 await self._post(connection.id, packet)
         except Refused as error:
             log.error("post refused", to=connection.id, error=str(error))
@@ -83,18 +84,6 @@ class Opener:
         except PostFailed as error:
             raise NotDelivered(str(error)) from error
 
-    def _packets(self, connection: Connection) -> Iterator[str]:
-        timers = self._timers[connection.wire]
-        wire, interval, timeout = connection.wire, timers.ping_interval, timers.ping_timeout
-        yield socketio.encode_open(wire, connection.id, interval, timeout)
-        if connection.wire is Wire.EIO4:
-            return  # the client asks to be admitted, by its CONNECT
-        if connection.user is not None:
-            yield socketio.encode_admitted(connection.wire, connection.id)
-        else:
-            message = connection.refusal or "the token is missing"
-            yield socketio.encode_refusal(connection.wire, message)
-
     async def _post(self, id: ConnectionId, packet: str) -> None:
         """Posts `packet`, and returns only once it has arrived: the next must not overtake it."""
         try:
@@ -106,6 +95,22 @@ class Opener:
             await self._sockets.post(id, packet)
         except (Gone, PostFailed) as error:
             raise NotDelivered(f"{type(error).__name__}: {error}") from error
+
+
+def opening_packets(
+    connection: Connection, sid: str, timers: Timers, upgrades: Sequence[str] = ()
+) -> Iterator[str]:
+    """The packets that a client waits for once it is connected; `upgrades` are the transports that
+    it may go over to."""
+    wire, interval, timeout = connection.wire, timers.ping_interval, timers.ping_timeout
+    yield socketio.encode_open(wire, sid, interval, timeout, upgrades)
+    if connection.wire is Wire.EIO4:
+        return  # the client asks to be admitted, by its CONNECT
+    if connection.user is not None:
+        yield socketio.encode_admitted(connection.wire, connection.id)
+    else:
+        message = connection.refusal or "the token is missing"
+        yield socketio.encode_refusal(connection.wire, message)
 
 
 def _nobody_waits(connection: Connection, *, is_late: bool) -> bool:

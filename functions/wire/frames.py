@@ -95,6 +95,11 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A Socket.IO client that has polled until now goes on by this WebSocket."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """A Socket.IO packet that asks for nothing, or that makes no sense."""
 
@@ -108,7 +113,7 @@ class Unread:
 
 
 Answerable = RequestFrame | Malformed
-Frame = Answerable | Connect | Goodbye | Ping | Ignored
+Frame = Answerable | Connect | Goodbye | Upgrade | Ping | Ignored
 
 
 def reply_data(

@@ -5,6 +5,7 @@ optional namespace, an optional ack id and JSON. https://socket.io/docs/v4/socke
 """
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -22,6 +23,7 @@ from functions.wire.frames import (
     Ping,
     Relay,
     Unread,
+    Upgrade,
     call_of,
     event_data,
     is_initiate,
@@ -34,8 +36,10 @@ NOOP = "6"  # every client ignores it, while an empty frame would end the sessio
 # This is no packet in any version, so the client closes its socket and connects again by itself.
 RECONNECT = '{"message":"reconnect"}'
 
-_CLOSE = "1"  # Engine.IO's: the server closes the socket, which Swift's and Python's clients do too
-_MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
+CLOSE = "1"  # Engine.IO's: the server closes the socket, which Swift's and Python's clients do too
+_UPGRADE = "5"  # Engine.IO's: all goes by this socket from here on
+ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}  # the wires, by the version that a client names
+MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
 _LONGEST_HEAD = 1024  # bytes of a packet before its JSON, at most: a namespace has 100 characters
 _NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id
 _NOT_JSON = object()  # for the data of a packet that can't be read
@@ -68,8 +72,10 @@ class SocketIoCodec:
             packet = text.decode()
             if packet.startswith("2"):
                 return Ping(packet[1:])
-            if packet == _CLOSE:
+            if packet == CLOSE:
                 return Goodbye(closes_socket=True)
+            if packet == _UPGRADE:
+                return Upgrade()
         except UnicodeDecodeError:
             return Ignored()
         message = _MESSAGE.fullmatch(packet)
@@ -138,16 +144,23 @@ class SocketIoCodec:
         return f"3{ping.payload}"
 
 
-def encode_open(wire: Wire, sid: str, ping_interval: timedelta, ping_timeout: timedelta) -> str:
-    """The open packet, for which a client waits once its WebSocket is connected."""
+def encode_open(
+    wire: Wire,
+    sid: str,
+    ping_interval: timedelta,
+    ping_timeout: timedelta,
+    upgrades: Sequence[str] = (),
+) -> str:
+    """The open packet, for which a client waits once it is connected; `upgrades` are the transports
+    that it may go over to."""
     handshake: dict[str, object] = {
         "sid": sid,
-        "upgrades": [],
+        "upgrades": upgrades,
         "pingInterval": ping_interval // timedelta(milliseconds=1),
         "pingTimeout": ping_timeout // timedelta(milliseconds=1),
     }
     if wire is Wire.EIO4:
-        handshake["maxPayload"] = _MAX_FRAME_BYTES
+        handshake["maxPayload"] = MAX_FRAME_BYTES
     return f"0{_json(handshake)}"
 
 

@@ -66,6 +66,7 @@ _FROM_THE_CLIENT = {
     # Socket.IO clients say so by these.
     f"{_HEADER}.Unring-Eio": "route.request.querystring.EIO",
     f"{_HEADER}.Unring-Transport": "route.request.querystring.transport",
+    f"{_HEADER}.Unring-Sid": "route.request.querystring.sid",
 }
 
 

@@ -17,6 +17,7 @@ from functions.calls.call import (
 from functions.calls.event import LONGEST_LIFE, CallEvent
 from functions.clients.connection import BegunRing, Connection
 from functions.clients.device import Device, DeviceId
+from functions.clients.poll import Poll
 from functions.ports.clock import Clock
 from functions.ports.store import (
     Birth,
@@ -59,6 +60,7 @@ class Database:
     connections: dict[ConnectionId, Connection] = field(default_factory=dict)
     # Sockets that were closed before their handshake was handled.
     unknown_closed: set[ConnectionId] = field(default_factory=set)
+    polls: dict[ConnectionId, Poll] = field(default_factory=dict)
     devices: dict[DeviceId, Device] = field(default_factory=dict)
     entries: dict[Key, Entry] = field(default_factory=dict)
     unreadable: dict[str, tuple[Unreadable, datetime]] = field(default_factory=dict)  # since when
@@ -185,6 +187,13 @@ class Database:
 
     def put_connection(self, connection: Connection) -> None:
         self.connections[connection.id] = replace(connection, version=self.tick())
+
+    def put_poll(self, poll: Poll) -> None:
+        self.polls[poll.id] = replace(poll, version=self.tick())
+
+    def is_unchanged(self, connection: Connection) -> bool:
+        found = self.connections.get(connection.id)
+        return found is not None and found.version == connection.version
 
     def close(self, id: ConnectionId, now: datetime, admit_by: datetime | None = None) -> None:
         found = self.connections.get(id)

@@ -11,6 +11,7 @@ from functions.delivery.commit import Committer
 from functions.delivery.signaling import Signaling
 from functions.published import Published
 from functions.scheduled import Scheduled
+from functions.services.transports import Transports
 from infra.emulators.faults import Broken, Faults
 from tests.memory.clients import Backend, Clients, Phones
 from tests.memory.database import Database
@@ -71,7 +72,8 @@ class Services:
         self.database = Database(now)
         self.store = memory_store(self.database, network)
         self.world = MemoryWorld(self.database, self.store)
-        self.sockets = MemorySockets(network, self.clients.take, self.clients.close)
+        self.websockets = MemorySockets(network, self.clients.take, self.clients.close)
+        self.sockets = Transports(self.websockets, self.store, now)
         self.publisher = MemoryPublisher(network, self.topic.append)
         self.scheduler = MemoryScheduler(network, lambda *task: self.queue.append(task))
         self.sender = MemoryPushSender(network, self.phones.take)

@@ -20,8 +20,10 @@ from functions.calls.call import (
 from functions.calls.event import CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
+from functions.clients.poll import SESSION_LASTS, Poll
 from functions.clients.profile import NO_PROFILE
 from functions.ports.identity import Identified
+from functions.ports.polls import Session
 from functions.ports.store import (
     Birth,
     Born,
@@ -64,6 +66,7 @@ def memory_store(database: Database, network: Network) -> Store:
         connections=MemoryConnections(database, remote),
         devices=MemoryDevices(database, remote),
         outbox=MemoryOutbox(database, remote),
+        polls=MemoryPolls(database, remote),
     )
 
 
@@ -389,13 +392,101 @@ class MemoryConnections:
 
     async def _if_unchanged(self, connection: Connection, change: Callable[[], None]) -> bool:
         def write() -> bool:
-            found = self.database.connections.get(connection.id)
-            is_unchanged = found is not None and found.version == connection.version
+            is_unchanged = self.database.is_unchanged(connection)
             if is_unchanged:
                 change()
             return is_unchanged
 
         return await self.remote.commit(connection.id, write)
+
+
+@dataclass(frozen=True)
+class MemoryPolls:
+    database: Database
+    remote: _Remote
+
+    async def begin(self, session: Session) -> None:
+        def write() -> None:
+            self.database.put_connection(session.connection)
+            self.database.put_poll(session.poll)
+
+        await self.remote.commit(session.poll.id, write)
+
+    async def get(self, id: ConnectionId) -> Poll | None:
+        return await self.remote.get(id, lambda: self.database.polls.get(id))
+
+    async def session(self, id: ConnectionId, now: datetime) -> Session | None:
+        def read() -> Session | None:
+            connection, poll = self.database.connection(id, now), self.database.polls.get(id)
+            return Session(connection, poll) if connection and poll else None
+
+        return await self.remote.get(id, read)
+
+    async def add(self, id: ConnectionId, packets: Sequence[str]) -> bool:
+        return await self._change(id, lambda poll: replace(poll, packets=[*poll.packets, *packets]))
+
+    async def take(
+        self, poll: Poll, count: int, taker: str, renewed_until: datetime | None
+    ) -> bool:
+        def write() -> bool:
+            found = self.database.connections.get(poll.id)
+            if not self._is_unchanged(poll) or (renewed_until and found is None):
+                return False
+            left = replace(poll, packets=poll.packets[count:], taken_by=taker)
+            if found and renewed_until:
+                self.database.put_connection(replace(found, expires_at=renewed_until))
+                left = replace(left, expires_at=renewed_until)
+            self.database.put_poll(left)
+            return True
+
+        return await self.remote.commit(poll.id, write)
+
+    async def claim(self, poll: Poll, by: Connection) -> bool:
+        def write() -> bool:
+            known = {*self.database.connections, *self.database.unknown_closed}
+            if not self._is_unchanged(poll) or by.id in known:
+                return False
+            self.database.put_connection(by)
+            self.database.put_poll(replace(poll, upgraded_by=by.id))
+            return True
+
+        return await self.remote.commit(poll.id, write)
+
+    async def move(self, session: Session, to: Connection, now: datetime) -> bool:
+        moved, poll = session.connection, session.poll
+
+        def write() -> bool:
+            are_unchanged = all(map(self.database.is_unchanged, (moved, to)))
+            if not (are_unchanged and self._is_unchanged(poll)):
+                return False
+            self.database.put_connection(to)
+            self.database.close(moved.id, now)
+            was = self.database.connections[moved.id]
+            self.database.put_connection(replace(was, upgraded_to=to.id))
+            del self.database.polls[poll.id]
+            return True
+
+        return await self.remote.commit(poll.id, write)
+
+    async def close(self, id: ConnectionId, now: datetime, packet: str) -> bool:
+        def closed(poll: Poll) -> Poll:
+            packets, ends = [*poll.packets, packet], now + SESSION_LASTS
+            return replace(poll, packets=packets, is_closed=True, expires_at=ends)
+
+        return await self._change(id, closed)
+
+    def _is_unchanged(self, poll: Poll) -> bool:
+        found = self.database.polls.get(poll.id)
+        return found is not None and found.version == poll.version
+
+    async def _change(self, id: ConnectionId, change: Callable[[Poll], Poll]) -> bool:
+        def write() -> bool:
+            found = self.database.polls.get(id)
+            if found:
+                self.database.put_poll(change(found))
+            return found is not None
+
+        return await self.remote.commit(id, write)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ SENSELESS: list[bytes] = [
         b"3",
         b"3probe",
         b"4",
-        b"5",
         b"6",
         b"7",
         b"8x",

@@ -1,4 +1,4 @@
-"""Firestore: calls, connections, devices and the outbox, in as few remote calls as they need."""
+"""Firestore: calls, clients and the outbox, in as few remote calls as they need."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,7 @@ from functions.services.firestore.calls import FirestoreCalls
 from functions.services.firestore.connections import FirestoreConnections
 from functions.services.firestore.devices import FirestoreDevices
 from functions.services.firestore.outbox import FirestoreOutbox
+from functions.services.firestore.polls import FirestorePolls
 from functions.services.firestore.remote import Documents
 from functions.settings import FunctionSettings
 
@@ -37,4 +38,5 @@ def store_of(
         connections=FirestoreConnections(documents),
         devices=FirestoreDevices(documents),
         outbox=FirestoreOutbox(documents, dialect),
+        polls=FirestorePolls(documents),
     )

@@ -37,25 +37,8 @@ class FirestoreConnections:
 
     async def add(self, connection: Connection) -> bool:
         """1 Commit, and 1 BatchGetDocuments if the document is there already."""
-        fields = {
-            "owner": connection.owner,
-            "userId": connection.user,
-            "profile": profile_fields(connection.profile),
-            "wire": connection.wire.value,
-            "connectedAt": connection.connected_at,
-            "expiresAt": connection.expires_at,
-            "isOpen": None if connection.is_open else False,
-            "shownUserId": connection.shown_user,
-            "shownProfile": profile_fields(connection.shown_profile),
-            "saidUserId": connection.said_user,
-            "refusal": connection.refusal,
-            "admitBy": connection.admit_by,
-            "deviceId": connection.device,
-            **_of_ring_token(connection),
-        }
-        known = {name: value for name, value in fields.items() if value is not None}
         reference = self._documents.at("connections", connection.id)
-        if await self._documents.create(reference, known):
+        if await self._documents.create(reference, fields_of(connection)):
             return True
         # API Gateway uses no id twice. So the document is from `close`, or from our own commit,
         # which the library repeats if its reply was lost.
@@ -162,6 +145,51 @@ class FirestoreConnections:
         return await self._documents.update_unchanged(
             self._documents.at("connections", connection.id), connection.version, fields
         )
+
+
+def fields_of(connection: Connection) -> dict[str, object]:
+    """All that a new connection's document has."""
+    return {name: value for name, value in _all_fields(connection).items() if value is not None}
+
+
+def fields_taken_over(connection: Connection) -> dict[str, object]:
+    """All that the document of a connection has which takes over a session; what it had besides is
+    deleted."""
+    fields = _all_fields(connection)
+    return {name: DELETE_FIELD if value is None else value for name, value in fields.items()}
+
+
+def _all_fields(connection: Connection) -> dict[str, object]:
+    """The fields, None for those that are not there."""
+    in_root = connection.namespace == ROOT
+    return {
+        "owner": connection.owner,
+        "userId": connection.user,
+        "profile": profile_fields(connection.profile),
+        "wire": connection.wire.value,
+        "connectedAt": connection.connected_at,
+        "expiresAt": connection.expires_at,
+        "isOpen": None if connection.is_open else False,
+        "shownUserId": connection.shown_user,
+        "shownProfile": profile_fields(connection.shown_profile),
+        "saidUserId": connection.said_user,
+        "refusal": connection.refusal,
+        "admitBy": connection.admit_by,
+        "deviceId": connection.device,
+        "onlyCall": connection.only_call,
+        "registration": connection.registration,
+        "namespace": None if in_root else connection.namespace,
+        "alsoIn": dict(connection.also_in) or None,
+        "calling": {
+            id: {"signalId": ring.signal_id, "ringsUntil": ring.rings_until}
+            for id, ring in connection.calling.items()
+        }
+        or None,
+        "upgrades": connection.upgrades,
+        "upgradedFrom": connection.upgraded_from,
+        "upgradeId": connection.upgrade_id,
+        "toldSince": connection.told_since,
+    }
 
 
 def profile_fields(profile: Profile) -> dict[str, str] | None:

@@ -26,6 +26,7 @@ from functions.clients.device import (
     InstallationId,
     Platform,
 )
+from functions.clients.poll import Poll
 from functions.clients.profile import NO_PROFILE, Profile
 from functions.dialect.dialect import Dialect
 from functions.ports.store import Birth, Entry, StoredCall
@@ -77,6 +78,11 @@ def call_in(snapshot: Snapshot, dialect: Dialect) -> StoredCall | None:
 def entry_in(snapshot: Snapshot) -> Entry | None:
     created, version = snapshot.create_time, snapshot.update_time
     return _readable(snapshot, lambda fields: read_entry(fields, created, version))
+
+
+def poll_in(snapshot: Snapshot) -> Poll | None:
+    version = snapshot.update_time
+    return _readable(snapshot, lambda fields: read_poll(snapshot.id, fields, version))
 
 
 def birth_in(snapshot: Snapshot) -> Birth | None:
@@ -159,6 +165,26 @@ def read_connection(id: str, fields: Fields, version: datetime | None = None) ->
         registration=_text_if_any(fields, "registration"),
         calling=_calling(fields),
         only_call=CallId(_text(fields, "onlyCall")) if "onlyCall" in fields else None,
+        upgrades=_connection_if_any(fields, "upgrades"),
+        upgraded_from=_connection_if_any(fields, "upgradedFrom"),
+        upgraded_to=_connection_if_any(fields, "upgradedTo"),
+        upgrade_id=_text_if_any(fields, "upgradeId"),
+        told_since=_moment_if_any(fields, "toldSince"),
+        version=version,
+    )
+
+
+def read_poll(id: str, fields: Fields, version: datetime) -> Poll:
+    return Poll(
+        id=ConnectionId(id),
+        wire=_member(Wire, fields, "wire"),
+        packets=[_text(each, "packet") for each in fields.get("packets") or ()],
+        expires_at=_moment(fields, "expiresAt"),
+        ends_at=_moment(fields, "endsAt"),
+        proof=_text(fields, "proof"),
+        upgraded_by=_connection_if_any(fields, "upgradedBy"),
+        is_closed=fields.get("isClosed") is True,
+        taken_by=_text_if_any(fields, "takenBy"),
         version=version,
     )
 

@@ -79,7 +79,7 @@ class Documents:
     # References, which cost nothing
 
     def collection(self, name: str) -> AsyncCollectionReference:
-        """`calls`, `connections`, `devices`, `outbox` or `births`, whatever it is called here."""
+        """`calls`, `connections` or another of ours, whatever it is called here."""
         return self._client.collection(self._collections.named(name))
 
     def at(self, collection: str, id: str) -> AsyncDocumentReference:
@@ -135,6 +135,14 @@ class Documents:
     def batch(self) -> AsyncWriteBatch:
         return self._client.batch()
 
+    def _add_to(self, batch: AsyncWriteBatch, changes: Iterable[Change]) -> None:
+        for change in changes:
+            option = self._option(change)
+            if change.fields is None:
+                batch.delete(change.reference, option)
+            else:
+                batch.update(change.reference, dict(change.fields), option)
+
     async def merge(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> None:
         """Writes these fields and keeps the others; makes the document if it is not there."""
         async with remote_call():
@@ -182,12 +190,7 @@ class Documents:
         if not changes:
             return 0
         batch = self.batch()
-        for change in changes:
-            option = self._option(change)
-            if change.fields is None:
-                batch.delete(change.reference, option)
-            else:
-                batch.update(change.reference, dict(change.fields), option)
+        self._add_to(batch, changes)
         if await _is_done(batch.commit(**LIMITS), *_CHANGED):
             return len(changes)
         return await self._change_each(changes) if len(changes) > 1 else 0
@@ -204,9 +207,7 @@ class Documents:
         StoreConflict if one of the changed is not of its version, or one of the created is there.
         """
         batch = self.batch()
-        for change in changed:
-            option = self._option(change)
-            batch.update(change.reference, dict(change.fields or {}), option)
+        self._add_to(batch, changed)
         for reference, fields in created:
             batch.create(reference, dict(fields))
         try:

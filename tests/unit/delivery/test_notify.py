@@ -52,7 +52,7 @@ async def test_what_nobody_foresaw_fails_that_connection_alone(services: Service
             raise RuntimeError("an error that is none of the port's own")
         return services.clients.take(connection, text)
 
-    sockets = replace(services.sockets, client=broken)
+    sockets = replace(services.websockets, client=broken)
     report = await notify(sockets, CODECS, [connection("odd="), connection("good=")], event())
     assert (ids(report.failed), ids(report.served)) == ({"odd="}, {"good="})
 

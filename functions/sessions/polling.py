@@ -1,0 +1,162 @@
+"""The session of a Socket.IO client that polls: how it begins, and what a poll is told.
+
+A client with default options begins so, and upgrades to a WebSocket within a moment. One that can't
+goes on polling.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from secrets import compare_digest
+
+from functions.calls.call import ConnectionId
+from functions.clients.connection import Wire
+from functions.clients.poll import SESSION_LASTS, Poll, Sid, new_taker
+from functions.ports.clock import Clock
+from functions.ports.polls import Polls, Session
+from functions.ports.publisher import Publisher
+from functions.sessions.accept import Acceptance, Handshake
+from functions.sessions.admitted import publish_admitted
+from functions.sessions.open import Timers, opening_packets
+from functions.telemetry import Log
+from functions.wire import socketio
+from functions.wire.payload import MAX_PACKETS_OUT
+
+_UPGRADES = ("websocket",)
+_TRIES = 5  # to take what waits, while more comes
+# Right after its handshake a client waits for its CONNECT to be answered, and then, to upgrade, for
+# its poll to return.
+_HURRY_LASTS = timedelta(seconds=5)
+_HURRIED = timedelta(milliseconds=50)
+_LOOK_EVERY = timedelta(milliseconds=300)
+
+log = Log(__name__)
+
+
+class UnknownSession(Exception):
+    """There is no such session (any more), or it is somebody else's."""
+
+
+async def found(polls: Polls, handshake: Handshake, now: datetime) -> Poll:
+    """As `Polling.found`."""
+    sid = Sid.read(handshake.sid or "")
+    poll = await polls.get(sid.id) if sid else None
+    if sid is None or poll is None or poll.is_over(now):
+        raise UnknownSession
+    is_its_clients = compare_digest(poll.proof, handshake.proof(sid))
+    if poll.wire is not handshake.wire or not is_its_clients:
+        log.warning("foreign session", to=poll.id)
+        raise UnknownSession
+    return poll
+
+
+class Polling:
+    """The sessions of clients that poll."""
+
+    def __init__(
+        self,
+        polls: Polls,
+        acceptance: Acceptance,
+        publisher: Publisher,
+        clock: Clock,
+        timers: Mapping[Wire, Timers],
+        *,
+        hold: timedelta,
+        session_ttl: timedelta,
+    ) -> None:
+        """A poll is held for `hold` when nothing waits; a session lasts `session_ttl` at most."""
+        self._polls = polls
+        self._acceptance = acceptance
+        self._publisher = publisher
+        self._clock = clock
+        self._timers = timers
+        self._hold = hold
+        self._session_ttl = session_ttl
+        # The polls that this instance holds, by their sessions.
+        self._held: dict[ConnectionId, asyncio.Event] = {}
+
+    async def begin(self, handshake: Handshake) -> Sequence[str]:
+        """Stores a new session, and gives the packets that open it. Costs 1 Commit, and 1 Publish
+        if the handshake itself admits the client. Raises IdentityUnavailable and StoreUnavailable.
+        """
+        sid = Sid.new()
+        made = await self._acceptance.connection_of(sid.id, handshake)
+        connection = replace(made, is_open=True, expires_at=made.connected_at + SESSION_LASTS)
+        poll = Poll(
+            id=connection.id,
+            wire=connection.wire,
+            packets=(),
+            expires_at=connection.expires_at,
+            ends_at=connection.connected_at + self._session_ttl,
+            proof=handshake.proof(sid),
+        )
+        await self._polls.begin(Session(connection, poll))
+        if connection.user is not None:
+            await publish_admitted(self._publisher, connection.id, self._clock())
+        log.info("session begun", to=connection.id, wire=connection.wire.value)
+        timers = self._timers[connection.wire]
+        return list(opening_packets(connection, str(sid), timers, _UPGRADES))
+
+    async def found(self, handshake: Handshake) -> Poll:
+        """The session that a request belongs to. Costs 1 BatchGetDocuments, 0 if its sid is none of
+        ours. Raises UnknownSession and StoreUnavailable."""
+        return await found(self._polls, handshake, self._clock())
+
+    async def poll(self, handshake: Handshake) -> Sequence[str]:
+        """The packets that wait for the client. If there are none it waits for some, for a while,
+        and then gives one that says nothing.
+
+        Costs 1 BatchGetDocuments each time that it looks, at once and then every 300 ms, and 1
+        Commit if something waits, or if the session has not been renewed for 20 s. Raises
+        UnknownSession and StoreUnavailable.
+        """
+        poll = await self.found(handshake)
+        for pause in self._pauses(poll):
+            if poll.packets or poll.upgraded_by:
+                break
+            await self._pause(poll.id, pause)
+            poll = await self.found(handshake)
+        return await self._take(poll, handshake)
+
+    async def add(self, id: ConnectionId, packets: Sequence[str]) -> None:
+        """Has these wait for the client. Costs 1 Commit. Raises UnknownSession and
+        StoreUnavailable."""
+        if not await self._polls.add(id, packets):
+            raise UnknownSession
+        if held := self._held.get(id):
+            held.set()
+
+    async def _take(self, poll: Poll, handshake: Handshake) -> Sequence[str]:
+        taker = new_taker()
+        for _ in range(_TRIES):
+            until = poll.renewed_until(self._clock())
+            if not poll.packets and until is None:
+                break
+            given = poll.packets[:MAX_PACKETS_OUT]
+            if await self._polls.take(poll, len(given), taker, until):
+                return given or (socketio.NOOP,)
+            poll = await self.found(handshake)
+            if poll.taken_by == taker:  # it was done, and its reply lost
+                return given or (socketio.NOOP,)
+        # Of a client's polls one may be late, and find that another has taken what waited.
+        return (socketio.NOOP,)
+
+    def _pauses(self, poll: Poll) -> Iterator[timedelta]:
+        is_hurried = poll.ends_at - self._clock() > self._session_ttl - _HURRY_LASTS
+        left, most = self._hold, _HURRIED if is_hurried else _LOOK_EVERY
+        while left:
+            pause = min(left, most)
+            yield pause
+            left -= pause
+
+    async def _pause(self, id: ConnectionId, pause: timedelta) -> None:
+        """Waits until something comes by this very instance, or for so long."""
+        came = self._held.setdefault(id, asyncio.Event())
+        try:
+            async with asyncio.timeout(pause.total_seconds()):
+                await came.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._held.pop(id, None)

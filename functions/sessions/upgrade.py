@@ -1,0 +1,105 @@
+"""The upgrade of a session from polling to a WebSocket: the socket bears the session's sid, and
+takes it over once the client says so."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+from functions.calls.call import ConnectionId
+from functions.clients.connection import Connection
+from functions.ports.clock import Clock
+from functions.ports.polls import Polls, Session
+from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
+from functions.ports.store import Connections, StoreUnavailable
+from functions.sessions.accept import Handshake
+from functions.sessions.deadline import ADMIT_WITHIN
+from functions.sessions.order import TRIES
+from functions.sessions.polling import UnknownSession, found
+from functions.telemetry import Log
+from functions.wire import socketio
+
+log = Log(__name__)
+
+
+class Upgrades:
+    """Has WebSockets take over the sessions of clients that polled."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        polls: Polls,
+        sockets: Sockets,
+        clock: Clock,
+        connection_ttl: timedelta,
+    ) -> None:
+        self._connections = connections
+        self._polls = polls
+        self._sockets = sockets
+        self._clock = clock
+        self._connection_ttl = connection_ttl
+
+    async def begin(self, id: ConnectionId, handshake: Handshake) -> None:
+        """Stores the connection of a WebSocket that bears a session's sid. A session has one such
+        socket, and goes on by polling until the client says that it upgrades. Costs 1
+        BatchGetDocuments and 1 Commit. Raises UnknownSession and StoreUnavailable."""
+        for _ in range(TRIES):
+            now = self._clock()
+            poll = await found(self._polls, handshake, now)
+            if poll.upgraded_by == id:
+                return  # it was done, and its reply lost
+            if poll.upgraded_by:
+                log.warning("second socket of a session", to=poll.id)
+                raise UnknownSession
+            socket = Connection(
+                id=id,
+                user=None,
+                wire=handshake.wire,
+                connected_at=now,
+                expires_at=now + self._connection_ttl,
+                upgrades=poll.id,
+            )
+            if await self._polls.claim(poll, socket):
+                return
+        raise StoreUnavailable("the session keeps changing")
+
+    async def complete(self, id: ConnectionId) -> str:
+        """Makes the connection what its session was, posts what still waits for the client, and
+        gives the packet in reply: one that says nothing, unless the client must connect anew.
+
+        Costs 2 BatchGetDocuments, 1 Commit and 1 POST for each packet that waits; 1
+        BatchGetDocuments if there is nothing to upgrade. Safe to run twice. Raises
+        StoreUnavailable.
+        """
+        upgrade = uuid.uuid4().hex
+        waiting: Session | None = None
+        for _ in range(TRIES):
+            now = self._clock()
+            connection = await self._connections.get(id, now)
+            if connection is None:
+                return socketio.RECONNECT
+            if waiting and connection.upgrade_id == upgrade:
+                break  # it was done, and its reply lost
+            if connection.upgrades is None:
+                return socketio.NOOP
+            waiting = await self._polls.session(connection.upgrades, now)
+            if waiting is None or waiting.poll.upgraded_by != id:
+                log.warning("nothing to upgrade", outcome="unknown_session")
+                return socketio.RECONNECT
+            to = connection.taking_over(waiting.connection, upgrade, now + ADMIT_WITHIN)
+            if await self._polls.move(waiting, to, now):
+                break
+        else:
+            raise StoreUnavailable("the session keeps changing")
+        log.info("upgraded", outcome="upgraded", served=len(waiting.poll.packets))
+        return await self._post(id, waiting.poll.packets)
+
+    async def _post(self, id: ConnectionId, packets: Sequence[str]) -> str:
+        """One packet after the other. Whoever was not reached connects anew, and is told then what
+        he has missed."""
+        try:
+            for packet in packets:
+                await self._sockets.post(id, packet)
+        except (Gone, Refused, PostFailed) as error:
+            log.warning("post failed", to=id, error=f"{type(error).__name__}: {error}")
+            return socketio.RECONNECT
+        return socketio.NOOP
