@@ -2,11 +2,11 @@
 takes it over once the client says so."""
 
 import uuid
-from collections.abc import Sequence
 from datetime import timedelta
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection
+from functions.clients.poll import Poll
 from functions.ports.clock import Clock
 from functions.ports.polls import Polls, Session
 from functions.ports.sockets import Gone, PostFailed, Refused, Sockets
@@ -71,33 +71,31 @@ class Upgrades:
         StoreUnavailable.
         """
         upgrade = uuid.uuid4().hex
-        waiting: Session | None = None
+        session: Session | None = None
         for _ in range(TRIES):
             now = self._clock()
             connection = await self._connections.get(id, now)
             if connection is None:
                 return socketio.RECONNECT
-            if waiting and connection.upgrade_id == upgrade:
-                break  # it was done, and its reply lost
+            if session and connection.upgrade_id == upgrade:
+                return await self._post(id, session.poll)  # it was done, and its reply lost
             if connection.upgrades is None:
                 return socketio.NOOP
-            waiting = await self._polls.session(connection.upgrades, now)
-            if waiting is None or waiting.poll.upgraded_by != id:
-                log.warning("nothing to upgrade", outcome="unknown_session")
-                return socketio.RECONNECT
-            to = connection.taking_over(waiting.connection, upgrade, now + ADMIT_WITHIN)
-            if await self._polls.move(waiting, to, now):
-                break
-        else:
-            raise StoreUnavailable("the session keeps changing")
-        log.info("upgraded", outcome="upgraded", served=len(waiting.poll.packets))
-        return await self._post(id, waiting.poll.packets)
+            session = await self._polls.session(connection.upgrades, now)
+            # If it is not there, another frame of the client's may have moved it just now.
+            if session and session.poll.upgraded_by == id:
+                to = connection.taking_over(session.connection, upgrade, now + ADMIT_WITHIN)
+                if await self._polls.move(session, to, now):
+                    return await self._post(id, session.poll)
+        log.warning("nothing to upgrade", outcome="unknown_session")
+        return socketio.RECONNECT
 
-    async def _post(self, id: ConnectionId, packets: Sequence[str]) -> str:
+    async def _post(self, id: ConnectionId, poll: Poll) -> str:
         """One packet after the other. Whoever was not reached connects anew, and is told then what
         he has missed."""
+        log.info("upgraded", outcome="upgraded", served=len(poll.packets))
         try:
-            for packet in packets:
+            for packet in poll.packets:
                 await self._sockets.post(id, packet)
         except (Gone, Refused, PostFailed) as error:
             log.warning("post failed", to=id, error=f"{type(error).__name__}: {error}")
