@@ -25,7 +25,8 @@ from functions.inbound.replies import Reply, answered, status_of
 from functions.inbound.sessions import Sessions
 from functions.ports.clock import Clock
 from functions.sessions.accept import Handshake
-from functions.sessions.polling import Polling, UnknownSession
+from functions.sessions.polling import Polling
+from functions.sessions.session import UnknownSession
 from functions.wire import socketio
 from functions.wire.payload import MalformedPayload, decode_payload, encode_payload
 from functions.wire.requests import device_in

@@ -16,7 +16,7 @@ from functions.ports.publisher import PublishFailed
 from functions.ports.store import StoreUnavailable
 from functions.sessions.accept import Acceptance, ClientGone
 from functions.sessions.close import Closing
-from functions.sessions.polling import UnknownSession
+from functions.sessions.session import UnknownSession
 from functions.sessions.upgrade import Upgrades
 from functions.telemetry import Log
 

@@ -7,8 +7,7 @@ goes on polling.
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from secrets import compare_digest
+from datetime import timedelta
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Wire
@@ -19,36 +18,20 @@ from functions.ports.publisher import Publisher
 from functions.sessions.accept import Acceptance, Handshake
 from functions.sessions.admitted import publish_admitted
 from functions.sessions.open import Timers, opening_packets
+from functions.sessions.session import UnknownSession, found
 from functions.telemetry import Log
 from functions.wire import socketio
 from functions.wire.payload import MAX_PACKETS_OUT
 
 _UPGRADES = ("websocket",)
 _TRIES = 5  # to take what waits, while more comes
+_LOOK_EVERY = timedelta(milliseconds=300)
 # Right after its handshake a client waits for its CONNECT to be answered, and then, to upgrade, for
 # its poll to return.
 _HURRY_LASTS = timedelta(seconds=5)
 _HURRIED = timedelta(milliseconds=50)
-_LOOK_EVERY = timedelta(milliseconds=300)
 
 log = Log(__name__)
-
-
-class UnknownSession(Exception):
-    """There is no such session (any more), or it is somebody else's."""
-
-
-async def found(polls: Polls, handshake: Handshake, now: datetime) -> Poll:
-    """As `Polling.found`."""
-    sid = Sid.read(handshake.sid or "")
-    poll = await polls.get(sid.id) if sid else None
-    if sid is None or poll is None or poll.is_over(now):
-        raise UnknownSession
-    is_its_clients = compare_digest(poll.proof, handshake.proof(sid))
-    if poll.wire is not handshake.wire or not is_its_clients:
-        log.warning("foreign session", to=poll.id)
-        raise UnknownSession
-    return poll
 
 
 class Polling:
@@ -113,10 +96,12 @@ class Polling:
         """
         poll = await self.found(handshake)
         for pause in self._pauses(poll):
-            if poll.packets or poll.upgraded_by:
+            if poll.packets:
                 break
             await self._pause(poll.id, pause)
-            poll = await self.found(handshake)
+            was_upgrading, poll = poll.upgraded_by, await self.found(handshake)
+            if poll.upgraded_by and not was_upgrading:
+                break
         return await self._take(poll, handshake)
 
     async def add(self, id: ConnectionId, packets: Sequence[str]) -> None:
@@ -143,8 +128,11 @@ class Polling:
         return (socketio.NOOP,)
 
     def _pauses(self, poll: Poll) -> Iterator[timedelta]:
+        """Between one look and the next."""
         is_hurried = poll.ends_at - self._clock() > self._session_ttl - _HURRY_LASTS
         left, most = self._hold, _HURRIED if is_hurried else _LOOK_EVERY
+        if is_hurried and poll.upgraded_by:
+            left = min(left, _HURRIED)
         while left:
             pause = min(left, most)
             yield pause

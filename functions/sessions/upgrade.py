@@ -14,7 +14,7 @@ from functions.ports.store import Connections, StoreUnavailable
 from functions.sessions.accept import Handshake
 from functions.sessions.deadline import ADMIT_WITHIN
 from functions.sessions.order import TRIES
-from functions.sessions.polling import UnknownSession, found
+from functions.sessions.session import UnknownSession, found
 from functions.telemetry import Log
 from functions.wire import socketio
 
