@@ -80,7 +80,8 @@ class PollingRequests:
             return _refusal(error)
         except UnknownSession:
             return _refusal(_UNKNOWN)
-        return Response(encode_payload(handshake.wire, packets), media_type=_TEXT)
+        payload = encode_payload(handshake.wire, packets)
+        return Response(payload, media_type=_TEXT, headers={"Cache-Control": "no-store"})
 
     async def _packets(self, handshake: Handshake) -> Sequence[str]:
         if handshake.sid is None:
