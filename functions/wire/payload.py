@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from functions.clients.connection import Wire
 from functions.wire.socketio import MAX_FRAME_BYTES
 
-MAX_PACKETS = 64  # in one request; no client has so many at once
-# In one answer: python-engineio's client takes more for an error, and ends the session.
+MAX_PACKETS = 64  # of a request; an app has far less to say at once
+# Of an answer: python-engineio's client takes more for an error, and ends the session.
 MAX_PACKETS_OUT = 16
 
 _SEPARATOR = "\x1e"
 _TYPES = b"0123456b"  # with which a packet begins; `b` is for binary data in base64
-# In UTF-16-LE, in which a code unit has two bytes. As no packet has more than MAX_FRAME_BYTES, its
-# length has at most five digits, and as none is empty, the first digit is no zero.
-_LENGTH = re.compile(rb"((?:[1-9]\0)(?:[0-9]\0){0,4}):\0")
+# It is read from UTF-16-LE, in which each code unit has two bytes. As no packet is empty, the first
+# digit is no zero, and as none has more than MAX_FRAME_BYTES, there are five digits at most.
+_LENGTH = re.compile(rb"([1-9]\0(?:[0-9]\0){0,4}):\0")
 
 
 class MalformedPayload(ValueError):
@@ -27,8 +27,8 @@ class MalformedPayload(ValueError):
 
 
 def decode_payload(wire: Wire, body: bytes) -> list[bytes]:
-    """The packets as the client wrote them, in UTF-8: at least one, and none of them empty. One
-    that holds binary data stays text, `b` and base64. Raises MalformedPayload."""
+    """The packets as the client wrote them, in UTF-8: at least one, and each begins with its type.
+    One that holds binary data stays text, `b` and base64. Raises MalformedPayload."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -40,8 +40,8 @@ def decode_payload(wire: Wire, body: bytes) -> list[bytes]:
 
 
 def encode_payload(wire: Wire, packets: Sequence[str]) -> str:
-    """The payload with these packets. There must be one at least, as a client that gets an empty
-    payload ends the session. None has the separator in it, which JSON does not allow in a text."""
+    """The payload of these packets. There must be at least one, as clients take an empty payload
+    for an error. The separator is in none of them, as JSON escapes it."""
     if wire is Wire.EIO3:
         return "".join(f"{_units(packet)}:{packet}" for packet in packets)
     return _SEPARATOR.join(packets)
@@ -58,7 +58,7 @@ def _read_lengths(text: str) -> list[bytes]:
     units = text.encode("utf-16-le")
     packets: list[bytes] = []
     place = 0
-    while place < len(units) or not packets:
+    while place < len(units) or not packets:  # an empty payload lacks its first length
         if len(packets) == MAX_PACKETS:
             raise MalformedPayload("payload has too many packets")
         length = _LENGTH.match(units, place)
