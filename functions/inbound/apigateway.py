@@ -11,9 +11,10 @@ from functions.clients.connection import Wire
 from functions.inbound.secrets import is_known
 from functions.sessions.accept import Handshake
 from functions.wire.requests import device_in
-from functions.wire.socketio import ENGINE_IO
+from functions.wire.socketio import ENGINE_IO, UNNAMED
 
 _BEARER = "bearer."
+_WEBSOCKET = "websocket"  # what Engine.IO calls this transport
 
 
 class NotMapped(ValueError):
@@ -86,13 +87,13 @@ def _offered_token(headers: Headers) -> str | None:
 
 
 def _wire(protocol: str | None, transport: str | None) -> Wire:
-    """The wire of a client that names an Engine.IO `protocol`, or names none."""
-    if protocol is None:
+    """The wire of a client that names an Engine.IO `protocol`, or its `transport`, or neither."""
+    if protocol is None and transport != _WEBSOCKET:
         return Wire.JSON
-    wire = ENGINE_IO.get(protocol)
+    wire = ENGINE_IO.get(protocol or UNNAMED)
     if wire is None:
         raise NotSupported(f"EIO must be one of {', '.join(ENGINE_IO)}")
-    if transport != "websocket":
+    if transport != _WEBSOCKET:
         raise NotSupported("transport must be websocket")
     return wire
 

@@ -131,7 +131,7 @@ def _handshake_in(request: Request) -> Handshake:
     query = request.query_params
     if len(query.multi_items()) > len(query):
         raise _Refused(3, "Bad request: a parameter is given twice")
-    wire = socketio.ENGINE_IO.get(query.get("EIO", ""))
+    wire = socketio.ENGINE_IO.get(query.get("EIO", socketio.UNNAMED))
     if wire is None:
         raise _Refused(5, "Unsupported protocol version")
     if query.get("transport") != "polling":

@@ -118,7 +118,7 @@ class Polling:
             until = poll.renewed_until(self._clock())
             if not poll.packets and until is None:
                 break
-            given = poll.packets[:MAX_PACKETS_OUT]
+            given = _next(poll.packets)
             if await self._polls.take(poll, len(given), taker, until):
                 return given or (socketio.NOOP,)
             poll = await self.found(handshake)
@@ -148,3 +148,10 @@ class Polling:
             return
         finally:
             self._held.pop(id, None)
+
+
+def _next(packets: Sequence[str]) -> Sequence[str]:
+    """What one reply gives. The packet that closes goes alone: with a goodbye before it, JavaScript
+    4 would say twice that it is disconnected."""
+    given = packets[:MAX_PACKETS_OUT]
+    return given[: given.index(socketio.CLOSE) or 1] if socketio.CLOSE in given else given

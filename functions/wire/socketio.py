@@ -39,6 +39,7 @@ RECONNECT = '{"message":"reconnect"}'
 CLOSE = "1"  # Engine.IO's: the server closes the socket, which Swift's and Python's clients do too
 _UPGRADE = "5"  # Engine.IO's: all goes by this socket from here on
 ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}  # the wires, by the version that a client names
+UNNAMED = "3"  # the version of a client that names none, as Swift's before 16
 MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
 _LONGEST_HEAD = 1024  # bytes of a packet before its JSON, at most: a namespace has 100 characters
 _NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id

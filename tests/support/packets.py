@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from functions.calls.transitions import SIGNALS
 from functions.clients.device import Platform
-from functions.wire.frames import Connect, Frame, Goodbye, Ignored, Malformed, Ping, RequestFrame
+from functions.wire.frames import (
+    Connect,
+    Frame,
+    Goodbye,
+    Ignored,
+    Malformed,
+    Ping,
+    RequestFrame,
+    Upgrade,
+)
 from functions.wire.requests import InvalidRequest, parse
 
 
@@ -52,6 +61,8 @@ def judged(frame: bytes) -> Frame:
             return Ping(text[1:])
         if text == "1":
             return Goodbye(closes_socket=True)
+        if text == "5":
+            return Upgrade()
         packet = received(text)
     except (AssertionError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return Ignored()

@@ -99,6 +99,10 @@ def test_a_handshake_that_names_no_protocol_is_a_json_clients() -> None:
     assert handshake_in(headers(unring_transport="polling")).wire is Wire.JSON
 
 
+def test_a_client_that_names_its_transport_and_no_version_is_of_version_3() -> None:
+    assert handshake_in(headers(unring_transport="websocket")).wire is Wire.EIO3
+
+
 @pytest.mark.parametrize("protocol", ["0", "2", "5", "44", " 4", "4 ", "4,4", "four", "\xb3", "-4"])
 def test_another_engine_io_protocol_is_not_supported(protocol: str) -> None:
     with pytest.raises(NotSupported, match="EIO must be one of 3, 4"):
