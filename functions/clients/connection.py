@@ -85,7 +85,9 @@ class Connection:
     upgraded_from: ConnectionId | None = None
     upgraded_to: ConnectionId | None = None
     upgrade_id: str | None = None  # whoever has upgraded it knows by this that it was he
-    told_since: datetime | None = None  # since when at least the session was its user's
+    # Since when at least the session that it has taken over was its user's, unless he was admitted
+    # again since.
+    told_since: datetime | None = None
     version: datetime | None = field(default=None, compare=False)  # of the document that was read
 
     def hears_of(self, call: CallId) -> bool:

@@ -340,6 +340,7 @@ class MemoryConnections:
             closed_at=None,
             left_at=None,
             admit_by=None,
+            told_since=None,
             expires_at=expires,
         )
         return await self._if_unchanged(connection, lambda: self.database.put_connection(changed))

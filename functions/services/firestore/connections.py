@@ -77,6 +77,7 @@ class FirestoreConnections:
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
                 "admitBy": DELETE_FIELD,
+                "toldSince": DELETE_FIELD,
                 "expiresAt": expires,
             },
         )
