@@ -56,6 +56,7 @@ class Upgrades:
                 wire=handshake.wire,
                 connected_at=now,
                 expires_at=now + self._connection_ttl,
+                admit_by=now + ADMIT_WITHIN,  # else it would stay open, if it never upgrades
                 upgrades=poll.id,
             )
             if await self._polls.claim(poll, socket):
