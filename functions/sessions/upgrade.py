@@ -2,7 +2,8 @@
 takes it over once the client says so."""
 
 import uuid
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection
@@ -85,7 +86,7 @@ class Upgrades:
             session = await self._polls.session(connection.upgrades, now)
             # If it is not there, another frame of the client's may have moved it just now.
             if session and session.poll.upgraded_by == id:
-                to = connection.taking_over(session.connection, upgrade, now + ADMIT_WITHIN)
+                to = _taking_over(connection, session, upgrade, now)
                 if await self._polls.move(session, to, now):
                     return await self._post(id, session.poll)
         log.warning("nothing to upgrade", outcome="unknown_session")
@@ -102,3 +103,14 @@ class Upgrades:
             log.warning("post failed", to=id, error=f"{type(error).__name__}: {error}")
             return socketio.RECONNECT
         return socketio.NOOP
+
+
+def _taking_over(
+    connection: Connection, session: Session, upgrade: str, now: datetime
+) -> Connection:
+    """What the socket becomes. By one that is closed already frames still come that were sent
+    before; and by one whose session was ended its client is told so. Nobody comes back by either.
+    """
+    to = connection.taking_over(session.connection, upgrade, now + ADMIT_WITHIN)
+    closed_at = connection.closed_at or (now if session.poll.is_closed else None)
+    return replace(to, user=None, closed_at=closed_at) if closed_at else to

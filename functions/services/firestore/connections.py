@@ -176,6 +176,7 @@ def _all_fields(connection: Connection) -> dict[str, object]:
         "saidUserId": connection.said_user,
         "refusal": connection.refusal,
         "admitBy": connection.admit_by,
+        "closedAt": connection.closed_at,
         "deviceId": connection.device,
         "onlyCall": connection.only_call,
         "registration": connection.registration,
