@@ -111,14 +111,18 @@ class Frames:
     async def _reply_upgraded(
         self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None
     ) -> str:
-        """The reply to a frame that may have overtaken the one by which its client upgraded."""
+        """The reply to a frame that may have overtaken the one by which its client upgraded. It is
+        carried out also for a client who must connect anew, as it has not been told all that waited
+        for it."""
         try:
             return await self._reply(codec, frame, id, received_at)
         except NotUpgraded:
             upgraded = await self.upgrades.complete(id)
-        if upgraded != socketio.NOOP:
+        try:
+            reply = await self._reply(codec, frame, id, received_at)
+        except NotUpgraded:
             return upgraded
-        return await self._reply(codec, frame, id, received_at)
+        return reply if upgraded == socketio.NOOP else upgraded
 
     async def _reply(
         self, codec: Codec, frame: Frame, id: ConnectionId, received_at: datetime | None

@@ -70,26 +70,33 @@ class Upgrades:
 
         Costs 2 BatchGetDocuments, 1 Commit and 1 POST for each packet that waits; 1
         BatchGetDocuments if there is nothing to upgrade. Safe to run twice. Raises
-        StoreUnavailable.
+        StoreUnavailable: then nothing was changed.
         """
         upgrade = uuid.uuid4().hex
         session: Session | None = None
-        for _ in range(TRIES):
-            now = self._clock()
-            connection = await self._connections.get(id, now)
-            if connection is None:
-                return socketio.RECONNECT
-            if session and connection.upgrade_id == upgrade:
-                return await self._post(id, session.poll)  # it was done, and its reply lost
-            if connection.upgrades is None:
-                return socketio.NOOP
-            session = await self._polls.session(connection.upgrades, now)
-            # If it is not there, another frame of the client's may have moved it just now.
-            if session and session.poll.upgraded_by == id:
-                to = _taking_over(connection, session, upgrade, now)
-                if await self._polls.move(session, to, now):
-                    return await self._post(id, session.poll)
-        log.warning("nothing to upgrade", outcome="unknown_session")
+        try:
+            for _ in range(TRIES):
+                now = self._clock()
+                connection = await self._connections.get(id, now)
+                if connection is None:
+                    return socketio.RECONNECT
+                if session and connection.upgrade_id == upgrade:
+                    return await self._post(id, session.poll)  # it was done, and its reply lost
+                if connection.upgrades is None:
+                    return socketio.NOOP
+                session = await self._polls.session(connection.upgrades, now)
+                # If it is not there, another frame of the client's may have moved it just now.
+                if session and session.poll.upgraded_by == id:
+                    to = _taking_over(connection, session, upgrade, now)
+                    if await self._polls.move(session, to, now):
+                        return await self._post(id, session.poll)
+        except StoreUnavailable as error:
+            if session is None:
+                raise
+            # It may have been moved. Who connects anew is told what has waited for him.
+            log.error("not known to be upgraded", error=str(error))
+        else:
+            log.warning("nothing to upgrade", outcome="unknown_session")
         return socketio.RECONNECT
 
     async def _post(self, id: ConnectionId, poll: Poll) -> str:
