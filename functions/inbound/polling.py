@@ -5,7 +5,7 @@ https://github.com/socketio/engine.io-protocol
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -33,6 +33,7 @@ from functions.wire.requests import device_in
 
 _TEXT = "text/plain; charset=UTF-8"
 _MAX_PAYLOAD_BYTES = 128 * 1024  # as much as API Gateway takes in one message
+_APART = timedelta(microseconds=1)  # the packets of one request, which came in this order
 
 
 class _Refused(Exception):
@@ -104,8 +105,8 @@ class PollingRequests:
             if isinstance(body, Response):
                 return body
             replies = [
-                await self._reply(session, packet, came_at)
-                for packet in _packets_in(handshake.wire, body)
+                await self._reply(session, packet, came_at + number * _APART)
+                for number, packet in enumerate(_packets_in(handshake.wire, body))
             ]
             if waiting := [reply for reply in replies if reply != socketio.NOOP]:
                 await self.polling.add(session, waiting)
