@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from infra.emulators import google
 from infra.loopback import spare_loopback
-from tests.support import node
+from tests.support import debian, node
 
 pytest_plugins = ["tests.support.services", "tests.support.stacks"]
 
@@ -32,6 +32,7 @@ def pytest_configure() -> None:
     missing = {
         "Google's emulators": google.unavailable(),
         "Node": node.unavailable(),
+        "nginx": debian.unavailable("nginx"),
         "Terraform": None if shutil.which(terraform) else f"{terraform} not found",
     }
     reasons = "; ".join(f"{what}: {reason}" for what, reason in missing.items() if reason)
