@@ -98,6 +98,16 @@ class HttpConnection:
         self._send(h11.EndOfMessage())
         await self._writer.drain()
 
+    async def hung_up(self) -> None:
+        """Returns once the peer has hung up; what it sends ahead is kept for its next request.
+
+        Who sends more ahead than any request may have counts as gone.
+        """
+        while len(self._h11.trailing_data[0]) <= _MAX_BODY_BYTES:
+            if not (data := await self._reader.read(_READ_BYTES)):
+                return
+            self._h11.receive_data(data)
+
     def bytes_after_request(self) -> bytes:
         """What the client sent behind a request that asks for another protocol."""
         return bytes(self._h11.trailing_data[0])

@@ -11,26 +11,9 @@ from infra.emulators.apigateway import mapping
 from infra.emulators.apigateway.http1 import Request
 from infra.emulators.apigateway.ids import new_id
 from infra.emulators.apigateway.options import CONNECT, DISCONNECT, Options, Route
+from infra.emulators.hops import NOT_PASSED_BACK, Headers, passed_on
 
-Headers = list[tuple[str, str]]
-
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "content-length",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-# httpx has decoded the body by the time it is passed on.
-_NOT_PASSED_BACK = _HOP_BY_HOP | {"content-encoding", "date", "server"}
+_NOT_PASSED_BACK = NOT_PASSED_BACK | {"date", "server"}
 _JSON = "application/json; charset=UTF-8"
 
 
@@ -82,7 +65,7 @@ class Integration:
     async def connect(self, client: Client, handshake: Request) -> Reply:
         """POST the client's handshake to $connect: its headers and query string, no body."""
         context = self._context(client, CONNECT, "CONNECT")
-        passed = _client_headers(handshake, client.source_ip)
+        passed = passed_on(handshake.headers, client.source_ip, but={"host"})
         mapped = self._mapped_headers(CONNECT, context, handshake)
         headers = self._merge(passed, mapped)
         query = mapping.merged_query(
@@ -182,18 +165,6 @@ class Integration:
         except httpx.RequestError as error:
             raise IntegrationError(f"{route_key}: {error!r}") from error
         return Reply(response.status_code, _passed_back(response.headers), response.content)
-
-
-def _client_headers(handshake: Request, source_ip: str) -> Headers:
-    named_by_connection = {
-        name.strip().lower()
-        for value in handshake.header_values("connection")
-        for name in value.split(",")
-    }
-    dropped = _HOP_BY_HOP | named_by_connection | {"x-forwarded-for"}
-    passed = [(name, value) for name, value in handshake.headers if name.lower() not in dropped]
-    hops = [*handshake.header_values("x-forwarded-for"), source_ip]
-    return [*passed, ("x-forwarded-for", ", ".join(hops))]
 
 
 def _passed_back(headers: httpx.Headers) -> tuple[tuple[str, str], ...]:

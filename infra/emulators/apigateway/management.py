@@ -34,6 +34,10 @@ class Management:
         self._credentials = credentials
         self._connection_buckets: dict[str, Bucket] = {}
 
+    def has(self, path: str) -> bool:
+        """Whether this path is that of a connection, known or not."""
+        return self._connection_id(path) is not None
+
     def respond(self, request: Request) -> Response:
         """The answer to one request: 200, 204, 400, 403, 410, 413 or 429."""
         connection_id = self._connection_id(request.path)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
@@ -25,6 +25,8 @@ from infra.emulators.faults import Broken, Faults
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Tasks = set[asyncio.Task[None]]
+# Answers a plain request that is none of the API's, of a client at an address. Raises nothing.
+Beside = Callable[[Request, str], Awaitable[Response]]
 
 
 class ApiGateway:
@@ -32,7 +34,9 @@ class ApiGateway:
 
     `routes` maps route keys to routes; which of $connect, $default and $disconnect exist is up to
     it. With `credentials`, every @connections request must be signed with one of them; `faults`
-    sees it as the call "connections.POST", or whatever its method is.
+    sees it as the call "connections.POST", or whatever its method is. `beside` is what else has
+    the port, as behind a proxy in front of both: it answers the plain requests that are none of
+    @connections, which are 403 otherwise, and is cancelled when its client hangs up.
     Raises ValueError for a mapping AWS would refuse. Use as `async with`, or start() and stop().
     """
 
@@ -42,6 +46,7 @@ class ApiGateway:
         options: Options = Options(),  # noqa: B008 # frozen, so it can be shared
         credentials: AccessKeys | None = None,
         faults: Faults | None = None,
+        beside: Beside | None = None,
     ) -> None:
         now = time.monotonic()
         stage_bucket = Bucket(options.stage_throttle, now)
@@ -50,6 +55,7 @@ class ApiGateway:
         self._stage_bucket = stage_bucket
         self._sessions: dict[str, Session] = {}
         self._faults = faults or Faults()
+        self._beside = beside
         self._routing = Routing(dict(routes), options, stage_bucket)
         self._management = Management(options, self._sessions, stage_bucket, credentials)
         # Tasks by what they do, since stop() treats each differently.
@@ -130,7 +136,13 @@ class ApiGateway:
         while (request := await http.next_request()) is not None:
             if "websocket" in (request.header("upgrade") or "").lower():
                 return await self._open(request, http, streams)
-            await http.respond(await self._answer(request))
+            if self._beside is None or self._management.has(request.path):
+                await http.respond(await self._answer(request))
+                continue
+            answer = await _while_there(http, self._beside(request, _source_ip(streams[1])))
+            if answer is None:
+                return False
+            await http.respond(answer)
         return False
 
     async def _answer(self, request: Request) -> Response:
@@ -214,10 +226,27 @@ def _client(request: Request, writer: asyncio.StreamWriter) -> Client:
     return Client(
         connection_id=new_id(),
         connected_at=datetime.now(UTC),
-        source_ip=str(writer.get_extra_info("peername")[0]),
+        source_ip=_source_ip(writer),
         user_agent=request.header("user-agent") or "",
         domain_name=request.header("host") or "",
     )
+
+
+def _source_ip(writer: asyncio.StreamWriter) -> str:
+    return str(writer.get_extra_info("peername")[0])
+
+
+async def _while_there(http: HttpConnection, answering: Awaitable[Response]) -> Response | None:
+    """The answer; None if the peer has hung up before it is there, which cancels it."""
+    answer = asyncio.ensure_future(answering)
+    gone = asyncio.create_task(http.hung_up())
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        return answer.result() if answer.done() else None
+    finally:
+        answer.cancel()
+        gone.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
 
 
 def _message(status: int, message: str) -> Response:

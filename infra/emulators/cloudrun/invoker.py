@@ -19,6 +19,7 @@ from starlette.routing import request_response
 
 from infra.emulators.auth.signing import ALGORITHM, SigningKey
 from infra.emulators.auth.tokens import GOOGLE, account_claims
+from infra.emulators.hops import HOP_BY_HOP, NOT_PASSED_BACK
 from infra.emulators.http import serving
 
 # If a request has both, only the first is looked at.
@@ -29,14 +30,8 @@ _CHALLENGE = (
     'Bearer error="invalid_token" error_description="The access token could not be verified"'
 )
 _CLAIMS = ["aud", "email", "exp", "iat", "iss", "sub"]
-_HOP_BY_HOP = frozenset(
-    {
-        *("connection", "content-length", "keep-alive", "proxy-authenticate"),
-        *("proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"),
-    }
-)
-# httpx has decoded the body by the time it is passed on, and our own server dates it.
-_NOT_PASSED_BACK = _HOP_BY_HOP | {"content-encoding", "date", "server"}
+# Our own server dates the answer.
+_NOT_PASSED_BACK = NOT_PASSED_BACK | {"date", "server"}
 
 _RawHeaders = list[tuple[bytes, bytes]]
 
@@ -131,7 +126,7 @@ class Front:
             answer = await self._http.request(
                 request.method,
                 httpx.URL(self._function()).copy_with(raw_path=path),
-                headers=_passed_on(headers.raw, _HOP_BY_HOP),
+                headers=_passed_on(headers.raw, HOP_BY_HOP),
                 content=body,
             )
         except httpx.TransportError:  # the instance is gone, or went while it was at it
