@@ -77,8 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_setting,
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help="a variable of the functions, as docs/settings.md has them; may be repeated",
+        metavar="NAME[=VALUE]",
+        help="a variable of the functions, as docs/settings.md has them; without a value, that of "
+        "the environment, where `ps` does not show it; may be repeated",
     )
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
@@ -129,9 +130,11 @@ def _setting(text: str) -> tuple[str, str]:
     from functions.settings import every_variable
 
     name, is_set, value = text.partition("=")
-    if not is_set or name not in {variable.name for variable in every_variable()}:
+    if name not in {variable.name for variable in every_variable()}:
         raise argparse.ArgumentTypeError(f"{text!r} sets no variable of docs/settings.md")
-    return name, value
+    if not is_set and name not in os.environ:
+        raise argparse.ArgumentTypeError(f"{text!r} has no value, and the environment has none")
+    return name, value if is_set else os.environ[name]
 
 
 def _host(text: str) -> str:

@@ -249,15 +249,24 @@ async def test_a_token_of_an_issuer_that_is_not_there_is_not_to_be_had() -> None
     assert (status, errors) == (1, "No stack is running with --set IDENTITY=oidc.\n")
 
 
-@pytest.mark.parametrize("setting", ["IDENTITY", "IDENTITI=oidc", "=oidc"])
+@pytest.mark.parametrize("setting", ["IDENTITI", "IDENTITI=oidc", "=oidc"])
 async def test_what_sets_no_variable_is_a_usage_error(setting: str) -> None:
     status, _, errors = await run("--set", setting)
     assert (status, "Traceback" in errors) == (2, False)
     assert f"'{setting}' sets no variable" in errors
 
 
-async def test_a_setting_that_a_function_will_not_take_is_named() -> None:
-    status, _, errors = await run("--port", "0", "--set", "IDENTITY=oidc", "--set", "OIDC_ISSUER=x")
+async def test_a_variable_without_a_value_that_the_environment_has_not_is_a_usage_error() -> None:
+    status, _, errors = await run("--set", "OIDC_ISSUER")
+    assert (status, "Traceback" in errors) == (2, False)
+    assert "'OIDC_ISSUER' has no value, and the environment has none" in errors
+
+
+@pytest.mark.parametrize("given", ["OIDC_ISSUER=x", "OIDC_ISSUER"])
+async def test_a_setting_that_a_function_will_not_take_is_named(given: str) -> None:
+    arguments = ("--port", "0", "--set", "IDENTITY=oidc", "--set", given)
+    elsewhere = {"OIDC_ISSUER": "https://issuer.example" if "=" in given else "x"}
+    status, _, errors = await run(*arguments, environment=elsewhere)
     assert (status, "Traceback" in errors) == (1, False)
     assert "OIDC_ISSUER must be a URL" in errors
     assert "OIDC_AUDIENCE is missing, which IDENTITY=oidc needs" in errors
