@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# Those that are ours alone.
+OURS = ("births", "connections", "devices", "outbox", "polls")
+
 
 @dataclass(frozen=True, slots=True)
 class Collections:
@@ -15,12 +18,12 @@ class Collections:
     prefix: str = "unring_"
 
     def named(self, collection: str) -> str:
-        """The name of `calls`, `connections`, `devices`, `outbox` or `births` in the database."""
+        """The name of `calls`, or of one of `OURS`, in the database."""
         return self.calls if collection == "calls" else f"{self.prefix}{collection}"
 
     def clash(self) -> bool:
         """Whether `calls` has the name of one that is ours."""
-        return self.calls in map(self.named, ("connections", "devices", "outbox", "births"))
+        return self.calls in map(self.named, OURS)
 
 
 USUAL = Collections()

@@ -22,13 +22,15 @@ _EXCLUDED = re.compile(
 )
 _WILDCARD = re.compile(r"\{\s*\w+\s*\}")
 _REST = re.compile(r"\{\s*\w+\s*=\s*\*\*\s*\}")
+# Those of functions/collections.py, which this runs without.
+_OURS = ("births", "connections", "devices", "outbox", "polls")
 _DOCUMENT = ""  # stands for the id of any document
 
 
 def reaching(rules: str, prefix: str) -> Iterator[str]:
     """The paths that may be a document of ours, and allow something, unless their condition
     excludes our collections by name. What a function of the rules excludes is not seen."""
-    ours = [f"{prefix}{name}" for name in ("connections", "devices", "outbox")]
+    ours = [f"{prefix}{name}" for name in _OURS]
     blocks: list[str] = []
     for part in _PART.finditer(without_comments(rules, "//")):
         if part["path"]:

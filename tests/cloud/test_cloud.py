@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
+from functions.collections import OURS, USUAL
 from functions.inbound.apigateway import Forwarded, handshake_in, is_from_api_gateway
 from functions.services.firestore.documents import EXPIRES_AT
 from functions.settings import FUNCTIONS, load, variables_of, webhook_name
@@ -209,6 +210,15 @@ def test_what_is_asked_for_by_one_field_keeps_the_index_that_firestore_makes(
     }
     assert (OUTBOX, "expiresAt") in overridden
     assert not overridden & {(collection, field), (collection, "*"), ("__default__", "*")}
+
+
+def test_whatever_is_ours_expires(report: Report) -> None:
+    expiring = {
+        resource["values"]["collection"]
+        for resource in report.deployed
+        if (resource["type"], resource["name"]) == ("google_firestore_field", "expires_at")
+    }
+    assert expiring == set(map(USUAL.named, OURS))
 
 
 def test_calls_expire_by_the_field_that_ours_alone_have(report: Report) -> None:

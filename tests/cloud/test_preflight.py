@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from functions.collections import OURS as COLLECTIONS
 from infra import ROOT
 from infra.build.rules import reaching
 
@@ -328,6 +329,12 @@ def test_a_rule_reaches_our_collections_if_it_stands_for_any(
     blocks: tuple[str, ...], reached: list[str]
 ) -> None:
     assert list(reaching(rules(*blocks), "unring_")) == reached
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_a_rule_for_any_collection_of_ours_is_found(collection: str) -> None:
+    one = rules(f"match /unring_{collection}/{{id}} {{ allow read; }}")
+    assert list(reaching(one, "unring_")) == [f"/unring_{collection}/{{id}}"]
 
 
 def test_without_a_prefix_a_rule_for_a_collection_of_ours_is_found_all_the_same() -> None:

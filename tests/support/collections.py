@@ -1,7 +1,5 @@
 """The collections that are ours, as the stacks of the tests have them."""
 
-from functions.collections import USUAL
+from functions.collections import OURS, USUAL
 
-CONNECTIONS, DEVICES, OUTBOX, BIRTHS = map(
-    USUAL.named, ("connections", "devices", "outbox", "births")
-)
+BIRTHS, CONNECTIONS, DEVICES, OUTBOX, POLLS = map(USUAL.named, OURS)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from functions import settings
+from functions.collections import OURS
 from functions.settings import (
     FUNCTIONS,
     ApiSettings,
@@ -314,10 +315,13 @@ def test_the_prefix_of_our_collections_may_be_empty() -> None:
     assert settings.load(GatewaySettings, GATEWAY).collection_prefix == "unring_"
     without = settings.load(GatewaySettings, {**GATEWAY, "COLLECTION_PREFIX": ""})
     assert without.collection_prefix == ""
-    with pytest.raises(SettingsError, match="CALLS_COLLECTION is devices"):
-        settings.load(
-            GatewaySettings, {**GATEWAY, "COLLECTION_PREFIX": "", "CALLS_COLLECTION": "devices"}
-        )
+
+
+@pytest.mark.parametrize("collection", OURS)
+def test_the_calls_are_not_in_a_collection_of_ours(collection: str) -> None:
+    named = {"COLLECTION_PREFIX": "", "CALLS_COLLECTION": collection}
+    with pytest.raises(SettingsError, match=f"CALLS_COLLECTION is {collection}"):
+        settings.load(GatewaySettings, {**GATEWAY, **named})
 
 
 def _names(kind: type[FunctionSettings]) -> set[str]:

@@ -79,7 +79,7 @@ class Documents:
     # References, which cost nothing
 
     def collection(self, name: str) -> AsyncCollectionReference:
-        """`calls`, `connections` or another of ours, whatever it is called here."""
+        """`calls`, or one of those that are ours alone, whatever it is called here."""
         return self._client.collection(self._collections.named(name))
 
     def at(self, collection: str, id: str) -> AsyncDocumentReference:

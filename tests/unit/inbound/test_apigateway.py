@@ -71,6 +71,11 @@ def test_a_ring_token_is_read_from_the_query() -> None:
     assert read == Handshake(Wire.JSON, "two", None, "ring.x")
 
 
+def test_the_session_that_a_handshake_goes_on_with_is_read_from_the_query() -> None:
+    read = handshake_in(headers(unring_eio="4", unring_transport="websocket", unring_sid="poll-1"))
+    assert read == Handshake(Wire.EIO4, None, None, sid="poll-1")
+
+
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic dXNlcg==", "one"])
 def test_an_authorization_that_is_no_bearer_token_is_none(value: str) -> None:
     read = handshake_in(headers(unring_authorization=value))
@@ -118,7 +123,7 @@ def test_another_transport_of_socket_ios_is_not_supported(protocol: str, transpo
 
 @pytest.mark.parametrize(
     "name",
-    ["authorization", "token", "user-id", "eio", "transport", "subprotocol", "ring"],
+    ["authorization", "token", "user-id", "eio", "transport", "subprotocol", "ring", "sid"],
 )
 def test_what_a_client_says_twice_is_refused(name: str) -> None:
     said = (f"unring-{name}", "websocket" if name == "transport" else "4")

@@ -4,7 +4,7 @@
 
 locals {
   database = var.create_firestore_database ? google_firestore_database.this["created"].name : var.firestore_database
-  ours     = { for name in ["births", "connections", "devices", "outbox"] : name => "${var.collection_prefix}${name}" }
+  ours     = { for name in local.collections : name => "${var.collection_prefix}${name}" }
 
   # Times that only grow, in our own collections. An index on one would make one range of keys hot: 500
   # writes a second at most (https://cloud.google.com/firestore/docs/best-practices). What is queried
@@ -13,6 +13,7 @@ locals {
     connections = ["admittedAt", "alsoIn", "calling", "closedAt", "connectedAt", "formerLeftAt", "leftAt"]
     devices     = ["registeredAt"]
     outbox      = ["claimedAt", "event"] # what is in `event` is exempt with it
+    polls       = ["packets"]            # what waits for a client
   }
 }
 

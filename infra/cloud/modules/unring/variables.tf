@@ -45,6 +45,10 @@ variable "aws_region" {
 
 # Firestore. A database that exists, and the rules of its clients, stay as they are.
 
+locals {
+  collections = ["births", "connections", "devices", "outbox", "polls"] # of Unring's own, by functions/collections.py
+}
+
 variable "firestore_database" {
   description = "Id of the Firestore database in which the app's backend creates the calls."
   type        = string
@@ -101,7 +105,7 @@ variable "calls_collection" {
   }
 
   validation {
-    condition     = !contains([for name in ["births", "connections", "devices", "outbox"] : "${var.collection_prefix}${name}"], var.calls_collection)
+    condition     = !contains([for name in local.collections : "${var.collection_prefix}${name}"], var.calls_collection)
     error_message = "This is a collection of Unring's own, by collection_prefix."
   }
 }
@@ -114,7 +118,7 @@ variable "expire_calls" {
 }
 
 variable "collection_prefix" {
-  description = "What the names of Unring's own collections begin with. Their TTL policies are for all collections of that name, at any depth: empty only where the app has no births, connections, devices or outbox."
+  description = "What the names of Unring's own collections begin with. Their TTL policies are for all collections of that name, at any depth: empty only where the app has no births, connections, devices, outbox or polls."
   type        = string
   default     = "unring_"
   nullable    = false

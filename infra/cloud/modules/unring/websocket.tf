@@ -25,6 +25,7 @@ locals {
     Unring-Subprotocol   = "route.request.header.Sec-WebSocket-Protocol"
     Unring-Eio           = "route.request.querystring.EIO"
     Unring-Transport     = "route.request.querystring.transport"
+    Unring-Sid           = "route.request.querystring.sid" # of a session that began by polling
   }
 
   routes = {

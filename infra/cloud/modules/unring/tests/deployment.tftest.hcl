@@ -239,8 +239,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = toset([for field in google_firestore_field.expires_at : "${field.collection} ${field.field} ${length(field.ttl_config)}"]) == toset(["unring_births expiresAt 1", "unring_connections expiresAt 1", "unring_devices expiresAt 1", "unring_outbox expiresAt 1"])
-    error_message = "Births, connections, devices and outbox entries go when they have expired, and nothing of a name that an app may have."
+    condition     = toset([for field in google_firestore_field.expires_at : "${field.collection} ${field.field} ${length(field.ttl_config)}"]) == toset(["unring_births expiresAt 1", "unring_connections expiresAt 1", "unring_devices expiresAt 1", "unring_outbox expiresAt 1", "unring_polls expiresAt 1"])
+    error_message = "Births, connections, devices, outbox entries and what waits for who polls go when they have expired, and nothing of a name that an app may have."
   }
 
   assert {
@@ -251,7 +251,7 @@ run "deployed" {
   assert {
     condition = toset([for field in google_firestore_field.unindexed : "${field.collection} ${field.field}"]) == toset([
       "unring_connections admittedAt", "unring_connections alsoIn", "unring_connections calling", "unring_connections closedAt", "unring_connections connectedAt", "unring_connections formerLeftAt",
-      "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event",
+      "unring_connections leftAt", "unring_devices registeredAt", "unring_outbox claimedAt", "unring_outbox event", "unring_polls packets",
     ]) && alltrue([for field in google_firestore_field.unindexed : length(one(field.index_config).indexes) == 0 && length(field.ttl_config) == 0])
     error_message = "What grows and is not asked for is in no index."
   }
@@ -638,7 +638,7 @@ run "with_every_option" {
   }
 
   assert {
-    condition     = toset([for field in google_firestore_field.expires_at : field.collection]) == toset(["births", "connections", "devices", "outbox"]) && google_firestore_index.missed.collection == "outbox" && one(google_cloudfunctions2_function.function["gateway"].service_config).environment_variables.CALLS_COLLECTION == "rings"
+    condition     = toset([for field in google_firestore_field.expires_at : field.collection]) == toset(["births", "connections", "devices", "outbox", "polls"]) && google_firestore_index.missed.collection == "outbox" && one(google_cloudfunctions2_function.function["gateway"].service_config).environment_variables.CALLS_COLLECTION == "rings"
     error_message = "The collections have the names that are asked for."
   }
 

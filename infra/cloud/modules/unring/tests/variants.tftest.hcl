@@ -97,7 +97,7 @@ run "into_a_database_that_exists" {
   }
 
   assert {
-    condition = toset(concat([for field in google_firestore_field.expires_at : field.collection], [for field in google_firestore_field.unindexed : field.collection], [google_firestore_index.missed.collection])) == toset(["unring_births", "unring_connections", "unring_devices", "unring_outbox"]) && alltrue([
+    condition = toset(concat([for field in google_firestore_field.expires_at : field.collection], [for field in google_firestore_field.unindexed : field.collection], [google_firestore_index.missed.collection])) == toset(["unring_births", "unring_connections", "unring_devices", "unring_outbox", "unring_polls"]) && alltrue([
       for resource in concat(values(google_firestore_field.expires_at), values(google_firestore_field.unindexed), [google_firestore_index.missed]) : resource.database == "(default)"
     ])
     error_message = "What is indexed, or expires, is ours alone."
@@ -123,7 +123,7 @@ run "where_the_apps_calls_have_a_ttl_policy" {
   }
 
   assert {
-    condition     = length(google_firestore_field.call_expires_at) == 0 && length(google_firestore_field.expires_at) == 4
+    condition     = length(google_firestore_field.call_expires_at) == 0 && length(google_firestore_field.expires_at) == 5
     error_message = "Nothing of the app's calls is touched, and all else expires as ever."
   }
 }
