@@ -71,11 +71,12 @@ _FROM_THE_CLIENT = {
 
 
 # What of a handshake is passed on with another value: a header of the client's WebSocket that some
-# servers answer with 400, and the tokens, which would be in the request log.
+# servers answer with 400, and what is secret in the query, which would be in the request log.
 _REPLACED = {
     f"{_HEADER}.Sec-WebSocket-Version": "'0'",
     "integration.request.querystring.token": "'-'",
     "integration.request.querystring.ring": "'-'",
+    "integration.request.querystring.sid": "'-'",
 }
 
 

@@ -512,7 +512,7 @@ variable "connect_headers" {
 }
 
 variable "hide_query_token" {
-  description = "Whether the tokens in a handshake's query, token and ring, are passed on as `-`. gateway gets them in headers; in its URL, they would be in request logs."
+  description = "Whether the secrets in a handshake's query, token, ring and sid, are passed on as `-`. gateway gets them in headers; in its URL, they would be in request logs."
   type        = bool
   default     = true
   nullable    = false

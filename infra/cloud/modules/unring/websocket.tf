@@ -11,10 +11,11 @@ locals {
     Unring-Request-Time  = "context.requestTimeEpoch"
     Unring-Secret        = "'${random_password.gateway[local.current_generation].result}'"
   }
-  # API Gateway passes on the headers of the client's WebSocket, and its query with the tokens.
+  # API Gateway passes on the headers of the client's WebSocket, and its query with the tokens and with
+  # the id of a polling session, by which anybody could go on with it.
   replaced = merge(
     { for name, value in var.connect_headers : "header.${name}" => "'${value}'" },
-    var.hide_query_token ? { "querystring.token" = "'-'", "querystring.ring" = "'-'" } : {},
+    { for name in var.hide_query_token ? ["token", "ring", "sid"] : [] : "querystring.${name}" => "'-'" },
   )
   from_the_client = {
     Unring-Authorization = "route.request.header.Authorization"

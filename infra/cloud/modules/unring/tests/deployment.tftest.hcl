@@ -399,8 +399,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = google_logging_project_exclusion.tokens.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"unring-gateway\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"[?&](token|ring)=([^-&]|-[^&])\""
-    error_message = "No request whose URL has a token is logged."
+    condition     = google_logging_project_exclusion.tokens.filter == "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^unring-(api|gateway)$\" AND log_id(\"run.googleapis.com/requests\") AND httpRequest.requestUrl=~\"[?&](token|ring|sid)=([^-&]|-[^&])\""
+    error_message = "No request whose URL has a token or the id of a session is logged."
   }
 
   assert {
