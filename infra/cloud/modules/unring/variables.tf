@@ -266,13 +266,17 @@ locals {
     "TOKEN_NAME_CLAIM", "TOKEN_USER_CLAIM",
   ]
 
+  timer_settings = [
+    "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS",
+  ]
+
   call_settings = ["BUSY", "CALLS_PER_MINUTE", "CALL_MAX_SECONDS", "CALL_TTL_DAYS", "RING_SECONDS"]
 
   # What var.settings may set. The rest would contradict a resource, or point at an emulator.
   optional_settings = {
     gateway = concat(local.identity_settings, local.call_settings, ["CALLER_GRACE_SECONDS", "CONNECTION_TTL_SECONDS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
-    api     = concat(local.identity_settings, local.call_settings, ["CORS_ORIGINS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND"])
-    deliver = ["CONNECTIONS_PER_USER", "EIO3_PING_INTERVAL_SECONDS", "EIO3_PING_TIMEOUT_SECONDS", "EIO4_PING_INTERVAL_SECONDS", "EIO4_PING_TIMEOUT_SECONDS"]
+    api     = concat(local.identity_settings, local.call_settings, local.timer_settings, ["CALLER_GRACE_SECONDS", "CONNECTION_TTL_SECONDS", "CORS_ORIGINS", "DEVICES_PER_USER", "DEVICE_TTL_DAYS", "DIRECT_POST_TIMEOUT_MS", "FRAMES_PER_SECOND", "POLL_HOLD_MS"])
+    deliver = concat(local.timer_settings, ["CONNECTIONS_PER_USER"])
     push    = ["DEVICES_PER_USER"]
     ring    = ["CALLER_GRACE_SECONDS", "DIRECT_POST_TIMEOUT_MS"]
     sweep   = ["SWEEP_AFTER_SECONDS", "SWEEP_EVERY_SECONDS"]

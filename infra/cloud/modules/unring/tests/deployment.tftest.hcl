@@ -594,11 +594,13 @@ run "with_every_option" {
         TOKEN_AUDIENCE         = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
       }
       api = {
-        BUSY           = "in-call", CALLS_PER_MINUTE = "10", CALL_MAX_SECONDS = "3600", CALL_TTL_DAYS = "7", RING_SECONDS = "45"
-        CORS_ORIGINS   = "https://app.example", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10"
-        IDENTITY       = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id", INTROSPECTION_NAME = "/name"
-        OIDC_AUDIENCE  = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub", OIDC_NAME_CLAIM = "name"
-        TOKEN_AUDIENCE = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
+        BUSY                       = "in-call", CALLS_PER_MINUTE = "10", CALL_MAX_SECONDS = "3600", CALL_TTL_DAYS = "7", RING_SECONDS = "45"
+        CALLER_GRACE_SECONDS       = "5", CONNECTION_TTL_SECONDS = "7000", POLL_HOLD_MS = "500"
+        EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20"
+        CORS_ORIGINS               = "https://app.example", DEVICES_PER_USER = "5", DEVICE_TTL_DAYS = "30", DIRECT_POST_TIMEOUT_MS = "300", FRAMES_PER_SECOND = "10"
+        IDENTITY                   = "secret,oidc,introspection", INTROSPECTION_URL = "https://app.example/me", INTROSPECTION_USER = "/id", INTROSPECTION_NAME = "/name"
+        OIDC_AUDIENCE              = "calls", OIDC_AUDIENCE_CLAIM = "aud", OIDC_ISSUER = "https://issuer.example/", OIDC_USER_CLAIM = "sub", OIDC_NAME_CLAIM = "name"
+        TOKEN_AUDIENCE             = "calls", TOKEN_ISSUER = "app", TOKEN_MAX_AGE = "86400", TOKEN_USER_CLAIM = "sub", TOKEN_NAME_CLAIM = "name"
       }
       deliver = { CONNECTIONS_PER_USER = "5", EIO3_PING_INTERVAL_SECONDS = "100", EIO3_PING_TIMEOUT_SECONDS = "20", EIO4_PING_INTERVAL_SECONDS = "100", EIO4_PING_TIMEOUT_SECONDS = "20" }
       push    = { DEVICES_PER_USER = "5" }
