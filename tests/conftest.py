@@ -33,6 +33,7 @@ def pytest_configure() -> None:
         "Google's emulators": google.unavailable(),
         "Node": node.unavailable(),
         "nginx": debian.unavailable("nginx"),
+        "Chromium": debian.unavailable("chromium"),
         "Terraform": None if shutil.which(terraform) else f"{terraform} not found",
     }
     reasons = "; ".join(f"{what}: {reason}" for what, reason in missing.items() if reason)

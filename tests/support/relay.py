@@ -1,9 +1,10 @@
 """A relay in front of a server: it notes who connects through it, and can leave them half open."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 _READ_BYTES = 64 * 1024
@@ -36,23 +37,27 @@ class Relay:
 async def relay(url: str) -> AsyncIterator[Relay]:
     """Relays to the server of `url` until the block ends, which cuts what is still connected."""
     target = urlsplit(url)
-    connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = await reader.readline()
         relayed.handshakes.append(line.decode().strip())
         beyond, onward = await asyncio.open_connection(target.hostname, target.port)
-        onward.write(line)
-        pumps = [
-            asyncio.create_task(_pump(reader, onward)),
-            asyncio.create_task(_pump(beyond, writer, relayed.flowing)),
-        ]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            onward.close()
+        with closing(onward):
+            onward.write(line)
+            await until_either_ends(pump(reader, onward), pump(beyond, writer, relayed.flowing))
+
+    async with accepting(serve) as port:
+        relayed = Relay(target._replace(netloc=f"127.0.0.1:{port}").geturl())
+        yield relayed
+
+
+@asynccontextmanager
+async def accepting(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """Has each connection served, at the port that it gives, until the block ends, which cuts
+    what is still connected."""
+    connections: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -68,10 +73,8 @@ async def relay(url: str) -> AsyncIterator[Relay]:
         task.add_done_callback(connections.discard)
 
     server = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    relayed = Relay(target._replace(netloc=f"127.0.0.1:{port}").geturl())
     try:
-        yield relayed
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         for task in list(connections):
@@ -79,11 +82,22 @@ async def relay(url: str) -> AsyncIterator[Relay]:
         await asyncio.gather(*connections, return_exceptions=True)
 
 
-async def _pump(
+async def until_either_ends(*flows: Coroutine[Any, Any, None]) -> None:
+    """Runs them until one is over, and ends the others."""
+    tasks = [asyncio.create_task(flow) for flow in flows]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def pump(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     may_go_on: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
+    """Carries on what is read until there is no more, or the connection is gone."""
     with suppress(ConnectionError):
         while data := await reader.read(_READ_BYTES):
             if may_go_on:

@@ -1,5 +1,5 @@
 """Firestore and Pub/Sub for tests: the embedded ones, and Google's emulators where they are; and
-Node, whose clients speak to them.
+Node and a browser, whose clients speak to them.
 
 What a fixture starts is imported when it starts, as the unit tests alone need nothing of it.
 """
@@ -8,12 +8,16 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from infra.emulators import google
-from tests.support import node
+from tests.support import debian, node
 from tests.support.chosen import chosen
+
+if TYPE_CHECKING:
+    from tests.support.browser import Browser
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +80,16 @@ async def node_missing() -> str | None:
             pytest.fail(f"Node's clients are required, and can't run: {reason}")
         return str(reason)
     return None
+
+
+@pytest.fixture(scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Browser"]:
+    """One for all tests, which are skipped where it can't be had."""
+    from tests.support.browser import browser
+
+    program = await asyncio.to_thread(debian.installed, "chromium")
+    async with browser(program, tmp_path_factory.mktemp("browser") / "chromium.log") as running:
+        yield running
 
 
 @pytest.fixture

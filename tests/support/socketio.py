@@ -4,22 +4,26 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from infra.local.stack import Stack
+from tests.support.browser import ORIGIN, Browser
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.socketio_clients import (
     EVENTS,
     Client,
     Dialling,
-    NodeClient,
+    Listener,
     PythonClient,
     Report,
 )
+from tests.support.socketio_javascript import BrowserClient, NodeClient
 
 NODE_KINDS = ("js-2", "js-3", "js-4")
 KINDS = (*NODE_KINDS, "python")
+BROWSER = "browser"  # the client of version 4 in a page, which needs a browser that runs
 
 
 class SocketIoApp:
@@ -31,12 +35,9 @@ class SocketIoApp:
         self.reports: list[Report] = []
         self._unseen: list[Report] = []
         self._came = asyncio.Event()
-        self._acks = itertools.count(1)
-        self._client: Client = (
-            PythonClient(dialling, self._heard)
-            if kind == "python"
-            else NodeClient(kind.removeprefix("js-"), dialling, self._heard)
-        )
+        self._buffered = range(1, len(dialling.emits) + 1)
+        self._acks = itertools.count(len(dialling.emits) + 1)
+        self._client = _client(kind, dialling, self._heard)
 
     async def connected(self, namespace: str | None = None) -> None:
         """Waits until the server has let the client into `namespace`, the first of its own."""
@@ -50,12 +51,27 @@ class SocketIoApp:
         """Waits until the client says that its connection is gone; gives its reason."""
         return str((await self._next("disconnected")).detail)
 
+    async def unreachable(self) -> str:
+        """Waits until the client has not been able to open a connection; gives the message."""
+        return str((await self._next("unreachable")).detail)
+
+    async def upgraded(self) -> None:
+        """Waits until a client with default options, which begins by polling, does so no more."""
+        assert (await self._next("upgraded")).detail == "websocket"
+
+    async def not_upgraded(self) -> None:
+        """Waits until a client with default options has tried to upgrade, and polls on."""
+        await self._next("not upgraded")
+
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
         """Emits with an ack callback; gives the verdict that it is called with."""
         ack = next(self._acks)
         await self._client.emit(event, data, ack)
-        (verdict,) = (await self._next("ack", ack=ack)).detail
-        return dict(verdict)
+        return await self._verdict(ack)
+
+    async def verdicts(self) -> list[dict[str, Any]]:
+        """The verdicts of what the client was to emit before it was connected."""
+        return [await self._verdict(ack) for ack in self._buffered]
 
     async def emit_without_ack(self, event: str, **data: object) -> None:
         await self._client.emit(event, data, None)
@@ -88,6 +104,10 @@ class SocketIoApp:
     async def end(self) -> None:
         await self._client.end()
 
+    async def _verdict(self, ack: int) -> dict[str, Any]:
+        (verdict,) = (await self._next("ack", ack=ack)).detail
+        return dict(verdict)
+
     async def _next(
         self, what: str, *, namespace: str | None = None, name: str = "", ack: int | None = None
     ) -> Report:
@@ -114,6 +134,14 @@ class SocketIoApp:
         self._came.set()
 
 
+def _client(kind: str, dialling: Dialling, listener: Listener) -> Client:
+    if kind == BROWSER:
+        return BrowserClient(dialling, listener)
+    if kind == "python":
+        return PythonClient(dialling, listener)
+    return NodeClient(kind.removeprefix("js-"), dialling, listener)
+
+
 @asynccontextmanager
 async def socketio_client(
     kind: str,
@@ -126,15 +154,20 @@ async def socketio_client(
     path: str | None = None,
     namespaces: Sequence[str] = ("/",),
     events: Sequence[str] = EVENTS,
+    emits: Sequence[tuple[str, Mapping[str, object]]] = (),
     delay_seconds: float | None = None,
+    by_default: bool = False,
     node_options: Mapping[str, object] | None = None,
+    browser: Browser | None = None,
+    page_origin: str = ORIGIN,
 ) -> AsyncIterator[SocketIoApp]:
     """An app with a client of `kind` that connects to the server of `url` ("ws://host:port/…").
 
     `token`, `user` and `ring`, a ring token, go into the CONNECT packet, or into the query: there
     always for version 2, which knows no `auth`. `path` is the client's own unless given, and so is
-    `delay_seconds`, before it tries again. Node's clients must have been installed
-    (tests.support.node).
+    `delay_seconds`, before it tries again. What it `emits`, it is told to before it is connected,
+    with callbacks. `by_default` it is left to choose its transports: it polls first, and upgrades.
+    Node's clients must have been installed (tests.support.node). That of a page needs a `browser`.
     """
     shown = {"token": token, "userId": user, "ring": ring}
     said = {name: value for name, value in shown.items() if value}
@@ -148,8 +181,12 @@ async def socketio_client(
             auth={} if goes_into_query else said,
             namespaces=namespaces,
             events=events,
+            emits=emits,
             delay_seconds=delay_seconds,
+            by_default=by_default,
             node_options=node_options or {},
+            browser=browser,
+            page_origin=page_origin,
         ),
     )
     await app.start()
@@ -165,3 +202,21 @@ def signed_in(
     """An app of `user` with a good token; `how` is as of `socketio_client`."""
     token = stack.token(user)
     return socketio_client(kind, stack.websocket, token=token, user=user, **how)
+
+
+@dataclass(frozen=True)
+class ByDefault:
+    """Apps with a client of `kind` that is left to choose its transports: it begins by polling."""
+
+    kind: str
+    browser: Browser | None = None  # that which the kind "browser" needs
+
+    def client(self, url: str, **how: Any) -> AbstractAsyncContextManager[SocketIoApp]:
+        """An app at the server of `url`; `how` is as of `socketio_client`."""
+        return socketio_client(self.kind, url, by_default=True, browser=self.browser, **how)
+
+    def signed_in(
+        self, stack: Stack, user: str, *, way: str | None = None, **how: Any
+    ) -> AbstractAsyncContextManager[SocketIoApp]:
+        """An app of `user` with a good token, at the stack or at the URL of a `way` to it."""
+        return self.client(way or stack.socketio, token=stack.token(user), user=user, **how)

@@ -1,10 +1,8 @@
-"""Unmodified Socket.IO clients behind one interface: Node's, each in a process of its own, and
-python-socketio's in this one."""
+"""What all of the unmodified Socket.IO clients are to the tests, and python-socketio's, which runs
+in this process; those in JavaScript are in socketio_javascript.py."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -15,7 +13,7 @@ from socketio.exceptions import ConnectionError as NotConnected
 
 from functions.calls.transitions import TRANSITIONS
 from functions.dialect.dialect import ERROR_EVENT
-from tests.support import node
+from tests.support.browser import ORIGIN, Browser
 
 # All that a client may be told: the events of the transitions, and that a frame was malformed.
 EVENTS = (
@@ -23,13 +21,12 @@ EVENTS = (
     ERROR_EVENT,
 )
 
-_DRIVER = node.PACKAGES.with_name("phone.js")
-_GRACE_SECONDS = 5.0
+GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a client told its app; phone.js says what there is, for Python's client too."""
+    """What a client told its app; app.js says what there is, for Python's client too."""
 
     what: str
     namespace: str = "/"
@@ -46,7 +43,7 @@ Listener = Callable[[Report], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Dialling:
-    """What an app tells its client; for all else the client does as it does."""
+    """What an app tells its client, and where it runs; for all else the client does as it does."""
 
     origin: str  # "http://127.0.0.1:8080"
     path: str | None
@@ -54,8 +51,13 @@ class Dialling:
     auth: Mapping[str, str]
     namespaces: Sequence[str]  # the first is where it emits
     events: Sequence[str] = EVENTS  # that it listens to
+    # Each with a callback, before it is connected; their acks are numbered from 1.
+    emits: Sequence[tuple[str, Mapping[str, object]]] = ()
     delay_seconds: float | None  # before it tries again
+    by_default: bool = False  # polls first, and upgrades; else it is by WebSocket alone
     node_options: Mapping[str, object]
+    browser: Browser | None = None
+    page_origin: str = ORIGIN  # of the page in it
 
 
 class Client(Protocol):
@@ -69,83 +71,6 @@ class Client(Protocol):
 
     async def end(self) -> None:
         """Leaves nothing running, whatever state the client is in."""
-
-
-class NodeClient:
-    """socket.io-client of one major version, driven by phone.js."""
-
-    def __init__(self, version: str, dialling: Dialling, listener: Listener) -> None:
-        self._package = f"socket.io-client-{version}"
-        self._dialling = dialling
-        self._listener = listener
-
-    async def connect(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            "node",
-            str(_DRIVER),
-            str(node.MODULES / "package.json"),
-            self._package,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        self._reader = asyncio.create_task(self._read())
-        for namespace in self._dialling.namespaces:
-            url = f"{self._dialling.origin}{namespace}"
-            await self._order(
-                do="connect", url=url, options=self._options(), events=self._dialling.events
-            )
-
-    async def emit(self, event: str, data: Mapping[str, object], ack: int | None) -> None:
-        callback = {} if ack is None else {"ack": ack}
-        home = self._dialling.namespaces[0]
-        await self._order(do="emit", namespace=home, event=event, data=data, **callback)
-
-    async def disconnect(self) -> None:
-        await self._order(do="disconnect", namespace=self._dialling.namespaces[0])
-
-    async def end(self) -> None:
-        stdin = self._stdin()
-        stdin.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), _GRACE_SECONDS)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-        await self._reader
-        with suppress(ConnectionError):
-            await stdin.wait_closed()
-
-    def _options(self) -> dict[str, object]:
-        dialling = self._dialling
-        options: dict[str, object] = {"transports": ["websocket"], **dialling.node_options}
-        if dialling.path is not None:
-            options["path"] = dialling.path
-        if dialling.query:
-            options["query"] = dialling.query
-        if dialling.auth:
-            options["auth"] = dialling.auth
-        if dialling.delay_seconds is not None:
-            milliseconds = dialling.delay_seconds * 1000
-            options |= {"reconnectionDelay": milliseconds, "reconnectionDelayMax": milliseconds}
-        return options
-
-    async def _order(self, **command: object) -> None:
-        self._stdin().write(json.dumps(command).encode() + b"\n")
-        await self._stdin().drain()
-
-    def _stdin(self) -> asyncio.StreamWriter:
-        assert self._process.stdin
-        return self._process.stdin
-
-    async def _read(self) -> None:
-        assert self._process.stdout
-        while line := await self._process.stdout.readline():
-            try:
-                report = Report(**json.loads(line))
-            except ValueError:  # what Node itself prints, a warning or the trace of a crash
-                report = Report("printed", detail=line.decode(errors="replace").strip())
-            self._listener(report)
 
 
 class PythonClient:
@@ -188,7 +113,7 @@ class PythonClient:
         self._connecting.cancel()
         await asyncio.gather(self._connecting, return_exceptions=True)
         # Its task that reconnects may have died of an error, which this would raise.
-        ending = asyncio.wait_for(self._client.shutdown(), _GRACE_SECONDS)
+        ending = asyncio.wait_for(self._client.shutdown(), GRACE_SECONDS)
         await asyncio.gather(ending, return_exceptions=True)
         # An attempt to reconnect may have succeeded meanwhile, and a refused client stays open.
         await self._client.eio.disconnect()
@@ -196,16 +121,17 @@ class PythonClient:
 
     async def _connect(self) -> None:
         dialling = self._dialling
+        assert not dialling.emits, "this client keeps nothing until it is connected"
         query = f"?{urlencode(dialling.query)}" if dialling.query else ""
         path = {} if dialling.path is None else {"socketio_path": dialling.path}
         several = len(dialling.namespaces) > 1
         # That one namespace is refused must not end the others, as it does when one waits for all.
-        waiting = {"wait": False} if several else {"wait_timeout": _GRACE_SECONDS}
+        waiting = {"wait": False} if several else {"wait_timeout": GRACE_SECONDS}
         try:
             await self._client.connect(
                 dialling.origin + query,
                 auth=dict(dialling.auth),
-                transports=["websocket"],
+                transports=None if dialling.by_default else ["websocket"],
                 namespaces=list(dialling.namespaces),
                 **path,
                 **waiting,
@@ -230,8 +156,19 @@ class PythonClient:
         def event(name: str) -> Callable[..., Report]:
             return lambda *detail: Report("event", namespace, name, detail=list(detail))
 
-        on("connect", lambda: Report("connected", namespace))
+        def connected() -> Report:
+            if self._dialling.by_default and namespace == self._dialling.namespaces[0]:
+                self._tell_transport(namespace)
+            return Report("connected", namespace)
+
+        on("connect", connected)
         on("connect_error", failed)
         on("disconnect", lambda reason: Report("disconnected", namespace, detail=reason))
         for name in self._dialling.events:
             on(name, event(name))
+
+    def _tell_transport(self, namespace: str) -> None:
+        """It tries to upgrade before it is connected, and once only."""
+        transport = self._client.transport()
+        what = "upgraded" if transport == "websocket" else "not upgraded"
+        self._listener(Report(what, namespace, detail=transport))

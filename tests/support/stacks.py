@@ -103,6 +103,7 @@ async def _running(
     paths: pytest.TempPathFactory, *, google: bool = False, signed: bool = False
 ) -> AsyncIterator["Stack"]:
     from infra.local.stack import Options, running
+    from tests.support.browser import ORIGIN
 
     logs: Path = paths.mktemp("logs")
     options = Options(
@@ -110,7 +111,7 @@ async def _running(
         google=google,
         signed=signed,
         backoff=BACKOFF,
-        settings={**ONE_LOOK, **ANY_RATE},
+        settings={**ONE_LOOK, **ANY_RATE, "CORS_ORIGINS": ORIGIN},
         logs=logs,
     )
     async with running(options) as stack:

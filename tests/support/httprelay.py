@@ -1,0 +1,73 @@
+"""A relay in front of an HTTP server: it notes every request, and can keep WebSockets out, as some
+companies' proxies do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tests.support.relay import accepting, pump, until_either_ends
+
+_FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@dataclass
+class HttpRelay:
+    """`url` is the server's with the relay's own port; `requests` are all request lines."""
+
+    url: str
+    websockets: bool  # whether they get through
+    requests: list[str] = field(default_factory=list)
+
+    def sessions(self) -> int:
+        """How many sessions of Engine.IO have been asked for: a later request names its own."""
+        return sum("EIO=" in line and "sid=" not in line for line in self.requests)
+
+
+@asynccontextmanager
+async def http_relay(url: str, *, websockets: bool = True) -> AsyncIterator[HttpRelay]:
+    """Relays to the server of `url` until the block ends, which cuts what is still connected."""
+    target = urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        beyond, onward = await asyncio.open_connection(target.hostname, target.port)
+        with closing(onward):
+            await until_either_ends(
+                _relay_requests(relayed, reader, writer, onward), pump(beyond, writer)
+            )
+
+    async with accepting(serve) as port:
+        relayed = HttpRelay(target._replace(netloc=f"127.0.0.1:{port}").geturl(), websockets)
+        yield relayed
+
+
+async def _relay_requests(
+    relayed: HttpRelay,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    onward: asyncio.StreamWriter,
+) -> None:
+    """One after the other: a client may ask for a WebSocket on a connection that it polled by."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):  # the client is gone
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            line, headers = _parsed(head)
+            relayed.requests.append(line)
+            is_websocket = headers.get("upgrade", "").lower() == "websocket"
+            if is_websocket and not relayed.websockets:
+                writer.write(_FORBIDDEN)
+                return
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            onward.write(head + body)
+            await onward.drain()
+            if is_websocket:
+                await pump(reader, onward)
+                return
+
+
+def _parsed(head: bytes) -> tuple[str, dict[str, str]]:
+    """The request line, and the headers by their names in lower case."""
+    line, *lines = head.decode("latin-1").strip().split("\r\n")
+    pairs = (each.partition(":") for each in lines)
+    return line, {name.lower(): value.strip() for name, _, value in pairs}
