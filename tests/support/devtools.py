@@ -7,10 +7,11 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 Parameters = Mapping[str, Any]
 Listener = Callable[[str, Parameters], None]
@@ -52,10 +53,12 @@ class DevTools:
 
     async def read(self) -> None:
         """Reads what the browser says until it goes."""
-        async for text in self._socket:
-            self._take(json.loads(text))
+        with suppress(ConnectionClosed):
+            async for text in self._socket:
+                self._take(json.loads(text))
         for answer in self._answers.values():
-            answer.set_exception(DevToolsError("the browser is gone"))
+            if not answer.done():
+                answer.set_exception(DevToolsError("the browser is gone"))
 
     def _take(self, message: dict[str, Any]) -> None:
         if "id" not in message:
