@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,8 +33,12 @@ async def child(
     cwd: Path | None = None,
     *,
     append: bool = False,
+    pass_fds: Collection[int] = (),
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs `command` in a process group of its own, with all that it prints in `log`."""
+    """Runs `command` in a process group of its own, with all that it prints in `log`.
+
+    Of our open files it has those of `pass_fds`.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab" if append else "wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -49,6 +53,7 @@ async def child(
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
     try:
         yield process

@@ -26,6 +26,7 @@ from infra.emulators.firestore import FirestoreServer
 from infra.emulators.pubsub import PubSubServer
 from infra.emulators.scheduler import Scheduler
 from infra.emulators.webhooks import WebhookReceiver
+from infra.local.front import Forwarder
 from infra.local.functions import Function, NotStarted
 from infra.local.identities import Identities, identities
 from infra.local.signers import Signers, signers
@@ -146,7 +147,9 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         secret = secrets.token_urlsafe(32)
         ready: dict[str, str] = {}  # the functions' URLs, once clients may come
         keys = AccessKeys() if options.signed else None
-        api = await _api_gateway(parts, options, keys, routes(lambda: ready["gateway"], secret))
+        forwarder = await parts.enter_async_context(Forwarder(lambda: ready["api"]))
+        routed = routes(lambda: ready["gateway"], secret)
+        api = await _api_gateway(parts, options, keys, routed, forwarder)
         fcm = await parts.enter_async_context(FcmServer(faults=options.faults))
         signing = await _signing(parts, options)
         played = await identities(parts, options.settings)
@@ -157,7 +160,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             "GOOGLE_CLOUD_PROJECT": options.project,
             "EVENTS_TOPIC": TOPIC,
             "GATEWAY_SECRET": secret,
-            "API_KEY": "local",
+            "API_KEY": _api_key(options),
             "RING_TOKEN_SECRET": secrets.token_urlsafe(32),
             "CONNECTIONS_URL": api.connections_url,
             "FCM_URL": fcm.url,
@@ -215,6 +218,13 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         yield stack
 
 
+def _api_key(options: Options) -> str:
+    """What a backend shows to `api`, which clients reach, too. All may know it only where anybody
+    may come in as whomever he likes."""
+    takes_unsigned = "firebase" in options.settings.get("IDENTITY", "firebase")
+    return "local" if takes_unsigned and not options.signed else secrets.token_urlsafe(32)
+
+
 async def _backend(parts: AsyncExitStack, options: Options) -> WebhookReceiver | None:
     if not options.webhook_paths:
         return None
@@ -254,8 +264,9 @@ async def _api_gateway(
     options: Options,
     keys: AccessKeys | None,
     routed: Mapping[str, apigateway.Route],
+    forwarder: Forwarder,
 ) -> ApiGateway:
-    api = ApiGateway(routed, options.gateway, credentials=keys, faults=options.faults)
+    api = ApiGateway(routed, options.gateway, keys, options.faults, beside=forwarder)
     try:
         await api.start(options.host, options.port)
     except OSError as error:

@@ -78,10 +78,9 @@ async def test_the_agora_app_reads_all_that_it_needs(agora: Stack, kind: str) ->
 async def ring(stack: Stack, call: str, his: Phone, hers: Phone) -> None:
     """Asks for a ring as the app's backend does."""
     content = {"callerId": his.user, "receiverId": hers.user, "data": PASSED_ON}
+    key = {"Authorization": f"Bearer {stack.values['API_KEY']}"}
     async with httpx.AsyncClient(base_url=stack.functions["api"], trust_env=False) as http:
-        answer = await http.put(
-            f"/v1/calls/{call}", json=content, headers={"Authorization": "Bearer local"}
-        )
+        answer = await http.put(f"/v1/calls/{call}", json=content, headers=key)
     assert (answer.status_code, answer.json()["callId"]) == (200, call)
     said = {"callId": call, "callerId": his.user, **PASSED_ON}
     await hers.reads("call:incoming", **said)

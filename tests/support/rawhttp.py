@@ -1,6 +1,7 @@
 """An HTTP server that takes requests byte for byte, and answers whatever a test wants."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -64,8 +65,10 @@ async def silence(_: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def raw_server(answer: Answering) -> AsyncIterator[RawServer]:
-    """Answers every request with `answer`."""
+async def raw_server(
+    answer: Answering, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
+    """Answers every request with `answer`, over `tls` if it is given."""
     seen = RawServer()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,9 +82,9 @@ async def raw_server(answer: Answering) -> AsyncIterator[RawServer]:
                 await answer(writer)
         seen.closed.set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()
-    seen.url = f"http://{host}:{port}"
+    seen.url = f"{'https' if tls else 'http'}://{host}:{port}"
     try:
         yield seen
     finally:

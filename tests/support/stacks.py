@@ -111,7 +111,12 @@ async def _running(
         google=google,
         signed=signed,
         backoff=BACKOFF,
-        settings={**ONE_LOOK, **ANY_RATE, "CORS_ORIGINS": ORIGIN},
+        settings={
+            "API_KEY": "local",  # a signed stack's is known to nobody
+            "CORS_ORIGINS": ORIGIN,
+            **ONE_LOOK,
+            **ANY_RATE,
+        },
         logs=logs,
     )
     async with running(options) as stack:
