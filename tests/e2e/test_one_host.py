@@ -70,11 +70,12 @@ async def test_phones_and_their_backend_need_one_host(
     token, told_of = token_of(stack, ids.caller), ("call:incoming", "call:cancelled")
     hers = token_of(stack, ids.receiver)
     async with (
-        socketio_client(kind, host, token=hers, events=told_of) as receiver,
+        socketio_client(kind, host, token=hers, events=told_of, by_default=True) as receiver,
         json_phone(f"{host.replace('http:', 'ws:')}/dev", token) as caller,
         client(host) as http,
     ):
         await receiver.connected()
+        await receiver.upgraded()
         assert (await http.get("/health")).json() == {"status": "ok"}
         # A call that only the old server's caller, the backend, knows.
         asked = {"receiverId": ids.receiver, "callId": ids.call, "reason": "No answer"}
@@ -88,13 +89,6 @@ async def test_phones_and_their_backend_need_one_host(
         assert (await receiver.told("call:incoming"))["callId"] == f"{ids.call}_2"
         path, user = f"/v1/calls/{ids.call}_2", {"Authorization": f"Bearer {token}"}
         assert (await http.get(path, headers=user)).json()["status"] == "ringing"
-
-
-async def test_a_polling_request_goes_to_the_function(host: str) -> None:
-    async with client(host) as http:
-        answer = await http.get("/socket.io/?EIO=4&transport=polling")
-    # API Gateway has 403 for whatever it is.
-    assert answer.status_code != 403
 
 
 async def test_nobody_knows_the_key_of_a_stack_that_checks_who_comes(stack: Stack) -> None:
