@@ -13,6 +13,11 @@ output "socketio_path" {
   value       = module.unring.socketio_path
 }
 
+output "stage_url" {
+  description = "The WebSocket API's own URL, whatever domain it has beside it: for modules/front."
+  value       = module.unring.stage_url
+}
+
 output "domain_target" {
   description = "What the custom domain's DNS record must point to, where var.domain has no zone_id."
   value       = module.unring.domain_target

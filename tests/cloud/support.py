@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MODULE = "infra/cloud/modules/unring"
+FRONT = "infra/cloud/modules/front"
 # In the run `deployed`.
 WEBHOOK_URLS = ("https://app.example/hook", "https://audit.example/?key=a%2Fb")
 
@@ -29,10 +30,10 @@ class Checkout:
             text=True,
         )
 
-    def tested(self, file: str, *arguments: str) -> list[Message]:
-        """What `terraform test` says of one file of the module's tests."""
+    def tested(self, file: str, *arguments: str, folder: str = MODULE) -> list[Message]:
+        """What `terraform test` says of one file of a module's tests."""
         named = f"-filter=tests/{file}.tftest.hcl"
-        lines = self.run("test", named, "-json", *arguments).stdout.splitlines()
+        lines = self.run("test", named, "-json", *arguments, folder=folder).stdout.splitlines()
         return [json.loads(line) for line in lines]
 
 

@@ -20,7 +20,15 @@ from functions.settings import FUNCTIONS, load, variables_of, webhook_name
 from functions.variables import Need, Variable
 from infra import ROOT
 from infra.local import topology
-from tests.cloud.support import MODULE, WEBHOOK_URLS, Checkout, Report, problems_in, values_of
+from tests.cloud.support import (
+    FRONT,
+    MODULE,
+    WEBHOOK_URLS,
+    Checkout,
+    Report,
+    problems_in,
+    values_of,
+)
 from tests.support.collections import CONNECTIONS, DEVICES, OUTBOX
 
 pytestmark = pytest.mark.timeout(300)  # Terraform starts its providers again and again
@@ -43,7 +51,9 @@ def test_the_configuration_is_formatted(checkout: Checkout) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("folder", ["infra/cloud", "infra/cloud/examples/own-root"])
+@pytest.mark.parametrize(
+    "folder", ["infra/cloud", "infra/cloud/examples/own-root", "infra/cloud/examples/one-host"]
+)
 def test_a_root_that_uses_the_module_is_valid(checkout: Checkout, folder: str) -> None:
     for command in ("init", "validate"):
         done = checkout.run(command, "-no-color", folder=folder)
@@ -81,11 +91,12 @@ def test_what_every_configuration_says_of_itself_holds(
     assert said["test_summary"]["passed"] >= runs
 
 
-def test_every_validation_is_given_a_bad_value() -> None:
-    cloud = ROOT / MODULE
+@pytest.mark.parametrize(("module", "file"), [(MODULE, "variables"), (FRONT, "front")])
+def test_every_validation_is_given_a_bad_value(module: str, file: str) -> None:
+    cloud = ROOT / module
     blocks = re.split(r"^variable ", (cloud / "variables.tf").read_text(), flags=re.MULTILINE)[1:]
     validations = Counter({block.split('"')[1]: block.count("validation {") for block in blocks})
-    tests = (cloud / "tests/variables.tftest.hcl").read_text()
+    tests = (cloud / f"tests/{file}.tftest.hcl").read_text()
     assert validations <= Counter(re.findall(r"expect_failures = \[var\.(\w+)\]", tests))
 
 

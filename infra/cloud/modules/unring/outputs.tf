@@ -17,6 +17,11 @@ output "socketio_path" {
   value       = local.on_domain == null ? "/${var.stage}" : "/socket.io"
 }
 
+output "stage_url" {
+  description = "The WebSocket API's own URL, whatever domain it has beside it: for modules/front."
+  value       = "${aws_apigatewayv2_api.this.api_endpoint}/${aws_apigatewayv2_stage.this.name}"
+}
+
 output "domain_target" {
   description = "What the custom domain's DNS record must point to, where var.domain has no zone_id."
   value       = one([for domain in aws_apigatewayv2_domain_name.this : domain.domain_name_configuration[0].target_domain_name])

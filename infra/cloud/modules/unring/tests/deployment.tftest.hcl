@@ -531,6 +531,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = output.stage_url == "wss://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
+    error_message = "The front is told where the API itself is."
+  }
+
+  assert {
     condition     = alltrue([for key in ["gateway", "api", "deliver", "ring", "sweep"] : one(google_cloudfunctions2_function.function[key].service_config).environment_variables.CONNECTIONS_URL == "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod/@connections"])
     error_message = "Who posts knows where."
   }
