@@ -1,5 +1,5 @@
-"""What a cancel, a ring, its end by itself and a disconnect cost in remote calls, over all
-functions."""
+"""What a cancel, a ring, its end by itself, a connect and a disconnect cost in remote calls, over
+all functions."""
 
 import json
 import uuid
@@ -15,7 +15,7 @@ from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
 from functions.delivery.push import Pusher
 from functions.delivery.signaling import Signaling
-from functions.published import Published
+from functions.published import ConnectionAdmitted, Published
 from functions.scheduled import CallerCheck, RingEnds, Scheduled, encode
 from functions.settings import DeliverSettings, GatewaySettings, PushSettings, RingSettings
 from tests.memory.services import Services
@@ -32,6 +32,7 @@ from tests.support.makers import (
     register,
     signal,
 )
+from tests.support.polling import NOOP, UPGRADE, PollingClient, connect_of
 from tests.support.processes import SECRET, settings_of
 
 
@@ -212,3 +213,24 @@ async def test_a_caller_who_disconnects_costs_a_task_and_each_look_at_him_two_re
     gone = published(services)
     assert await functions.deliver(gone) == ["RunQuery", "Commit"]
     assert await functions.push(gone) == ["RunQuery", "send", "send"]
+
+
+async def test_a_client_with_default_options_connects_by_six_requests_and_a_catch_up(
+    functions: Functions, services: Services
+) -> None:
+    client = PollingClient(services)
+    read, write, publish, query = "BatchGetDocuments", "Commit", "Publish", "RunQuery"
+    await client.begin()
+    assert client.costs == [write]  # two documents
+    await client.emit(connect_of(CALLER))
+    assert client.costs == [read, read, write, publish, write]
+    await client.poll()
+    assert client.costs == [read, write]
+    assert await client.open_socket() == 200
+    assert client.costs == [read, write]  # two documents
+    assert await client.send("2probe") == "3probe"
+    assert client.costs == []
+    assert await client.send(UPGRADE) == NOOP
+    assert client.costs == [read, read, write]  # the second of two documents; three are written
+    (admitted,) = services.published(ConnectionAdmitted)
+    assert await functions.deliver(admitted) == [read, read, query, query]
