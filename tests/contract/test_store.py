@@ -393,6 +393,17 @@ async def test_whom_the_handshake_has_shown_is_forgotten_once_somebody_else_is_a
     assert [page async for page in store.connections.naming(CALLER)] == [[]]
 
 
+async def test_since_when_a_session_was_its_users_is_forgotten_once_somebody_is_admitted(
+    store: Store,
+) -> None:
+    socket = Connection(ConnectionId("1="), None, Wire.EIO4, now(), now() + timedelta(hours=2))
+    assert await store.connections.add(replace(socket, told_since=now()))
+    read = await read_again(store, socket)
+    assert read.told_since
+    assert await store.connections.admit(read, Identified(RECEIVER), now(), read.expires_at)
+    assert (await read_again(store, socket)).told_since is None
+
+
 async def test_a_device_is_reached_by_its_token_or_by_its_installation_id(store: Store) -> None:
     addresses: list[FcmAddress] = [FcmToken("T"), InstallationId("F")]
     for address in addresses:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -227,6 +228,24 @@ async def test_who_comes_by_the_socket_on_which_the_other_party_was_told_is_told
     await services.store.connections.admit(found, Identified(RECEIVER), now(), found.expires_at)
     await catch_up.tell(admitted())
     assert ["call:cancelled" in frame for _, frame in clients.posts] == [True]
+
+
+@pytest.mark.parametrize("before", [None, CALLER], ids=["nobody", "the other party"])
+async def test_who_is_admitted_after_the_upgrade_is_told_what_he_has_missed_before(
+    services: Services, catch_up: CatchUp, clients: Clients, before: UserId | None
+) -> None:
+    connections = services.store.connections
+    await connect(services.store, "poll-late", before, now(), wire=Wire.EIO4)
+    session = await connections.get(ConnectionId("poll-late"), now())
+    assert session
+    socket = await connect(services.store, "socket=", None, now(), wire=Wire.EIO4)
+    await connections.add(replace(socket.taking_over(session, "an upgrade", now()), id=ID))
+    await missed(services)
+    upgraded = await connections.get(ID, now())
+    assert upgraded
+    await connections.admit(upgraded, Identified(RECEIVER), now(), upgraded.expires_at)
+    await catch_up.tell(admitted())
+    assert len(clients.posted_to(ID)) == 1
 
 
 async def test_a_socket_that_must_be_dead_is_closed_and_not_tried_again(
