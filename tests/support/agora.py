@@ -35,20 +35,12 @@ EVENTS = (*READ, "call:error", "call:upgrade:request", "call:upgrade:response")
 
 
 @dataclass(frozen=True)
-class Phone:
-    """The app on somebody's phone."""
+class Device:
+    """Somebody's phone, as FCM knows it."""
 
     stack: Stack
     user: str
-    app: SocketIoApp
-    device: str  # as FCM knows it
-
-    async def reads(self, event: str, **said: str) -> dict[str, Any]:
-        """Waits for an event, which has all that the app reads and says so; gives its data."""
-        data = await self.app.told(event)
-        assert {name: type(data.get(name)) for name in READ[event]} == READ[event], data
-        assert said.items() <= data.items(), data
-        return data
+    device: str
 
     async def is_pushed(self, type: str, call: str) -> dict[str, str]:
         """Waits for a message by FCM; gives what else it says."""
@@ -59,6 +51,20 @@ class Phone:
                 if (data["type"], data["callId"]) == (type, call):
                     return {name: data[name] for name in data if name not in ("type", "callId")}
             count = len(pushes) + 1
+
+
+@dataclass(frozen=True)
+class Phone(Device):
+    """The app on somebody's phone, with its socket."""
+
+    app: SocketIoApp
+
+    async def reads(self, event: str, **said: str) -> dict[str, Any]:
+        """Waits for an event, which has all that the app reads and says so; gives its data."""
+        data = await self.app.told(event)
+        assert {name: type(data.get(name)) for name in READ[event]} == READ[event], data
+        assert said.items() <= data.items(), data
+        return data
 
 
 @asynccontextmanager
@@ -84,4 +90,4 @@ async def agora_phone(
     ) as app:
         await app.connected()
         assert (await app.emit("device:register", token=device, platform="android"))["success"]
-        yield Phone(stack, user, app, device)
+        yield Phone(stack, user, device, app)

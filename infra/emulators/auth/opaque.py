@@ -35,17 +35,28 @@ class OpaqueTokens(TokenServer):
     def revoke(self, token: str) -> None:
         del self._users[token]
 
+    def owner(self, request: Request) -> str | None:
+        """The user whose token a request shows; None: nobody's."""
+        return self._users.get(_shown(request))
+
     async def _answer(self, request: Request) -> Response:
         path: str = request.scope["path"]
         if path.startswith(TOKENS_PATH):
             return PlainTextResponse(self.issue(path.removeprefix(TOKENS_PATH)))
         if path != "/users/me":
             return Response(status_code=HTTPStatus.NOT_FOUND)
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        self.asked.append(token)
+        return self.say_whose(request)
+
+    def say_whose(self, request: Request) -> Response:
+        """The answer about the token that a request shows."""
+        self.asked.append(_shown(request))
         if self.is_down:
             return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
-        user = self._users.get(token)
+        user = self.owner(request)
         if user is None:
             return JSONResponse({"success": False}, status_code=HTTPStatus.UNAUTHORIZED)
         return JSONResponse({"success": True, "data": {"id": user, "name": f"User {user}"}})
+
+
+def _shown(request: Request) -> str:
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
