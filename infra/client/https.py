@@ -39,6 +39,13 @@ class Backend:
         content = {"callerId": caller, "receiverId": receiver, **more}
         return await _verdict(self._http, "PUT", _path(call), self._headers, content)
 
+    async def register(self, user: str, token: str, platform: str) -> dict[str, Any]:
+        """Has a phone of a user's be pushed; gives the verdict. Raises TimeoutError and
+        Unreachable."""
+        path = f"/v1/users/{quote(user, safe='')}/devices"
+        content = {"token": token, "platform": platform}
+        return await _verdict(self._http, "PUT", path, self._headers, content)
+
     def on_behalf_of(self, user: str) -> "OnBehalf":
         return OnBehalf(self._http, self._headers, user)
 

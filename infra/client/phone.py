@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
 from typing import Any
@@ -115,6 +115,11 @@ class SocketIoPhone(Phone):
         self._client = client
         client.on("*", self._told)
 
+    @property
+    def transport(self) -> str:
+        """By which it speaks now: "polling" or "websocket"."""
+        return str(self._client.transport())
+
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
         verdict: dict[str, Any] = await self._client.call(event, data, timeout=COLD_START_SECONDS)
         return verdict
@@ -141,11 +146,19 @@ async def json_phone(
 
 @asynccontextmanager
 async def socketio_phone(
-    url: str, token: str, path: str = "socket.io", device: str | None = None
+    url: str,
+    token: str,
+    path: str = "socket.io",
+    device: str | None = None,
+    *,
+    user: str | None = None,
+    transports: Sequence[str] = ("websocket",),
 ) -> AsyncIterator[SocketIoPhone]:
-    """A phone on the Socket.IO wire, let in; it may say on which `device` it is. `url` is the one
-    for JSON phones, whose own path does not matter here."""
+    """A phone on the Socket.IO wire, let in; it may say on which `device` it is, and whose. `url`
+    is the one for JSON phones, whose own path does not matter here. Of several `transports`, which
+    one host must have, it begins with the first."""
     parts = urlsplit(url)
+    said = {"token": token, "deviceId": device, "userId": user}
     # Its own session would stay open if connecting failed, and its own SIGINT handler would take
     # the signal from whoever runs us.
     async with aiohttp.ClientSession() as http:
@@ -153,8 +166,8 @@ async def socketio_phone(
         made = SocketIoPhone(client)
         await client.connect(
             f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}",
-            transports=["websocket"],
-            auth={"token": token} | ({"deviceId": device} if device else {}),
+            transports=list(transports),
+            auth={name: value for name, value in said.items() if value},
             socketio_path=path,
             wait_timeout=COLD_START_SECONDS,
         )

@@ -34,12 +34,6 @@ def firebase(stack: Stack, user: str) -> str:
     return unsigned_token(user, stack.project)
 
 
-def _opaque(stack: Stack, user: str) -> str:
-    """A token of the app's own backend, which Unring asks whose it is."""
-    assert stack.identities.opaque  # noqa: S101 - the demo's stack has it
-    return stack.identities.opaque.issue(user)
-
-
 class Sender(Protocol):
     """Who sends a signal, and hears the verdict."""
 
@@ -49,8 +43,7 @@ class Sender(Protocol):
 @dataclass(frozen=True)
 class Case:
     """A flow, by what the signal goes and the event comes, what happens to the told one's socket
-    before, how many seconds after the signal that app connects again, if it does, and what the
-    users' tokens are."""
+    before, and how many seconds after the signal that app connects again, if it does."""
 
     title: str
     flow: Flow
@@ -58,7 +51,6 @@ class Case:
     listens: str = JSON
     leaves: Callable[[JsonPhone], Awaitable[None]] | None = None
     comes_back: float | None = None
-    tokens: Callable[[Stack, str], str] = firebase
     is_followed: bool = False  # by the app's backend, which hears of it by a webhook
 
     def __post_init__(self) -> None:
@@ -78,7 +70,6 @@ CASES = (
     Case("7  Connects 1 s late", CANCEL, leaves=JsonPhone.die, comes_back=1.0),
     Case("8  Cancel over HTTPS", CANCEL, sends=_HTTPS),
     Case("9  Cancel by a backend", CANCEL, sends=_BACKEND, is_followed=True),
-    Case("10 Opaque tokens", CANCEL, tokens=_opaque),
 )
 
 
@@ -92,14 +83,14 @@ async def play(case: Case, stack: Stack, number: int) -> Played:
     async with AsyncExitStack() as phones:
 
         async def connected(user: str, wire: str) -> Phone:
-            token = case.tokens(stack, user)
-            return await phones.enter_async_context(_PHONES[wire](stack.websocket, token))
+            phone = _PHONES[wire](stack.websocket, firebase(stack, user))
+            return await phones.enter_async_context(phone)
 
         async def without_socket(user: str, by: str) -> Sender:
             http = await phones.enter_async_context(https.client(stack.functions["api"]))
             if by == _BACKEND:
                 return https.Backend(http, stack.values["API_KEY"]).on_behalf_of(user)
-            return https.App(http, case.tokens(stack, user))
+            return https.App(http, firebase(stack, user))
 
         sending: Sender = (
             await connected(sender, case.sends)

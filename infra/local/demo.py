@@ -26,7 +26,8 @@ async def demo(google: bool = False) -> int:
     console.print(_table(played))
     failures = [result for result in played if result.wrong]
     for result in failures:
-        console.print(f"[red]{result.title}: {result.wrong}[/]")
+        title = " ".join(result.title.split())
+        console.print(f"[red]{title}: {result.wrong}[/]")
     if not failures:
         console.print("[green]All cases hold.[/] Times run from the send to the arrival.\n")
     return 1 if failures else 0
@@ -36,19 +37,18 @@ async def _all(stack: Stack) -> list[Played]:
     """Plays one case after the other, while the long ones wait."""
     numbered = list(enumerate(RINGS, len(CASES) + 1))
     async with asyncio.TaskGroup() as beside:
-        long: list[asyncio.Task[Played]] = []
+        rings: dict[int, asyncio.Task[Played]] = {}
         for number, ring in numbered:
             if ring.is_long:
-                rings = asyncio.Event()
-                long.append(beside.create_task(ring.play(stack, number, rings)))
-                await rings.wait()
-        short = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
-        short += [
-            await ring.play(stack, number, asyncio.Event())
-            for number, ring in numbered
-            if not ring.is_long
-        ]
-    return short + [task.result() for task in long]
+                has_begun = asyncio.Event()
+                rings[number] = beside.create_task(ring.play(stack, number, has_begun))
+                await has_begun.wait()
+        played = [await play(case, stack, number) for number, case in enumerate(CASES, 1)]
+        for number, ring in numbered:
+            if not ring.is_long:
+                rings[number] = beside.create_task(ring.play(stack, number, asyncio.Event()))
+                await asyncio.wait([rings[number]])
+    return played + [rings[number].result() for number, _ in numbered]
 
 
 def _table(played: list[Played]) -> Table:

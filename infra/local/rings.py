@@ -1,15 +1,25 @@
-"""The demo's cases of a ring that its caller asks for, and that ends without him."""
+"""The demo's cases of a ring that its caller asks for: how it ends without him, and the app that
+asked for Unring."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+from infra.client import https
 from infra.client.calls import Calls
 from infra.client.flows import UnexpectedError
-from infra.client.phone import JsonPhone, json_phone
+from infra.client.phone import JsonPhone, Phone, SocketIoPhone, json_phone, socketio_phone
 from infra.local.cases import firebase
-from infra.local.played import JSON, PATIENCE_SECONDS, Arrivals, Played, expect, pushes_to
+from infra.local.played import (
+    JSON,
+    PATIENCE_SECONDS,
+    SOCKET_IO,
+    Arrivals,
+    Played,
+    expect,
+    pushes_to,
+)
 from infra.local.stack import Stack
 
 SECONDS = 5  # the shortest ring that there is
@@ -28,11 +38,23 @@ class Stage:
     rings: asyncio.Event  # set when all of the receiver's devices do
     calls: Calls
     came: Arrivals = field(default_factory=Arrivals)
-    _receivers: list[tuple[JsonPhone, str]] = field(default_factory=list)
+    _receivers: list[tuple[Phone, str]] = field(default_factory=list)
 
     async def connected(self, user: str) -> JsonPhone:
         token = firebase(self.stack, user)
         return await self.phones.enter_async_context(json_phone(self.stack.websocket, token))
+
+    async def connected_by_default(self, user: str) -> SocketIoPhone:
+        """An app whose client keeps its default options, and begins by polling; its backend alone
+        knows whose its token is."""
+        assert self.stack.identities.opaque  # noqa: S101 - the demo's stack has it
+        token = self.stack.identities.opaque.issue(user)
+        transports = ("polling", "websocket")
+        phone = socketio_phone(self.stack.websocket, token, user=user, transports=transports)
+        app = await self.phones.enter_async_context(phone)
+        if app.transport != "websocket":
+            raise UnexpectedError(f"the app is still {app.transport}")
+        return app
 
     async def receiving(self, device: str) -> tuple[JsonPhone, str]:
         """One of the receiver's devices, and how FCM knows it."""
@@ -41,7 +63,18 @@ class Stage:
         self._receivers.append((phone, token))
         return phone, token
 
-    async def initiate(self, caller: JsonPhone, **more: object) -> None:
+    async def receiving_by_default(self) -> tuple[SocketIoPhone, str]:
+        """The same of such an app, which leaves it to its backend to register the device."""
+        token = f"fcm-token-of-{self.receiver}"
+        async with https.client(self.stack.functions["api"]) as http:
+            backend = https.Backend(http, self.stack.values["API_KEY"])
+            verdict = await backend.register(self.receiver, token, "android")
+        expect("the device", verdict, {"outcome": "registered"})
+        phone = await self.connected_by_default(self.receiver)
+        self._receivers.append((phone, token))
+        return phone, token
+
+    async def initiate(self, caller: Phone, **more: object) -> None:
         """Has all of the receiver's devices ring, as by an emit that says `more`."""
         self.came.start()
         verdict = await caller.emit(
@@ -49,7 +82,8 @@ class Stage:
         )
         expect("call:initiate", verdict, {"outcome": "ringing"})
         for phone, token in self._receivers:
-            await phone.told("call:incoming")
+            data, named = await phone.told("call:incoming"), f"User {self.caller}"
+            expect("call:incoming", data, {"callId": self.call, "callerName": named})
             # Waited for, as the push of a ring that has ended is not sent any more.
             push, *_ = await pushes_to(self.stack, token, 1)
             expect("a push", push["data"], {"type": "incoming_call", "callId": self.call})
@@ -112,6 +146,20 @@ async def _caller_vanishes(stage: Stage) -> None:
     await stage.silenced(phone, token, "caller_gone")
 
 
+async def _is_the_app_that_asked(stage: Stage) -> None:
+    caller = await stage.connected_by_default(stage.caller)
+    phone, token = await stage.receiving_by_default()
+    await stage.initiate(caller, callType="AUDIO", channelName="room", agoraToken="007eJx")
+    said = {"callId": stage.call, "reason": "Caller ended call"}
+    stage.came.start()
+    verdict = await caller.emit("call:cancel", **said)
+    expect("call:cancel", verdict, {"outcome": "cancelled"})
+    push = {"callId": stage.call, "callerId": stage.caller}
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.came.told(phone, SOCKET_IO, "call:cancelled", **said))
+        tasks.create_task(stage.came.pushed(stage.stack, token, 2, type="call_cancelled", **push))
+
+
 @dataclass(frozen=True)
 class Ring:
     """How a ring ends, and what its call becomes."""
@@ -137,7 +185,8 @@ class Ring:
 
 
 RINGS = (
-    Ring("11 Answered elsewhere", _answered_elsewhere, "accepted"),
-    Ring(f"12 No answer for {SECONDS} s", _times_out, "missed", is_long=True),
-    Ring(f"13 Caller gone for {GRACE_SECONDS} s", _caller_vanishes, "cancelled", is_long=True),
+    Ring("10 Answered elsewhere", _answered_elsewhere, "accepted"),
+    Ring(f"11 No answer for {SECONDS} s", _times_out, "missed", is_long=True),
+    Ring(f"12 Caller gone for {GRACE_SECONDS} s", _caller_vanishes, "cancelled", is_long=True),
+    Ring("13 The app that asked,\n   only its URL is new", _is_the_app_that_asked, "cancelled"),
 )

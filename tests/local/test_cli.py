@@ -303,6 +303,8 @@ async def test_the_demo_holds() -> None:
     rings = ("Answered elsewhere", "No answer for 5 s", "Caller gone for 1 s")
     for line in (*cases, "Cancel over HTTPS", "Cancel by a backend", *rings):
         assert line in output
+    app = output[output.index("The app that asked") :]
+    assert app.index("Socket.IO") < app.index("only its URL is new") < app.index("FCM")
     late = output[output.index("Connects 1 s late") :]
     assert late.index("call_cancelled") < late.index("call:cancelled")  # a push, and a second later
     assert "All cases hold" in output
