@@ -265,8 +265,8 @@ DESCRIPTION: dict[str, Any] = {
                 "summary": "Have a call ring, or cancel, reject, accept or end it.",
                 "description": "A repeat is safe, and answered `already_…` with `ok: true`. The "
                 "body counts as JSON whatever its type is, as a beacon has none of its own. Of "
-                f"`{INITIATE}`, the user is the caller; the reply has `success` too, and what "
-                "else of `ringsUntil`, `error`, `message` and `busy` there is to say. Without "
+                f"`{INITIATE}`, the user is the caller; the reply has `success` and `message` "
+                "too, and what else of `ringsUntil`, `error` and `busy` there is to say. Without "
                 "`deviceId` nobody knows by what he acts: all his sockets are told to stop "
                 "ringing, and none of his phones is pushed.",
                 "security": [{"token": []}, {}],

@@ -13,6 +13,8 @@ from functions.clients.connection import ROOT
 from functions.clients.device import FcmAddress, Platform
 from functions.dialect.dialect import USUAL, Dialect
 
+_RINGS = "the receiver is being told"
+
 AckId = int | str
 
 
@@ -120,8 +122,8 @@ def reply_data(
     verdict: Verdict, call: object, dialect: Dialect = USUAL, *, of_initiate: bool = False
 ) -> dict[str, object]:
     """The `data` of a reply: always `ok` and `outcome`, the other fields if they have a value. The
-    `call` is as its asker should read it. To `call:initiate` apps expect `success` too and, when
-    it is refused, `error`, `message` and perhaps `busy`."""
+    `call` is as its asker should read it. To `call:initiate` apps expect `success` and `message`
+    too and, when it is refused, `error` and perhaps `busy`."""
     names = dialect.fields
     data: dict[str, object] = {names["ok"]: verdict.ok, names["outcome"]: verdict.outcome}
     if call is not None:
@@ -133,10 +135,10 @@ def reply_data(
     if verdict.message is not None:
         data[names["message"]] = verdict.message
     if of_initiate:
-        more: dict[str, object] = {"success": verdict.ok}
+        said = verdict.message or (_RINGS if verdict.ok else verdict.outcome)
+        more: dict[str, object] = {"success": verdict.ok, names["message"]: said}
         if not verdict.ok:
-            said = verdict.message or verdict.outcome
-            more |= {"error": said, names["message"]: said}
+            more["error"] = said
         if verdict.outcome == BUSY.outcome:
             more["busy"] = True
         # What the dialect calls so is more than what most apps do.

@@ -90,6 +90,7 @@ class Connected(Phone, Installed):
         said["callType"] = type
         answer = await self.app.emit("call:initiate", receiverId=to.user, **said)
         assert (answer["success"], answer["callId"]) == (True, made["callId"])
+        assert isinstance(answer["message"], str)
         woken = await to.is_pushed("incoming_call", made["callId"])
         assert (woken["channelId"], woken["callerId"]) == (made["channelName"], self.user)
         return {**said, "callerId": self.user, "callerName": f"User {self.user}"}

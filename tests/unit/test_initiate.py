@@ -106,6 +106,7 @@ async def test_the_receiver_rings_and_hears_who_calls(caller: Caller, services: 
         "callId": CALL,
         "ringsUntil": unix_ms(stored.rings_until),
         "success": True,
+        "message": "the receiver is being told",
     }
     (made,) = services.published(CallEvent)
     incoming = {
