@@ -318,7 +318,7 @@ async def upgrading(services: Services, **settings: str) -> PollingClient:
     ],
     ids=str,
 )
-async def test_a_frame_that_overtakes_it_is_carried_out_as_the_users(
+async def test_a_frame_that_overtakes_the_upgrade_is_carried_out_as_the_users(
     services: Services, frame: str, answer: str
 ) -> None:
     client = await upgrading(services)
@@ -336,33 +336,27 @@ async def test_a_frame_that_overtakes_it_is_carried_out_as_the_users(
     assert client.posted == ["42[1]"]
 
 
-async def test_a_ring_and_what_is_relayed_may_overtake_it_too(services: Services) -> None:
-    dialect = str(ROOT / "docs/dialects/agora-app.toml")
-    client = await upgrading(services, DIALECT=dialect)
-    await services.world.ring(CallId("CALL_2"), status="accepted")
-    relayed = '421["call:upgrade",{"callId":"CALL_2"}]'
-    assert json.loads((await client.send(relayed))[3:])[0]["outcome"] == "relayed"
-    assert [frame for id, frame in services.clients.posts if id == "hers="] != []
-
-    again = await upgrading_again(services, DIALECT=dialect)
-    initiate = json.dumps(["call:initiate", {"callId": "CALL_3", "receiverId": RECEIVER}])
-    reply = await again.send(f"421{initiate}", "again=")
+async def test_a_ring_may_overtake_the_upgrade_too(services: Services) -> None:
+    client = await upgrading(services)
+    initiate = json.dumps(["call:initiate", {"callId": "CALL_2", "receiverId": RECEIVER}])
+    reply = await client.send(f"421{initiate}")
     assert json.loads(reply[3:])[0]["outcome"] == "ringing"
-    rung = await services.world.call(CallId("CALL_3"))
+    rung = await services.world.call(CallId("CALL_2"))
     assert rung
     assert (rung.caller, rung.status) == (CALLER, Status.RINGING)
+    assert list(client.socket.calling) == ["CALL_2"]
 
 
-async def upgrading_again(services: Services, **settings: str) -> PollingClient:
-    """Another client of the caller's, with a socket of its own."""
-    client = PollingClient(services, **settings)
-    await client.come(CALLER)
-    assert await client.open_socket("again=") == 200
-    return client
+async def test_what_is_relayed_may_overtake_the_upgrade_too(services: Services) -> None:
+    client = await upgrading(services, DIALECT=str(ROOT / "docs/dialects/agora-app.toml"))
+    await services.world.ring(status="accepted")
+    reply = await client.send('421["call:upgrade",{"callId":"CALL_1"}]')
+    assert json.loads(reply[3:])[0]["outcome"] == "relayed"
+    assert len(services.clients.posted_to("hers=")) == 1
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_it_and_an_event_at_once_are_both_carried_out_once(
+async def test_the_upgrade_and_an_event_at_once_are_both_carried_out_once(
     services: Services, is_first: bool
 ) -> None:
     client = await upgrading(services)
@@ -375,7 +369,7 @@ async def test_it_and_an_event_at_once_are_both_carried_out_once(
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_of_it_and_an_event_that_both_have_found_the_session_one_moves_it(
+async def test_of_the_upgrade_and_an_event_that_both_have_found_the_session_one_moves_it(
     services: Services, is_first: bool
 ) -> None:
     client = await upgrading(services)
@@ -420,7 +414,7 @@ async def test_a_frame_that_is_handled_after_its_socket_closed_still_counts(
     [("connections.POST", Kind.FAIL), ("firestore.Commit", Kind.LOSE_REPLY)],
     ids=["what waited", "the reply to the commit"],
 )
-async def test_a_frame_that_overtakes_it_is_carried_out_though_its_client_must_connect_anew(
+async def test_a_frame_that_overtakes_the_upgrade_counts_though_its_client_must_connect_anew(
     services: Services, lost: tuple[str, Kind]
 ) -> None:
     client = await upgrading(services)
