@@ -90,9 +90,9 @@ class Polling:
         """The packets that wait for the client. If there are none it waits for some, for a while,
         and then gives one that says nothing.
 
-        Costs 1 BatchGetDocuments each time that it looks, at once and then every 300 ms, and 1
-        Commit if something waits, or if the session has not been renewed for 20 s. Raises
-        UnknownSession and StoreUnavailable.
+        Costs 1 BatchGetDocuments each time that it looks, at once and then every 300 ms, or every
+        50 ms in the session's first 5 s, and 1 Commit if something waits, or if the session has not
+        been renewed for 20 s. Raises UnknownSession and StoreUnavailable.
         """
         poll = await self.found(handshake)
         for pause in self._pauses(poll):
