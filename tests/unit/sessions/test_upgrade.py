@@ -278,6 +278,18 @@ async def test_what_comes_for_the_client_while_it_upgrades_is_not_lost(
     assert client.posted == ["42[1]", "42[2]"]
 
 
+async def test_who_is_in_several_namespaces_stays_in_them(services: Services) -> None:
+    client = PollingClient(services, DIALECT=str(ROOT / "docs/dialects/roles.toml"))
+    await client.begin(token=token_of(CALLER))
+    await client.emit("40/user,", "40/agent,")
+    await client.upgrade()
+    assert client.socket.namespace == "/agent"
+    assert await client.send("41/agent,") == NOOP
+    assert (client.socket.user, client.socket.namespace) == (CALLER, "/user")
+    assert await client.send("41/user,") == NOOP
+    assert client.socket.user is None
+
+
 @VERSIONS
 async def test_a_socket_that_has_no_session_to_take_over_takes_over_none(
     services: Services, version: str
