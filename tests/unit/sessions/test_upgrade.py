@@ -16,7 +16,7 @@ from infra import ROOT
 from infra.emulators.faults import Fault, Kind
 from tests.memory.services import Services
 from tests.support.api import status_of
-from tests.support.makers import CALLER, RECEIVER, connect, now
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 from tests.support.polling import (
     NOOP,
     RECONNECT,
@@ -276,6 +276,21 @@ async def test_what_comes_for_the_client_while_it_upgrades_is_not_lost(
     assert await upgrading == NOOP
     await waits(client, "42[2]")
     assert client.posted == ["42[1]", "42[2]"]
+
+
+async def test_an_event_that_comes_by_polling_is_carried_out_though_its_session_is_moved_meanwhile(
+    client: PollingClient, services: Services
+) -> None:
+    await services.world.ring()
+    await client.come(CALLER)
+    committing = services.faults.hold("firestore.Commit", CALL)
+    posting = asyncio.create_task(client.post(f"421{CANCEL}"))
+    await committing.reached.wait()
+    await client.upgrade()
+    committing.release()
+    answer = await posting
+    assert (answer.status_code, answer.json()) == UNKNOWN  # there is nobody who could hear the ack
+    assert await status_of(services) is Status.CANCELLED
 
 
 async def test_who_is_in_several_namespaces_stays_in_them(services: Services) -> None:
