@@ -53,12 +53,13 @@ def framing(
     connections, ttl, dialect = store.connections, settings.connection_ttl, settings.dialect
     ring_access = RingAccess(tokens, store.calls, clock)
     closing = Closing(connections, sockets, clock)
-    upgrades = Upgrades(connections, store.polls, sockets, clock, ttl)
     acceptance = Acceptance(connections, publisher, identity, ring_access, clock, ttl)
 
     async def tell_closed(id: ConnectionId) -> None:
         await publish_closed(publisher, id, clock())
 
+    told = tell_closed if has_grace else None
+    upgrades = Upgrades(connections, store.polls, sockets, clock, ttl, told)
     frames = Frames(
         shared.codecs,
         shared.signaling,
@@ -83,6 +84,5 @@ def framing(
         new_id,
         dialect.ids,
     )
-    told = tell_closed if has_grace else None
     sessions = Sessions(acceptance, closing, upgrades, load, told)
     return Framing(shared, load, acceptance, sessions, frames)

@@ -10,6 +10,9 @@ from functions.ports.store import Store
 from functions.sessions.polling import Polling
 from functions.settings import ApiSettings
 
+# Of one session. A client polls again at once, and is given what waits without being held.
+_POLLS_PER_SECOND = 40
+
 
 def polling(
     settings: ApiSettings, store: Store, publisher: Publisher, clock: Clock, framed: Framing
@@ -24,5 +27,5 @@ def polling(
         hold=settings.poll_hold,
         session_ttl=settings.connection_ttl,
     )
-    rate = FrameRate(settings.frames_per_second)
+    rate = FrameRate(_POLLS_PER_SECOND)
     return PollingRequests(sessions, framed.frames, framed.sessions, rate, framed.load, clock)

@@ -264,8 +264,8 @@ def post_timeout(value: str) -> timedelta:
 
 def hold(value: str) -> timedelta:
     milliseconds = _number(value)
-    if milliseconds > 20_000:
-        raise ValueError("must be 20000 at most: what lies between may close a silent connection")
+    if not 100 <= milliseconds <= 20_000:
+        raise ValueError("must be from 100 to 20000: clients poll as often as this is short")
     return timedelta(milliseconds=milliseconds)
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Wire
@@ -36,6 +37,11 @@ class Sid:
         read = _SID.fullmatch(text)
         return cls(ConnectionId(read["id"]), read["key"]) if read else None
 
+    @property
+    def proof(self) -> str:
+        """What is stored of the key."""
+        return sha256(self.key.encode()).hexdigest()
+
     def __str__(self) -> str:
         return f"{self.id}.{self.key}"
 
@@ -50,10 +56,13 @@ class Poll:
     packets: Sequence[str]
     expires_at: datetime
     ends_at: datetime
-    proof: str  # a hash of the sid's key, and of the tokens in the client's query if it has any
+    proof: str  # a hash of the sid's key
+    shown: str | None = None  # a hash of the tokens in the client's query, if it has any
     upgraded_by: ConnectionId | None = None  # the WebSocket that bears the session's id
     is_closed: bool = False
-    taken_by: str | None = None  # who took what had waited, the last time that anything had
+    # Which poll took what had waited, the last time that anything had, and what it was given.
+    taken_by: str | None = None
+    given: Sequence[str] = ()
     version: datetime | None = None  # of the document that was read
 
     def is_over(self, now: datetime) -> bool:

@@ -54,7 +54,7 @@ class Api:
             message = f"there is no such path; {_OPENAPI} has those that there are"
             return said(replace(NOT_FOUND, message=message), None)
         if method == "OPTIONS":
-            return preflight(replies)
+            return preflight(replies, request.headers.get("access-control-request-headers"))
         if method not in replies:
             verdict = invalid("method", f"{path} takes {', '.join(replies)}")
             return allowing(replies, said(verdict, None, 405))

@@ -49,13 +49,15 @@ class Forwarded:
 def handshake_in(headers: Headers) -> Handshake:
     """What a client sent to connect. Raises NotSupported, and NotMapped if a header came twice."""
     bearer = bearer_in(_single(headers, "unring-authorization"))
+    token, ring = _single(headers, "unring-token"), _single(headers, "unring-ring")
     return Handshake(
         wire=_wire(_single(headers, "unring-eio"), _single(headers, "unring-transport")),
-        token=bearer or _single(headers, "unring-token") or _offered_token(headers),
+        token=bearer or token or _offered_token(headers),
         user=_text(_single(headers, "unring-user-id")),
         device=device_in(_text(_single(headers, "unring-device-id"))),
-        ring=_single(headers, "unring-ring"),
+        ring=ring,
         sid=_single(headers, "unring-sid"),
+        in_query=token or ring,
     )
 
 

@@ -76,7 +76,7 @@ class PollingRequests:
         """A handshake, or a poll."""
         try:
             handshake = _handshake_in(request)
-            packets = await self._packets(handshake)
+            packets = await self._packets(handshake, request.query_params.get("t"))
         except _Refused as error:
             return _refusal(error)
         except UnknownSession:
@@ -84,14 +84,17 @@ class PollingRequests:
         payload = encode_payload(handshake.wire, packets)
         return Response(payload, media_type=_TEXT, headers={"Cache-Control": "no-store"})
 
-    async def _packets(self, handshake: Handshake) -> Sequence[str]:
+    async def _packets(self, handshake: Handshake, asked: str | None) -> Sequence[str]:
+        """`asked` is by what the client tells its polls apart, if it does."""
         if handshake.sid is None:
             with self.load.carrying_out(Urgency.LATER):
                 return await self.polling.begin(handshake)
         sid = Sid.read(handshake.sid)
         if sid and self.rate.of(sid.id, self.clock()) is not Rate.KEPT:
             raise _Refused(3, "too many requests", HTTPStatus.TOO_MANY_REQUESTS)
-        return await self.polling.poll(handshake)
+        # Held polls must leave room for what is in a hurry.
+        with self.load.carrying_out(Urgency.LATER):
+            return await self.polling.poll(handshake, asked)
 
     async def _take(self, request: Request) -> Response:
         """Carries out what the client sends, one packet after the other, and has the replies wait
@@ -99,7 +102,7 @@ class PollingRequests:
         came_at = self.clock()
         try:
             handshake = _handshake_in(request)
-            session = (await self.polling.found(handshake)).id
+            session = await self.polling.takes(handshake)
             telemetry.bind(connectionId=session)
             body = await body_of(request, _MAX_PAYLOAD_BYTES)
             if isinstance(body, Response):
@@ -139,13 +142,15 @@ def _handshake_in(request: Request) -> Handshake:
         raise _Refused(0, "Transport unknown: a WebSocket goes to the WebSocket API")
     if "j" in query:
         raise _Refused(3, "Bad request: JSONP is not supported")
+    token, ring = query.get("token") or None, query.get("ring") or None
     return Handshake(
         wire=wire,
-        token=bearer_in(request.headers.get("authorization")) or query.get("token") or None,
+        token=bearer_in(request.headers.get("authorization")) or token,
         user=query.get("userId") or None,
         device=device_in(query.get("deviceId")),
-        ring=query.get("ring") or None,
+        ring=ring,
         sid=query.get("sid"),
+        in_query=token or ring,
     )
 
 

@@ -85,11 +85,12 @@ def replied(content: Mapping[str, object], status: int) -> Response:
     return reply
 
 
-def preflight(methods: Collection[str]) -> Response:
-    """What a browser asks before a page of another origin may send a request."""
+def preflight(methods: Collection[str], asked: str | None) -> Response:
+    """What a browser asks before a page of another origin may send a request, perhaps with headers
+    of its own: those are `asked` for."""
     headers = {
         "Access-Control-Allow-Methods": ", ".join(methods),
-        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Allow-Headers": asked or "Authorization, Content-Type",
         "Access-Control-Max-Age": "600",
     }
     return allowing(methods, Response(status_code=204, headers=headers))

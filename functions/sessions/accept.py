@@ -4,10 +4,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from urllib.parse import unquote
 
 from functions.calls.call import ConnectionId
 from functions.clients.connection import Connection, Wire
-from functions.clients.poll import Sid
 from functions.clients.profile import NO_PROFILE
 from functions.clients.ringtoken import RingToken
 from functions.ports.clock import Clock
@@ -39,10 +39,15 @@ class Handshake:
     ring: str | None = None  # a ring token, which counts before the other
     device: str | None = None  # the app's own name for the device that it is on
     sid: str | None = None  # of the session that it belongs to, if it begins none
+    in_query: str | None = None  # the token that its query shows
 
-    def proof(self, sid: Sid) -> str:
-        """By which one knows whether two requests of a session are by the same client."""
-        return sha256("\n".join((sid.key, self.token or "", self.ring or "")).encode()).hexdigest()
+    @property
+    def shown(self) -> str | None:
+        """A hash of the token in the query, which is the same in all requests of a client. Whether
+        API Gateway has decoded it is not known, so it counts as if it had been."""
+        if self.in_query is None:
+            return None
+        return sha256(unquote(self.in_query).replace("+", " ").encode()).hexdigest()
 
 
 class Acceptance:

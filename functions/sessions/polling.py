@@ -72,7 +72,8 @@ class Polling:
             packets=(),
             expires_at=connection.expires_at,
             ends_at=connection.connected_at + self._session_ttl,
-            proof=handshake.proof(sid),
+            proof=sid.proof,
+            shown=handshake.shown,
         )
         await self._polls.begin(Session(connection, poll))
         if connection.user is not None:
@@ -86,23 +87,32 @@ class Polling:
         ours. Raises UnknownSession and StoreUnavailable."""
         return await found(self._polls, handshake, self._clock())
 
-    async def poll(self, handshake: Handshake) -> Sequence[str]:
+    async def takes(self, handshake: Handshake) -> ConnectionId:
+        """The session for which a request brings something. One that was ended takes nothing more,
+        though its client may not have heard of it. At the same cost; raises the same."""
+        poll = await self.found(handshake)
+        if poll.is_closed:
+            raise UnknownSession
+        return poll.id
+
+    async def poll(self, handshake: Handshake, asked: str | None = None) -> Sequence[str]:
         """The packets that wait for the client. If there are none it waits for some, for a while,
-        and then gives one that says nothing.
+        and then gives one that says nothing. A poll that comes again, which by `asked` is known to
+        be the same, is given the same: what stands before us may repeat a GET by itself.
 
         Costs 1 BatchGetDocuments each time that it looks, at once and then every 300 ms, or every
         50 ms in the session's first 5 s, and 1 Commit if something waits, or if the session has not
         been renewed for 20 s. Raises UnknownSession and StoreUnavailable.
         """
-        poll = await self.found(handshake)
+        poll, taker = await self.found(handshake), asked or new_taker()
         for pause in self._pauses(poll):
-            if poll.packets:
+            if poll.packets or poll.taken_by == taker:
                 break
             await self._pause(poll.id, pause)
             was_upgrading, poll = poll.upgraded_by, await self.found(handshake)
             if poll.upgraded_by and not was_upgrading:
                 break
-        return await self._take(poll, handshake)
+        return await self._take(poll, taker, handshake) or (socketio.NOOP,)
 
     async def add(self, id: ConnectionId, packets: Sequence[str]) -> None:
         """Has these wait for the client. Costs 1 Commit. Raises UnknownSession and
@@ -112,20 +122,18 @@ class Polling:
         if held := self._held.get(id):
             held.set()
 
-    async def _take(self, poll: Poll, handshake: Handshake) -> Sequence[str]:
-        taker = new_taker()
+    async def _take(self, poll: Poll, taker: str, handshake: Handshake) -> Sequence[str]:
         for _ in range(_TRIES):
+            if poll.taken_by == taker:  # by this very poll before, or its reply was lost
+                return poll.given
             until = poll.renewed_until(self._clock())
             if not poll.packets and until is None:
                 break
             given = _next(poll.packets)
             if await self._polls.take(poll, len(given), taker, until):
-                return given or (socketio.NOOP,)
+                return given
             poll = await self.found(handshake)
-            if poll.taken_by == taker:  # it was done, and its reply lost
-                return given or (socketio.NOOP,)
-        # Of a client's polls one may be late, and find that another has taken what waited.
-        return (socketio.NOOP,)
+        return ()  # of a client's polls, another has taken what waited
 
     def _pauses(self, poll: Poll) -> Iterator[timedelta]:
         """Between one look and the next."""

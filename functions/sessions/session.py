@@ -22,8 +22,8 @@ async def found(polls: Polls, handshake: Handshake, now: datetime) -> Poll:
     poll = await polls.get(sid.id) if sid else None
     if sid is None or poll is None or poll.is_over(now):
         raise UnknownSession
-    is_its_clients = compare_digest(poll.proof, handshake.proof(sid))
-    if poll.wire is not handshake.wire or not is_its_clients:
+    is_as_it_began = (poll.wire, poll.shown) == (handshake.wire, handshake.shown)
+    if not compare_digest(poll.proof, sid.proof) or not is_as_it_began:
         log.warning("foreign session", to=poll.id)
         raise UnknownSession
     return poll

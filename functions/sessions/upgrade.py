@@ -2,6 +2,7 @@
 takes it over once the client says so."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -32,12 +33,14 @@ class Upgrades:
         sockets: Sockets,
         clock: Clock,
         connection_ttl: timedelta,
+        tell_closed: Callable[[ConnectionId], Awaitable[None]] | None,
     ) -> None:
         self._connections = connections
         self._polls = polls
         self._sockets = sockets
         self._clock = clock
         self._connection_ttl = connection_ttl
+        self._tell_closed = tell_closed  # None: nobody wants to know
 
     async def begin(self, id: ConnectionId, handshake: Handshake) -> None:
         """Stores the connection of a WebSocket that bears a session's sid. A session has one such
@@ -68,9 +71,9 @@ class Upgrades:
         """Makes the connection what its session was, posts what still waits for the client, and
         gives the packet in reply: one that says nothing, unless the client must connect anew.
 
-        Costs 2 BatchGetDocuments, 1 Commit and 1 POST for each packet that waits; 1
-        BatchGetDocuments if there is nothing to upgrade. Safe to run twice. Raises
-        StoreUnavailable: then nothing was changed.
+        Costs 2 BatchGetDocuments, 1 Commit and 1 POST for each packet that waits, and 1 DELETE if
+        the session was ended; 1 BatchGetDocuments if there is nothing to upgrade. Safe to run
+        twice. Raises StoreUnavailable: then nothing was changed.
         """
         upgrade = uuid.uuid4().hex
         session: Session | None = None
@@ -81,7 +84,8 @@ class Upgrades:
                 if connection is None:
                     return socketio.RECONNECT
                 if session and connection.upgrade_id == upgrade:
-                    return await self._post(id, session.poll)  # it was done, and its reply lost
+                    # It was done, and its reply lost.
+                    return await self._go_on(connection, session.poll)
                 if connection.upgrades is None:
                     return socketio.NOOP
                 session = await self._polls.session(connection.upgrades, now)
@@ -89,7 +93,7 @@ class Upgrades:
                 if session and session.poll.upgraded_by == id:
                     to = _taking_over(connection, session, upgrade, now)
                     if await self._polls.move(session, to, now):
-                        return await self._post(id, session.poll)
+                        return await self._go_on(to, session.poll)
         except StoreUnavailable as error:
             if session is None:
                 raise
@@ -99,15 +103,20 @@ class Upgrades:
             log.warning("nothing to upgrade", outcome="unknown_session")
         return socketio.RECONNECT
 
-    async def _post(self, id: ConnectionId, poll: Poll) -> str:
-        """One packet after the other. Whoever was not reached connects anew, and is told then what
-        he has missed."""
+    async def _go_on(self, connection: Connection, poll: Poll) -> str:
+        """Posts one packet after the other. Whoever was not reached connects anew, and is told then
+        what he has missed. The socket of a session that was ended is closed."""
         log.info("upgraded", outcome="upgraded", served=len(poll.packets))
+        if connection.closed_at and self._tell_closed:
+            # When its `$disconnect` said so, nobody knew which calls were initiated by it.
+            await self._tell_closed(connection.id)
         try:
             for packet in poll.packets:
-                await self._sockets.post(id, packet)
+                await self._sockets.post(connection.id, packet)
+            if poll.is_closed:
+                await self._sockets.close(connection.id)
         except (Gone, Refused, PostFailed) as error:
-            log.warning("post failed", to=id, error=f"{type(error).__name__}: {error}")
+            log.warning("post failed", to=connection.id, error=f"{type(error).__name__}: {error}")
             return socketio.RECONNECT
         return socketio.NOOP
 
@@ -116,8 +125,9 @@ def _taking_over(
     connection: Connection, session: Session, upgrade: str, now: datetime
 ) -> Connection:
     """What the socket becomes. By one that is closed already frames still come that were sent
-    before; and by one whose session was ended its client is told so. Nobody comes back by either.
-    """
+    before. One whose session was ended is nobody's. Nobody comes back by either."""
     to = connection.taking_over(session.connection, upgrade, now + ADMIT_WITHIN)
-    closed_at = connection.closed_at or (now if session.poll.is_closed else None)
+    if session.poll.is_closed:
+        return replace(to, user=None, owner=None, shown_user=None, closed_at=now)
+    closed_at = connection.closed_at
     return replace(to, user=None, closed_at=closed_at) if closed_at else to

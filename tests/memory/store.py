@@ -17,7 +17,7 @@ from functions.calls.call import (
     UnreadableCall,
     UserId,
 )
-from functions.calls.event import CallEvent
+from functions.calls.event import LONGEST_LIFE, CallEvent
 from functions.clients.connection import Connection
 from functions.clients.device import Device, DeviceId, FcmAddress, Platform, device_id
 from functions.clients.poll import SESSION_LASTS, Poll
@@ -433,7 +433,12 @@ class MemoryPolls:
             found = self.database.connections.get(poll.id)
             if not self._is_unchanged(poll) or (renewed_until and found is None):
                 return False
-            left = replace(poll, packets=poll.packets[count:], taken_by=taker)
+            left = replace(
+                poll,
+                packets=poll.packets[count:],
+                given=poll.packets[:count],
+                taken_by=taker,
+            )
             if found and renewed_until:
                 self.database.put_connection(replace(found, expires_at=renewed_until))
                 left = replace(left, expires_at=renewed_until)
@@ -463,7 +468,8 @@ class MemoryPolls:
             self.database.put_connection(to)
             self.database.close(moved.id, now)
             was = self.database.connections[moved.id]
-            self.database.put_connection(replace(was, upgraded_to=to.id))
+            ends = now + LONGEST_LIFE
+            self.database.put_connection(replace(was, upgraded_to=to.id, expires_at=ends))
             del self.database.polls[poll.id]
             return True
 

@@ -182,9 +182,11 @@ def read_poll(id: str, fields: Fields, version: datetime) -> Poll:
         expires_at=_moment(fields, "expiresAt"),
         ends_at=_moment(fields, "endsAt"),
         proof=_text(fields, "proof"),
+        shown=_text_if_any(fields, "shown"),
         upgraded_by=_connection_if_any(fields, "upgradedBy"),
         is_closed=fields.get("isClosed") is True,
         taken_by=_text_if_any(fields, "takenBy"),
+        given=_texts(fields, "given"),
         version=version,
     )
 

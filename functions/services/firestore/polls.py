@@ -9,6 +9,7 @@ from datetime import datetime
 from google.cloud.firestore import DELETE_FIELD, ArrayUnion, AsyncDocumentReference
 
 from functions.calls.call import ConnectionId
+from functions.calls.event import LONGEST_LIFE
 from functions.clients.connection import Connection
 from functions.clients.poll import SESSION_LASTS, Poll
 from functions.ports.polls import Session
@@ -34,12 +35,13 @@ class FirestorePolls:
             "endsAt": poll.ends_at,
             "proof": poll.proof,
         }
+        known = fields if poll.shown is None else {**fields, "shown": poll.shown}
         with suppress(StoreConflict):  # by our own commit, repeated: nobody else has this id
             await self._documents.commit_all(
                 (),
                 [
                     (self._documents.at("connections", poll.id), fields_of(session.connection)),
-                    (self._at(poll.id), fields),
+                    (self._at(poll.id), known),
                 ],
             )
 
@@ -65,8 +67,11 @@ class FirestorePolls:
         self, poll: Poll, count: int, taker: str, renewed_until: datetime | None
     ) -> bool:
         """1 Commit."""
-        left = _waiting(poll.packets[count:])
-        taken: dict[str, object] = {"packets": left, "takenBy": taker}
+        taken: dict[str, object] = {
+            "packets": _waiting(poll.packets[count:]),
+            "given": list(poll.packets[:count]),
+            "takenBy": taker,
+        }
         if renewed_until is None:
             return await self._changed(Change(self._at(poll.id), poll.version, taken))
         lasts = {"expiresAt": renewed_until}
@@ -89,7 +94,13 @@ class FirestorePolls:
             Change(
                 self._documents.at("connections", moved.id),
                 moved.version,
-                {**closed(now), "admitBy": DELETE_FIELD, "upgradedTo": to.id},
+                {
+                    **closed(now),
+                    "admitBy": DELETE_FIELD,
+                    "upgradedTo": to.id,
+                    # A catch-up that comes late still finds where its client went.
+                    "expiresAt": now + LONGEST_LIFE,
+                },
             ),
             Change(self._at(poll.id), poll.version),
         )

@@ -6,7 +6,7 @@ locals {
 
   stage = regex("^wss://(?P<host>[^/]+)(?P<path>/.+)$", var.stage_url)
 
-  # For how many seconds CloudFront waits for the answer of each: api has 60 for one, and holds a poll for 25
+  # For how many seconds CloudFront waits for the answer of each: api has 60 for one, and holds a poll for 20
   # at most; API Gateway waits for gateway for 29.
   origins = {
     api       = { host = trimsuffix(trimprefix(var.api_url, "https://"), "/"), read_timeout = 60 }
@@ -51,6 +51,10 @@ resource "aws_cloudfront_distribution" "this" {
     content {
       origin_id   = origin.key
       domain_name = origin.value.host
+
+      # A GET that was not answered is the client's to repeat: a poll has perhaps been given what waited.
+      # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesOrigin.html
+      connection_attempts = 1
 
       custom_origin_config {
         http_port              = 80 # never used
