@@ -63,6 +63,7 @@ def the_apps_own(address: str, server: str) -> str:
     return str(conf)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["js-2", "js-4"], indirect=True)  # EIO3 and EIO4
 async def test_phones_and_their_backend_need_one_host(
     host: str, stack: Stack, kind: str, ids: Ids

@@ -98,6 +98,7 @@ async def test_a_cancel_with_or_without_a_callback_stops_the_other_phone(
         assert await has_no_more(caller)
 
 
+@pytest.mark.thorough
 async def test_what_is_refused_comes_back_to_the_callback_or_else_as_an_event(
     apps: ByDefault, stack: Stack, ids: Ids, way: HttpRelay
 ) -> None:
@@ -110,6 +111,7 @@ async def test_what_is_refused_comes_back_to_the_callback_or_else_as_an_event(
         assert await has_no_more(caller)
 
 
+@pytest.mark.thorough
 async def test_a_client_without_a_good_token_is_told_why_and_leaves_it_at_that(
     apps: ByDefault, stack: Stack, ids: Ids, way: HttpRelay
 ) -> None:
@@ -185,6 +187,7 @@ async def test_a_client_that_cancels_and_leaves_at_once_is_heard_and_forgotten(
         assert await has_no_more(receiver)
 
 
+@pytest.mark.thorough
 async def test_a_client_that_disconnects_later_is_forgotten(
     apps: ByDefault, stack: Stack, ids: Ids, way: HttpRelay
 ) -> None:

@@ -134,6 +134,7 @@ async def test_a_call_is_rejected(parties: Parties) -> None:
     assert await his.sees(call) == "REJECTED"
 
 
+@pytest.mark.thorough
 async def test_a_call_that_nobody_answers_times_out(world: World, ids: Ids) -> None:
     async with _ringing_for(5, world.stack), _meeting(world, ids) as parties:
         call = await parties.ring()
@@ -187,6 +188,7 @@ async def test_a_receiver_who_holds_no_socket_hears_of_the_cancel_by_fcm(
         assert await hers.is_pushed("call_cancelled", call) == {"callerId": his.user}
 
 
+@pytest.mark.thorough
 async def test_a_receiver_whose_socket_opens_with_the_ringing_screen_hears_of_the_cancel(
     world: World, ids: Ids
 ) -> None:
