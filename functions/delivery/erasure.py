@@ -55,8 +55,9 @@ class Erasure:
         """Costs what it costs to sign him out and to end his calls; 1 RunQuery for each 300
         connections and for each 300 entries of the outbox, 2 for up to 300 devices and 2 for up to
         300 calls, and 1 more for each 300 more; 1 RunQuery, and 1 more for each second in which his
-        phones may not have stopped ringing; and 1 Commit for each 300 documents, and 1 for each
-        that changes meanwhile. Connections that change meanwhile cost 1 RunQuery more.
+        phones may not have stopped ringing; and 1 Commit for each 150 connections and each 300
+        other documents, and 1 for each that changes meanwhile. Connections that change meanwhile
+        cost 1 RunQuery more.
 
         His calls end first, while his sockets are open, and his devices go last, once they have
         been pushed: no phone is to ring on, not even his.

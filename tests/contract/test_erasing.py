@@ -23,6 +23,7 @@ from tests.support.makers import (
     register,
     ring_of_ours,
 )
+from tests.support.polls import SESSION, SOCKET, begin, claimed, moved
 from tests.support.world import World, committed
 
 PSEUDONYM = UserId("erased-1")
@@ -75,6 +76,64 @@ async def test_connections_are_removed_unless_they_have_changed(store: Store, wo
     ((*found,),) = await named(store)
     assert await store.connections.remove(found) == 1
     assert await named(store) == [[]]
+
+
+# Who polls
+
+
+async def begin_one_of(store: Store, user: UserId, id: str) -> Connection:
+    return (await begin(store, "a", user=user, id=ConnectionId(id))).connection
+
+
+async def test_with_a_session_goes_what_waits_for_its_client(store: Store, world: World) -> None:
+    his = [await begin_one_of(store, CALLER, id) for id in ("poll-1", "poll-2")]
+    await begin_one_of(store, RECEIVER, "poll-3")
+    await connect(store, "1=", CALLER)
+    ((socket, *sessions),) = await named(store)
+    assert sessions == his
+    assert await store.connections.remove([socket, *sessions]) == 3
+    assert await world.ids_in("connections") == {"poll-3"}
+    assert await world.ids_in("polls") == {"poll-3"}
+    assert await store.polls.session(ConnectionId("poll-3"), now())
+
+
+async def test_for_a_session_that_has_changed_what_waits_stays_and_the_others_go(
+    store: Store, world: World
+) -> None:
+    for id in ("poll-1", "poll-2", "poll-3"):
+        await begin_one_of(store, CALLER, id)
+    ((*found,),) = await named(store)
+    await store.connections.note_opened(ConnectionId("poll-2"))
+    await world.delete_connection("poll-3")
+    assert await store.connections.remove(found) == 1
+    assert await world.ids_in("connections") == {"poll-2"}
+    assert await world.ids_in("polls") == {"poll-2", "poll-3"}
+    ((*found,),) = await named(store)
+    assert await store.connections.remove(found) == 1
+    assert await world.ids_in("polls") == {"poll-3"}
+
+
+async def test_of_a_user_who_has_upgraded_both_connections_are_found_and_go(
+    store: Store, world: World
+) -> None:
+    await moved(store, await begin(store, "a", user=CALLER))
+    ((*both,),) = await named(store)
+    assert {each.id for each in both} == {SOCKET, SESSION}
+    assert await store.connections.remove(both) == 2
+    assert await world.ids_in("connections") | await world.ids_in("polls") == set()
+
+
+async def test_of_a_user_who_upgrades_nothing_is_left_but_a_socket_that_does_not_name_him(
+    store: Store, world: World
+) -> None:
+    session, socket = await claimed(store, await begin(store, "a", user=CALLER))
+    to = socket.taking_over(session.connection, "upgrade", now())
+    ((found,),) = await named(store)
+    assert await store.connections.remove([found]) == 1
+    assert await world.ids_in("polls") == set()
+    assert not await store.polls.move(session, to, now())
+    assert await store.connections.get(SOCKET, now()) == socket
+    assert (socket.user, socket.owner, await named(store)) == (None, None, [[]])
 
 
 @pytest.mark.usefixtures("small_pages")

@@ -228,7 +228,10 @@ class Database:
     # What is only done to a document that is as it was read. `is_tried`: nothing is done.
 
     def remove_connection(self, read: Connection, *, is_tried: bool) -> bool:
-        return _removed(self.connections, read.id, read, is_tried=is_tried)
+        is_removed = _removed(self.connections, read.id, read, is_tried=is_tried)
+        if is_removed and not is_tried:
+            self.polls.pop(read.id, None)
+        return is_removed
 
     def remove_device(self, read: Device, *, is_tried: bool) -> bool:
         return _removed(self.devices, read.id, read, is_tried=is_tried)

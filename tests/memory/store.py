@@ -45,6 +45,7 @@ from tests.memory.network import CallFailed, Network
 
 _MISSED_LIMIT = 100
 _UNREGISTER_TRIES = 3
+_REMOVED_AT_ONCE = 150  # connections
 
 _Reply = TypeVar("_Reply")
 _Place = tuple[datetime, str]  # of an entry among those that wait: since when, and its name
@@ -389,7 +390,11 @@ class MemoryConnections:
 
     async def remove(self, connections: Sequence[Connection]) -> int:
         remove = self.database.remove_connection
-        return await self.remote.changes([(each.id, partial(remove, each)) for each in connections])
+        changes = [(each.id, partial(remove, each)) for each in connections]
+        removed = 0
+        for first in range(0, len(changes), _REMOVED_AT_ONCE):
+            removed += await self.remote.changes(changes[first : first + _REMOVED_AT_ONCE])
+        return removed
 
     async def _if_unchanged(self, connection: Connection, change: Callable[[], None]) -> bool:
         def write() -> bool:

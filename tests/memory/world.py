@@ -63,5 +63,7 @@ class MemoryWorld:
             case "outbox":
                 names = {f"{call}:{signal}" for call, signal in self.database.entries}
                 return names | set(self.database.unreadable)
+            case "polls":
+                return set(self.database.polls)
             case other:
                 raise KeyError(other)

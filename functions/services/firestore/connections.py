@@ -8,6 +8,7 @@ from google.cloud.firestore import DELETE_FIELD, FieldFilter
 
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import ROOT, Connection
+from functions.clients.poll import polls
 from functions.clients.profile import Profile
 from functions.ports.identity import Identified
 from functions.services.firestore.documents import connection_in
@@ -15,6 +16,7 @@ from functions.services.firestore.remote import Change, Documents
 
 # Frames that were sent before the close may still be on their way, but come within seconds.
 _CLOSED_IS_KEPT = timedelta(seconds=60)
+_REMOVED_AT_ONCE = 150  # connections; with a session goes a second document
 _DUE_LIMIT = 300  # connections that a look at who was not admitted finds
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
@@ -133,13 +135,19 @@ class FirestoreConnections:
             yield [found for each in page if (found := connection_in(each, _LONG_AGO))]
 
     async def remove(self, connections: Sequence[Connection]) -> int:
-        """1 Commit, 0 for none; if a connection has changed, 1 more for each."""
-        changes = [
-            Change(self._documents.at("connections", each.id), each.version)
-            for each in connections
-            if each.version
-        ]
-        return await self._documents.change_unchanged(changes)
+        """1 Commit for each 150, 0 for none; if a connection has changed, 1 more for each."""
+        removals = [self._removal(each) for each in connections if each.version]
+        removed = 0
+        for first in range(0, len(removals), _REMOVED_AT_ONCE):
+            some = removals[first : first + _REMOVED_AT_ONCE]
+            removed += await self._documents.change_unchanged(some)
+        return removed
+
+    def _removal(self, connection: Connection) -> Change:
+        """With a session goes what waits for its client."""
+        waiting = self._documents.at("polls", connection.id) if polls(connection.id) else None
+        reference = self._documents.at("connections", connection.id)
+        return Change(reference, connection.version, goes_along=waiting)
 
     async def _change(self, connection: Connection, fields: Mapping[str, object]) -> bool:
         assert connection.version is not None  # noqa: S101 - `connection` was read, not made

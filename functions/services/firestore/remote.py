@@ -53,11 +53,13 @@ _CHANGED = (
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is to become of a document that is of `version`, or that is there (None). Without
-    `fields` it is deleted."""
+    `fields` it is deleted. If another document `goes_along`, that is deleted with this change, or
+    neither is done."""
 
     reference: AsyncDocumentReference
     version: datetime | None
     fields: Mapping[str, object] | None = None
+    goes_along: AsyncDocumentReference | None = None
 
 
 class Documents:
@@ -142,6 +144,8 @@ class Documents:
                 batch.delete(change.reference, option)
             else:
                 batch.update(change.reference, dict(change.fields), option)
+            if change.goes_along:
+                batch.delete(change.goes_along)
 
     async def merge(self, reference: AsyncDocumentReference, fields: Mapping[str, object]) -> None:
         """Writes these fields and keeps the others; makes the document if it is not there."""

@@ -26,6 +26,7 @@ from tests.support.api import CANCEL, KEY, PREVIOUS_KEY, Client, function_of
 from tests.support.loglines import logged
 from tests.support.makers import CALL, CALLER, FIRST, RECEIVER, RING_TOKENS, connect, now, register
 from tests.support.makers import event as made_event
+from tests.support.polls import SOCKET, begin, found, moved, waiting
 from tests.support.world import committed
 
 _Erased = tuple[int, dict[str, object]]  # the answer's status, and what it says
@@ -408,6 +409,21 @@ async def test_of_who_is_erased_nothing_is_left(app: Client, services: Services)
     assert app.costs == ["RunQuery"] * 6
 
 
+async def test_of_who_is_erased_while_he_polls_or_has_upgraded_nothing_is_left(
+    app: Client, services: Services
+) -> None:
+    polling, upgraded, others = map(ConnectionId, ("poll-1", "poll-2", "poll-3"))
+    for id, user in ((polling, CALLER), (upgraded, CALLER), (others, RECEIVER)):
+        await begin(services.store, f"for {user}", user=user, id=id)
+    await moved(services.store, await found(services.store, upgraded))
+    assert await erase(app) == (200, {**ZEROS, "connections": 3})
+    assert services.clients.closed == [SOCKET]
+    assert CALLER not in repr(services.database)
+    for collection in ("connections", "polls"):
+        assert await services.world.ids_in(collection) == {others}
+    assert await waiting(services.store, others) == [f"for {RECEIVER}"]
+
+
 async def test_no_two_erasures_share_a_pseudonym(app: Client, services: Services) -> None:
     await services.world.ring(status="ended")
     await erase(app)
@@ -609,11 +625,12 @@ async def test_connections_that_their_own_disconnects_change_are_read_once_more(
 
 
 @pytest.mark.parametrize("call", ["firestore.Commit", "firestore.RunQuery", "pubsub.Publish"])
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(12))
 async def test_an_erasure_that_fails_anywhere_is_finished_by_a_repeat(
     app: Client, services: Services, call: str, number: int
 ) -> None:
     await connect(services.store, "1=", CALLER)
+    await begin(services.store, user=CALLER)
     await register(services.store, "T", CALLER)
     await services.world.ring()
     await services.world.ring(CallId("CALL_2"), "ended")
@@ -627,6 +644,7 @@ async def test_an_erasure_that_fails_anywhere_is_finished_by_a_repeat(
     assert CALLER not in repr(services.database.calls)
     assert CALLER not in repr(services.database.devices)
     assert CALLER not in repr(services.database.connections)
+    assert services.database.polls == {}
 
 
 async def test_a_call_that_keeps_changing_is_left_to_a_repeat(
