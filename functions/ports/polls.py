@@ -49,5 +49,5 @@ class Polls(Protocol):
         changed since it was read; perhaps by this very move, whose `upgrade_id` it then names."""
 
     async def close(self, id: ConnectionId, now: datetime, packet: str) -> bool:
-        """Ends the session: its client is told by `packet`, once it polls. False if it had ended
-        or been moved."""
+        """Ends the session: its client is told by `packet`, once it polls. False if nothing can
+        wait for the client any more."""

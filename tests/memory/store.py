@@ -492,10 +492,15 @@ class MemoryPolls:
         return found is not None and found.version == poll.version
 
     async def _change(self, id: ConnectionId, change: Callable[[Poll], Poll]) -> bool:
+        """What is written twice, as its reply was lost, changes the document once."""
+        is_done = False
+
         def write() -> bool:
+            nonlocal is_done
             found = self.database.polls.get(id)
-            if found:
+            if found and not is_done:
                 self.database.put_poll(change(found))
+            is_done = True
             return found is not None
 
         return await self.remote.commit(id, write)

@@ -184,10 +184,14 @@ def _all_fields(connection: Connection) -> dict[str, object]:
         "saidUserId": connection.said_user,
         "refusal": connection.refusal,
         "admitBy": connection.admit_by,
-        "closedAt": connection.closed_at,
         "deviceId": connection.device,
         "onlyCall": connection.only_call,
         "registration": connection.registration,
+        "formerOwner": connection.former_owner,
+        "formerLeftAt": connection.former_left_at,
+        "admittedAt": connection.admitted_at,
+        "closedAt": connection.closed_at,
+        "leftAt": connection.left_at,
         "namespace": None if in_root else connection.namespace,
         "alsoIn": dict(connection.also_in) or None,
         "calling": {
@@ -197,6 +201,7 @@ def _all_fields(connection: Connection) -> dict[str, object]:
         or None,
         "upgrades": connection.upgrades,
         "upgradedFrom": connection.upgraded_from,
+        "upgradedTo": connection.upgraded_to,
         "upgradeId": connection.upgrade_id,
         "toldSince": connection.told_since,
     }

@@ -178,7 +178,7 @@ def read_poll(id: str, fields: Fields, version: datetime) -> Poll:
     return Poll(
         id=ConnectionId(id),
         wire=_member(Wire, fields, "wire"),
-        packets=[_text(each, "packet") for each in fields.get("packets") or ()],
+        packets=_packets(fields),
         expires_at=_moment(fields, "expiresAt"),
         ends_at=_moment(fields, "endsAt"),
         proof=_text(fields, "proof"),
@@ -290,6 +290,13 @@ def _moments(fields: Fields, name: str) -> Mapping[str, datetime | None]:
     """The moments of a map, None where one is not known."""
     found = fields.get(name) or {}
     return {each: _moment_if_any(found, each) for each in found}
+
+
+def _packets(fields: Fields) -> list[str]:
+    waiting = fields.get("packets", [])
+    if not isinstance(waiting, list) or not all(isinstance(each, Mapping) for each in waiting):
+        raise MalformedDocument("packets is no list of maps")
+    return [_text(each, "packet") for each in waiting]
 
 
 def _texts(fields: Fields, name: str) -> list[str]:
