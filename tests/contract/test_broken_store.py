@@ -1,8 +1,8 @@
 """A Firestore that fails, refuses, hangs or loses replies, as the store on it says so."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
 from functions.clients.device import FcmToken, device_id
 from functions.ports.identity import Identified
+from functions.ports.polls import Polls, Session
 from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
 from functions.services.firestore import store_of
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
@@ -23,8 +24,9 @@ from infra.emulators.rpcs import AroundRpcs, Rpc
 from tests.contract.world import FirestoreWorld, firestore_world_at
 from tests.support.journal import Journal
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, register
+from tests.support.polls import SESSION, begin, claimed, found, session_of
 
-SOCKET = ConnectionId("1=")
+SOCKET, ANOTHER = ConnectionId("1="), ConnectionId("2=")
 
 
 class Recorder(AroundRpcs):
@@ -209,6 +211,82 @@ async def test_a_firestore_that_refuses_to_be_written_is_unavailable(
     with pytest.raises(StoreUnavailable):
         await broken.store.connections.add(handshake())
     assert broken.journal.started == ["Commit"]
+
+
+def taken_over(session: Session, socket: Connection) -> Connection:
+    return socket.taking_over(session.connection, "upgrade", now())
+
+
+# All that can be done with what waits for a client that polls, each as it succeeds.
+PollStep = Callable[[Polls, Session, Connection], Awaitable[object]]
+POLL_STEPS: dict[str, tuple[str, PollStep]] = {
+    "begin": ("Commit", lambda polls, *_: polls.begin(session_of(CALLER, ConnectionId("poll-2")))),
+    "get": ("BatchGetDocuments", lambda polls, *_: polls.get(SESSION)),
+    "session": ("BatchGetDocuments", lambda polls, *_: polls.session(SESSION, now())),
+    "add": ("Commit", lambda polls, *_: polls.add(SESSION, ["b"])),
+    "take": ("Commit", lambda polls, session, _: polls.take(session.poll, 1, "taker", None)),
+    "renew": ("Commit", lambda polls, session, _: polls.take(session.poll, 1, "taker", now())),
+    "claim": (
+        "Commit",
+        lambda polls, session, socket: polls.claim(session.poll, replace(socket, id=ANOTHER)),
+    ),
+    "move": (
+        "Commit",
+        lambda polls, session, socket: polls.move(session, taken_over(session, socket), now()),
+    ),
+    "close": ("Commit", lambda polls, *_: polls.close(SESSION, now(), "1")),
+}
+
+
+@pytest.mark.parametrize(("call", "step"), POLL_STEPS.values(), ids=POLL_STEPS)
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED]
+)
+async def test_of_a_client_that_polls_nothing_is_known_or_changed_while_firestore_refuses(
+    broken: Broken, call: str, step: PollStep, code: grpc.StatusCode
+) -> None:
+    session, socket = await claimed(broken.store, await begin(broken.store, "a"))
+    broken.faults.fail(f"firestore.{call}", code=code)
+    broken.journal.clear()
+    with pytest.raises(StoreUnavailable):
+        await step(broken.store.polls, session, socket)
+    assert broken.journal.started == [call]
+    assert await found(broken.store) == session
+
+
+@pytest.mark.parametrize(("call", "step"), POLL_STEPS.values(), ids=POLL_STEPS)
+async def test_for_a_client_that_polls_a_firestore_that_fails_once_is_asked_again(
+    broken: Broken, call: str, step: PollStep
+) -> None:
+    session, socket = await claimed(broken.store, await begin(broken.store, "a"))
+    broken.faults.fail(f"firestore.{call}")
+    broken.journal.clear()
+    assert await step(broken.store.polls, session, socket) is not False
+    assert broken.journal.started == [call, call]
+
+
+async def test_a_poll_that_meets_a_transaction_of_somebody_elses_takes_nothing(
+    broken: Broken,
+) -> None:
+    session = await begin(broken.store, "a")
+    broken.faults.fail("firestore.Commit", code=grpc.StatusCode.ABORTED)
+    assert not await broken.store.polls.take(session.poll, 1, "taker", None)
+    assert await found(broken.store) == session
+
+
+@pytest.mark.parametrize(("kind", "is_done"), [(Kind.HOLD, False), (Kind.HOLD_REPLY, True)])
+async def test_a_move_that_is_not_answered_is_given_up(
+    broken: Broken, kind: Kind, is_done: bool
+) -> None:
+    session, socket = await claimed(broken.store, await begin(broken.store, "a"))
+    to = taken_over(session, socket)
+    unanswered = Fault(kind, "firestore.Commit")
+    with broken.faults.during(unanswered):
+        with pytest.raises(StoreUnavailable):
+            await broken.store.polls.move(session, to, now())
+        unanswered.drop()
+    read = await broken.store.connections.get(socket.id, now())
+    assert read == (to if is_done else socket)  # whoever tries again knows which
 
 
 async def test_a_firestore_that_fails_once_is_asked_again(broken: Broken) -> None:

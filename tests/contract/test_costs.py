@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from inspect import isfunction
+from typing import get_type_hints
 
 import pytest
 
@@ -13,11 +14,7 @@ from functions.clients.connection import Connection
 from functions.clients.device import Device, FcmToken, Platform
 from functions.ports.identity import Identified
 from functions.ports.store import (
-    Calls,
-    Connections,
-    Devices,
     Entry,
-    Outbox,
     Overdue,
     Store,
     StoredCall,
@@ -28,6 +25,7 @@ from tests.contract.world import firestore_world_at
 from tests.memory.services import Services
 from tests.support.journal import Journal
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, event, now, register, ring_of_ours
+from tests.support.polls import SESSION, begin, claimed, session_of, socket_for
 from tests.support.world import World, committed
 
 GONE = ConnectionId("gone=")
@@ -250,6 +248,22 @@ async def remove_connections_that_changed(scene: Scene) -> Step:
     return lambda: scene.store.connections.remove(found)
 
 
+async def remove_sessions(scene: Scene) -> Step:
+    found = [(await begin(scene.store, id=ConnectionId(f"poll-{n}"))).connection for n in (1, 2)]
+    return lambda: scene.store.connections.remove(found)
+
+
+async def remove_sessions_of_which_one_changed(scene: Scene) -> Step:
+    found = [(await begin(scene.store, id=ConnectionId(f"poll-{n}"))).connection for n in (1, 2)]
+    await scene.store.connections.note_opened(found[0].id)
+    return lambda: scene.store.connections.remove(found)
+
+
+async def remove_many_connections(scene: Scene) -> Step:
+    found = [await scene.connection(f"{number}=") for number in range(151)]
+    return lambda: scene.store.connections.remove(found)
+
+
 async def remove_no_connections(scene: Scene) -> Step:
     return lambda: scene.store.connections.remove([])
 
@@ -373,6 +387,77 @@ async def remove(scene: Scene) -> Step:
     return lambda: scene.store.outbox.remove(found)
 
 
+async def begin_session(scene: Scene) -> Step:
+    return lambda: scene.store.polls.begin(session_of(RECEIVER))
+
+
+async def get_poll(scene: Scene) -> Step:
+    return lambda: scene.store.polls.get(SESSION)
+
+
+async def get_session(scene: Scene) -> Step:
+    await begin(scene.store)
+    return lambda: scene.store.polls.session(SESSION, now())
+
+
+async def add_packets(scene: Scene) -> Step:
+    await begin(scene.store)
+    return lambda: scene.store.polls.add(SESSION, ["a", "b"])
+
+
+async def add_packets_to_what_is_gone(scene: Scene) -> Step:
+    return lambda: scene.store.polls.add(SESSION, ["a", "b"])
+
+
+async def take_packets(scene: Scene) -> Step:
+    session = await begin(scene.store, "a", "b")
+    return lambda: scene.store.polls.take(session.poll, 1, "taker", None)
+
+
+async def take_packets_and_renew(scene: Scene) -> Step:
+    session = await begin(scene.store, "a", "b")
+    return lambda: scene.store.polls.take(session.poll, 1, "taker", now())
+
+
+async def take_packets_of_what_changed(scene: Scene) -> Step:
+    session = await begin(scene.store, "a")
+    await scene.store.polls.add(SESSION, ["b"])
+    return lambda: scene.store.polls.take(session.poll, 1, "taker", now())
+
+
+async def claim_session(scene: Scene) -> Step:
+    session = await begin(scene.store)
+    return lambda: scene.store.polls.claim(session.poll, socket_for(session))
+
+
+async def claim_session_that_changed(scene: Scene) -> Step:
+    session = await begin(scene.store)
+    await scene.store.polls.add(SESSION, ["b"])
+    return lambda: scene.store.polls.claim(session.poll, socket_for(session))
+
+
+async def move_session(scene: Scene) -> Step:
+    session, socket = await claimed(scene.store, await begin(scene.store, "a"))
+    to = socket.taking_over(session.connection, "upgrade", now())
+    return lambda: scene.store.polls.move(session, to, now())
+
+
+async def move_session_that_changed(scene: Scene) -> Step:
+    session, socket = await claimed(scene.store, await begin(scene.store, "a"))
+    await scene.store.polls.add(SESSION, ["b"])
+    to = socket.taking_over(session.connection, "upgrade", now())
+    return lambda: scene.store.polls.move(session, to, now())
+
+
+async def close_session(scene: Scene) -> Step:
+    await begin(scene.store)
+    return lambda: scene.store.polls.close(SESSION, now(), "1")
+
+
+async def close_session_that_is_gone(scene: Scene) -> Step:
+    return lambda: scene.store.polls.close(SESSION, now(), "1")
+
+
 COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("calls.load", load, ["BatchGetDocuments"]),
     ("calls.get", get_call, ["BatchGetDocuments"]),
@@ -408,6 +493,9 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("connections.naming", naming, ["RunQuery"]),
     ("connections.remove", remove_connections, ["Commit"]),
     ("connections.remove", remove_connections_that_changed, ["Commit", "Commit", "Commit"]),
+    ("connections.remove", remove_sessions, ["Commit"]),
+    ("connections.remove", remove_sessions_of_which_one_changed, ["Commit", "Commit", "Commit"]),
+    ("connections.remove", remove_many_connections, ["Commit", "Commit"]),
     ("connections.remove", remove_no_connections, []),
     ("devices.of", devices_of, ["RunQuery"]),
     ("devices.register", register_device, ["Commit"]),
@@ -433,6 +521,20 @@ COSTS: list[tuple[str, Prepare, list[str]]] = [
     ("outbox.remove_for", remove_for, ["RunQuery", "Commit"]),
     ("outbox.remove_for", remove_for_nobody, ["RunQuery"]),
     ("outbox.remove", remove, ["Commit"]),
+    ("polls.begin", begin_session, ["Commit"]),
+    ("polls.get", get_poll, ["BatchGetDocuments"]),
+    ("polls.session", get_session, ["BatchGetDocuments"]),
+    ("polls.add", add_packets, ["Commit"]),
+    ("polls.add", add_packets_to_what_is_gone, ["Commit"]),
+    ("polls.take", take_packets, ["Commit"]),
+    ("polls.take", take_packets_and_renew, ["Commit"]),
+    ("polls.take", take_packets_of_what_changed, ["Commit"]),
+    ("polls.claim", claim_session, ["Commit"]),
+    ("polls.claim", claim_session_that_changed, ["Commit"]),
+    ("polls.move", move_session, ["Commit"]),
+    ("polls.move", move_session_that_changed, ["Commit"]),
+    ("polls.close", close_session, ["Commit"]),
+    ("polls.close", close_session_that_is_gone, ["Commit"]),
 ]
 
 
@@ -464,7 +566,7 @@ async def test_a_method_costs_the_same_in_memory_and_on_a_firestore(
 
 
 def test_every_method_of_the_store_is_asked_what_it_costs() -> None:
-    ports = {"calls": Calls, "connections": Connections, "devices": Devices, "outbox": Outbox}
+    ports = get_type_hints(Store)
     methods = {
         f"{name}.{method}"
         for name, port in ports.items()
