@@ -91,6 +91,7 @@ class PollingRequests:
                 return await self.polling.begin(handshake)
         sid = Sid.read(handshake.sid)
         if sid and self.rate.of(sid.id, self.clock()) is not Rate.KEPT:
+            self.rate.not_closed(sid.id)  # who has waited a moment may poll again
             raise _Refused(3, "too many requests", HTTPStatus.TOO_MANY_REQUESTS)
         # Held polls must leave room for what is in a hurry.
         with self.load.carrying_out(Urgency.LATER):

@@ -313,6 +313,19 @@ async def test_who_polls_too_often_is_to_wait_and_keeps_nobody_else_from_polling
     assert await other.poll() == [NOOP]
 
 
+async def test_who_has_polled_too_often_may_poll_again_once_he_has_waited(
+    client: PollingClient, services: Services
+) -> None:
+    await client.begin()
+    statuses = []
+    for _ in range(100):
+        await services.store.polls.add(client.id, [NOOP])  # which is given at once
+        statuses.append((await client.ask("GET")).status_code)
+    assert set(statuses) == {200, 429}
+    await asyncio.sleep(1)
+    assert (await client.ask("GET")).status_code == 200
+
+
 async def test_an_instance_that_can_carry_out_no_more_begins_no_session(
     client: PollingClient, services: Services
 ) -> None:
