@@ -42,6 +42,8 @@ ENGINE_IO = {"3": Wire.EIO3, "4": Wire.EIO4}  # the wires, by the version that a
 UNNAMED = "3"  # the version of a client that names none, as Swift's before 16
 MAX_FRAME_BYTES = 32 * 1024  # API Gateway takes no larger frame
 _LONGEST_HEAD = 1024  # bytes of a packet before its JSON, at most: a namespace has 100 characters
+# No client sends more than `2probe`; and what a client that polls is answered waits in a document.
+_LONGEST_PING = 128
 _NOT_TEXT = "\0"  # for a value that is not text: it is no token, and no user's id
 _NOT_JSON = object()  # for the data of a packet that can't be read
 
@@ -72,7 +74,7 @@ class SocketIoCodec:
         try:
             packet = text.decode()
             if packet.startswith("2"):
-                return Ping(packet[1:])
+                return Ping(packet[1:]) if len(packet) <= _LONGEST_PING else Ignored()
             if packet == CLOSE:
                 return Goodbye(closes_socket=True)
             if packet == _UPGRADE:

@@ -39,6 +39,8 @@ CANCEL = RequestFrame(Signal("call:cancel", CallId("CALL_1"), "because"))
     [
         ("2", Ping("")),
         ("2probe", Ping("probe")),
+        (f"2{'x' * 127}", Ping("x" * 127)),
+        (f"2{'x' * 128}", Ignored()),
         ("40", Connect("/")),
         ("40{}", Connect("/")),
         ('40{"token":"T"}', Connect("/", "T")),
