@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from functions.calls.call import ConnectionId
+from functions.calls.event import LONGEST_LIFE
 from functions.clients.connection import Connection, Wire
 from functions.clients.poll import SESSION_LASTS, Poll
 from functions.ports.identity import Identified
@@ -40,7 +41,7 @@ OTHER = ConnectionId("2=")
 
 def unread(poll: Poll) -> Poll:
     """The same whether it was read or made."""
-    return replace(poll, packets=tuple(poll.packets), version=None)
+    return replace(poll, packets=tuple(poll.packets), given=tuple(poll.given), version=None)
 
 
 async def connection(store: Store, id: ConnectionId = SESSION) -> Connection:
@@ -144,7 +145,11 @@ async def test_a_poll_makes_the_session_last_in_both_of_its_documents(
     after = await found(store)
     assert after.connection == replace(before.connection, expires_at=until)
     assert unread(after.poll) == replace(
-        unread(before.poll), packets=packets[1:], expires_at=until, taken_by="taker"
+        unread(before.poll),
+        packets=packets[1:],
+        given=packets[:1],
+        expires_at=until,
+        taken_by="taker",
     )
     later = until - timedelta(seconds=1)
     assert await store.connections.of([RECEIVER], later) == [after.connection]
@@ -316,7 +321,7 @@ async def test_a_session_that_was_moved_is_nobodys_and_keeps_its_owner(
         session.connection,
         user=None,
         closed_at=at,
-        expires_at=at + timedelta(seconds=60),
+        expires_at=at + LONGEST_LIFE,
         admit_by=None,
         upgraded_to=SOCKET,
     )

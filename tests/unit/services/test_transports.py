@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from functions.calls.call import ConnectionId
+from functions.calls.event import LONGEST_LIFE
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.services.transports import Transports
 from infra.emulators.faults import Fault
@@ -164,6 +165,7 @@ async def test_how_the_websocket_to_which_a_client_has_upgraded_fails_is_told(
 
 
 @BOTH
+@pytest.mark.timeout(600)  # in the time that is played
 @pytest.mark.parametrize("what", ["never was", "is gone", "was moved long ago"])
 async def test_who_has_neither_is_gone(services: Services, way: Way, what: str) -> None:
     match what:
@@ -172,7 +174,7 @@ async def test_who_has_neither_is_gone(services: Services, way: Way, what: str) 
             assert await services.store.connections.remove([session.connection]) == 1
         case "was moved long ago":
             await moved(services.store, await begin(services.store))
-            await asyncio.sleep(61)
+            await asyncio.sleep(LONGEST_LIFE.total_seconds() + 1)
     services.journal.clear()
     with pytest.raises(Gone, match=SESSION):
         await way(services.sockets)
