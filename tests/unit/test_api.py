@@ -440,6 +440,14 @@ async def test_a_page_of_a_known_origin_may_ask(app: Client) -> None:
     assert answer.headers["vary"] == "Origin"
 
 
+@pytest.mark.parametrize("path", ["/v1/signals", "/socket.io/"])
+async def test_a_page_of_a_known_origin_may_send_headers_of_its_own(app: Client, path: str) -> None:
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Headers": "authorization,x-app-version"}
+    preflight = await app.ask("OPTIONS", path, None, headers=asked)
+    assert preflight.headers["access-control-allow-origin"] == ORIGIN
+    assert preflight.headers["access-control-allow-headers"] == "authorization,x-app-version"
+
+
 @pytest.mark.parametrize("origin", ["https://app.example.evil", "http://app.example", "null", "*"])
 async def test_a_page_of_another_origin_may_not_read_the_answer(app: Client, origin: str) -> None:
     for method in ("OPTIONS", "GET"):

@@ -304,6 +304,19 @@ def test_a_value_that_makes_no_sense_is_refused(name: str, value: str) -> None:
         settings.load(GatewaySettings, {**GATEWAY, name: value})
 
 
+@pytest.mark.parametrize("value", ["1", "99", "20001"])
+def test_a_hold_that_is_too_short_or_too_long_is_refused_with_the_reason(value: str) -> None:
+    reason = "POLL_HOLD_MS must be from 100 to 20000: clients poll as often as this is short"
+    with pytest.raises(SettingsError, match=reason):
+        settings.load(ApiSettings, {**GATEWAY, "POLL_HOLD_MS": value})
+
+
+@pytest.mark.parametrize("value", [100, 20_000])
+def test_a_hold_may_be_as_short_or_as_long_as_it_says(value: int) -> None:
+    loaded = settings.load(ApiSettings, {**GATEWAY, "POLL_HOLD_MS": str(value)})
+    assert loaded.poll_hold == timedelta(milliseconds=value)
+
+
 def test_addresses_of_what_runs_on_this_machine_are_read() -> None:
     local = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:8080", "AWS_ENDPOINT_URL_STS": "http://a:1/"}
     loaded = settings.load(GatewaySettings, {**GATEWAY, **local, "DEVICE_TTL_DAYS": "7"})

@@ -4,12 +4,13 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from functions.attempt import Attempt
 from functions.calls.call import Actor, Status
-from functions.calls.event import CallEvent
+from functions.calls.event import LONGEST_LIFE, CallEvent, unix_ms
 from functions.delivery.catchup import CatchUp
 from functions.delivery.deliver import Deliverer
 from functions.delivery.memory import Memory
@@ -202,6 +203,25 @@ async def test_who_has_upgraded_before_he_is_told_what_he_has_missed_is_told_by_
     assert told(late.posted) == ["call:cancelled"]
 
 
+async def test_who_has_upgraded_long_before_he_is_told_what_he_has_missed_is_found(
+    services: Services,
+) -> None:
+    lasting = unix_ms(now() + LONGEST_LIFE)
+    made = msgspec.structs.replace(event(), expires_at_ms=lasting)
+    await services.store.outbox.note_served(
+        await committed(services.world, made), (), now(), is_done=True
+    )
+    client = PollingClient(services)
+    await client.begin()
+    await client.emit(connect_of(RECEIVER))
+    (admitted,) = services.published(ConnectionAdmitted)
+    await client.upgrade()
+    await asyncio.sleep(LONGEST_LIFE.total_seconds() - 1)
+    assert not admitted.expired(now())
+    await catch_up(services, admitted)
+    assert told(client.posted) == ["call:cancelled"]
+
+
 async def test_who_upgrades_while_he_is_told_what_he_has_missed_is_told_by_his_socket(
     late: PollingClient, services: Services
 ) -> None:
@@ -354,6 +374,22 @@ async def test_a_caller_who_has_upgraded_is_looked_after_when_his_socket_is_clos
     await client.upgrade()
     assert client.socket.calling == noted
     await client.disconnect()
+    (task,) = await closed(ring, services)
+    assert isinstance(task, CallerCheck)
+    assert (task.call_id, task.user_id) == (CALL, CALLER)
+    await call(ring, encode(task), path="/tasks")
+    assert await status_of(services) is Status.CANCELLED
+
+
+async def test_a_caller_whose_socket_is_closed_before_he_has_upgraded_is_looked_after(
+    ring: Handler, services: Services
+) -> None:
+    client = await calling(services)
+    assert await client.open_socket() == 200
+    await client.disconnect()
+    assert await closed(ring, services) == []  # of this socket nobody knows a call yet
+    services.topic.clear()
+    assert await client.send(UPGRADE) == NOOP
     (task,) = await closed(ring, services)
     assert isinstance(task, CallerCheck)
     assert (task.call_id, task.user_id) == (CALL, CALLER)

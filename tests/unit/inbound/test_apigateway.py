@@ -62,13 +62,15 @@ def test_a_time_that_makes_no_sense_is_not_known(time: str) -> None:
 
 def test_the_header_wins_over_the_query() -> None:
     both = headers(unring_authorization="Bearer one", unring_token="two", unring_user_id="USR_1")
-    assert handshake_in(both) == Handshake(Wire.JSON, "one", "USR_1")
-    assert handshake_in(headers(unring_token="two")) == Handshake(Wire.JSON, "two", None)
+    assert handshake_in(both) == Handshake(Wire.JSON, "one", "USR_1", in_query="two")
+    read = handshake_in(headers(unring_token="two"))
+    assert read == Handshake(Wire.JSON, "two", None, in_query="two")
 
 
 def test_a_ring_token_is_read_from_the_query() -> None:
     read = handshake_in(headers(unring_ring="ring.x", unring_token="two"))
-    assert read == Handshake(Wire.JSON, "two", None, "ring.x")
+    assert read == Handshake(Wire.JSON, "two", None, "ring.x", in_query="two")
+    assert handshake_in(headers(unring_ring="ring.x")).in_query == "ring.x"
 
 
 def test_the_session_that_a_handshake_goes_on_with_is_read_from_the_query() -> None:

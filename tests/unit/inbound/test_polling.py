@@ -9,10 +9,11 @@ import pytest
 from functions.calls.call import Status
 from functions.calls.event import CallEvent
 from functions.published import ConnectionClosed
+from functions.sessions.signout import SignOut
 from tests.memory.services import Services
 from tests.memory.store import MemoryConnections, MemoryPolls
 from tests.support.api import ORIGIN, status_of
-from tests.support.makers import CALL, CALLER, RECEIVER, connect
+from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 from tests.support.polling import NOOP, UNKNOWN, PollingClient, connect_of, token_of
 
 CANCEL = '["call:cancel",{"callId":"CALL_1"}]'
@@ -259,6 +260,22 @@ async def test_a_goodbye_costs_what_it_costs_by_a_socket_and_the_end_of_what_wai
     assert client.costs == [*found, *left, *closed, "Commit", "Publish"]
 
 
+@pytest.mark.parametrize("packet", [connect_of(CALLER), f"421{CANCEL}", "1"], ids=str)
+async def test_who_was_signed_out_sends_in_vain_before_he_has_heard_of_it(
+    client: PollingClient, services: Services, packet: str
+) -> None:
+    await services.world.ring()
+    await client.come(CALLER)
+    signed_out = await SignOut(services.store.connections, services.sockets, now).everywhere(CALLER)
+    assert (signed_out.closed, signed_out.unreached) == (1, 0)
+    answer = await client.post(packet)
+    assert (answer.status_code, answer.json()) == UNKNOWN
+    assert client.costs == ["BatchGetDocuments"]
+    assert await status_of(services) is Status.RINGING
+    assert [await client.poll(), await client.poll()] == [["41"], ["1"]]
+    assert await client.refusal() == UNKNOWN
+
+
 async def test_where_no_caller_is_looked_after_nobody_is_told_that_he_has_gone(
     services: Services,
 ) -> None:
@@ -300,10 +317,13 @@ async def test_who_sends_too_many_packets_is_closed(
 async def test_who_polls_too_often_is_to_wait_and_keeps_nobody_else_from_polling(
     services: Services,
 ) -> None:
-    client, other = (PollingClient(services, POLL_HOLD_MS="1") for _ in range(2))
+    client, other = (PollingClient(services, FRAMES_PER_SECOND="1") for _ in range(2))
     await client.begin()
-    statuses = [(await client.ask("GET")).status_code for _ in range(50)]
-    assert statuses[:40] == [200] * 40
+    statuses = []
+    for _ in range(100):
+        await services.sockets.post(client.id, "42[1]")  # so that it is not held
+        statuses.append((await client.ask("GET")).status_code)
+    assert statuses[:80] == [200] * 80
     assert statuses[-1] == 429
     status, content = await client.refusal()
     assert (status, content) == (429, {"code": 3, "message": "too many requests"})
@@ -341,14 +361,21 @@ async def test_an_instance_that_can_carry_out_no_more_begins_no_session(
     assert {answer.status_code for answer in await asyncio.gather(*under_way)} == {200}
 
 
-async def test_polls_that_are_held_keep_nobody_out(services: Services) -> None:
+async def test_polls_that_are_held_keep_out_others_but_no_cancel(services: Services) -> None:
     client = PollingClient(services, POLL_HOLD_MS="1000")
-    await client.begin()
-    polls = [asyncio.create_task(client.ask("GET")) for _ in range(10)]
+    await services.world.ring()
+    await client.come(CALLER)
+    polls = [asyncio.create_task(client.ask("GET")) for _ in range(3)]  # of 4 requests at once
     await asyncio.sleep(0.1)
-    assert (await client.ask("GET", sid=None)).status_code == 200
+    for sid in (client.sid, None):
+        unavailable = 503, {"code": 3, "message": "unavailable"}
+        assert await client.refusal(sid=sid) == unavailable
+        assert client.costs == []
     assert not any(poll.done() for poll in polls)
+    await client.emit(f"42{CANCEL}")
+    assert await status_of(services) is Status.CANCELLED
     assert {answer.status_code for answer in await asyncio.gather(*polls)} == {200}
+    assert await client.poll() == [NOOP]
 
 
 # When others fail

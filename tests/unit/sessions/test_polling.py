@@ -248,7 +248,7 @@ async def test_what_is_the_same_twice_is_given_twice(client: PollingClient) -> N
 
 
 @pytest.mark.parametrize(
-    ("age", "hold", "looks"), [(1, 300, 7), (6, 300, 2), (6, 1000, 5), (6, 1, 2)]
+    ("age", "hold", "looks"), [(1, 300, 7), (6, 300, 2), (6, 1000, 5), (6, 100, 2)]
 )
 async def test_a_poll_that_nothing_waits_for_is_held_and_looks_more_often_at_first(
     services: Services, age: int, hold: int, looks: int
@@ -328,6 +328,29 @@ async def test_a_poll_whose_commit_is_repeated_knows_its_own(client: PollingClie
     assert await client.poll() == ["42[1]"]
     assert client.costs == [*TAKEN, "BatchGetDocuments"]
     assert await client.poll() == [NOOP]
+
+
+async def test_a_poll_that_comes_again_is_given_the_same_whatever_has_come_meanwhile(
+    client: PollingClient,
+) -> None:
+    await client.come(CALLER)
+    await client.services.sockets.post(client.id, "42[1]")
+    assert (await client.ask("GET", t="first")).text == "42[1]"  # and is lost on its way
+    for packet in ("42[2]", "42[3]"):
+        assert (await client.ask("GET", t="first")).text == "42[1]"
+        assert client.costs == ["BatchGetDocuments"]
+        await client.services.sockets.post(client.id, packet)
+    assert (await client.ask("GET", t="second")).text == "42[2]\x1e42[3]"
+    assert (await client.ask("GET", t="third")).text == NOOP
+
+
+async def test_a_poll_that_nobody_can_tell_from_another_is_another(client: PollingClient) -> None:
+    await client.come(CALLER)
+    await client.services.sockets.post(client.id, "42[1]")
+    assert await client.poll() == ["42[1]"]
+    assert await client.poll() == [NOOP]
+    await client.services.sockets.post(client.id, "42[2]")
+    assert await client.poll() == ["42[2]"]
 
 
 async def test_a_session_that_keeps_changing_gives_what_waits_to_a_later_poll(

@@ -18,6 +18,7 @@ from tests.memory.services import Services
 from tests.support.api import status_of
 from tests.support.makers import CALL, CALLER, RECEIVER, connect, now
 from tests.support.polling import (
+    CLOSE,
     NOOP,
     RECONNECT,
     SOCKET,
@@ -94,6 +95,41 @@ async def test_a_socket_that_bears_no_session_of_its_clients_is_refused(
     assert await client.open_socket("other=", **said) == 400
     assert client.costs == ([] if what == "malformed" else ["BatchGetDocuments"])
     assert "other=" not in await client.services.world.ids_in("connections")
+
+
+BROWSERS = pytest.mark.parametrize(
+    ("shown", "forwarded"),
+    [
+        ("a|b", "a%7Cb"),
+        ("a|b", "a|b"),
+        ("a b", "a+b"),
+        ("a b", "a%20b"),
+        ("a+b", "a%2Bb"),
+        ("a+b", "a+b"),
+    ],
+)
+
+
+@BROWSERS
+@pytest.mark.parametrize("name", ["token", "ring"])
+async def test_a_token_in_the_query_is_the_same_whether_api_gateway_has_decoded_it_or_not(
+    client: PollingClient, name: str, shown: str, forwarded: str
+) -> None:
+    await client.begin(**{name: shown})
+    assert await client.open_socket("other=", **{name: f"{forwarded}c"}) == 400
+    assert await client.open_socket(**{name: forwarded}) == 200
+
+
+async def test_a_token_that_only_requests_can_show_in_a_header_need_not_be_shown_by_the_socket(
+    client: PollingClient,
+) -> None:
+    handshake = await client.ask("GET", bearer=token_of(CALLER))
+    client.sid = json.loads(handshake.text[1:])["sid"]
+    assert (await client.ask("POST", b"40", bearer=token_of(CALLER))).text == "ok"
+    # But no session goes on with a token in its query that did not begin with it.
+    assert await client.open_socket("other=", token=token_of(CALLER)) == 400
+    await client.upgrade()  # browsers send no header of an app's with a WebSocket
+    assert client.socket.user == CALLER
 
 
 async def test_a_session_has_one_socket(client: PollingClient) -> None:
@@ -525,6 +561,25 @@ async def test_who_is_signed_out_while_he_upgrades_is_told_so_and_stays_out(
     # Nor does he come back by the token that he showed before.
     assert await client.send("40") == NOOP
     assert "forbidden" in await client.send(f"421{CANCEL}")
+
+
+async def test_the_socket_of_a_session_that_was_ended_is_nobodys_and_is_closed(
+    services: Services,
+) -> None:
+    client = await upgrading(services)
+    # As a sign-out begins; whose the connection is, it has not noted yet.
+    await services.store.polls.close(client.id, now(), CLOSE)
+    assert client.session.user == CALLER
+    assert await client.send(UPGRADE) == NOOP
+    assert client.costs == [*MOVE, "Publish", "POST", "POST", "DELETE"]
+    assert client.posted == ["42[1]", CLOSE]
+    assert services.clients.closed == [SOCKET]
+    assert (client.socket.user, client.socket.owner) == (None, None)
+    assert client.socket.closed_at
+    assert "forbidden" in await client.send(f"421{CANCEL}")
+    assert await status_of(services) is Status.RINGING
+    assert await client.send(connect_of(CALLER)) == NOOP
+    assert client.socket.user is None
 
 
 # When something fails

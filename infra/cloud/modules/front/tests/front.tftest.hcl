@@ -21,6 +21,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = [for origin in aws_cloudfront_distribution.this.origin : origin.connection_attempts] == [1, 1]
+    error_message = "What an origin has not answered is not asked again: a poll has perhaps been given what waited."
+  }
+
+  assert {
     condition = alltrue([
       for origin in aws_cloudfront_distribution.this.origin :
       one(origin.custom_origin_config).origin_protocol_policy == "https-only" && one(origin.custom_origin_config).https_port == 443 && join(" ", one(origin.custom_origin_config).origin_ssl_protocols) == "TLSv1.2"
