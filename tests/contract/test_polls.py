@@ -41,7 +41,8 @@ OTHER = ConnectionId("2=")
 
 def unread(poll: Poll) -> Poll:
     """The same whether it was read or made."""
-    return replace(poll, packets=tuple(poll.packets), given=tuple(poll.given), version=None)
+    packets, given = tuple(poll.packets), tuple(poll.given)
+    return replace(poll, packets=packets, given=given, version=None)
 
 
 async def connection(store: Store, id: ConnectionId = SESSION) -> Connection:
@@ -69,6 +70,15 @@ async def test_a_session_is_read_as_it_was_begun(store: Store, wire: Wire) -> No
     assert unread(read.poll) == made.poll
     assert await store.polls.get(SESSION) == read.poll
     assert await store.connections.of([RECEIVER], now()) == [made.connection]
+
+
+@pytest.mark.parametrize("shown", [None, "a hash"])
+async def test_a_session_keeps_what_its_client_shows_if_it_shows_anything(
+    store: Store, shown: str | None
+) -> None:
+    made = session_of(RECEIVER)
+    await store.polls.begin(replace(made, poll=replace(made.poll, shown=shown)))
+    assert (await found(store)).poll.shown == shown
 
 
 async def test_a_session_keeps_all_that_its_connection_has(store: Store) -> None:
@@ -128,7 +138,7 @@ async def test_of_what_waits_the_first_are_taken_and_the_rest_stays_in_order(
     assert await store.polls.take(before.poll, count, "taker", None)
     after = await found(store)
     assert list(after.poll.packets) == left
-    assert after.poll.taken_by == "taker"
+    assert (after.poll.taken_by, [*after.poll.given, *left]) == ("taker", ["a", "a", "b", "a"])
     assert after.poll.expires_at == before.poll.expires_at
     assert after.connection == before.connection
     assert await store.polls.add(SESSION, ["b"])
@@ -205,9 +215,13 @@ async def test_who_took_what_waited_is_told_from_who_came_too_late(store: Store)
     assert await store.polls.take(session.poll, 1, "first", None)
     assert not await store.polls.take(session.poll, 1, "late", None)
     taken = (await found(store)).poll
-    assert taken.taken_by == "first"
+    assert (taken.taken_by, list(taken.given)) == ("first", ["a"])
     assert await store.polls.add(SESSION, ["b"])
-    assert (await found(store)).poll.taken_by == "first"
+    since = (await found(store)).poll
+    assert (since.taken_by, list(since.given)) == ("first", ["a"])
+    assert await store.polls.take(since, 1, "second", None)
+    taken = (await found(store)).poll
+    assert (taken.taken_by, list(taken.given)) == ("second", ["b"])
 
 
 async def test_a_session_whose_connection_is_gone_is_not_renewed(
@@ -321,7 +335,7 @@ async def test_a_session_that_was_moved_is_nobodys_and_keeps_its_owner(
         session.connection,
         user=None,
         closed_at=at,
-        expires_at=at + LONGEST_LIFE,
+        expires_at=at + LONGEST_LIFE,  # whoever was to tell it by then finds where it went
         admit_by=None,
         upgraded_to=SOCKET,
     )
@@ -502,7 +516,8 @@ async def test_who_takes_twice_has_taken_once_and_is_named(
     assert not await faulty.store.polls.take(session.poll, 1, "taker", until)
     assert repeated.met
     after = await found(faulty.store)
-    assert (after.poll.taken_by, list(after.poll.packets)) == ("taker", ["b", "c"])
+    assert (after.poll.taken_by, list(after.poll.given)) == ("taker", ["a"])
+    assert list(after.poll.packets) == ["b", "c"]
     expires = until or session.poll.expires_at
     assert (after.poll.expires_at, after.connection.expires_at) == (expires, expires)
 
@@ -604,12 +619,12 @@ async def test_a_session_that_nobody_can_read_is_none_and_is_logged(
         assert str(line["error"]).startswith(name if name != "packets" else "packet")
 
 
-@pytest.mark.parametrize("odd", [None, 7, ["a"]])
+@pytest.mark.parametrize("odd", [None, 7, [7], {"packet": "a"}])
 async def test_what_need_not_be_known_of_a_session_is_none_where_it_makes_no_sense(
     documents: FirestoreWorld, odd: object
 ) -> None:
     session = await begin(documents.store, "a")
-    noted = dict.fromkeys(("upgradedBy", "isClosed", "takenBy"), odd)
+    noted = dict.fromkeys(("shown", "upgradedBy", "isClosed", "takenBy", "given"), odd)
     await documents.client.collection(POLLS).document(SESSION).update(noted)
     read = await documents.store.polls.get(SESSION)
     assert read is not None

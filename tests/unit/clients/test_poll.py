@@ -42,6 +42,13 @@ def test_a_sid_is_read_as_it_was_written_and_needs_no_quoting_in_a_url() -> None
         assert polls(sid.id)
 
 
+def test_what_is_stored_of_a_key_is_always_the_same_and_not_that_of_another() -> None:
+    sids = [Sid.new() for _ in range(1000)]
+    assert len({sid.proof for sid in sids}) == 1000
+    assert SID.proof == Sid(ConnectionId("poll-other"), SID.key).proof
+    assert SID.key not in SID.proof
+
+
 @pytest.mark.parametrize(
     "text",
     [
