@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -38,13 +39,15 @@ _HEADERS = {
 
 
 class PollingClient:
-    """One client. `query` is what it says in each of its requests."""
+    """One client. `query` is what it says in each of its requests, and API Gateway's clock is
+    `behind` that of the functions."""
 
     def __init__(self, services: Services, version: str = "4", **settings: str) -> None:
         self.services = services
         self.version = version
         self.query: dict[str, str] = {}
         self.sid: str | None = None
+        self.behind = timedelta()
         self._settings = settings
         self.api = Client(function_of(services, **settings), services)
         self._gateway = _gateway(services, **settings)
@@ -162,7 +165,7 @@ class PollingClient:
             "unring-secret": SECRET,
             "unring-connection-id": id,
             "unring-event-type": type,
-            "unring-request-time": str(unix_ms(now())),
+            "unring-request-time": str(unix_ms(now() - self.behind)),
             **(more or {}),
         }
         return await call(self._gateway, body.encode(), headers)

@@ -298,12 +298,13 @@ async def test_who_answers_by_polling_is_not_told_by_his_socket_that_he_has_answ
     client: PollingClient, services: Services
 ) -> None:
     await connect(services.store, "tablet=", RECEIVER)
+    assert await client.open_socket() == 200
     services.faults.fail("connections.POST", times=None)
     await client.emit(ACCEPT)
     services.faults.heal()
     (made,) = services.published(CallEvent)
     assert (made.by_connection, made.served) == (client.id, ())
-    await client.upgrade()
+    assert await client.send(UPGRADE) == NOOP
     await deliver(services, made)
     assert sorted(id for id, _ in services.clients.posts) == ["caller=", "tablet="]
 

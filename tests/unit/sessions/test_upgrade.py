@@ -246,13 +246,13 @@ async def test_the_socket_becomes_what_the_session_was_and_is_told_what_waited_i
     if version == "4":
         await client.emit("40")
     await client.poll()
-    await waits(client, "42[1]", "42[2]", "42[1]")
+    await waits(client, "42[2]", "42[1]", "42[1]")
     session = client.session
     assert await client.open_socket() == 200
     connected = client.socket
     assert await client.send(UPGRADE) == NOOP
     assert client.costs == [*MOVE, "POST", "POST", "POST"]
-    assert client.posted == ["42[1]", "42[2]", "42[1]"]
+    assert client.posted == ["42[2]", "42[1]", "42[1]"]
     assert await client.refusal() == UNKNOWN
     socket = client.socket
     assert (socket.user, socket.owner, socket.device) == (CALLER, CALLER, "phone")
@@ -544,6 +544,23 @@ async def test_who_has_left_may_come_back_by_his_socket(client: PollingClient) -
     assert (answer["outcome"], answer["field"]) == ("forbidden", "connection")
     assert await client.send("40") == LET_IN
     assert client.socket.user == CALLER
+
+
+async def test_nobody_is_kept_out_because_the_clock_of_api_gateway_is_behind(
+    client: PollingClient, services: Services
+) -> None:
+    client.behind = timedelta(seconds=5)
+    await services.world.ring()
+    await client.come(CALLER)
+    await client.upgrade()
+    assert await client.send(f"421{CANCEL}") == CANCELLED
+    again = PollingClient(services)
+    again.behind = client.behind
+    await again.come(RECEIVER)
+    await again.emit("41")
+    assert await again.open_socket("again=") == 200
+    assert await again.send(UPGRADE, "again=") == NOOP
+    assert await again.send(connect_of(RECEIVER), "again=") == '40{"sid":"again="}'
 
 
 async def test_who_is_signed_out_while_he_upgrades_is_told_so_and_stays_out(
