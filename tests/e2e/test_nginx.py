@@ -13,7 +13,7 @@ from tests.support.nameserver import name_server
 from tests.support.nginx import RECIPE, nginx, recipe
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.pages import section
-from tests.support.rawhttp import RawServer, raw_server, saying
+from tests.support.rawhttp import RawServer, raw_server, resetting, saying
 from tests.support.tls import Authority
 
 DONE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -136,6 +136,18 @@ async def test_an_upstream_must_show_that_it_is_whom_the_url_names(
     assert len(api.heads) == (status == 200)
     complaint = "upstream SSL certificate" in (tmp_path / "errors.log").read_text()
     assert complaint == (status != 200)
+
+
+async def test_what_an_upstream_has_not_answered_is_asked_of_no_other_of_its_addresses(
+    tmp_path: Path,
+) -> None:
+    async with raw_server(resetting(b"")) as api, name_server(addresses=2) as names:
+        upstream = f"http://api.test:{urlsplit(api.url).port}"
+        conf = partial(recipe, api=upstream, websocket=upstream, resolver=names)
+        async with nginx(tmp_path, conf) as url, client(url) as http:
+            poll = await http.get("/socket.io/?EIO=4&transport=polling&sid=poll-1")
+    assert poll.status_code == 502
+    assert len(api.heads) == 1  # it may have been given what waited
 
 
 def test_the_page_says_what_each_variable_of_the_recipe_is() -> None:
