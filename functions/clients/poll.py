@@ -58,6 +58,7 @@ class Poll:
     ends_at: datetime
     proof: str  # a hash of the sid's key
     shown: str | None = None  # a hash of the tokens in the client's query, if it has any
+    asked: str | None = None  # by what its client has told its first request apart, if it has
     upgraded_by: ConnectionId | None = None  # the WebSocket that bears the session's id
     is_closed: bool = False
     # Which poll took what had waited, the last time that anything had, and what it was given.

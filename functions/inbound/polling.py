@@ -87,10 +87,10 @@ class PollingRequests:
         return Response(payload, media_type=_TEXT, headers={"Cache-Control": "no-store"})
 
     async def _packets(self, handshake: Handshake, asked: str | None) -> Sequence[str]:
-        """`asked` is by what the client tells its polls apart, if it does."""
+        """`asked` is by what the client tells its requests apart, if it does."""
         if handshake.sid is None:
             with self.load.carrying_out(Urgency.LATER):
-                return await self.polling.begin(handshake)
+                return await self.polling.begin(handshake, asked)
         sid = Sid.read(handshake.sid)
         if sid and self.rate.of(sid.id, self.clock()) is not Rate.KEPT:
             self.rate.not_closed(sid.id)  # who has waited a moment may poll again

@@ -59,8 +59,9 @@ class Polling:
         # The polls that this instance holds, by their sessions.
         self._held: dict[ConnectionId, asyncio.Event] = {}
 
-    async def begin(self, handshake: Handshake) -> Sequence[str]:
-        """Stores a new session, and gives the packets that open it. Costs 1 Commit, and 1 Publish
+    async def begin(self, handshake: Handshake, asked: str | None = None) -> Sequence[str]:
+        """Stores a new session, and gives the packets that open it. `asked` is by what the client
+        tells its requests apart, if it does. Costs 1 Commit, and 1 Publish
         if the handshake itself admits the client. Raises IdentityUnavailable and StoreUnavailable.
         """
         sid = Sid.new()
@@ -74,6 +75,7 @@ class Polling:
             ends_at=connection.connected_at + self._session_ttl,
             proof=sid.proof,
             shown=handshake.shown,
+            asked=asked,
         )
         await self._polls.begin(Session(connection, poll))
         if connection.user is not None:
@@ -104,7 +106,9 @@ class Polling:
         50 ms in the session's first 5 s, and 1 Commit if something waits, or if the session has not
         been renewed for 20 s. Raises UnknownSession and StoreUnavailable.
         """
-        poll, taker = await self.found(handshake), asked or new_taker()
+        poll = await self.found(handshake)
+        # What is the same in all requests of a client tells none of them apart.
+        taker = new_taker() if asked in (None, poll.asked) else asked
         for pause in self._pauses(poll):
             if poll.packets or poll.taken_by == taker:
                 break

@@ -71,9 +71,10 @@ class Upgrades:
         """Makes the connection what its session was, posts what still waits for the client, and
         gives the packet in reply: one that says nothing, unless the client must connect anew.
 
-        Costs 2 BatchGetDocuments, 1 Commit and 1 POST for each packet that waits, and 1 DELETE if
-        the session was ended; 1 BatchGetDocuments if there is nothing to upgrade. Safe to run
-        twice. Raises StoreUnavailable: then nothing was changed.
+        Costs 2 BatchGetDocuments, 1 Commit and 1 POST for each packet that waits; 1 Publish more if
+        the socket is closed already, and 1 DELETE too if the session was ended. If there is nothing
+        to upgrade, it costs 1 BatchGetDocuments. Safe to run twice. Raises StoreUnavailable: then
+        nothing was changed.
         """
         upgrade = uuid.uuid4().hex
         session: Session | None = None

@@ -183,6 +183,7 @@ def read_poll(id: str, fields: Fields, version: datetime) -> Poll:
         ends_at=_moment(fields, "endsAt"),
         proof=_text(fields, "proof"),
         shown=_text_if_any(fields, "shown"),
+        asked=_text_if_any(fields, "asked"),
         upgraded_by=_connection_if_any(fields, "upgradedBy"),
         is_closed=fields.get("isClosed") is True,
         taken_by=_text_if_any(fields, "takenBy"),

@@ -34,8 +34,10 @@ class FirestorePolls:
             "expiresAt": poll.expires_at,
             "endsAt": poll.ends_at,
             "proof": poll.proof,
+            "shown": poll.shown,
+            "asked": poll.asked,
         }
-        known = fields if poll.shown is None else {**fields, "shown": poll.shown}
+        known = {name: value for name, value in fields.items() if value is not None}
         with suppress(StoreConflict):  # by our own commit, repeated: nobody else has this id
             await self._documents.commit_all(
                 (),

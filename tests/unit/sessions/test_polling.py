@@ -311,6 +311,15 @@ async def test_what_comes_while_it_is_given_what_waits_is_given_too(client: Poll
     assert await polling == ["42[1]", "42[2]"]
 
 
+async def test_what_a_client_says_in_each_of_its_requests_makes_no_poll_the_same_as_another(
+    client: PollingClient, services: Services
+) -> None:
+    await client.begin(t="of the app's own")
+    for packet in ("42[1]", "42[2]"):
+        await services.sockets.post(client.id, packet)
+        assert await client.poll() == [packet]
+
+
 async def test_a_poll_whose_commit_is_repeated_knows_its_own(client: PollingClient) -> None:
     await client.come(CALLER)
     await client.services.sockets.post(client.id, "42[1]")
