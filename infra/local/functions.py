@@ -47,6 +47,12 @@ class Function:
         """Its base URL, the same after every start."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """Of its process, which runs."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Returns once it answers. Raises NotStarted."""
         known_port = self._port
