@@ -31,6 +31,7 @@ from tests.proof.bad_input.deliveries import SUBSCRIBERS, wrong_with_lines
 from tests.proof.bad_input.envelopes import envelopes
 from tests.proof.bad_input.frames import json_cases, socketio_cases
 from tests.proof.bad_input.passing import turn_away
+from tests.proof.bad_input.polling import polls
 from tests.proof.bad_input.requests import (
     cut_requests,
     handshakes,
@@ -64,7 +65,7 @@ class Kind:
 
 
 _REQUESTS = (
-    Kind("JSON frames", "gateway", 250, json_cases),
+    Kind("JSON frames", "gateway", 235, json_cases),
     Kind("Socket.IO frames", "gateway", 170, socketio_cases),
     Kind("handshakes", "gateway", 90, handshakes),
     Kind("mapped headers", "gateway", 80, mapped),
@@ -74,6 +75,7 @@ _REQUESTS = (
     Kind("HTTP requests", "sweep", 5, http_to("sweep")),
     *(Kind("traceparents", to, 14, traceparents_to(to)) for to in ("gateway", "deliver", "push")),
     Kind("traceparents", "sweep", 2, traceparents_to("sweep")),
+    Kind("polls", "api", 15, polls),
 )
 # After those whose answers are matched with lines of the logs: nothing tells when these leave one.
 _HALVES = tuple(

@@ -24,6 +24,7 @@ from tests.proof.bad_input.frames import (
     socketio_frames,
     wrong_with_frame,
 )
+from tests.proof.bad_input.polling import polls
 from tests.proof.bad_input.requests import handshakes, mapped
 from tests.proof.bad_input.run import options, run
 from tests.proof.bad_input.traces import Documents, Logs, changes
@@ -70,7 +71,7 @@ def test_the_same_seed_makes_the_same_frames(
     assert one != other
 
 
-@pytest.mark.parametrize("cases", [envelopes, handshakes, mapped])
+@pytest.mark.parametrize("cases", [envelopes, handshakes, mapped, polls])
 def test_the_same_seed_makes_the_same_requests(cases: Cases) -> None:
     def requests(seed: int) -> list[bytes]:
         # Their beginnings, as some tokens hold the time they were made.
