@@ -50,7 +50,7 @@ class Function:
     @property
     def pid(self) -> int:
         """Of its process, which runs."""
-        assert self._process is not None
+        assert self._process is not None  # noqa: S101 - it runs
         return self._process.pid
 
     async def start(self) -> None:
