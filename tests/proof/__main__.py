@@ -1,6 +1,7 @@
 """Runs the whole proof and prints its table: `python -m tests.proof`, or `make proof`."""
 
 import argparse
+import asyncio
 import os
 import sys
 import tempfile
@@ -20,16 +21,22 @@ from infra.local.stack import Options, Stack, running
 from infra.loopback import spare_loopback
 from tests.proof import table
 from tests.proof.bad_input import run as bad_input
-from tests.proof.faults import ends, matrix, variants, wanted
+from tests.proof.faults import ends, matrix, variant, variants, wanted
 from tests.proof.faults.logs import tracebacks
 from tests.proof.faults.ringing import matrix as rings
+from tests.proof.faults.variant import Variant
+from tests.proof.handshake import run as handshake
+from tests.proof.handshake.case import PYTHON
+from tests.proof.handshake.case import cases as every_handshake
+from tests.proof.handshake.variants import VARIANTS as HANDSHAKE_VARIANTS
 from tests.proof.hostile.run import run as hostile
 from tests.proof.races import meeting
 from tests.proof.races.machine import run_model
 from tests.proof.races.rounds import Against, run_rounds
 from tests.proof.table import Row
+from tests.support import node
 
-_PARTS = ("faults", "rings", "races", "bad-input", "hostile-input")
+_PARTS = ("faults", "rings", "handshake", "races", "bad-input", "hostile-input")
 _BAD_INPUTS = 100_000
 _ROUNDS = {Against.CANCEL: 2_000, Against.BACKEND: 500, Against.TIME: 500, Against.ALL: 5_000}
 _ROUNDS_ON_GOOGLES = {**_ROUNDS, Against.ALL: 1_000}  # whose emulator takes longer for all
@@ -60,6 +67,8 @@ async def _prove(parts: Sequence[str], seed: int, *, markdown: bool) -> int:
                     await _faults(proof)
                 case "rings":
                     await _rings(proof)
+                case "handshake":
+                    await _handshake(proof)
                 case "races":
                     await _races(proof, on_google=False)
                     await _races(proof, on_google=True)
@@ -120,14 +129,34 @@ async def _faults(proof: _Proof) -> None:
     async with _stack(matrix.options(Path())) as stack:
         await proof.part("faults", matrix.run(stack, (CANCEL, REJECT)))
         proof.rows.append(replace(await matrix.nothing_given_up(stack), part="all of these faults"))
-        for variant in variants.VARIANTS:
-            with tempfile.TemporaryDirectory() as folder:
-                work = variants.run(stack, variant, Path(folder))
-                await proof.part(f"broken on purpose: {variant.name}", _alone(work))
+        for each in variants.VARIANTS:
+            await _variant(proof, stack, each)
         await proof.part("ends", ends.run(stack))
         proof.rows.append(replace(tracebacks(stack), part="faults and ends"))
     async with _stack(wanted.options(Path())) as stack:
         await proof.part(wanted.PART, wanted.run(stack))
+
+
+async def _handshake(proof: _Proof) -> None:
+    try:
+        await asyncio.to_thread(node.install)
+    except node.NodeUnavailable as reason:
+        proof.say(f"{handshake.PART}: without clients in JavaScript, as they can't run: {reason}")
+        cases = [case for case in every_handshake() if case.kind == PYTHON]
+        broken: list[Variant] = []
+    else:
+        cases, broken = list(every_handshake()), list(HANDSHAKE_VARIANTS)
+    async with _stack(handshake.options(Path())) as stack:
+        await proof.part(handshake.PART, handshake.run(stack, cases))
+        proof.rows.append(replace(tracebacks(stack), part=handshake.PART))
+        for each in broken:
+            await _variant(proof, stack, each)
+
+
+async def _variant(proof: _Proof, stack: Stack, each: Variant) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        work = variant.run(stack, each, Path(folder))
+        await proof.part(f"broken on purpose: {each.name}", _alone(work))
 
 
 async def _races(proof: _Proof, *, on_google: bool) -> None:

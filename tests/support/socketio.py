@@ -65,9 +65,13 @@ class SocketIoApp:
 
     async def emit(self, event: str, **data: object) -> dict[str, Any]:
         """Emits with an ack callback; gives the verdict that it is called with."""
+        return await self._verdict(await self.begin_emit(event, **data))
+
+    async def begin_emit(self, event: str, **data: object) -> int:
+        """Emits with an ack callback, and waits for nothing; gives the number of the ack."""
         ack = next(self._acks)
         await self._client.emit(event, data, ack)
-        return await self._verdict(ack)
+        return ack
 
     async def verdicts(self) -> list[dict[str, Any]]:
         """The verdicts of what the client was to emit before it was connected."""
@@ -98,6 +102,16 @@ class SocketIoApp:
         """How many such reports there have been in all."""
         return sum(report.what == what for report in self.reports)
 
+    async def more_than(self, known: int) -> None:
+        """Waits until there are more reports than these."""
+        while len(self.reports) <= known:
+            self._came.clear()
+            await self._came.wait()
+
+    def history(self) -> str:
+        """All reports, one on each line."""
+        return "\n  ".join(map(str, self.reports)) or "nothing"
+
     async def start(self) -> None:
         await self._client.connect()
 
@@ -122,10 +136,9 @@ class SocketIoApp:
                     self._came.clear()
                     await self._came.wait()
         except TimeoutError as error:
-            came = "\n  ".join(map(str, self.reports)) or "nothing"
             raise AssertionError(
                 f"{self.kind} was not {name or what} in {PATIENCE_SECONDS:.0f} s; "
-                f"what came:\n  {came}"
+                f"what came:\n  {self.history()}"
             ) from error
 
     def _heard(self, report: Report) -> None:
@@ -157,6 +170,7 @@ async def socketio_client(
     emits: Sequence[tuple[str, Mapping[str, object]]] = (),
     delay_seconds: float | None = None,
     by_default: bool = False,
+    keeps_trying: bool = False,
     node_options: Mapping[str, object] | None = None,
     browser: Browser | None = None,
     page_origin: str = ORIGIN,
@@ -167,6 +181,7 @@ async def socketio_client(
     always for version 2, which knows no `auth`. `path` is the client's own unless given, and so is
     `delay_seconds`, before it tries again. What it `emits`, it is told to before it is connected,
     with callbacks. `by_default` it is left to choose its transports: it polls first, and upgrades.
+    One that `keeps_trying` does so the first time, too, as those of Node always do.
     Node's clients must have been installed (tests.support.node). That of a page needs a `browser`.
     """
     shown = {"token": token, "userId": user, "ring": ring}
@@ -184,6 +199,7 @@ async def socketio_client(
             emits=emits,
             delay_seconds=delay_seconds,
             by_default=by_default,
+            keeps_trying=keeps_trying,
             node_options=node_options or {},
             browser=browser,
             page_origin=page_origin,

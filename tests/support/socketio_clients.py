@@ -55,6 +55,7 @@ class Dialling:
     emits: Sequence[tuple[str, Mapping[str, object]]] = ()
     delay_seconds: float | None  # before it tries again
     by_default: bool = False  # polls first, and upgrades; else it is by WebSocket alone
+    keeps_trying: bool = False  # the first time, too
     node_options: Mapping[str, object]
     browser: Browser | None = None
     page_origin: str = ORIGIN  # of the page in it
@@ -126,13 +127,16 @@ class PythonClient:
         path = {} if dialling.path is None else {"socketio_path": dialling.path}
         several = len(dialling.namespaces) > 1
         # That one namespace is refused must not end the others, as it does when one waits for all.
-        waiting = {"wait": False} if several else {"wait_timeout": GRACE_SECONDS}
+        # And who waits for a client that tries again meanwhile keeps it from that for good.
+        waits = not (several or dialling.keeps_trying)
+        waiting = {"wait_timeout": GRACE_SECONDS} if waits else {"wait": False}
         try:
             await self._client.connect(
                 dialling.origin + query,
                 auth=dict(dialling.auth),
                 transports=None if dialling.by_default else ["websocket"],
                 namespaces=list(dialling.namespaces),
+                retry=dialling.keeps_trying,
                 **path,
                 **waiting,
             )

@@ -41,6 +41,11 @@ class Tail:
         lines = [line for line in self._lines if line["message"] == message]
         return any(line.get("connectionId") in ids for line in lines)
 
+    def has(self, message: str) -> bool:
+        """Whether any line has said `message`."""
+        self._take_lines()
+        return any(line["message"] == message for line in self._lines)
+
     async def until(self, message: str) -> dict[str, Any]:
         """Waits for the first line that says `message`. Raises TimeoutError."""
         now = asyncio.get_running_loop().time

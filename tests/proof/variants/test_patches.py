@@ -7,6 +7,7 @@ import pytest
 
 from infra import ROOT
 from tests.proof.faults.variants import VARIANTS
+from tests.proof.handshake.variants import VARIANTS as OF_HANDSHAKES
 from tests.proof.variants import NAMES, NotApplied, apply, patched, text_of
 
 
@@ -31,7 +32,7 @@ def test_a_patch_says_what_is_taken_out_and_what_must_be_seen(name: str) -> None
 
 
 def test_every_patch_is_held_against_the_proof() -> None:
-    assert sorted(variant.name for variant in VARIANTS) == list(NAMES)
+    assert sorted(variant.name for variant in (*VARIANTS, *OF_HANDSHAKES)) == list(NAMES)
 
 
 def test_a_patch_that_does_not_apply_is_refused_and_changes_nothing(tmp_path: Path) -> None:
