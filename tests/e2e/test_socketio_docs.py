@@ -19,8 +19,8 @@ from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.processes import child
 from infra.local.stack import Stack
 from tests.support import node
+from tests.support.httprelay import http_relay
 from tests.support.pace import PATIENCE_SECONDS
-from tests.support.relay import relay
 from tests.support.stacks import Ids
 
 PAGE = (ROOT / "docs" / "socketio.md").read_text()
@@ -143,13 +143,13 @@ async def test_the_javascript_of_the_page_does_not_insist_when_it_is_refused(
         "expired": unsigned_token(ids.caller, stack.project),
         "userId": ids.receiver,
     }
-    async with relay(stack.websocket) as way:
+    async with http_relay(stack.websocket) as way:
         origin = f"http://{urlsplit(way.url).netloc}"
         source = APP + snippets("js", origin)[0] + REFUSED
         async with node_app(tmp_path, "app.mjs", source, 4, **environment) as log:
             assert await said(log, "refused") == "userId is not the token's"
             await asyncio.sleep(1.5)  # it is nothing that should come, after the page's one second
-            assert len(way.handshakes) == 1
+            assert way.sessions() == 1
 
 
 async def test_the_python_of_the_page_cancels_and_stops_ringing(
