@@ -15,7 +15,7 @@ class StepGate:
 
     def __init__(self, step: Step) -> None:
         self.reached = asyncio.Event()
-        self.sid = ""  # the id of the client's latest session
+        self.sids: list[str] = []  # the ids of the client's sessions, in their order
         self._step = step
         self._passed: Counter[Passing] = Counter()
         self._opened = asyncio.Event()
@@ -24,8 +24,8 @@ class StepGate:
     async def __call__(self, what: str) -> bool:
         """Whether that which passes goes on."""
         passing = _passing(what)
-        if named := _SID.search(what):
-            self.sid = named[1]
+        if (named := _SID.search(what)) and named[1] not in self.sids:
+            self.sids.append(named[1])
         self._passed[passing] += 1
         if (passing, self._passed[passing]) != (self._step.passing, self._step.number):
             return True

@@ -6,7 +6,6 @@ the option `retries` says it again by itself, so its app says everything once.
 
 import asyncio
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 from socketio.exceptions import BadNamespaceError
@@ -30,7 +29,7 @@ async def insist(
                 return verdict
             acks.clear()  # a busy machine has not done it, and says so
             await asyncio.sleep(_PAUSE_SECONDS)
-        connections = connections_of(app)
+        connections = app.count("connected")
         if is_connected(app) and (not acks or (repeats and connections > said_in)):
             with suppress(BadNamespaceError):  # python's client has just been disconnected
                 acks.append(await app.begin_emit(event, **data))
@@ -38,18 +37,10 @@ async def insist(
         await app.more_than(known)
 
 
-def connections_of(app: SocketIoApp) -> int:
-    """How often the client has come to be connected, when it was not."""
-    return sum(before != "connected" == now for before, now in pairwise(("", *_said(app))))
-
-
 def is_connected(app: SocketIoApp) -> bool:
     """Whether that is the last that the client has said of it."""
-    return _said(app)[-1:] == ["connected"]
-
-
-def _said(app: SocketIoApp) -> list[str]:
-    return [each.what for each in app.reports if each.what in ("connected", "disconnected")]
+    said = [each.what for each in app.reports if each.what in ("connected", "disconnected")]
+    return said[-1:] == ["connected"]
 
 
 def _verdict(app: SocketIoApp, acks: list[int]) -> dict[str, Any] | None:

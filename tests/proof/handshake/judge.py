@@ -13,9 +13,9 @@ def judge(played: Played) -> Judgement:
     found = Judgement()
     found.wrong += played.failures
     cast = played.cast
-    # Nobody knows what has reached a client that was disconnected: it is told again by each of its
-    # connections. And each once more for the fault.
-    _party("the client", played.client, cast.clients, played.connections + 1, found)
+    # Nobody knows what has reached a client that was disconnected: it is told again in each of its
+    # sessions. And each once more for the fault.
+    _party("the client", played.client, cast.clients, played.sessions + 1, found)
     _party("its peer", played.peer, cast.peers, 2, found)
     found.wrong += [*_verdicts(played), *_documents(played)]
     return found
