@@ -14,6 +14,7 @@ from tests.proof.handshake.variants import VARIANTS
 pytestmark = pytest.mark.thorough
 
 
+@pytest.mark.timeout(600)  # on a busy machine a case is played up to three times
 async def test_when_a_function_dies_its_clients_are_connected_and_nothing_is_lost_or_done_twice(
     stack: Stack, node_missing: str | None
 ) -> None:

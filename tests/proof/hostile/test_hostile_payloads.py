@@ -223,6 +223,7 @@ async def test_who_sends_too_much_is_closed_and_nobody_else(
     await victim.is_well()
 
 
+@pytest.mark.timeout(600)  # thousands of requests, on a busy machine
 async def test_a_thousand_handshakes_are_a_session_each_and_last_a_minute(
     stack: Stack, http: httpx.AsyncClient, victim: Victim, secrets: list[str]
 ) -> None:

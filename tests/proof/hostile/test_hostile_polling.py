@@ -218,6 +218,7 @@ async def test_a_sid_that_can_be_none_is_refused_without_a_look(
         assert look.met == 1
 
 
+@pytest.mark.timeout(600)  # thousands of requests, on a busy machine
 async def test_thousands_of_guesses_cost_a_look_each_and_make_nothing(
     stack: Stack, http: httpx.AsyncClient, documents: AsyncClient, secrets: list[str], beside: str
 ) -> None:
