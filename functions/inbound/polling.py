@@ -6,6 +6,7 @@ https://github.com/socketio/engine.io-protocol
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -63,26 +64,15 @@ class PollingRequests:
     def at(self, steps: Sequence[str]) -> Mapping[str, Reply]:
         match steps:
             case ["socket.io"] | ["socket.io", ""]:
-                return {"GET": self._get, "POST": self._post}
+                return {"GET": _replying(self._poll), "POST": _replying(self._take)}
             case _:
                 return {}
 
-    async def _get(self, request: Request) -> Response:
-        return await answered(self._poll, request, _unable)
-
-    async def _post(self, request: Request) -> Response:
-        return await answered(self._take, request, _unable)
-
     async def _poll(self, request: Request) -> Response:
         """A handshake, or a poll."""
-        try:
-            handshake = _handshake_in(request)
-            asked = request.query_params.get("t", "")[:_LONGEST_ASKED]
-            packets = await self._packets(handshake, asked or None)
-        except _Refused as error:
-            return _refusal(error)
-        except UnknownSession:
-            return _refusal(_UNKNOWN)
+        handshake = _handshake_in(request)
+        asked = request.query_params.get("t", "")[:_LONGEST_ASKED]
+        packets = await self._packets(handshake, asked or None)
         payload = encode_payload(handshake.wire, packets)
         return Response(payload, media_type=_TEXT, headers={"Cache-Control": "no-store"})
 
@@ -103,23 +93,18 @@ class PollingRequests:
         """Carries out what the client sends, one packet after the other, and has the replies wait
         for its poll."""
         came_at = self.clock()
-        try:
-            handshake = _handshake_in(request)
-            session = await self.polling.takes(handshake)
-            telemetry.bind(connectionId=session)
-            body = await body_of(request, _MAX_PAYLOAD_BYTES)
-            if isinstance(body, Response):
-                return body
-            replies = [
-                await self._reply(session, packet, came_at + number * _APART)
-                for number, packet in enumerate(_packets_in(handshake.wire, body))
-            ]
-            if waiting := [reply for reply in replies if reply != socketio.NOOP]:
-                await self.polling.add(session, waiting)
-        except _Refused as error:
-            return _refusal(error)
-        except UnknownSession:
-            return _refusal(_UNKNOWN)
+        handshake = _handshake_in(request)
+        session = await self.polling.takes(handshake)
+        telemetry.bind(connectionId=session)
+        body = await body_of(request, _MAX_PAYLOAD_BYTES)
+        if isinstance(body, Response):
+            return body
+        replies = [
+            await self._reply(session, packet, came_at + number * _APART)
+            for number, packet in enumerate(_packets_in(handshake.wire, body))
+        ]
+        if waiting := [reply for reply in replies if reply != socketio.NOOP]:
+            await self.polling.add(session, waiting)
         return Response("ok", media_type="text/html")
 
     async def _reply(self, session: ConnectionId, packet: bytes, came_at: datetime) -> str:
@@ -131,6 +116,20 @@ class PollingRequests:
         if reply == socketio.RECONNECT:
             raise UnknownSession
         return reply
+
+
+def _replying(answer: Reply) -> Reply:
+    """Has the errors of `answer` said as Engine.IO says them."""
+
+    async def reply(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except _Refused as error:
+            return _refusal(error)
+        except UnknownSession:
+            return _refusal(_UNKNOWN)
+
+    return partial(answered, reply, said=_unable)
 
 
 def _handshake_in(request: Request) -> Handshake:
