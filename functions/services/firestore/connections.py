@@ -74,7 +74,7 @@ class FirestoreConnections:
                 "userId": admitted.user,
                 "isOpen": True,  # a client that sends CONNECT has had its open packet
                 **_of_ring_token(connection),
-                **_namespaces(connection),
+                **_deleting(_namespaces(connection)),
                 "admittedAt": received_at or DELETE_FIELD,
                 "closedAt": DELETE_FIELD,
                 "leftAt": DELETE_FIELD,
@@ -88,7 +88,7 @@ class FirestoreConnections:
         """1 Commit."""
         admitted_at = connection.admitted_at or DELETE_FIELD
         return await self._change(
-            connection, {**_namespaces(connection), "admittedAt": admitted_at}
+            connection, {**_deleting(_namespaces(connection)), "admittedAt": admitted_at}
         )
 
     async def leave(
@@ -103,7 +103,7 @@ class FirestoreConnections:
             **closed(now),
             "leftAt": received_at or now,
             # Who is refused is sent away in the namespace that he asked for.
-            **_namespaces(replace(connection, also_in={})),
+            **_deleting(_namespaces(replace(connection, also_in={}))),
         }
         due = {"admitBy": admit_by} if admit_by else {}
         return await self._change(connection, {**fields, **due})
@@ -164,14 +164,18 @@ def fields_of(connection: Connection) -> dict[str, object]:
 def fields_taken_over(connection: Connection) -> dict[str, object]:
     """All that the document of a connection has which takes over a session; what it had besides is
     deleted."""
-    fields = _all_fields(connection)
+    return _deleting(_all_fields(connection))
+
+
+def _deleting(fields: Mapping[str, object]) -> dict[str, object]:
+    """The same, to be written over what there is: what is None is deleted."""
     return {name: DELETE_FIELD if value is None else value for name, value in fields.items()}
 
 
 def _all_fields(connection: Connection) -> dict[str, object]:
     """The fields, None for those that are not there."""
-    in_root = connection.namespace == ROOT
     return {
+        **_namespaces(connection),
         "owner": connection.owner,
         "userId": connection.user,
         "profile": profile_fields(connection.profile),
@@ -192,8 +196,6 @@ def _all_fields(connection: Connection) -> dict[str, object]:
         "admittedAt": connection.admitted_at,
         "closedAt": connection.closed_at,
         "leftAt": connection.left_at,
-        "namespace": None if in_root else connection.namespace,
-        "alsoIn": dict(connection.also_in) or None,
         "calling": {
             id: {"signalId": ring.signal_id, "ringsUntil": ring.rings_until}
             for id, ring in connection.calling.items()
@@ -224,8 +226,8 @@ def _namespaces(connection: Connection) -> dict[str, object]:
     """The fields that say in which namespaces the client is; most clients are in the root alone."""
     in_root = connection.namespace == ROOT
     return {
-        "namespace": DELETE_FIELD if in_root else connection.namespace,
-        "alsoIn": dict(connection.also_in) or DELETE_FIELD,
+        "namespace": None if in_root else connection.namespace,
+        "alsoIn": dict(connection.also_in) or None,
     }
 
 
