@@ -48,7 +48,7 @@ async def stack(
 async def ring(stack: Stack, ids: Ids) -> int:
     """Has a call ring; gives until when it does, in Unix milliseconds."""
     async with https.client(stack.functions["api"]) as http:
-        backend = https.Backend(http, "local")
+        backend = https.Backend(http, stack.values["API_KEY"])
         verdict = await backend.ring(ids.call, ids.caller, ids.receiver, ringSeconds=SECONDS)
     assert verdict["outcome"] == "ringing"
     until: int = verdict["ringsUntil"]

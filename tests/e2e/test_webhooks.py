@@ -81,12 +81,10 @@ async def test_what_a_backend_does_not_take_comes_again(told: Told, ids: Ids) ->
     stack, backend = told.stack, told.backend
     backend.answer(500, 429, 302)
     async with https.client(stack.functions["api"]) as http:
-        made = {"callerId": ids.caller, "receiverId": ids.receiver, "data": {"room": 7}}
-        key = {"Authorization": "Bearer local"}
-        answer = await http.put(f"/v1/calls/{ids.call}", json=made, headers=key)
-        assert answer.status_code == 200
-        backends = https.Backend(http, "local").on_behalf_of(ids.receiver)
-        await backends.emit("call:reject", callId=ids.call)
+        backends = https.Backend(http, stack.values["API_KEY"])
+        verdict = await backends.ring(ids.call, ids.caller, ids.receiver, data={"room": 7})
+        assert verdict["outcome"] == "ringing"
+        await backends.on_behalf_of(ids.receiver).emit("call:reject", callId=ids.call)
     ringing, rejected = await backend.wait_for(
         "call.ringing", "call.rejected", about=ids.call, patience=PATIENCE_SECONDS
     )
