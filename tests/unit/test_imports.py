@@ -58,6 +58,7 @@ ALLOWED_TO_INFRA = {
     "emulators": {"infra.emulators"},
     "client": {"infra.client", "infra.emulators.auth.tokens", "functions.collections"},
     "local": {"infra", "functions.collections", "functions.settings"},
+    "bench": {"infra"},
     "smoke": {"infra.client", "infra.local.signals", "infra.loopback", "functions.collections"},
     "loopback": set(),
 }
