@@ -10,6 +10,7 @@ each other, and warm: no cold start is in it, nor a queue, nor a retry.
 import argparse
 import math
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
@@ -17,7 +18,7 @@ from functools import partial
 from random import Random
 from statistics import NormalDist
 
-from infra.bench.tables import Table, show
+from infra.bench.tables import Table, add_forms, put_out
 
 PROMISE_MS = 100.0
 _DRAWS = 20_000
@@ -478,13 +479,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="NAME=P50/P99",
         help=f"another figure for a service, in milliseconds; may be repeated. One of {names}",
     )
-    parser.add_argument("--markdown", action="store_true", help="print what stands in the docs")
-    given = parser.parse_args(arguments)
+    add_forms(parser)
+    options = sys.argv[1:] if arguments is None else arguments
+    given = parser.parse_args(options)
     services = SERVICES
     for change in given.step:
         services = change(services)
     modelled = brackets(Cpu.given_by(given), services)
-    show([results(modelled), sources(services)], markdown=given.markdown)
+    put_out([results(modelled), sources(services)], parser.prog, options, given)
 
 
 def _given(text: str) -> Callable[[Services], Services]:

@@ -10,12 +10,13 @@ US dollars and those of the USA; what is free each month is not taken off, nor a
 import argparse
 import math
 import statistics
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 
 from infra.bench.model import CPU, Cpu, brackets, drawn
-from infra.bench.tables import Table, show
+from infra.bench.tables import Table, add_forms, put_out
 
 MILLION = 1_000_000
 _GIB = 2**30
@@ -441,11 +442,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     Cpu.add_to(parser)
     Assumed.add_to(parser)
-    parser.add_argument("--markdown", action="store_true", help="print what stands in the docs")
-    given = parser.parse_args(arguments)
+    add_forms(parser)
+    options = sys.argv[1:] if arguments is None else arguments
+    given = parser.parse_args(options)
     cpu, assumed = Cpu.given_by(given), Assumed.given_by(given)
     tables = [compared(offers(cpu, assumed)), itemised(cpu, assumed), each_month(), list_prices()]
-    show(tables, markdown=given.markdown)
+    put_out(tables, parser.prog, options, given)
 
 
 if __name__ == "__main__":
