@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DRAWS := $(VENV)/.draws
 # Every package with its hashes, for all systems and Python 3.11 and newer.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-strip-extras --annotation-style line --custom-compile-command "make requirements" \
 	$(if $(NEWER),$(if $(filter all,$(NEWER)),--upgrade,--upgrade-package $(NEWER)))
 
@@ -16,8 +17,8 @@ demo: $(READY) ## play the request's test cases on the local stack and print wha
 run: $(READY) ## start the local stack and stay; PORT=… for another port than 8080, HOST=0.0.0.0 for your network's phones
 	@$(BIN)/python -m infra.local $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
-bench: $(READY) ## measure how long a cancel takes on this machine
-	@$(BIN)/python -m infra.local bench
+bench: $(DRAWS) ## measure what a cancel costs beside the server it replaces, and draw it; QUICK=1 in a minute or two, OUT=… for the pictures
+	@$(BIN)/python -m infra.bench $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
 
 load: $(READY) ## send more cancels than this machine can carry out, and print what becomes of them; two minutes
 	@$(BIN)/python -m infra.local load
@@ -60,8 +61,9 @@ hooks: $(READY) ## have git do what `make check` does before each commit
 
 # A package keeps its version unless pyproject.toml asks for another one, or NEWER names it.
 requirements: $(READY) ## write requirements*.txt as pyproject.toml asks; NEWER=… for a newer version of a package, or of all
-	@$(COMPILE) --output-file requirements.txt
-	@$(COMPILE) --output-file requirements-dev.txt --group dev --constraints requirements.txt
+	@$(COMPILE) pyproject.toml --output-file requirements.txt
+	@$(COMPILE) pyproject.toml --output-file requirements-dev.txt --group dev --constraints requirements.txt
+	@$(COMPILE) --group bench --output-file requirements-bench.txt --constraints requirements-dev.txt
 
 help: ## list what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -75,3 +77,7 @@ $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $(READY)
+
+$(DRAWS): $(READY) requirements-bench.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $(DRAWS)

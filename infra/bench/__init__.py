@@ -1,0 +1,1 @@
+"""The benchmark: what a cancel costs and how long it takes, beside the server that it replaces."""

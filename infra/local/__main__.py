@@ -33,10 +33,6 @@ def main() -> int:
                 return _run(demo(google=arguments.google))
             case "smoke":
                 return _run(_smoke(google=arguments.google))
-            case "bench":
-                from infra.local.bench import bench
-
-                return _run(bench(arguments.count, google=arguments.google))
             case "load":
                 from infra.local.load import load
 
@@ -92,11 +88,6 @@ def _parser() -> argparse.ArgumentParser:
     smoke.add_argument("--google", action="store_true", help="on Google's emulators")
     smoke.set_defaults(command="smoke")
 
-    bench = commands.add_parser("bench", help="measure how long a cancel takes here")
-    bench.add_argument("--google", action="store_true", help="on Google's emulators")
-    bench.add_argument("--count", type=_at_least_two, default=500, help="of calls to cancel")
-    bench.set_defaults(command="bench")
-
     load = commands.add_parser("load", help="send more cancels than this machine can carry out")
     load.add_argument("--seconds", type=_seconds, default=10.0, help="of each part; 10 by default")
     load.set_defaults(command="load")
@@ -144,13 +135,6 @@ def _host(text: str) -> str:
         return text if is_name else str(ip_address(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no address") from error
-
-
-def _at_least_two(text: str) -> int:
-    count = int(text)
-    if count < 2:
-        raise argparse.ArgumentTypeError("percentiles take two calls at least")
-    return count
 
 
 def _seconds(text: str) -> float:

@@ -18,9 +18,9 @@ from rich.table import Table
 from functions.collections import USUAL
 from infra.client.calls import client_at
 from infra.client.phone import JsonPhone, phone
-from infra.local.bench import machine
 from infra.local.offering import Answered, Cancel, Gateway, as_answered, at_rate
 from infra.local.stack import Stack, passing_stack
+from infra.machine import machine
 
 _CALLERS = 50  # each of which may send 20 frames a second
 _RECEIVERS = 10

@@ -23,6 +23,7 @@ from infra.emulators.http import serving
 
 REQUIREMENTS = ROOT / "requirements.txt"
 DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
+BENCH_REQUIREMENTS = ROOT / "requirements-bench.txt"
 # By PyPI's own service, and where that says nothing (a mirror has the packages alone), by OSV's.
 SERVICES = (("-s", "pypi"), ("-s", "osv"))
 _PATIENCE_SECONDS = "10"
@@ -97,9 +98,18 @@ def test_the_requirements_are_what_pyproject_asks_for() -> None:
     of_dev = dict(map(_pin, asked["dependency-groups"]["dev"]))
     assert direct.items() <= pinned(REQUIREMENTS).items()
     assert of_dev.items() | pinned(REQUIREMENTS).items() <= pinned(DEV_REQUIREMENTS).items()
+    of_bench = dict(map(_pin, asked["dependency-groups"]["bench"]))
+    assert of_bench.items() <= pinned(BENCH_REQUIREMENTS).items()
+    # Both are installed into one environment.
+    common = pinned(DEV_REQUIREMENTS).keys() & pinned(BENCH_REQUIREMENTS).keys()
+    assert {name: pinned(BENCH_REQUIREMENTS)[name] for name in common}.items() <= (
+        pinned(DEV_REQUIREMENTS).items()
+    )
 
 
-@pytest.mark.parametrize("file", [REQUIREMENTS, DEV_REQUIREMENTS], ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", [REQUIREMENTS, DEV_REQUIREMENTS, BENCH_REQUIREMENTS], ids=lambda file: file.name
+)
 def test_every_package_is_known_by_its_hashes_wherever_it_comes_from(file: Path) -> None:
     for line in _lines(file):
         assert re.search(r" --hash=sha256:[0-9a-f]{64}\b", line), line

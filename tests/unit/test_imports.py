@@ -58,7 +58,9 @@ ALLOWED_TO_INFRA = {
     "emulators": {"infra.emulators"},
     "client": {"infra.client", "infra.emulators.auth.tokens", "functions.collections"},
     "local": {"infra", "functions.collections", "functions.settings"},
-    "bench": {"infra"},
+    "bench": {"infra", "functions.settings"},
+    "machine": set(),
+    "node": set(),
     "smoke": {"infra.client", "infra.local.signals", "infra.loopback", "functions.collections"},
     "loopback": set(),
 }
