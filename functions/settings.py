@@ -106,7 +106,6 @@ class FunctionSettings:
     collection_prefix: str = _may_be_empty("COLLECTION_PREFIX", prefix, USUAL.prefix)
     # In the words of the app the store writes calls, and others what clients and phones are told.
     dialect: Dialect = _default("DIALECT", words, dialect.USUAL)
-    # Only checked here and passed to nobody: Firestore's library reads the variable itself.
     firestore_emulator: str | None = _local("FIRESTORE_EMULATOR_HOST", host)
 
 

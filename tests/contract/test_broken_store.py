@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from google.auth.exceptions import TransportError
-from google.cloud.firestore import AsyncClient
 
 from functions.calls.call import CallId, ConnectionId, Status, UserId
 from functions.clients.connection import Connection, Wire
@@ -18,6 +17,7 @@ from functions.ports.identity import Identified
 from functions.ports.polls import Polls, Session
 from functions.ports.store import Store, StoreConflict, StoredCall, StoreUnavailable
 from functions.services.firestore import store_of
+from functions.services.firestore.database import Database
 from infra.emulators.faults import Fault, Faults, FaultyRpcs, Kind
 from infra.emulators.firestore import FirestoreServer
 from infra.emulators.rpcs import AroundRpcs, Rpc
@@ -310,10 +310,10 @@ async def test_what_is_read_for_a_strangers_signal_is_the_same_whatever_the_call
     assert len(asked) == 1
 
 
-async def test_a_store_without_credentials_is_unavailable() -> None:
-    def connect() -> AsyncClient:
-        raise TransportError("nobody knows who we are")  # type: ignore[no-untyped-call]  # it has no types
-
-    store = store_of(connect)
-    with pytest.raises(StoreUnavailable, match="nobody knows who we are"):
+async def test_a_store_without_credentials_is_unavailable(
+    project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    store = store_of(Database(project))
+    with pytest.raises(StoreUnavailable, match="DefaultCredentialsError"):
         await store.connections.of([CALLER], now())

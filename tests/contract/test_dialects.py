@@ -22,7 +22,7 @@ THEIRS = {"caller_id": 1, "callee_id": 2, "state": "initiated", "status": "app's
 
 @pytest.fixture
 async def store(documents: FirestoreWorld) -> Store:
-    return store_of(lambda: documents.client, dialect=SNAKE_CASE)
+    return store_of(documents.database, dialect=SNAKE_CASE)
 
 
 async def write(documents: FirestoreWorld, **fields: object) -> None:

@@ -12,6 +12,7 @@ from functions.ports.identity import Identified
 from functions.ports.store import Store, StoredCall, StoreUnavailable
 from functions.services.firestore import connect as connect_store
 from functions.services.firestore import store_of
+from functions.services.firestore.database import Database
 from functions.settings import FunctionSettings
 from infra.client.calls import client_at
 from tests.contract.world import FirestoreWorld
@@ -248,22 +249,22 @@ async def test_a_device_document_that_nobody_can_read_is_passed_over(
 
 
 async def test_a_function_keeps_its_documents_in_the_project_of_its_settings(
-    documents: FirestoreWorld, firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+    documents: FirestoreWorld, firestore: str, project: str
 ) -> None:
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore)  # which the library itself reads
-    made = await connect(
-        connect_store(settings_of(FunctionSettings, GOOGLE_CLOUD_PROJECT=project)), "1=", RECEIVER
+    settings = settings_of(
+        FunctionSettings, GOOGLE_CLOUD_PROJECT=project, FIRESTORE_EMULATOR_HOST=firestore
     )
+    made = await connect(connect_store(settings), "1=", RECEIVER)
     assert await documents.store.connections.of([RECEIVER], now()) == [made]
 
 
 async def test_a_function_keeps_its_documents_in_the_database_and_the_collections_of_its_settings(
-    firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+    firestore: str, project: str
 ) -> None:
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore)
     settings = settings_of(
         FunctionSettings,
         GOOGLE_CLOUD_PROJECT=project,
+        FIRESTORE_EMULATOR_HOST=firestore,
         FIRESTORE_DATABASE="elsewhere",
         CALLS_COLLECTION="rings",
         COLLECTION_PREFIX="",
@@ -283,7 +284,7 @@ async def test_a_function_keeps_its_documents_in_the_database_and_the_collection
 
 
 async def test_a_firestore_that_is_down_is_unavailable(project: str) -> None:
-    store = store_of(lambda: client_at("127.0.0.1:9", project))
+    store = store_of(Database(project, emulator="127.0.0.1:9"))
     with pytest.raises(StoreUnavailable):
         await store.connections.of([UserId("USR_1")], now())
 

@@ -72,7 +72,7 @@ async def topic(pubsub: str, project: str) -> AsyncIterator[Topic]:
         subscriber = SubscriberAsyncClient(
             transport=SubscriberGrpcAsyncIOTransport(channel=channel)
         )
-        yield Topic(name, PubSubPublisher(lambda: transport, name), admin, subscriber)
+        yield Topic(name, PubSubPublisher(lambda: channel, name), admin, subscriber)
 
 
 @pytest.mark.parametrize("made", [event(served=("1=", "2=")), OPENED], ids=["call", "connection"])
@@ -121,8 +121,7 @@ async def test_a_topic_that_is_not_there_takes_no_event(topic: Topic) -> None:
 
 async def test_a_pubsub_that_is_down_takes_no_event() -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:9") as channel:
-        transport = PublisherGrpcAsyncIOTransport(channel=channel)
-        publisher = PubSubPublisher(lambda: transport, "projects/unring-test/topics/events")
+        publisher = PubSubPublisher(lambda: channel, "projects/unring-test/topics/events")
         with pytest.raises(PublishFailed):
             await publisher.publish(event())
 

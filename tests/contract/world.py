@@ -9,6 +9,7 @@ from functions.calls.call import Call, CallId, ConnectionId, SignalId, Status
 from functions.calls.event import CallEvent
 from functions.ports.store import Store, StoredCall
 from functions.services.firestore import store_of
+from functions.services.firestore.database import Database
 from infra.client.calls import client_at
 from tests.support.collections import CONNECTIONS, OUTBOX
 from tests.support.makers import CALL, CALLER, RECEIVER, ids_in, now, pend
@@ -19,6 +20,7 @@ class FirestoreWorld:
     """A World in a Firestore."""
 
     client: AsyncClient
+    database: Database
     store: Store
 
     async def ring(
@@ -68,5 +70,5 @@ class FirestoreWorld:
 
 
 def firestore_world_at(address: str, project: str) -> FirestoreWorld:
-    client = client_at(address, project)
-    return FirestoreWorld(client, store_of(lambda: client))
+    database = Database(project, emulator=address)
+    return FirestoreWorld(client_at(address, project), database, store_of(database))

@@ -16,6 +16,7 @@ from functions.calls.call import ConnectionId
 from functions.clients.device import device_id
 from functions.ports.store import Store, StoredCall
 from functions.services.firestore import store_of
+from functions.services.firestore.database import Database
 from infra.client.calls import Calls
 from infra.client.phone import phone
 from infra.emulators.fcm.errors import FcmError
@@ -29,8 +30,8 @@ Crashed = Callable[[timedelta], Awaitable[None]]
 
 
 @pytest.fixture
-def store(documents: AsyncClient) -> Store:
-    return store_of(lambda: documents)
+def store(stack: Stack) -> Store:
+    return store_of(Database(stack.project, emulator=stack.firestore))
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from google.cloud.firestore import AsyncClient
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedOK
 
 from functions.services import apigateway
 from functions.services.firestore import store_of
+from functions.services.firestore.database import Database
 from functions.sessions.deadline import ADMIT_WITHIN, AdmissionDeadline
 from functions.settings import SocketsSettings
 from infra.local.stack import Stack
@@ -22,14 +22,14 @@ from tests.support.stacks import Ids
 
 
 @pytest.fixture
-def deadline(stack: Stack, documents: AsyncClient) -> Callable[[], AdmissionDeadline]:
+def deadline(stack: Stack) -> Callable[[], AdmissionDeadline]:
     """As `sweep` enforces it, when all time is over."""
 
     def later() -> datetime:
         return now() + ADMIT_WITHIN + timedelta(seconds=1)
 
     settings = settings_of(SocketsSettings, CONNECTIONS_URL=stack.connections)
-    store = store_of(lambda: documents)
+    store = store_of(Database(stack.project, emulator=stack.firestore))
     return lambda: AdmissionDeadline(store.connections, apigateway.connect(settings), later)
 
 

@@ -4,13 +4,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from google.cloud.firestore import (
-    DELETE_FIELD,
-    SERVER_TIMESTAMP,
-    AsyncDocumentReference,
-    FieldFilter,
-)
-from google.cloud.firestore_v1.field_path import FieldPath
+from google.cloud.firestore_v1 import DELETE_FIELD, SERVER_TIMESTAMP
 
 from functions.calls.call import (
     Call,
@@ -41,7 +35,10 @@ from functions.services.firestore.documents import (
     connection_in,
     entry_in,
 )
-from functions.services.firestore.remote import PAGE, Change, Documents, Snapshot, Written
+from functions.services.firestore.queries import all_of, at_most, is_one_of, names
+from functions.services.firestore.remote import PAGE, Change, Documents, Written
+from functions.services.firestore.values import Reference, Snapshot
+from functions.services.firestore.writes import Entries
 
 # What a call of ours has only while it rings.
 _OF_THE_RING = ("ringsUntil", "ringSeconds", "data", RINGS_UNTIL)
@@ -91,7 +88,7 @@ class FirestoreCalls:
             self._documents.at("calls", event.call_id), *ours
         )
         return Reloaded(
-            is_ours=entry.exists,
+            is_ours=entry is not None,
             entry=entry_in(entry),
             call=self._found(stored),
             birth=birth_in(births[0]) if births else None,
@@ -163,13 +160,12 @@ class FirestoreCalls:
     async def of(self, user: UserId, statuses: Collection[Status]) -> list[StoredCall]:
         """1 RunQuery. At most 20."""
         ids = dict.fromkeys([user, self._dialect.ids.user_out(user)])
-        names = self._dialect.call_written(dict.fromkeys(_PARTIES))
+        parties = self._dialect.call_written(dict.fromkeys(_PARTIES))
         (status,) = self._dialect.call_written({"status": Status.RINGING.value})
-        words = self._dialect.words_for(statuses)
-        query = (
-            self._documents.naming("calls", ids, *names)
-            .where(filter=FieldFilter(status, "in", words))
-            .limit(_OF_USER_LIMIT)
+        query = self._documents.query(
+            "calls",
+            all_of(names(ids, *parties), is_one_of(status, self._dialect.words_for(statuses))),
+            limit=_OF_USER_LIMIT,
         )
         found = (call_in(each, self._dialect) for each in await self._documents.run(query))
         return [each for each in found if each]
@@ -184,7 +180,7 @@ class FirestoreCalls:
         }
         return self._documents.at("calls", call.id), self._dialect.call_written(fields)
 
-    def _birth(self, call: CallId, caller: UserId) -> AsyncDocumentReference:
+    def _birth(self, call: CallId, caller: UserId) -> Reference:
         """Of a name that says nothing of either, and takes every id."""
         name = sha256(f"{len(caller)} {caller} {call}".encode()).hexdigest()
         return self._documents.at("births", name)
@@ -196,8 +192,8 @@ class FirestoreCalls:
         ended = ring.rings_until - LONGEST_LIFE
         over = [id for id, each in connection.calling.items() if each.rings_until < ended]
         begun = {"signalId": ring.signal_id, "ringsUntil": ring.rings_until}
-        calling = {**dict.fromkeys(over, DELETE_FIELD), ring.call_id: begun}
-        fields = {FieldPath("calling", id).to_api_repr(): value for id, value in calling.items()}
+        calling: dict[str, object] = {**dict.fromkeys(over, DELETE_FIELD), ring.call_id: begun}
+        fields = {"calling": Entries(calling)}
         return [Change(self._documents.at("connections", connection.id), None, fields)]
 
     def _entry(self, event: CallEvent) -> Written:
@@ -218,15 +214,11 @@ class FirestoreCalls:
 
     async def overdue(self, before: datetime) -> AsyncIterator[list[Overdue]]:
         """1 RunQuery for each page of 300."""
-        query = (
-            self._documents.collection("calls")
-            .where(filter=FieldFilter(RINGS_UNTIL, "<=", before))
-            .order_by(RINGS_UNTIL)
-        )
-        async for page in self._documents.ordered_pages(query):
+        query = self._documents.query("calls", at_most(RINGS_UNTIL, before), order_by=RINGS_UNTIL)
+        async for page in self._documents.pages(query):
             read = [(each, call_in(each, self._dialect)) for each in page]
             yield [
-                Overdue(CallId(each.id), each.update_time, stored.call if stored else None)
+                Overdue(CallId(each.id), each.version, stored.call if stored else None)
                 for each, stored in read
             ]
 
@@ -240,8 +232,8 @@ class FirestoreCalls:
         """1 RunQuery. At most 300."""
         # Who has a number may be in a document by its digits too.
         ids = dict.fromkeys([user, self._dialect.ids.user_out(user)])
-        names = self._dialect.call_written(dict.fromkeys(_PARTIES))
-        query = self._documents.naming("calls", ids, *names).limit(PAGE)
+        parties = self._dialect.call_written(dict.fromkeys(_PARTIES))
+        query = self._documents.query("calls", names(ids, *parties), limit=PAGE)
         return [self._mention_in(found, user) for found in await self._documents.run(query)]
 
     async def pseudonymise(self, mentions: Sequence[Mention], pseudonym: UserId) -> int:
@@ -260,22 +252,22 @@ class FirestoreCalls:
         """1 BatchGetDocuments, which opens the channel."""
         await self._documents.get(self._documents.at("calls", "warm-up"))
 
-    def _found(self, snapshot: Snapshot) -> StoredCall | UnreadableCall | None:
+    def _found(self, snapshot: Snapshot | None) -> StoredCall | UnreadableCall | None:
         """The call, or None if it is not there."""
-        if not snapshot.exists:
+        if snapshot is None:
             return None
         if stored := call_in(snapshot, self._dialect):
             return stored
-        fields = self._dialect.call_read(snapshot.to_dict() or {})
+        fields = self._dialect.call_read(snapshot.fields)
         users = (fields.get(name) for name in _PARTIES)
         return UnreadableCall(CallId(snapshot.id), frozenset(filter(_is_text, users)))
 
     def _mention_in(self, snapshot: Snapshot, user: UserId) -> Mention:
-        fields = self._dialect.call_read(snapshot.to_dict() or {})
+        fields = self._dialect.call_read(snapshot.fields)
         stored = call_in(snapshot, self._dialect)
         return Mention(
             id=CallId(snapshot.id),
-            version=snapshot.update_time,
+            version=snapshot.version,
             fields=frozenset(name for name in _NAMING if fields.get(name) == user),
             said=frozenset(
                 said for said, ours in _SAID.items() if any(name in fields for name in ours)

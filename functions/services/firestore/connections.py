@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from google.cloud.firestore import DELETE_FIELD, FieldFilter
+from google.cloud.firestore_v1 import DELETE_FIELD
 
 from functions.calls.call import ConnectionId, UserId
 from functions.clients.connection import ROOT, Connection
@@ -12,6 +12,7 @@ from functions.clients.poll import polls
 from functions.clients.profile import Profile
 from functions.ports.identity import Identified
 from functions.services.firestore.documents import connection_in
+from functions.services.firestore.queries import at_most, is_one_of, names
 from functions.services.firestore.remote import Change, Documents
 
 # Frames that were sent before the close may still be on their way, but come within seconds.
@@ -34,7 +35,8 @@ class FirestoreConnections:
 
     async def of(self, users: Collection[UserId], now: datetime) -> list[Connection]:
         """1 RunQuery."""
-        snapshots = await self._documents.run(self._documents.of_users("connections", users))
+        query = self._documents.query("connections", is_one_of("userId", users))
+        snapshots = await self._documents.run(query)
         return [found for snapshot in snapshots if (found := connection_in(snapshot, now))]
 
     async def add(self, connection: Connection) -> bool:
@@ -45,7 +47,7 @@ class FirestoreConnections:
         # API Gateway uses no id twice. So the document is from `close`, or from our own commit,
         # which the library repeats if its reply was lost.
         (snapshot,) = await self._documents.get(reference)
-        return "closedAt" not in (snapshot.to_dict() or {})
+        return snapshot is None or "closedAt" not in snapshot.fields
 
     async def note_opened(self, id: ConnectionId) -> None:
         """1 Commit."""
@@ -115,11 +117,8 @@ class FirestoreConnections:
 
     async def unadmitted(self, now: datetime) -> list[Connection]:
         """1 RunQuery. It finds also connections that have expired."""
-        query = (
-            self._documents.collection("connections")
-            .where(filter=FieldFilter("admitBy", "<=", now))
-            .order_by("admitBy")
-            .limit(_DUE_LIMIT)
+        query = self._documents.query(
+            "connections", at_most("admitBy", now), order_by="admitBy", limit=_DUE_LIMIT
         )
         snapshots = await self._documents.run(query)
         return [due for snapshot in snapshots if (due := connection_in(snapshot, _LONG_AGO))]
@@ -130,7 +129,8 @@ class FirestoreConnections:
 
     async def naming(self, user: UserId) -> AsyncIterator[list[Connection]]:
         """1 RunQuery for each page of 300."""
-        query = self._documents.naming("connections", [user], "userId", "owner", "shownUserId")
+        named = names([user], "userId", "owner", "shownUserId")
+        query = self._documents.query("connections", named)
         async for page in self._documents.pages(query):
             yield [found for each in page if (found := connection_in(each, _LONG_AGO))]
 

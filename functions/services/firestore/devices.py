@@ -14,6 +14,7 @@ from functions.clients.device import (
 )
 from functions.ports.store import StoreUnavailable
 from functions.services.firestore.documents import device_in
+from functions.services.firestore.queries import is_one_of
 from functions.services.firestore.remote import PAGE, Change, Documents
 from functions.telemetry import Log
 
@@ -30,7 +31,8 @@ class FirestoreDevices:
 
     async def of(self, users: Collection[UserId], now: datetime) -> list[Device]:
         """1 RunQuery."""
-        snapshots = await self._documents.run(self._documents.of_users("devices", users))
+        query = self._documents.query("devices", is_one_of("userId", users))
+        snapshots = await self._documents.run(query)
         return [found for snapshot in snapshots if (found := device_in(snapshot, now))]
 
     async def register(
@@ -64,19 +66,19 @@ class FirestoreDevices:
         """1 BatchGetDocuments and, if the device is this user's, 1 Commit; again on a conflict."""
         for _ in range(_UNREGISTER_TRIES):
             (snapshot,) = await self._documents.get(self._documents.at("devices", device))
-            if (snapshot.to_dict() or {}).get("userId") != user:
+            if snapshot is None or snapshot.fields.get("userId") != user:
                 return False
-            if await self._documents.delete_unchanged(snapshot.reference, snapshot.update_time):
+            if await self._documents.delete_unchanged(snapshot.reference, snapshot.version):
                 return True
         raise StoreUnavailable("the device keeps changing")
 
     async def remove_all(self, user: UserId) -> int:
         """1 RunQuery and 1 Commit for each 300 devices, and 1 RunQuery more; if one has changed, 1
         Commit more for each."""
-        query = self._documents.of_users("devices", [user]).limit(PAGE)
+        query = self._documents.query("devices", is_one_of("userId", [user]), limit=PAGE)
         removed = 0
         while found := await self._documents.run(query):
-            changes = [Change(each.reference, each.update_time) for each in found]
+            changes = [Change(each.reference, each.version) for each in found]
             now_removed = await self._documents.change_unchanged(changes)
             if not now_removed:
                 raise StoreUnavailable("the devices keep changing")

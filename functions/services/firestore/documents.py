@@ -30,7 +30,7 @@ from functions.clients.poll import Poll
 from functions.clients.profile import NO_PROFILE, Profile
 from functions.dialect.dialect import Dialect
 from functions.ports.store import Birth, Entry, StoredCall
-from functions.services.firestore.remote import Snapshot
+from functions.services.firestore.values import Snapshot
 from functions.telemetry import Log
 
 # By this field a call is known to be ours. An `expiresAt` may be the app's own.
@@ -54,56 +54,52 @@ class MalformedDocument(ValueError):
 # Each of these gives None if the document is not there, has expired or can't be read.
 
 
-def connection_in(snapshot: Snapshot, now: datetime) -> Connection | None:
-    if _is_only_closed(snapshot):
+def connection_in(snapshot: Snapshot | None, now: datetime) -> Connection | None:
+    if snapshot is None or _is_only_closed(snapshot):
         return None
-    version = snapshot.update_time
-    found = _readable(snapshot, lambda fields: read_connection(snapshot.id, fields, version))
-    return _unexpired(found, now)
-
-
-def device_in(snapshot: Snapshot, now: datetime) -> Device | None:
-    version = snapshot.update_time
-    found = _readable(snapshot, lambda fields: read_device(snapshot.id, fields, version))
-    return _unexpired(found, now)
-
-
-def call_in(snapshot: Snapshot, dialect: Dialect) -> StoredCall | None:
-    version = snapshot.update_time
-    return _readable(
-        snapshot, lambda fields: read_call(snapshot.id, dialect.call_read(fields), version)
+    return _unexpired(
+        _readable(snapshot, lambda of: read_connection(of.id, of.fields, of.version)), now
     )
 
 
-def entry_in(snapshot: Snapshot) -> Entry | None:
-    created, version = snapshot.create_time, snapshot.update_time
-    return _readable(snapshot, lambda fields: read_entry(fields, created, version))
+def device_in(snapshot: Snapshot | None, now: datetime) -> Device | None:
+    return _unexpired(
+        _readable(snapshot, lambda of: read_device(of.id, of.fields, of.version)), now
+    )
 
 
-def poll_in(snapshot: Snapshot) -> Poll | None:
-    version = snapshot.update_time
-    return _readable(snapshot, lambda fields: read_poll(snapshot.id, fields, version))
+def call_in(snapshot: Snapshot | None, dialect: Dialect) -> StoredCall | None:
+    return _readable(
+        snapshot, lambda of: read_call(of.id, dialect.call_read(of.fields), of.version)
+    )
 
 
-def birth_in(snapshot: Snapshot) -> Birth | None:
-    version = snapshot.update_time
-    return _readable(snapshot, lambda fields: read_birth(fields, version))
+def entry_in(snapshot: Snapshot | None) -> Entry | None:
+    return _readable(snapshot, lambda of: read_entry(of.fields, of.created, of.version))
+
+
+def poll_in(snapshot: Snapshot | None) -> Poll | None:
+    return _readable(snapshot, lambda of: read_poll(of.id, of.fields, of.version))
+
+
+def birth_in(snapshot: Snapshot | None) -> Birth | None:
+    return _readable(snapshot, lambda of: read_birth(of.fields, of.version))
 
 
 def _is_only_closed(snapshot: Snapshot) -> bool:
     """Whether a `$disconnect` made the document, as it was handled before the `$connect` or after
     the connection had been deleted."""
-    fields = snapshot.to_dict() or {}
-    return "closedAt" in fields and "wire" not in fields
+    return "closedAt" in snapshot.fields and "wire" not in snapshot.fields
 
 
-def _readable(snapshot: Snapshot, read: Callable[[Fields], _Read]) -> _Read | None:
-    if not snapshot.exists:
+def _readable(snapshot: Snapshot | None, read: Callable[[Snapshot], _Read]) -> _Read | None:
+    if snapshot is None:
         return None
     try:
-        return read(snapshot.to_dict() or {})
+        return read(snapshot)
     except MalformedDocument as error:
-        log.error("malformed document", collection=snapshot.reference.parent.id, error=str(error))
+        collection = snapshot.reference.collection
+        log.error("malformed document", collection=collection, error=str(error))
         return None
 
 

@@ -5,14 +5,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from datetime import datetime
 from types import MappingProxyType
 
-from google.api_core import exceptions
-from google.cloud.firestore import (
-    DELETE_FIELD,
-    ArrayUnion,
-    AsyncDocumentReference,
-    FieldFilter,
-    Query,
-)
+from google.cloud.firestore_v1 import DELETE_FIELD, ArrayUnion
 
 from functions.attempt import MessageId
 from functions.calls.call import CallId, ConnectionId, SignalId, UserId
@@ -28,12 +21,14 @@ from functions.services.firestore.documents import (
     entry_in,
     read_entry,
 )
-from functions.services.firestore.remote import Change, Documents, Snapshot, entry_name, remote_call
-from functions.services.rpc import LIMITS
+from functions.services.firestore.queries import above, all_of, at_most, contains
+from functions.services.firestore.remote import Change, Documents, entry_name
+from functions.services.firestore.values import Reference, Snapshot
+from functions.services.firestore.writes import Fields
 
 _MISSED_LIMIT = 100  # events; a user gets fewer in the two minutes that one may live
 
-_Writes = Mapping[AsyncDocumentReference, Mapping[str, object]]
+_Writes = Mapping[Reference, Fields]
 _NOTHING: _Writes = MappingProxyType({})
 
 
@@ -62,24 +57,21 @@ class FirestoreOutbox:
 
     async def missed(self, user: UserId, now: datetime) -> list[Entry]:
         """1 RunQuery."""
-        query = (
-            self._documents.collection("outbox")
-            .where(filter=FieldFilter("recipients", "array_contains", user))
-            .where(filter=FieldFilter("expiresAt", ">", now))
-            .order_by("expiresAt", Query.DESCENDING)
-            .limit(_MISSED_LIMIT)
+        query = self._documents.query(
+            "outbox",
+            all_of(contains("recipients", user), above("expiresAt", now)),
+            order_by="expiresAt",
+            descending=True,
+            limit=_MISSED_LIMIT,
         )
         found = map(entry_in, await self._documents.run(query))
         return sorted((entry for entry in found if entry), key=lambda entry: entry.created)
 
     async def pending(self, before: datetime) -> AsyncIterator[Page]:
         """1 RunQuery for each page."""
-        query = (
-            self._documents.collection("outbox")
-            .where(filter=FieldFilter("pendingSince", "<=", before))
-            .order_by("pendingSince")
-        )
-        async for snapshots in self._documents.ordered_pages(query):
+        due = at_most("pendingSince", before)
+        query = self._documents.query("outbox", due, order_by="pendingSince")
+        async for snapshots in self._documents.pages(query):
             yield _page(snapshots)
 
     async def claim(self, entry: Entry, claimant: MessageId, now: datetime) -> bool:
@@ -119,12 +111,10 @@ class FirestoreOutbox:
     async def remove_for(self, user: UserId) -> None:
         """1 RunQuery for each page of 300, and 1 Commit if there is something to delete; if an
         entry has changed, 1 more for each."""
-        query = self._documents.collection("outbox").where(
-            filter=FieldFilter("recipients", "array_contains", user)
-        )
+        query = self._documents.query("outbox", contains("recipients", user))
         async for page in self._documents.pages(query):
-            his = [each for each in page if (each.to_dict() or {}).get("recipients") == [user]]
-            changes = [Change(each.reference, each.update_time) for each in his]
+            his = [each for each in page if each.fields.get("recipients") == [user]]
+            changes = [Change(each.reference, each.version) for each in his]
             await self._documents.change_unchanged(changes)
 
     async def remove(self, unreadable: Unreadable) -> None:
@@ -132,26 +122,19 @@ class FirestoreOutbox:
         reference = self._documents.at("outbox", unreadable.id)
         await self._documents.delete_unchanged(reference, unreadable.version)
 
-    def _of(self, event: CallEvent) -> AsyncDocumentReference:
+    def _of(self, event: CallEvent) -> Reference:
         return self._documents.entry(event.call_id, event.signal_id)
 
     async def _note(self, notes: _Writes, closings: _Writes = _NOTHING) -> None:
         if not notes and not closings:
             return
-        batch = self._documents.batch()
-        for reference, fields in notes.items():
-            batch.update(reference, dict(fields))
-        for reference, fields in closings.items():
-            batch.set(reference, dict(fields), merge=True)
-        try:
-            async with remote_call(exceptions.NotFound):
-                await batch.commit(**LIMITS)
-        except exceptions.NotFound:
-            # An entry has expired and is gone, so nobody needs its note. Write each of the others.
-            rest = [{reference: fields} for reference, fields in notes.items()]
-            for each in rest if len(rest) > 1 else ():
-                await self._note(each)
-            await self._note({}, closings)
+        if await self._documents.note(notes.items(), closings.items()):
+            return
+        # An entry has expired and is gone, so nobody needs its note. Write each of the others.
+        rest = [{reference: fields} for reference, fields in notes.items()]
+        for each in rest if len(rest) > 1 else ():
+            await self._note(each)
+        await self._note({}, closings)
 
 
 def _page(snapshots: Sequence[Snapshot]) -> Page:
@@ -160,14 +143,14 @@ def _page(snapshots: Sequence[Snapshot]) -> Page:
         try:
             entries.append(_read(snapshot))
         except MalformedDocument as error:
-            unreadable.append(Unreadable(snapshot.id, snapshot.update_time, str(error)))
+            unreadable.append(Unreadable(snapshot.id, snapshot.version, str(error)))
     return Page(entries, unreadable)
 
 
 def _read(snapshot: Snapshot) -> Entry:
     """Raises MalformedDocument, also if the entry's name is not its event's: no note on the event
     would ever reach this entry."""
-    entry = read_entry(snapshot.to_dict() or {}, snapshot.create_time, snapshot.update_time)
+    entry = read_entry(snapshot.fields, snapshot.created, snapshot.version)
     if snapshot.id != entry_name(entry.event.call_id, entry.event.signal_id):
         raise MalformedDocument("event: it is another entry's")
     return entry

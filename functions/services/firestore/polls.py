@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from google.cloud.firestore import DELETE_FIELD, ArrayUnion, AsyncDocumentReference
+from google.cloud.firestore_v1 import DELETE_FIELD, ArrayUnion
 
 from functions.calls.call import ConnectionId
 from functions.calls.event import LONGEST_LIFE
@@ -17,6 +17,7 @@ from functions.ports.store import StoreConflict
 from functions.services.firestore.connections import closed, fields_of, fields_taken_over
 from functions.services.firestore.documents import connection_in, poll_in
 from functions.services.firestore.remote import Change, Documents, Written
+from functions.services.firestore.values import Reference
 
 
 class FirestorePolls:
@@ -116,7 +117,7 @@ class FirestorePolls:
         }
         return await self._documents.update(self._at(id), fields)
 
-    def _at(self, id: ConnectionId) -> AsyncDocumentReference:
+    def _at(self, id: ConnectionId) -> Reference:
         return self._documents.at("polls", id)
 
     async def _changed(self, *changes: Change, created: Sequence[Written] = ()) -> bool:

@@ -15,6 +15,7 @@ from functions.clients.device import device_id
 from functions.collections import USUAL
 from functions.ports.store import StoredCall
 from functions.services.firestore import store_of
+from functions.services.firestore.database import Database
 from infra.client.calls import Calls
 from infra.client.phone import json_phone
 from infra.local.stack import Stack
@@ -75,7 +76,7 @@ async def test_a_stranger_is_told_the_same_of_every_call_and_of_none(
     stack: Stack, documents: AsyncClient, ids: Ids, stranger: Attacker, signal: str
 ) -> None:
     calls = [await put(documents, ids, status, status=status.value) for status in Status]
-    calls.append(await undelivered(documents, ids, signal))
+    calls.append(await undelivered(stack, documents, ids, signal))
     before = await everything(stack, documents, ids)
     answers = {
         (await stranger.ask(signal, {"callId": call})).replace(call, "CALL")
@@ -89,13 +90,13 @@ async def test_a_stranger_is_told_the_same_of_every_call_and_of_none(
             await documents.document(path).delete()
 
 
-async def undelivered(documents: AsyncClient, ids: Ids, signal: str) -> str:
+async def undelivered(stack: Stack, documents: AsyncClient, ids: Ids, signal: str) -> str:
     """A call whose event is on its way, which a party that repeats itself publishes again.
 
     It was decided in an hour from now, as `sweep` would take up one of the past at any moment.
     """
     call = CallId(await put(documents, ids, "undelivered", status="ringing"))
-    store = store_of(lambda: documents)
+    store = store_of(Database(stack.project, emulator=stack.firestore))
     loaded = await store.calls.load(call, ConnectionId("none="), now())
     assert isinstance(loaded.call, StoredCall)
     caller, receiver = ids.caller, ids.receiver

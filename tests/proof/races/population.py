@@ -15,6 +15,7 @@ from functions.clients.connection import Wire
 from functions.clients.device import FcmToken, device_id
 from functions.collections import USUAL
 from functions.services.firestore import store_of
+from functions.services.firestore.database import Database
 from infra.emulators.fcm.errors import FcmError
 from infra.local.stack import Stack
 from tests.proof.handset import JSON, Handset
@@ -139,9 +140,8 @@ class Population:
     async def haunt(self, user: int, wire: str) -> None:
         """Leaves the document of a connection whose socket ended a minute ago."""
         id = base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode()
-        await connect(
-            store_of(lambda: self.documents), id, UserId(self.users[user]), wire=Wire(wire)
-        )
+        store = store_of(Database(self.stack.project, emulator=self.stack.firestore))
+        await connect(store, id, UserId(self.users[user]), wire=Wire(wire))
         self._ghosts[id] = (self.users[user], wire)
 
     def is_haunted(self, user: str) -> bool:
