@@ -115,7 +115,7 @@ def value_in(value: Message) -> Any:
     """None, bool, int, float, datetime, str, bytes, list, dict, Reference or Foreign."""
     type = value.WhichOneof("value_type")
     read = _READERS.get(type)
-    return read(value) if read else Foreign(type)
+    return read(value) if read else Foreign(type or "none")
 
 
 def fields_in(fields: Mapping[str, Message]) -> dict[str, Any]:
