@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from google.cloud.firestore import GeoPoint
+from google.cloud.firestore_v1.vector import Vector
 
 from functions.calls.call import ConnectionId, Status, UnreadableCall, UserId
 from functions.clients.connection import Connection, Wire
@@ -152,6 +154,27 @@ async def test_of_a_call_that_nobody_can_read_it_is_known_whose_it_may_be(
         unreadable = UnreadableCall(CALL, frozenset(users))
         assert (await store.calls.load(CALL, ConnectionId("c="), now())).call == unreadable
         assert (await store.calls.reload(event())).call == unreadable
+
+
+async def test_a_call_may_have_fields_of_any_type_and_keeps_them(
+    store: Store, documents: FirestoreWorld, firestore: str
+) -> None:
+    elsewhere = client_at(firestore, "another-project").collection("rooms").document("1")
+    theirs: dict[str, object] = {
+        "where": GeoPoint(52.5, 13.4),
+        "room": documents.client.collection("rooms").document("1"),
+        "meaning": Vector([0.25, 1]),
+        "picture": b"\x00\xff",
+        "cause": {"by": "cron"},
+        "parts": [None, True, 7, 0.5, {"at": now(), "none": {}, "empty": []}],
+    }
+    await documents.write_call({"status": "ringing", **theirs, "other.room": elsewhere})
+    stored = await store.calls.get(CALL)
+    assert isinstance(stored, StoredCall)
+    await store.calls.commit(stored, event())
+    document = documents.client.collection("calls").document(CALL)
+    kept = (await document.get(["where", "room", "meaning", "picture", "parts"])).to_dict() or {}
+    assert kept == {name: value for name, value in theirs.items() if name != "cause"}
 
 
 async def test_of_a_connection_that_is_closed_before_it_is_added_only_that_is_written(

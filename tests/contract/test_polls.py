@@ -462,7 +462,7 @@ async def test_of_the_end_of_a_session_its_client_is_told_by_what_waits(store: S
     assert (await found(store)).poll.is_over(at)
 
 
-# A Commit that was done, and whose reply was lost: the library repeats it
+# A Commit that was done, and whose reply was lost: it is sent again
 
 
 @dataclass

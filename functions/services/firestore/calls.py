@@ -97,8 +97,8 @@ class FirestoreCalls:
     async def commit(
         self, stored: StoredCall, event: CallEvent, on: Connection | None = None
     ) -> None:
-        """1 Commit. The library repeats a commit whose reply was lost, so a conflict may be with
-        our own write; `reload` finds out."""
+        """1 Commit. One whose reply was lost is sent again, so a conflict may be with our own
+        write; `reload` finds out."""
         fields = {
             "status": event.status.value,
             "signalId": event.signal_id,

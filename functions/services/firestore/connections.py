@@ -45,7 +45,7 @@ class FirestoreConnections:
         if await self._documents.create(reference, fields_of(connection)):
             return True
         # API Gateway uses no id twice. So the document is from `close`, or from our own commit,
-        # which the library repeats if its reply was lost.
+        # which is sent again if its reply was lost.
         (snapshot,) = await self._documents.get(reference)
         return snapshot is None or "closedAt" not in snapshot.fields
 

@@ -311,4 +311,5 @@ def _member(kind: type[_Member], fields: Fields, name: str) -> _Member:
 
 def _member_if_any(kind: type[_Member], fields: Fields, name: str) -> _Member | None:
     """None also for what the app's backend may have written there."""
-    return kind(fields[name]) if fields.get(name) in set(kind) else None
+    value = _text_if_any(fields, name)
+    return kind(value) if value in set(kind) else None

@@ -47,8 +47,8 @@ def test_a_patch_that_does_not_apply_is_refused_and_changes_nothing(tmp_path: Pa
 
 def test_a_patch_applies_inside_of_a_checkout_of_something_else(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)  # noqa: S607
-    remote = patched("no-outbox", tmp_path) / "functions/services/firestore/remote.py"
-    assert "batch.create(created[0]" not in remote.read_text()
+    calls = patched("no-outbox", tmp_path) / "functions/services/firestore/calls.py"
+    assert "commit_all([call, *noted], [])" in calls.read_text()
 
 
 def files_in(patch: str) -> list[Path]:

@@ -28,6 +28,12 @@ def test_a_call_needs_its_parties_and_a_known_status(field: str, value: object) 
         documents.read_call("CALL_1", {**CALL, field: value}, now())
 
 
+@pytest.mark.parametrize("cause", ["cancelled by cron", "", 7, None, ["a"], {"by": "cron"}])
+def test_a_cause_that_is_the_apps_own_is_none_of_ours(cause: object) -> None:
+    read = documents.read_call("CALL_1", {**CALL, "cause": cause}, now())
+    assert read.call.cause is None
+
+
 @pytest.mark.parametrize("field", CONNECTION)
 def test_a_connection_needs_all_its_fields(field: str) -> None:
     documents.read_connection("c=", CONNECTION)
