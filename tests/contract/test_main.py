@@ -72,14 +72,16 @@ NOT_CHOSEN = {f"functions.services.identity.{name}" for name in ("oidc", "secret
             "api",
             {"firebase_admin.messaging", "boto3", "mockfirestore", "pydantic", "jwt", *NOT_CHOSEN},
         ),
-        ("deliver", {"firebase_admin", "google.pubsub_v1", "google.cloud.pubsub_v1", "boto3"}),
-        ("push", {"botocore", "aiohttp", "google.cloud.pubsub_v1", "firebase_admin.auth"}),
-        ("webhook", {"firebase_admin", "google.pubsub_v1", "google.cloud.pubsub_v1", "botocore"}),
-        ("ring", {"firebase_admin", "google.cloud.pubsub_v1", "boto3", "jwt"}),
+        ("deliver", {"firebase_admin", "boto3"}),
+        ("push", {"botocore", "aiohttp", "firebase_admin.auth"}),
+        ("webhook", {"firebase_admin", "botocore"}),
+        ("ring", {"firebase_admin", "boto3", "jwt"}),
         ("sweep", {"firebase_admin", "boto3"}),
     ],
 )
 def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -> None:
+    # Who publishes imports the library for it then, when a socket may have been told.
+    unused = {*unused, "google.pubsub_v1", "google.cloud.pubsub_v1"}
     if function != "ring":
         unused = {*unused, "google.cloud.tasks_v2"}
     program = f"import sys, main; main.{function}; print(*sys.modules)"

@@ -29,6 +29,7 @@ from functions.calls.call import ConnectionId
 from functions.inbound.pubsub import receive
 from functions.ports.publisher import PublishFailed
 from functions.published import ConnectionAccepted, Published, attributes, decode
+from functions.services import topic as topics
 from functions.services.pubsub import PubSubPublisher, connect
 from functions.settings import TopicSettings
 from infra.emulators.http import serving
@@ -72,7 +73,7 @@ async def topic(pubsub: str, project: str) -> AsyncIterator[Topic]:
         subscriber = SubscriberAsyncClient(
             transport=SubscriberGrpcAsyncIOTransport(channel=channel)
         )
-        yield Topic(name, PubSubPublisher(lambda: channel, name), admin, subscriber)
+        yield Topic(name, PubSubPublisher(lambda: topics.Topic(name, pubsub)), admin, subscriber)
 
 
 @pytest.mark.parametrize("made", [event(served=("1=", "2=")), OPENED], ids=["call", "connection"])
@@ -120,10 +121,9 @@ async def test_a_topic_that_is_not_there_takes_no_event(topic: Topic) -> None:
 
 
 async def test_a_pubsub_that_is_down_takes_no_event() -> None:
-    async with grpc.aio.insecure_channel("127.0.0.1:9") as channel:
-        publisher = PubSubPublisher(lambda: channel, "projects/unring-test/topics/events")
-        with pytest.raises(PublishFailed):
-            await publisher.publish(event())
+    publisher = connect(settings_of(TopicSettings, PUBSUB_EMULATOR_HOST="127.0.0.1:9"))
+    with pytest.raises(PublishFailed):
+        await publisher.publish(event())
 
 
 @dataclass

@@ -27,7 +27,7 @@ class Database:
     there are no credentials, GoogleAuthError."""
 
     def __init__(self, project: str, id: str = "(default)", emulator: str | None = None) -> None:
-        """`emulator` is the address of one, as `127.0.0.1:8080`; None: it is Google's own."""
+        """`emulator` is the address of one, as `127.0.0.1:8080`; None: the database is Google's."""
         self._name = f"projects/{project}/databases/{id}"
         self._root = f"{self._name}/documents"
         self._emulator = emulator
