@@ -1,4 +1,5 @@
-"""What a POST to @connections costs in CPU: `python -m tests.postcost`, on each event loop.
+"""What a POST to @connections and one to FCM cost in CPU: `python -m tests.postcost`, on each event
+loop.
 
 The server is a process of its own, so that only our side of it is counted.
 """
@@ -6,17 +7,23 @@ The server is a process of its own, so that only our side of it is counted.
 import asyncio
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from time import process_time
 
 import uvloop
 
 from functions.calls.call import ConnectionId
-from functions.services import apigateway
-from functions.settings import SocketsSettings
+from functions.clients.device import Device, FcmToken, Platform, device_id
+from functions.services import apigateway, fcm
+from functions.settings import PushSettings, SocketsSettings
+from tests.support.makers import RECEIVER, event, now
 from tests.support.processes import settings_of
 
 _POSTS = 3_000
 _WARM_UP = 200
+_TO = ConnectionId("VNRUSeldSwMCIRQ=")
+_TOKEN = FcmToken("t" * 142)  # as long as most
 _TEXT = '{"event": "call:cancelled", "data": {"callId": "CALL_1", "reason": "cancelled"}}'
 _SERVER = """
 import asyncio
@@ -26,7 +33,7 @@ class Server(asyncio.Protocol):
         self.transport = transport
     def data_received(self, data):
         if data.endswith(b"}"):
-            self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
 
 async def serve():
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1")
@@ -37,14 +44,25 @@ asyncio.run(serve())
 """
 
 
-async def cost(url: str) -> float:
-    """CPU of one POST of many, one after the other, in milliseconds."""
-    sockets = apigateway.connect(settings_of(SocketsSettings, CONNECTIONS_URL=url))
+async def costs(url: str) -> tuple[float, float]:
+    """CPU of one post of many, one after the other, in milliseconds: to a socket, and to FCM."""
+    connections = f"{url}/prod/@connections"
+    sockets = apigateway.connect(settings_of(SocketsSettings, CONNECTIONS_URL=connections))
+    sender = fcm.connect(settings_of(PushSettings, FCM_URL=url))
+    made, expires = event(), now() + timedelta(days=1)
+    device = Device(device_id(_TOKEN), RECEIVER, _TOKEN, Platform.ANDROID, expires, now())
+    return (
+        await _cost(lambda: sockets.post(_TO, _TEXT)),
+        await _cost(lambda: sender.send(made, made.recipients[0], device, now())),
+    )
+
+
+async def _cost(post: Callable[[], Awaitable[object]]) -> float:
     for _ in range(_WARM_UP):
-        await sockets.post(ConnectionId("VNRUSeldSwMCIRQ="), _TEXT)
+        await post()
     start = process_time()
     for _ in range(_POSTS):
-        await sockets.post(ConnectionId("VNRUSeldSwMCIRQ="), _TEXT)
+        await post()
     return (process_time() - start) / _POSTS * 1000
 
 
@@ -52,10 +70,11 @@ def main() -> None:
     command = [sys.executable, "-c", _SERVER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
         assert server.stdout is not None
-        url = f"http://127.0.0.1:{server.stdout.readline().strip()}/prod/@connections"
+        url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
         for loop in (asyncio.new_event_loop, uvloop.new_event_loop):
             with asyncio.Runner(loop_factory=loop) as runner:
-                print(f"{loop.__module__}: {runner.run(cost(url)):.2f} ms")
+                to_socket, to_fcm = runner.run(costs(url))
+                print(f"{loop.__module__}: to a socket {to_socket:.2f} ms, to FCM {to_fcm:.2f} ms")
         server.terminate()
 
 

@@ -1,12 +1,16 @@
-"""Firebase Cloud Messaging: sends a recipient's data message to a device."""
+"""Firebase Cloud Messaging: sends a recipient's data message to a device.
+
+The message, the credential and the errors are firebase-admin's. The post is ours: the SDK's own
+costs the CPU of several, and it repeats by itself what FCM failed to take. Pub/Sub does that
+better: it waits longer, and the instance is free meanwhile.
+"""
 
 import asyncio
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
-from uuid import uuid4
+from http import HTTPStatus
 
 import firebase_admin
-from firebase_admin import _http_client, credentials, exceptions, messaging
+from firebase_admin import credentials, exceptions, messaging
 from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 
@@ -15,22 +19,33 @@ from functions.clients.device import Device, DeviceId, FcmAddress, InstallationI
 from functions.dialect.dialect import Dialect
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.recent import Recent
+from functions.services.accesstoken import AccessToken
+from functions.services.fcmerrors import error_in, outcome_of, retry_after
+from functions.services.http import Answer, Http, NoAnswer
 from functions.settings import PushSettings
 from functions.wire.push import Sending, push_data, push_of
 
-_ATTEMPT_SECONDS = 5.0  # the SDK's own limit is 120 s, longer than any ring
+_FCM_URL = "https://fcm.googleapis.com"
+_ATTEMPT_SECONDS = 5.0
 _TOTAL_SECONDS = 10.0  # with fetching an access token; well within the ack deadline of `push`
+_POSTS = 3  # of one message: FCM may not take an access token that seems to be valid
 _LONGEST_PAUSE = timedelta(minutes=5)  # whatever FCM asks: a call that rings later must be tried
 _PAUSES = 10_000  # devices that FCM asked to leave alone for a while; the oldest are forgotten
-# What FCM says of a token that no app can have, with INVALID_ARGUMENT and without naming a field.
-_NO_TOKEN = "registration token is not a valid"  # noqa: S105
+_HEADERS = {
+    "Content-Type": "application/json",
+    "X-GOOG-API-FORMAT-VERSION": "2",  # of its errors
+    "X-FIREBASE-CLIENT": f"fire-admin-python/{firebase_admin.__version__}",
+}
 
 
 class FcmPushSender:
-    """Sends data messages through one Firebase app."""
+    """Sends data messages of one Firebase project."""
 
-    def __init__(self, app: firebase_admin.App, dialect: Dialect) -> None:
-        self._app = app
+    def __init__(self, http: Http, token: AccessToken, url: str, dialect: Dialect) -> None:
+        """`url` is that of the project's messages."""
+        self._http = http
+        self._token = token
+        self._url = url
         self._dialect = dialect
         self._paused_until: Recent[DeviceId, datetime] = Recent(_PAUSES)
 
@@ -42,35 +57,51 @@ class FcmPushSender:
         now: datetime,
         ring_token: str | None = None,
     ) -> PushResult:
-        """1 POST, or none while FCM has asked to leave the device alone (Retry-After). On a 401 the
-        SDK gets a new access token, and posts twice more."""
+        """1 POST, or none while FCM has asked to leave the device alone (Retry-After). On a 401 a
+        new access token is fetched, and it posts twice more."""
         if now < (self._paused_until.get(device.id) or now):
             return PushResult(device, PushOutcome.FAILED, "RetryAfter")
+        sending = Sending(now, ring_token)
+        sent = message(event, recipient, device.address, sending, self._dialect)  # in JSON, as text
         try:
             async with asyncio.timeout(_TOTAL_SECONDS):
-                sending = Sending(now, ring_token)
-                messages = [message(event, recipient, device.address, sending, self._dialect)]
-                batch = await messaging.send_each_async(messages, app=self._app)
+                refusal = error_in(await self._post(f'{{"message": {sent}}}'))
         except (TimeoutError, exceptions.FirebaseError, GoogleAuthError) as error:
             return PushResult(device, PushOutcome.FAILED, type(error).__name__)
-        (response,) = batch.responses
-        if response.success:
+        if refusal is None:
             return PushResult(device, PushOutcome.SENT)
-        refusal = response.exception
-        if pause := _retry_after(refusal, now):
-            self._paused_until.put(device.id, now + pause)
-        return PushResult(device, _outcome(refusal), type(refusal).__name__)
+        if asked := retry_after(refusal, now):
+            self._paused_until.put(device.id, now + min(asked, _LONGEST_PAUSE))
+        return PushResult(device, outcome_of(refusal), type(refusal).__name__)
 
     async def warm_up(self) -> None:
         """1 POST, which delivers nothing: gets the access token and opens the connection.
 
-        Raises FirebaseError when FCM can't be reached.
+        Raises FirebaseError when FCM can't be reached, and GoogleAuthError.
         """
         nobody = messaging.Message(token="warm-up", data={"type": "warm_up"})  # noqa: S106
-        batch = await messaging.send_each_async([nobody], dry_run=True, app=self._app)
-        (response,) = batch.responses
-        if not response.success and _outcome(response.exception) is PushOutcome.FAILED:
-            raise response.exception
+        refusal = error_in(await self._post(f'{{"message": {nobody}, "validate_only": true}}'))
+        if refusal and outcome_of(refusal) is PushOutcome.FAILED:
+            raise refusal
+
+    async def _post(self, body: str) -> Answer:
+        """Raises GoogleAuthError, and FirebaseError if there is no answer."""
+        refused = None
+        for _ in range(_POSTS):
+            shown = await self._token.headers(refused)
+            answer = await self._posted(body, shown)
+            if answer.status != HTTPStatus.UNAUTHORIZED:
+                break
+            refused = shown
+        return answer
+
+    async def _posted(self, body: str, shown: dict[str, str]) -> Answer:
+        try:
+            return await self._http.send("POST", self._url, _HEADERS | shown, body.encode())
+        except NoAnswer as error:
+            is_late = isinstance(error.__cause__, TimeoutError)
+            kind = exceptions.DeadlineExceededError if is_late else exceptions.UnavailableError
+            raise kind(str(error), cause=error) from error
 
 
 def message(
@@ -105,61 +136,15 @@ def message(
 
 def connect(settings: PushSettings) -> FcmPushSender:
     """The sender of FIREBASE_PROJECT's messages, to FCM or to whatever plays FCM at FCM_URL."""
-    # The SDK would repeat by itself what FCM failed to take, up to four times within seven seconds.
-    # Pub/Sub does that better: it waits longer, and the instance is free meanwhile. There is no
-    # public setting.
-    _http_client.DEFAULT_HTTPX_RETRY_CONFIG.retries_left = 0
-    credential: credentials.Base = credentials.ApplicationDefault()
-    if settings.fcm_url:
-        # The SDK offers no other way to set the address of FCM.
-        path = "/v1/projects/{0}/messages:send"
-        messaging._MessagingService.FCM_URL = settings.fcm_url + path
-        credential = _LocalCredential()
-    app = firebase_admin.initialize_app(
-        credential,
-        {"projectId": settings.firebase, "httpTimeout": _ATTEMPT_SECONDS},
-        name=f"fcm-{uuid4()}",  # no two apps of a process may share a name
+    is_played = settings.fcm_url is not None
+    credential = _LocalCredential() if is_played else credentials.ApplicationDefault()
+    base = settings.fcm_url or _FCM_URL
+    return FcmPushSender(
+        Http(_ATTEMPT_SECONDS),
+        AccessToken(credential),
+        f"{base}/v1/projects/{settings.firebase}/messages:send",
+        settings.dialect,
     )
-    return FcmPushSender(app, settings.dialect)
-
-
-def _outcome(error: exceptions.FirebaseError) -> PushOutcome:
-    match error:
-        case messaging.UnregisteredError():
-            return PushOutcome.DEAD
-        # The fault may be ours: the wrong project, or one whose key for Apple's phones is wrong.
-        case messaging.SenderIdMismatchError() | messaging.ThirdPartyAuthError():
-            return PushOutcome.REFUSED
-        case exceptions.InvalidArgumentError():
-            return PushOutcome.DEAD if _is_about_token(error) else PushOutcome.REFUSED
-        case _:
-            return PushOutcome.FAILED
-
-
-def _is_about_token(error: exceptions.InvalidArgumentError) -> bool:
-    """Whether FCM refuses the token, which nobody can mend, rather than what we send to it."""
-    if _NO_TOKEN in str(error):
-        return True
-    try:
-        details = error.http_response.json()["error"]["details"]
-        fields = [each["field"] for detail in details for each in detail.get("fieldViolations", ())]
-    except (AttributeError, KeyError, TypeError, ValueError):  # not as Google writes errors
-        return False
-    return not {"message.token", "message.fid"}.isdisjoint(fields)
-
-
-def _retry_after(error: exceptions.FirebaseError, now: datetime) -> timedelta | None:
-    """How long FCM asks us to wait, in seconds or until a date; None if it doesn't say."""
-    response = error.http_response
-    header = response.headers.get("retry-after", "") if response is not None else ""
-    try:
-        if header.isdecimal():
-            asked = timedelta(seconds=int(header))
-        else:
-            asked = parsedate_to_datetime(header) - now
-        return min(asked, _LONGEST_PAUSE)
-    except (OverflowError, TypeError, ValueError):
-        return None
 
 
 class _LocalToken(Credentials):

@@ -1,22 +1,16 @@
-"""HTTP to AWS, Google's metadata server, identity providers and apps' backends, over connections
-that stay open."""
+"""HTTP to AWS, FCM, Google's metadata server, identity providers and apps' backends, over
+connections that stay open."""
 
-import errno
-import socket
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
-
-import aiohttp
-from aiohttp.abc import AbstractResolver
-from yarl import URL
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from functions.addresses import Address
 
-# aiohttp by itself closes a connection that is idle for 15 s, so most posts would need a handshake.
-_KEPT_SECONDS = 60.0
-_LARGEST = 1024 * 1024  # bytes of an answer: what is larger is not what was asked for
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver
+
+    from functions.services.httppool import Pool
 
 
 class NoAnswer(Exception):
@@ -25,10 +19,12 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body is as it came, and whoever needs none of it need not look."""
+    """The body is as it came, and whoever needs none of it need not look. A header is found by its
+    name in small letters."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Http:
@@ -40,17 +36,16 @@ class Http:
         *,
         only_status: bool = False,
         may_connect_to: Callable[[Address], bool] | None = None,
-        resolver: AbstractResolver | None = None,
+        resolver: "AbstractResolver | None" = None,
     ) -> None:
         """The time is that of a whole request, connection and answer included. With `only_status`,
         no body is read. Of each connection that it opens it asks `may_connect_to`, whatever name
         has led to the address."""
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._only_status = only_status
         self._may_connect_to = may_connect_to
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
-        self._life: AsyncGenerator[aiohttp.ClientSession] | None = None
+        self._pool: Pool | None = None
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
@@ -58,72 +53,14 @@ class Http:
         """1 request, to `url` as it is written: what is percent-encoded stays so, and nothing else
         is encoded. A redirect is an answer like any other. Raises NoAnswer.
         """
-        session = self._session or await self._open()
-        try:
-            async with session.request(
-                method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body or None,
-                allow_redirects=False,
-            ) as response:
-                if self._only_status:
-                    return Answer(response.status, b"")
-                # To the end, or the connection could not be used for another request.
-                return Answer(response.status, await _body(response))
-        # A TimeoutError is an OSError, and a URL that makes no sense is a ValueError.
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NoAnswer(f"{type(error).__name__}: {error}") from error
+        pool = self._pool or self._open()
+        return await pool.send(method, url, headers, body)
 
-    async def _open(self) -> aiohttp.ClientSession:
-        """Not before the first request: a session belongs to the event loop, and there is none yet
-        when a function is built."""
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            keepalive_timeout=_KEPT_SECONDS,
-            resolver=self._resolver,
-            socket_factory=_sockets(self._may_connect_to) if self._may_connect_to else None,
+    def _open(self) -> "Pool":
+        # With it comes aiohttp, which takes long to import, and a first frame may do without.
+        from functions.services.httppool import Pool
+
+        self._pool = Pool(
+            self._timeout_seconds, self._only_status, self._may_connect_to, self._resolver
         )
-        self._life = _session(connector, self._timeout)
-        self._session = await anext(self._life)
-        return self._session
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """Raises NoAnswer for one that is too large."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _LARGEST:
-            raise NoAnswer(f"the answer is larger than {_LARGEST} bytes")
-    return bytes(body)
-
-
-def _sockets(may_connect_to: Callable[[Address], bool]) -> Callable[..., socket.socket]:
-    def opened(info: tuple[Any, ...]) -> socket.socket:
-        """For an address as getaddrinfo gives it. Raises OSError."""
-        family, kind, protocol, _, (host, *_) = info
-        if not may_connect_to(ip_address(host)):
-            raise PermissionError(errno.EACCES, f"nothing is sent to {host}")
-        return socket.socket(family, kind, protocol)
-
-    return opened
-
-
-async def _session(
-    connector: aiohttp.TCPConnector, limit: aiohttp.ClientTimeout
-) -> AsyncGenerator[aiohttp.ClientSession]:
-    """Yields one session, and closes it when the generator is closed.
-
-    Nobody tells a function that it ends. But an event loop that ends closes the generators that it
-    has begun, and it closes one that nobody holds any more.
-    """
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=limit,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        # Nobody has asked for a compressed answer, so whatever says that it is one stays as it is.
-        auto_decompress=False,
-        skip_auto_headers=["Accept-Encoding"],
-    ) as session:
-        yield session
+        return self._pool

@@ -1,19 +1,18 @@
 """The push message as FCM gets it, and what becomes of one that FCM does not take."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from firebase_admin import messaging
 from firebase_admin.exceptions import FirebaseError, InvalidArgumentError
 from firebase_admin.messaging import QuotaExceededError
 
@@ -25,6 +24,8 @@ from functions.clients.ringtoken import RingToken
 from functions.ports.push_sender import PushOutcome, PushResult
 from functions.services import fcm
 from functions.services.fcm import FcmPushSender
+from functions.services.fcmerrors import outcome_of, retry_after
+from functions.services.http import Answer
 from functions.settings import PushSettings
 from functions.wire.requests import InvalidRequest, ring_in
 from infra import ROOT
@@ -209,23 +210,23 @@ async def test_a_message_that_fcm_refuses_is_sent_once(
 
 
 async def test_a_token_that_fcm_names_as_the_wrong_field_is_dead() -> None:
-    for field, outcome in (
+    for name, outcome in (
         ("message.token", PushOutcome.DEAD),
         ("message.fid", PushOutcome.DEAD),
         ("message.data", PushOutcome.REFUSED),
     ):
-        violation = {"field": field, "description": "Invalid"}
-        answer = {"error": {"details": [{"fieldViolations": [violation]}]}}
-        error = InvalidArgumentError("Invalid", http_response=httpx.Response(400, json=answer))
-        assert fcm._outcome(error) is outcome
+        violation = {"field": name, "description": "Invalid"}
+        body = json.dumps({"error": {"details": [{"fieldViolations": [violation]}]}})
+        error = InvalidArgumentError("Invalid", http_response=Answer(400, body.encode()))
+        assert outcome_of(error) is outcome
 
 
 @pytest.mark.parametrize(
-    "answer", ["no JSON", "[]", '{"error": {}}', '{"error": {"details": [1]}}']
+    "answer", [b"no JSON", b"[]", b'{"error": {}}', b'{"error": {"details": [1]}}']
 )
-async def test_an_answer_that_is_not_googles_says_nothing_of_a_token(answer: str) -> None:
-    error = InvalidArgumentError("Invalid", http_response=httpx.Response(400, text=answer))
-    assert fcm._outcome(error) is PushOutcome.REFUSED
+async def test_an_answer_that_is_not_googles_says_nothing_of_a_token(answer: bytes) -> None:
+    error = InvalidArgumentError("Invalid", http_response=Answer(400, answer))
+    assert outcome_of(error) is PushOutcome.REFUSED
 
 
 async def test_what_is_wrong_with_a_message_is_no_fault_of_its_token(
@@ -272,14 +273,13 @@ async def test_a_device_is_left_alone_for_as_long_as_fcm_asks(
     ],
 )
 def test_fcm_asks_for_seconds_or_names_a_time(header: str, seconds: int | None) -> None:
-    response = httpx.Response(429, headers={"Retry-After": header})
-    error = QuotaExceededError("Quota", http_response=response)
-    asked = fcm._retry_after(error, datetime(2026, 11, 26, 12, 0, tzinfo=UTC))
+    error = QuotaExceededError("Quota", http_response=Answer(429, b"", {"retry-after": header}))
+    asked = retry_after(error, datetime(2026, 11, 26, 12, 0, tzinfo=UTC))
     assert asked == (None if seconds is None else timedelta(seconds=seconds))
 
 
 def test_of_an_error_without_an_answer_nothing_is_asked() -> None:
-    assert fcm._retry_after(QuotaExceededError("Quota"), now()) is None
+    assert retry_after(QuotaExceededError("Quota"), now()) is None
 
 
 async def test_warming_up_sends_nothing(sender: FcmPushSender, inbox: FcmServer) -> None:
@@ -321,18 +321,23 @@ class Account:
 
     is_known: bool = True
     asked: int = 0
+    is_asked: Event = field(default_factory=Event)
+    may_answer: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     def access_token(self) -> tuple[int, dict[str, object]]:
         self.asked += 1
+        self.is_asked.set()
+        self.may_answer.wait()
         if not self.is_known:
             return 400, {"error": "invalid_grant"}
-        return 200, {"access_token": "granted", "expires_in": 3600}
+        return 200, {"access_token": f"granted {self.asked}", "expires_in": 3600}
 
 
 @contextmanager
 def token_server(account: Account) -> Iterator[str]:
-    """In a thread: the SDK asks for the token in the event loop, which does nothing meanwhile."""
-
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -376,8 +381,7 @@ def account(
         }
         file.write_text(json.dumps(fields))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-        address = fcm_server.url + "/v1/projects/{0}/messages:send"
-        monkeypatch.setattr(messaging._MessagingService, "FCM_URL", address)
+        monkeypatch.setattr(fcm, "_FCM_URL", fcm_server.url)
         yield account
 
 
@@ -389,6 +393,41 @@ async def test_without_an_fcm_of_its_own_a_function_sends_with_its_accounts_acce
         assert (await send(sender, event())).outcome is PushOutcome.SENT
     assert len(inbox.messages) == 2
     assert account.asked == 1
+
+
+async def test_messages_that_wait_for_an_access_token_wait_for_the_same(
+    account: Account, inbox: FcmServer
+) -> None:
+    sender = fcm.connect(settings_of(PushSettings))
+    sent = await asyncio.gather(*(send(sender, event()) for _ in range(5)))
+    assert {each.outcome for each in sent} == {PushOutcome.SENT}
+    assert account.asked == 1
+
+
+async def test_an_access_token_that_fcm_refuses_is_replaced_by_another(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"
+    taken = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(taken if b"bearer granted 3" in server.heads[-1].lower() else refused)
+
+    async with raw_server(answer) as server:
+        monkeypatch.setattr(fcm, "_FCM_URL", server.url)
+        sender = fcm.connect(settings_of(PushSettings))
+        assert (await send(sender, event())).outcome is PushOutcome.SENT
+        assert (account.asked, len(server.heads)) == (3, 3)
+        assert (await send(sender, event())).outcome is PushOutcome.SENT
+        assert (account.asked, len(server.heads)) == (3, 4)
+
+
+async def test_while_an_access_token_is_fetched_others_go_on(account: Account) -> None:
+    account.may_answer.clear()
+    sending = asyncio.create_task(send(fcm.connect(settings_of(PushSettings)), event()))
+    await asyncio.to_thread(account.is_asked.wait)
+    account.may_answer.set()
+    assert (await sending).outcome is PushOutcome.SENT
 
 
 async def test_without_an_access_token_nothing_is_sent(account: Account, inbox: FcmServer) -> None:
