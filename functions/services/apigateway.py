@@ -2,16 +2,15 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import quote
-
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 
 from functions.calls.call import ConnectionId
 from functions.ports.sockets import Gone, PostFailed, Refused
 from functions.services.awscredentials import CredentialsUnavailable, RoleCredentials
 from functions.services.http import Http, NoAnswer
+from functions.services.sigv4 import signed
 from functions.settings import SocketsSettings
 
 _TIMEOUT_SECONDS = 5.0  # a POST takes 10 ms; well within the ack deadline of `deliver`
@@ -25,7 +24,7 @@ class ApiGatewaySockets:
         self,
         http: Http,
         connections_url: str,
-        region: str | None = None,
+        region: str = "",
         credentials: RoleCredentials | None = None,
     ) -> None:
         """`connections_url` ends in `/@connections`; without `credentials` nothing is signed."""
@@ -83,10 +82,16 @@ class ApiGatewaySockets:
         headers = {"Content-Type": "application/octet-stream"}
         if self._credentials is None:
             return headers
-        keys = await self._credentials.get()
-        unsigned = AWSRequest(method, url, headers, data=body)
-        SigV4Auth(keys, "execute-api", self._region).add_auth(unsigned)
-        return dict(unsigned.headers.items())
+        return signed(
+            method,
+            url,
+            headers,
+            body,
+            keys=await self._credentials.get(),
+            region=self._region,
+            service="execute-api",
+            now=datetime.now(UTC),
+        )
 
 
 def connect(settings: SocketsSettings) -> ApiGatewaySockets:
@@ -102,4 +107,4 @@ def connect(settings: SocketsSettings) -> ApiGatewaySockets:
             sts_url=settings.sts_url,
             metadata_host=settings.metadata_host,
         )
-    return ApiGatewaySockets(http, settings.connections_url, settings.aws_region, credentials)
+    return ApiGatewaySockets(http, settings.connections_url, settings.aws_region or "", credentials)

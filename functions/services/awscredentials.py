@@ -11,9 +11,8 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from botocore.credentials import ReadOnlyCredentials
-
 from functions.services.http import Http, NoAnswer
+from functions.services.sigv4 import Keys
 from functions.telemetry import Log
 
 _METADATA_HOST = "metadata.google.internal"
@@ -31,7 +30,7 @@ class CredentialsUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Issued:
-    keys: ReadOnlyCredentials
+    keys: Keys
     expires: datetime
 
 
@@ -56,7 +55,7 @@ class RoleCredentials:
         self._issued: _Issued | None = None
         self._renewal: asyncio.Task[_Issued] | None = None
 
-    async def get(self) -> ReadOnlyCredentials:
+    async def get(self) -> Keys:
         """Credentials that are valid now. Costs 2 remote calls if there are none, else nothing.
 
         Credentials that are about to expire are renewed in the background, and this call does not
@@ -118,5 +117,5 @@ def _read(response: str) -> _Issued:
     def text(name: str) -> str:
         return credentials.findtext(f"sts:{name}", default="", namespaces=_STS)
 
-    keys = ReadOnlyCredentials(text("AccessKeyId"), text("SecretAccessKey"), text("SessionToken"))
+    keys = Keys(text("AccessKeyId"), text("SecretAccessKey"), text("SessionToken"))
     return _Issued(keys, datetime.fromisoformat(text("Expiration")))
