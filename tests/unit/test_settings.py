@@ -346,3 +346,10 @@ def test_a_socketio_client_renews_its_connection_before_api_gateway_closes_it() 
     idle = timedelta(minutes=10)
     assert defaults.eio4_ping_interval + defaults.eio4_ping_timeout < idle
     assert defaults.eio3_ping_interval < idle
+
+
+def test_settings_do_not_change() -> None:
+    loaded = settings.load(GatewaySettings, GATEWAY)
+    with pytest.raises(AttributeError):
+        setattr(loaded, "project", "another")  # noqa: B010 - as no type checker lets it pass
+    assert loaded.project == "unring-test"
