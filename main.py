@@ -5,7 +5,7 @@ from typing import Any
 
 import functions_framework.aio
 
-from functions import settings, telemetry
+from functions import later, settings, telemetry
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +22,6 @@ def __getattr__(name: str) -> Any:
         raise SystemExit(str(error)) from error
     telemetry.configure()
     handler = import_module(f"functions.{name}").build(loaded)
-    function = functions_framework.aio.http(handler)
+    function = functions_framework.aio.http(later.beside_the_first(handler))
     globals()[name] = function
     return function

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from functions.addresses import Address
+from functions.later import load_later
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
     from functions.services.httppool import Pool
+
+load_later("functions.services.httppool")
 
 
 class NoAnswer(Exception):
@@ -57,7 +60,7 @@ class Http:
         return await pool.send(method, url, headers, body)
 
     def _open(self) -> "Pool":
-        # With it comes aiohttp, which takes long to import, and a first frame may do without.
+        # With it comes aiohttp, whose import is a quarter of a cold start.
         from functions.services.httppool import Pool
 
         self._pool = Pool(

@@ -97,6 +97,32 @@ def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -
     assert others.isdisjoint(loaded)
 
 
+FIRST_REQUEST = """
+import asyncio, sys, threading
+import main
+from starlette.requests import Request
+
+before = set(sys.modules)
+asyncio.run(main.gateway(Request({"type": "http", "method": "POST", "headers": []})))
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join()
+print(*sys.modules.keys() - before)
+"""
+
+
+def test_beside_the_first_request_is_loaded_what_the_start_did_not_wait_for() -> None:
+    loaded = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", FIRST_REQUEST],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert {"functions.services.httppool", "aiohttp"} <= set(loaded)
+
+
 @asynccontextmanager
 async def connected(
     function: Function,
