@@ -97,6 +97,19 @@ def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -
     assert others.isdisjoint(loaded)
 
 
+def test_what_is_loaded_at_the_start_is_never_looked_at_for_garbage() -> None:
+    program = "import gc, main; main.sweep; print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    said = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.split() == ["True", "True"]
+
+
 FIRST_REQUEST = """
 import asyncio, sys, threading
 import main
