@@ -1,7 +1,5 @@
 """What frames mean, on whichever wire they come or go."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from functions.calls.call import CallId, Status
@@ -18,8 +16,7 @@ _RINGS = "the receiver is being told"
 AckId = int | str
 
 
-@dataclass(frozen=True, slots=True)
-class RegisterDevice:
+class RegisterDevice(msgspec.Struct, frozen=True):
     """The phone that FCM reaches at this address is the sender's from now on."""
 
     address: FcmAddress
@@ -27,15 +24,13 @@ class RegisterDevice:
     app_id: str | None = None  # what the app calls the device
 
 
-@dataclass(frozen=True, slots=True)
-class UnregisterDevice:
+class UnregisterDevice(msgspec.Struct, frozen=True):
     """The phone that FCM reaches at this address is to be forgotten, if it is the sender's."""
 
     address: FcmAddress
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(msgspec.Struct, frozen=True):
     """The other party of a call is to hear an event of the app's own."""
 
     call_id: CallId
@@ -46,8 +41,7 @@ class Relay:
 Request = Signal | Initiate | RegisterDevice | UnregisterDevice | Relay
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFrame:
+class RequestFrame(msgspec.Struct, frozen=True):
     """A well-formed request; `ack` comes back in the reply, so that the client can pair them. So do
     the `namespace` of a Socket.IO client, and the call's id as it was `asked` for."""
 
@@ -57,8 +51,7 @@ class RequestFrame:
     asked: object = None  # None if it is as we have it
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True):
     """A frame that is no request we know; `field` and `message` say what is wrong with it."""
 
     field: str
@@ -68,8 +61,7 @@ class Malformed:
     of_initiate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(msgspec.Struct, frozen=True):
     """A Socket.IO client asks to be admitted to `namespace`, by its `token`, as `user`; or by a
     ring token, `ring`, which counts before the other. It may say on which `device` it is."""
 
@@ -80,34 +72,29 @@ class Connect:
     ring: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
+class Goodbye(msgspec.Struct, frozen=True):
     """A Socket.IO client ends its session; its socket is closed only if it asks for that."""
 
     closes_socket: bool = False
     namespace: str = ROOT
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     """A heartbeat. What came with it goes back: a packet's payload, or the JSON wire's `id`."""
 
     payload: str = ""
     ack: AckId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(msgspec.Struct, frozen=True):
     """A Socket.IO client that has polled until now goes on by this WebSocket."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     """A Socket.IO packet that asks for nothing, or that makes no sense."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(msgspec.Struct, frozen=True):
     """A frame of which nothing has been read but where its reply goes."""
 
     ack: AckId | None = None

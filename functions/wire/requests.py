@@ -252,7 +252,8 @@ def with_call_id(frame: RequestFrame, make: Callable[[], str], ids: Ids) -> Requ
         return frame
     id = CallId(str(ids.call_in(make())))
     asked = None if ids.calls_are_usual else ids.call_out(id)
-    return replace(frame, request=replace(frame.request, call_id=id), asked=asked)
+    initiate = replace(frame.request, call_id=id)
+    return msgspec.structs.replace(frame, request=initiate, asked=asked)
 
 
 def _pushable(ring: Ring, dialect: Dialect) -> Ring:

@@ -422,7 +422,7 @@ def test_frames_of_a_namespace_are_answered_and_told_in_it() -> None:
     read = codec.decode(b'42/user,7["cancel-call",{"callId":"CALL_1"}]')
     assert read == RequestFrame(Signal("call:cancel", CallId("CALL_1"), None), 7, "/user")
     assert codec.encode_reply(NOT_FOUND, read).startswith("43/user,7[")
-    without = replace(read, ack=None)
+    without = msgspec.structs.replace(read, ack=None)
     assert codec.encode_reply(NOT_FOUND, without).startswith('42/user,["call:error",')
     assert codec.encode_reply(CANCELLED, without) == "6"
     wrong = codec.decode(b'42/agent,0["cancel-call",{}]')
