@@ -29,11 +29,15 @@ _SERVER = """
 import asyncio
 
 class Server(asyncio.Protocol):
+    body = b""  # nothing to whoever posts to a socket
     def connection_made(self, transport):
         self.transport = transport
     def data_received(self, data):
+        if b"messages:send" in data:
+            self.body = b"{}"
         if data.endswith(b"}"):
-            self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+            head = b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(self.body)
+            self.transport.write(head + self.body)
 
 async def serve():
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1")
