@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 
+from functions.later import load_later
 from functions.ports.publisher import PublishFailed
 from functions.published import Published, attributes, encode
 from functions.settings import TopicSettings
@@ -18,6 +19,8 @@ from functions.telemetry import traceparent
 
 if TYPE_CHECKING:
     from functions.services.topic import Topic
+
+load_later("functions.services.topic")
 
 
 class PubSubPublisher:

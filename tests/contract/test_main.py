@@ -133,7 +133,7 @@ def test_beside_the_first_request_is_loaded_what_the_start_did_not_wait_for() ->
         text=True,
         check=True,
     ).stdout.split()
-    assert {"functions.services.httppool", "aiohttp"} <= set(loaded)
+    assert {"functions.services.httppool", "functions.services.topic"} <= set(loaded)
 
 
 @asynccontextmanager
