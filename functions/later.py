@@ -16,7 +16,7 @@ _Response = TypeVar("_Response")
 
 
 def load_later(module: str) -> None:
-    """Has `module` loaded beside the first request."""
+    """Has `module` loaded beside the first request, after those that were asked for earlier."""
     _modules.append(module)
 
 
