@@ -14,12 +14,13 @@ from rich.console import Console
 
 from functions.settings import FUNCTIONS
 from infra import ROOT
-from infra.bench import peer, plots, report
+from infra.bench import model, peer, plots, prices, report
 from infra.bench.generator import Generator, Server, generator
 from infra.bench.growth import Growth, Point, Sizes
 from infra.bench.imports import import_ms
 from infra.bench.people import People, Pushes
 from infra.bench.rounds import Round, compare
+from infra.bench.tables import show
 from infra.local.stack import Stack, passing_stack
 from infra.loopback import spare_loopback
 from infra.machine import machine
@@ -77,9 +78,12 @@ async def _bench(plan: Plan, out: Path, *, google: bool) -> int:
             name: await asyncio.to_thread(import_ms, name, plan.processes)
             for name in plan.functions
         }
-    console.print(report.imported(imports).as_rich())
+    show([report.imported(imports)], markdown=False)
     played, points = await _played(plan, console, google=google)
-    for file in await asyncio.to_thread(plots.draw, out, played, points):
+    cpu = report.cpu_of(played)
+    modelled = model.brackets(cpu)
+    show([model.results(modelled), prices.compared(prices.offers(cpu))], markdown=False)
+    for file in await asyncio.to_thread(plots.draw, out, played, points, modelled):
         console.print(f"drawn: {file}", soft_wrap=True)
     lost = sum(each.lost for rounds in played.values() for each in rounds)
     return 1 if lost else 0
@@ -109,7 +113,7 @@ async def _played(
                     rate=plan.rate,
                     count=round(plan.seconds * plan.rate),
                 )
-            console.print(report.compared(played).as_rich())
+            show([report.compared(played)], markdown=False)
             points = await _grown(plan, stack, generated, random, console)
     return played, points
 
@@ -125,7 +129,7 @@ async def _grown(
         async for point in growth.points():
             points.append(point)
             status.update(f"Growing: {point.size:,} {point.of} …")
-    console.print(report.grown(points).as_rich())
+    show([report.grown(points)], markdown=False)
     return points
 
 

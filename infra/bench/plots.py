@@ -5,13 +5,16 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from infra.bench.growth import CALLS, CONNECTIONS, SOCKETS, Point
+from infra.bench.model import PROMISE_MS, Bracket, drawn
 from infra.bench.report import PEER, UNRING
 from infra.bench.rounds import PUSHED, TOLD, Round, Spread, in_all
 
 _COLOURS = {UNRING: "#1f6feb", PEER: "#d98c00"}
 _SHARES = ("#1f6feb", "#58a6ff", "#a5d0ff")  # of gateway, deliver and push
+_DRAWS = 4_000  # of each curve of the model
 _PERCENTILES = (0, 50, 90, 99, 99.9)
 _STYLE = {
     "axes.grid": True,
@@ -23,14 +26,20 @@ _STYLE = {
 
 
 def draw(
-    folder: Path, played: Mapping[str, Sequence[Round]], points: Sequence[Point]
+    folder: Path,
+    played: Mapping[str, Sequence[Round]],
+    points: Sequence[Point],
+    modelled: Sequence[Bracket],
 ) -> list[Path]:
-    """Draws what was measured into `folder`; gives the files."""
+    """Draws what was measured, and what the model makes of it, into `folder`; gives the files."""
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(_STYLE):
-        pictures = {"latency": _latencies(played), "cpu": _cpu(played)}
-        if points:
-            pictures["growth"] = _growth(points)
+        pictures = {
+            "latency": _latencies(played),
+            "cpu": _cpu(played),
+            "growth": _growth(points),
+            "cloud": _cloud(modelled),
+        }
         files = [folder / f"{name}.png" for name in pictures]
         for file, figure in zip(files, pictures.values(), strict=True):
             # Without the version that drew it, the same figures give the same file.
@@ -96,4 +105,22 @@ def _growth(points: Sequence[Point]) -> Figure:
     figure.axes[0].set_ylabel("ms a cancel")
     figure.axes[0].set_ylim(bottom=0)
     figure.axes[0].legend(frameon=False)
+    return figure
+
+
+def _cloud(modelled: Sequence[Bracket]) -> Figure:
+    """Which share of the receivers is told by when."""
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    for axes, bracket in zip(figure.subplots(1, len(modelled), sharey=True), modelled, strict=True):
+        for way in bracket.ways:
+            times = sorted(drawn(way.told, _DRAWS))
+            shares = [number / len(times) for number in range(1, len(times) + 1)]
+            axes.plot(times, shares, label=way.name)
+        axes.axvline(PROMISE_MS, color="black", linewidth=0.8, linestyle=":")
+        axes.set_xlim(0, 500)
+        axes.set_title(bracket.name)
+        axes.set_xlabel("ms, by the model")
+    figure.axes[0].set_ylabel("share that is told")
+    figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1))
+    figure.axes[-1].legend(frameon=False)
     return figure

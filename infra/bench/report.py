@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from infra.bench.growth import Point
+from infra.bench.model import CPU, Cpu
 from infra.bench.rounds import ANSWERED, PUSHED, TOLD, Round, Spread
 from infra.bench.tables import Table
 
 PERCENTILES = (50, 99)
 WHAT = {
-    TOLD: "receiver's socket",
-    ANSWERED: "caller's verdict",
-    PUSHED: "FCM",
+    TOLD: "until told",
+    ANSWERED: "until the verdict",
+    PUSHED: "until FCM has it",
 }
 UNRING, PEER = "Unring", "Node"
 
@@ -19,7 +20,7 @@ def compared(played: Mapping[str, Sequence[Round]]) -> Table:
     """Each figure of each server, and where the peer ran the ratio of the two."""
     ratio = ["ratio"] if PEER in played else []
     return Table(
-        "A cancel, in ms: median of the rounds, and their spread",
+        "A cancel, in ms from when it was due: median of the rounds, and their spread",
         ("", *played, *ratio),
         (*_cpu_rows(played), *_latency_rows(played), _lost_row(played)),
     )
@@ -38,7 +39,7 @@ def _cpu_rows(played: Mapping[str, Sequence[Round]]) -> list[tuple[str, ...]]:
 def _latency_rows(played: Mapping[str, Sequence[Round]]) -> list[tuple[str, ...]]:
     return [
         _row(
-            f"due to {title}, p{percentile}",
+            f"{title}, p{percentile}",
             {
                 name: [each.latency(what, percentile) for each in rounds]
                 for name, rounds in played.items()
@@ -68,10 +69,21 @@ def _cell(milliseconds: Sequence[float]) -> str:
     return f"{spread.median:.1f} ({spread.least:.1f} to {spread.most:.1f})"
 
 
+def cpu_of(played: Mapping[str, Sequence[Round]]) -> Cpu:
+    """What the models reckon with: medians, to a tenth of a millisecond; without the peer, what it
+    took elsewhere."""
+
+    def taken(server: str, process: str) -> float:
+        return round(Spread.of(each.cpu[process] for each in played[server]).median, 1)
+
+    ours = {name: taken(UNRING, name) for name in played[UNRING][0].cpu}
+    return Cpu(**ours, peer=taken(PEER, "node") if PEER in played else CPU.peer)
+
+
 def grown(points: Sequence[Point]) -> Table:
     return Table(
         "A cancel, in ms, among more and more of one thing",
-        ("", "CPU of the functions", "due to receiver's socket, p50"),
+        ("", "CPU of the functions", "until told, p50"),
         tuple(
             (f"{point.size:,} {point.of}", f"{point.cpu:.1f}", f"{point.told:.1f}")
             for point in points

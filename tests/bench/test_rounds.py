@@ -8,7 +8,8 @@ import pytest
 
 from infra.bench.arrivals import poisson
 from infra.bench.generator import Played, Timing
-from infra.bench.report import PEER, UNRING, compared
+from infra.bench.model import CPU, Cpu
+from infra.bench.report import PEER, UNRING, compared, cpu_of
 from infra.bench.rounds import ANSWERED, PUSHED, TOLD, Round, Spread, in_all, round_of
 
 
@@ -86,3 +87,14 @@ def test_without_the_peer_there_is_no_ratio() -> None:
     table = compared({UNRING: rounds(10)})
     assert list(table.columns) == ["", UNRING]
     assert all(len(row) == 2 for row in table.rows)
+
+
+def test_the_models_reckon_with_the_median_of_each_process() -> None:
+    timing = Timing("A", 0.0, 0.1, 0.1)
+    ours = [
+        round_of(played(timing, gateway=each, deliver=2 * each, push=3 * each), {})
+        for each in (0.001, 0.00204, 0.009)
+    ]
+    theirs = rounds(5, 7, 6, name="node")
+    assert cpu_of({UNRING: ours, PEER: theirs}) == Cpu(2.0, 4.1, 6.1, 6.0)
+    assert cpu_of({UNRING: ours}) == Cpu(2.0, 4.1, 6.1, CPU.peer)
