@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 
 from rich.console import Console
@@ -20,7 +19,7 @@ from infra.bench.growth import Growth, Point, Sizes
 from infra.bench.imports import import_ms
 from infra.bench.people import People, Pushes
 from infra.bench.rounds import Round, compare
-from infra.bench.tables import show
+from infra.bench.tables import Table, put_into_docs, show
 from infra.local.stack import Stack, passing_stack
 from infra.loopback import spare_loopback
 from infra.machine import machine
@@ -29,6 +28,8 @@ from infra.node import NodeUnavailable
 _COUNTED = ("gateway", "deliver", "push")  # the functions that a cancel runs
 _PAIRS = 20  # of callers and receivers
 _SEED = 20251121  # of the moments at which cancels come
+_HERE = ROOT / ".unring" / "bench"  # for pictures; git ignores it
+_DOCS = ROOT / "docs" / "performance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Plan:
     sizes: Sizes = field(default_factory=Sizes)
 
 
-_IN_A_MINUTE = Plan(
+_QUICK = Plan(
     rounds=3,
     seconds=4,
     processes=3,
@@ -52,25 +53,58 @@ _IN_A_MINUTE = Plan(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of all."""
+
+    imports: Mapping[str, float]  # milliseconds, by function
+    played: Mapping[str, Sequence[Round]]  # by server
+    points: Sequence[Point]
+
+    def tables(self) -> list[Table]:
+        return [
+            report.imported(self.imports),
+            report.compared(self.played),
+            report.grown(self.points),
+        ]
+
+
 def main() -> int:
     # Read when gRPC is first imported; without it, every channel that closes says so.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     spare_loopback(os.environ)
     parser = argparse.ArgumentParser(prog="python -m infra.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="in a minute, and less exactly")
+    parser.add_argument("--quick", action="store_true", help="in two minutes, and less exactly")
     parser.add_argument("--google", action="store_true", help="on Google's emulators")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / ".unring" / "bench", help="the pictures' folder"
+        "--update", action="store_true", help="put tables and pictures into docs/performance.md"
     )
-    arguments = parser.parse_args()
-    plan = _IN_A_MINUTE if arguments.quick else Plan()
+    given = parser.parse_args()
+    plan = _QUICK if given.quick else Plan()
     try:
-        return asyncio.run(_bench(plan, arguments.out, google=arguments.google))
+        measured = asyncio.run(_measured(plan, google=given.google))
     except KeyboardInterrupt:
         return 130
+    _put_out(measured, update=given.update)
+    lost = sum(each.lost for rounds in measured.played.values() for each in rounds)
+    return 1 if lost else 0
 
 
-async def _bench(plan: Plan, out: Path, *, google: bool) -> int:
+def _put_out(measured: Measured, *, update: bool) -> None:
+    """Prints what the models make of it, and draws all; or puts everything into the docs."""
+    cpu = report.cpu_of(measured.played)
+    modelled = model.brackets(cpu)
+    show([model.results(modelled), prices.compared(prices.offers(cpu))], markdown=False)
+    folder = _DOCS if update else _HERE
+    for file in plots.draw(folder, measured.played, measured.points, modelled):
+        print(f"drawn: {file.relative_to(ROOT)}")
+    if update:
+        put_into_docs(measured.tables())
+        for each in (model, prices):
+            each.main([*cpu.as_options(), "--update"])
+
+
+async def _measured(plan: Plan, *, google: bool) -> Measured:
     console = Console(highlight=False)
     console.print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}")
     with console.status("Importing the functions …"):
@@ -80,13 +114,7 @@ async def _bench(plan: Plan, out: Path, *, google: bool) -> int:
         }
     show([report.imported(imports)], markdown=False)
     played, points = await _played(plan, console, google=google)
-    cpu = report.cpu_of(played)
-    modelled = model.brackets(cpu)
-    show([model.results(modelled), prices.compared(prices.offers(cpu))], markdown=False)
-    for file in await asyncio.to_thread(plots.draw, out, played, points, modelled):
-        console.print(f"drawn: {file}", soft_wrap=True)
-    lost = sum(each.lost for rounds in played.values() for each in rounds)
-    return 1 if lost else 0
+    return Measured(imports, played, points)
 
 
 async def _played(

@@ -156,6 +156,11 @@ class Cpu:
     def given_by(cls, arguments: argparse.Namespace) -> "Cpu":
         return cls(**{each.name: getattr(arguments, f"{each.name}_ms") for each in fields(cls)})
 
+    def as_options(self) -> list[str]:
+        """By which `given_by` gives the same."""
+        named = ((f"--{each.name}-ms", f"{getattr(self, each.name):g}") for each in fields(self))
+        return [each for option in named for each in option]
+
 
 CPU = Cpu()
 

@@ -70,6 +70,15 @@ def put_out(
     _PAGE.write_text(updated(_PAGE.read_text(), f"{command} {shlex.join(kept)}".strip(), tables))
 
 
+def put_into_docs(tables: Iterable[Table]) -> None:
+    """Puts each in place of the table of docs/performance.md that has its headings. Raises
+    ValueError."""
+    page = _PAGE.read_text()
+    for table in tables:
+        page = table.put_into(page)
+    _PAGE.write_text(page)
+
+
 def show(tables: Iterable[Table], *, markdown: bool) -> None:
     """Prints the tables, with an empty line between them."""
     if markdown:
