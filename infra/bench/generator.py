@@ -12,10 +12,15 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
+from socketio.exceptions import SocketIOError
+from websockets.exceptions import WebSocketException
+
 from infra.bench.cpu import Accounts
 from infra.client.phone import Phone, json_phone, socketio_phone
 
 _ARRIVING_AT_ONCE = 8
+_TRIES = 5  # of a phone to connect
+_PAUSE_SECONDS = 1.0
 _LATE_SECONDS = 15.0  # after the last was due, what has not come is lost
 
 
@@ -113,15 +118,21 @@ class _Crowd:
 
         async def connect() -> None:
             for user, token in waiting:
-                opening = self._server.url, token
-                phone = await self._open_sockets.enter_async_context(
-                    socketio_phone(*opening)
-                    if self._server.speaks_socketio
-                    else json_phone(*opening)
-                )
+                phone = await self._connected(token)
                 self._phones.setdefault(user, []).append(phone)
 
         await asyncio.gather(*(connect() for _ in range(_ARRIVING_AT_ONCE)))
+
+    async def _connected(self, token: str, tries: int = _TRIES) -> Phone:
+        """As an app does, it tries again where the server is too busy to let it in."""
+        dial = socketio_phone if self._server.speaks_socketio else json_phone
+        try:
+            return await self._open_sockets.enter_async_context(dial(self._server.url, token))
+        except (WebSocketException, SocketIOError, OSError):
+            if tries == 1:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)
+        return await self._connected(token, tries - 1)
 
     async def cancel(self, cancels: Sequence[Cancel]) -> list[Timing]:
         receivers = {cancel.receiver for cancel in cancels}
