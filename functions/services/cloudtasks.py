@@ -96,5 +96,5 @@ def connect(settings: TasksSettings) -> CloudTasksScheduler:
 
 def _connected(emulator: str | None) -> grpc.aio.Channel:
     if emulator is None:
-        return CloudTasksGrpcAsyncIOTransport.create_channel(options=rpc.ANY_SIZE)
-    return grpc.aio.insecure_channel(emulator)
+        return CloudTasksGrpcAsyncIOTransport.create_channel(options=rpc.OPTIONS)
+    return grpc.aio.insecure_channel(emulator, options=rpc.OPTIONS)

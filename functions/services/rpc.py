@@ -18,10 +18,16 @@ from google.api_core.retry import AsyncRetry, if_exception_type
 Message = Any
 Headers = Sequence[tuple[str, str]]
 
-# What the libraries open their channels with. A connection that is gone without a word is noticed
-# before a call waits for it, where it is kept alive.
-ANY_SIZE = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
-KEPT_ALIVE = ("grpc.keepalive_time_ms", 30_000)
+# What all channels are opened with. A call on a connection that is gone without a word ends while
+# there is time for another attempt, on a new one. And a service that is back is found soon: gRPC by
+# itself would look for it every two minutes at last, and have all calls fail until then.
+OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 1_500),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
 
 # The libraries' own limits are 60 to 300 s; API Gateway waits for 29 s at most.
 _ATTEMPT_SECONDS = 2.0

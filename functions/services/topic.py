@@ -39,7 +39,7 @@ class Topic:
 
 
 def _channel(emulator: str | None) -> grpc.aio.Channel:
+    options = [*rpc.OPTIONS, _LARGE_METADATA]
     if emulator:
-        return grpc.aio.insecure_channel(emulator)
-    options = [rpc.KEPT_ALIVE, *rpc.ANY_SIZE, _LARGE_METADATA]
+        return grpc.aio.insecure_channel(emulator, options=options)
     return PublisherGrpcAsyncIOTransport.create_channel(options=options)

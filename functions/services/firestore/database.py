@@ -82,6 +82,5 @@ class Database:
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
         if self._emulator:
-            return grpc.aio.insecure_channel(self._emulator, options=rpc.ANY_SIZE)
-        options = [rpc.KEPT_ALIVE, *rpc.ANY_SIZE]
-        return FirestoreGrpcAsyncIOTransport.create_channel(options=options)
+            return grpc.aio.insecure_channel(self._emulator, options=rpc.OPTIONS)
+        return FirestoreGrpcAsyncIOTransport.create_channel(options=rpc.OPTIONS)
