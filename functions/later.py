@@ -3,13 +3,20 @@
 Whoever needs one imports it where he uses it, and has it then, whether or not that is earlier.
 """
 
+import gc
 import threading
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from importlib import import_module
 from typing import TypeVar
 
+from functions.telemetry import Log
+
+THREAD = "loads later"
+
 _modules: list[str] = []
+
+log = Log(__name__)
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -33,7 +40,8 @@ def beside_the_first(
     @wraps(handler)
     async def beginning(request: _Request) -> _Response:
         if waiting:
-            threading.Thread(target=_load, args=(waiting[:],), daemon=True).start()
+            load = threading.Thread(target=_load, args=(waiting[:],), name=THREAD, daemon=True)
+            load.start()
             waiting.clear()
         return await handler(request)
 
@@ -42,4 +50,8 @@ def beside_the_first(
 
 def _load(modules: list[str]) -> None:
     for module in modules:
-        import_module(module)
+        try:
+            import_module(module)
+        except Exception:  # whoever needs it is told so himself
+            log.exception("module not loaded", module=module)
+    gc.freeze()  # as of what was loaded before, there is no garbage to be looked for in it

@@ -1,8 +1,10 @@
 """HTTP to AWS, FCM, Google's metadata server, identity providers and apps' backends, over
 connections that stay open."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from functions.addresses import Address
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 
     from functions.services.httppool import Pool
 
-load_later("functions.services.httppool")
+_POOL = "functions.services.httppool"
+load_later(_POOL)
 
 
 class NoAnswer(Exception):
@@ -56,14 +59,17 @@ class Http:
         """1 request, to `url` as it is written: what is percent-encoded stays so, and nothing else
         is encoded. A redirect is an answer like any other. Raises NoAnswer.
         """
-        pool = self._pool or self._open()
+        pool = self._pool or await self._open()
         return await pool.send(method, url, headers, body)
 
-    def _open(self) -> "Pool":
-        # With it comes aiohttp, whose import is a quarter of a cold start.
+    async def _open(self) -> "Pool":
+        # With it comes aiohttp, whose import is a quarter of a cold start. If it is not there by
+        # now, all other requests go on while it is loaded.
+        await asyncio.to_thread(import_module, _POOL)
         from functions.services.httppool import Pool
 
-        self._pool = Pool(
-            self._timeout_seconds, self._only_status, self._may_connect_to, self._resolver
-        )
+        if self._pool is None:  # others may have waited too
+            self._pool = Pool(
+                self._timeout_seconds, self._only_status, self._may_connect_to, self._resolver
+            )
         return self._pool

@@ -4,8 +4,9 @@ The library's batching publisher works in threads, which Cloud Run stops between
 14 ms for more messages, which never come. A call on the channel that it is built on does neither.
 """
 
+import asyncio
 from collections.abc import Callable
-from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from google.api_core import exceptions
@@ -20,7 +21,8 @@ from functions.telemetry import traceparent
 if TYPE_CHECKING:
     from functions.services.topic import Topic
 
-load_later("functions.services.topic")
+_TOPIC = "functions.services.topic"
+load_later(_TOPIC)
 
 
 class PubSubPublisher:
@@ -29,10 +31,15 @@ class PubSubPublisher:
     def __init__(self, connect: Callable[[], "Topic"]) -> None:
         """`connect` is called when something is first published."""
         self._connect = connect
+        self._connected: Topic | None = None
 
-    @cached_property
-    def _topic(self) -> "Topic":
-        return self._connect()
+    async def _topic(self) -> "Topic":
+        if self._connected is None:
+            # The library is loaded only now: until something is published, a socket may have been
+            # told, and many an instance of `push` never publishes. Other requests go on meanwhile.
+            await asyncio.to_thread(import_module, _TOPIC)
+            self._connected = self._connected or self._connect()
+        return self._connected
 
     async def publish(self, *events: Published) -> None:
         """1 Publish, however many `events` there are."""
@@ -40,13 +47,13 @@ class PubSubPublisher:
         traced = {"traceparent": trace} if trace else {}
         messages = [(encode(event), {**attributes(event), **traced}) for event in events]
         try:
-            await self._topic.publish(messages)
+            await (await self._topic()).publish(messages)
         except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
             raise PublishFailed(f"{type(error).__name__}: {error}") from error
 
     async def warm_up(self) -> None:
         """Opens the channel, so that the first event need not wait for it."""
-        await self._topic.channel.channel_ready()
+        await (await self._topic()).channel.channel_ready()
 
 
 def connect(settings: TopicSettings) -> PubSubPublisher:
@@ -56,8 +63,6 @@ def connect(settings: TopicSettings) -> PubSubPublisher:
 
 
 def _topic(name: str, emulator: str | None) -> "Topic":
-    # The library is imported only now: until something is published, a socket may have been told,
-    # and many an instance of `push` never publishes.
     from functions.services.topic import Topic
 
     return Topic(name, emulator)

@@ -24,7 +24,7 @@ ALLOWED = {
     "attempt": {"calls"},
     "recent": set(),
     "addresses": set(),
-    "later": set(),
+    "later": {"telemetry"},
     "collections": set(),
     "dialect": {"calls", "dialect"},
     "variables": {"calls", "dialect"},

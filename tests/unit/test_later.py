@@ -20,7 +20,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def wait() -> None:
     """Waits for all that is being loaded."""
     for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.daemon:
+        if thread.name == later.THREAD:
             thread.join(PATIENCE_SECONDS)
 
 
@@ -45,6 +45,23 @@ async def test_the_next_request_has_nothing_loaded(loaded: list[str]) -> None:
         await handler("this")
     wait()
     assert loaded == ["first"]
+
+
+async def test_a_module_that_can_not_be_loaded_keeps_back_no_other(
+    loaded: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def load(module: str) -> None:
+        if module == "broken":
+            raise ImportError(module)
+        loaded.append(module)
+
+    monkeypatch.setattr(later, "import_module", load)
+    later.load_later("broken")
+    later.load_later("next")
+    await later.beside_the_first(answered)("this")
+    wait()
+    assert loaded == ["next"]
+    assert "module not loaded" in caplog.text
 
 
 async def test_the_first_request_does_not_wait_for_modules(
