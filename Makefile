@@ -17,7 +17,7 @@ demo: $(READY) ## play the request's test cases on the local stack and print wha
 run: $(READY) ## start the local stack and stay; PORT=… for another port than 8080, HOST=0.0.0.0 for your network's phones
 	@$(BIN)/python -m infra.local $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
-bench: $(DRAWS) ## measure what a cancel costs beside the server it replaces, and draw it; QUICK=1 in two minutes
+bench: $(DRAWS) ## measure what a cancel costs beside the server it replaces, and draw it; QUICK=1 in a minute
 	@$(BIN)/python -m infra.bench $(if $(QUICK),--quick)
 
 load: $(READY) ## send more cancels than this machine can carry out, and print what becomes of them; two minutes

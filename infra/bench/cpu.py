@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import psutil
 
-# The system counts in hundredths of a second on Linux. A process that is at rest uses none for so
-# long, but for what runs by the clock.
 _LOOK_SECONDS = 0.25
 _LOOKS_AT_REST = 2
+_TICK_SECONDS = 0.01  # in which Linux counts
+_IDLE_SHARE = 0.02  # of one CPU, for all that runs by the clock in processes at rest
+_PATIENCE_SECONDS = 60.0
 
 
 class Accounts:
@@ -24,14 +25,16 @@ class Accounts:
         return {name: _used(process) for name, process in self._processes.items()}
 
     async def at_rest(self) -> dict[str, float]:
-        """Waits until none of them has anything left to do; gives what they have used by then."""
+        """Waits until none of them has anything left to do; gives what they have used by then.
+        Raises TimeoutError after a minute."""
         used = self.used()
         looks = 0
-        while looks < _LOOKS_AT_REST:
-            await asyncio.sleep(_LOOK_SECONDS)
-            before, used = used, self.used()
-            busy = sum(used.values()) - sum(before.values())
-            looks = looks + 1 if busy < 0.02 * _LOOK_SECONDS + 0.01 else 0
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while looks < _LOOKS_AT_REST:
+                await asyncio.sleep(_LOOK_SECONDS)
+                before, used = used, self.used()
+                busy = sum(used.values()) - sum(before.values())
+                looks = looks + 1 if busy <= _IDLE_SHARE * _LOOK_SECONDS + _TICK_SECONDS else 0
         return used
 
 

@@ -94,7 +94,7 @@ async def _played(
 ) -> Played:
     accounts = Accounts(server.pids)
     async with AsyncExitStack() as open_sockets:
-        crowd = _Crowd(server, open_sockets)
+        crowd = Crowd(server, open_sockets)
         await crowd.arrive(arriving)
         before = await accounts.at_rest()
         timings = await crowd.cancel(cancels)
@@ -102,7 +102,7 @@ async def _played(
     return Played(timings, {name: after[name] - before[name] for name in after})
 
 
-class _Crowd:
+class Crowd:
     """The phones that are connected, and what they were told."""
 
     def __init__(self, server: Server, open_sockets: AsyncExitStack) -> None:
@@ -110,7 +110,7 @@ class _Crowd:
         self._open_sockets = open_sockets
         self._phones: dict[str, list[Phone]] = {}
         self._timings: dict[str, Timing] = {}
-        self._untold: dict[str, int] = {}  # of each call, how many phones
+        self._untold: dict[str, set[Phone]] = {}  # of each call
         self._changed = asyncio.Event()
 
     async def arrive(self, arriving: Sequence[tuple[str, str]]) -> None:
@@ -118,10 +118,13 @@ class _Crowd:
 
         async def connect() -> None:
             for user, token in waiting:
-                phone = await self._connected(token)
-                self._phones.setdefault(user, []).append(phone)
+                self.join(user, await self._connected(token))
 
         await asyncio.gather(*(connect() for _ in range(_ARRIVING_AT_ONCE)))
+
+    def join(self, user: str, phone: Phone) -> None:
+        """One more of a user's phones, which is connected."""
+        self._phones.setdefault(user, []).append(phone)
 
     async def _connected(self, token: str, tries: int = _TRIES) -> Phone:
         """As an app does, it tries again where the server is too busy to let it in."""
@@ -135,13 +138,14 @@ class _Crowd:
         return await self._connected(token, tries - 1)
 
     async def cancel(self, cancels: Sequence[Cancel]) -> list[Timing]:
+        """Sends each when it is due, whatever has become of those before, and waits for all."""
         receivers = {cancel.receiver for cancel in cancels}
         hearing = [phone for user in receivers for phone in self._phones[user]]
         listening = [asyncio.create_task(self._hear(each)) for each in hearing]
         began = perf_counter()
         sending = []
         for cancel in cancels:
-            self._untold[cancel.call] = len(self._phones[cancel.receiver])
+            self._untold[cancel.call] = set(self._phones[cancel.receiver])
             timing = self._timings[cancel.call] = Timing(cancel.call, began + cancel.due)
             await asyncio.sleep(timing.due - perf_counter())
             sending.append(asyncio.create_task(self._send(cancel, timing)))
@@ -159,11 +163,11 @@ class _Crowd:
     async def _hear(self, phone: Phone) -> None:
         while True:
             at, event, data = await phone.next_event()
-            call = data.get("callId")
-            if event != "call:cancelled" or call not in self._untold:
-                continue  # such as what a phone is told that has just come back
-            self._untold[call] -= 1
-            if self._untold[call] == 0:
+            call = str(data.get("callId"))
+            if event != "call:cancelled" or phone not in self._untold.get(call, ()):
+                continue  # a copy, or what a phone is told that has just come back
+            self._untold[call].discard(phone)
+            if not self._untold[call]:
                 self._timings[call].told = at
                 self._changed.set()
 

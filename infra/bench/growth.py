@@ -1,6 +1,7 @@
 """How the cost of a cancel grows with what there is: connections of a user, calls in the store,
 sockets that are open."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -33,6 +34,7 @@ class Point:
     size: int
     cpu: float
     told: float
+    lost: int  # cancels of which some phone was never told
 
 
 class Growth:
@@ -49,14 +51,15 @@ class Growth:
 
     async def points(self) -> AsyncIterator[Point]:
         await self._people.register()
+        # First, as all others leave calls behind.
+        for size in self._sizes.calls:
+            await self._store(size)
+            yield await self._point(CALLS, size, self._people.receivers)
         for size in self._sizes.connections:
             yield await self._point(CONNECTIONS, size, self._people.receivers * size)
         for size in self._sizes.sockets:
             others = [f"OTHER_{number}" for number in range(size - 2)]
             yield await self._point(SOCKETS, size, [*self._people.receivers, *others])
-        for size in self._sizes.calls:
-            await self._store(size)
-            yield await self._point(CALLS, size, self._people.receivers)
 
     async def _point(self, of: str, size: int, connected: Sequence[str]) -> Point:
         cancels = await self._people.ring(self._sizes.rate, self._sizes.cancels)
@@ -64,7 +67,8 @@ class Growth:
         played = await self._generator.play(self._server, arriving, cancels)
         told = [each.told - each.due for each in played.timings if each.told is not None]
         cpu = sum(played.cpu.values()) / len(cancels)
-        return Point(of, size, cpu * 1000, median(told) * 1000)
+        until_told = median(told) if told else math.inf
+        return Point(of, size, cpu * 1000, until_told * 1000, len(cancels) - len(told))
 
     async def _store(self, size: int) -> None:
         """Has so many calls that are over be in the store, also of these two."""

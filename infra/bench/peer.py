@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -21,7 +21,8 @@ _POLL_SECONDS = 0.05
 
 @asynccontextmanager
 async def running(stack: Stack) -> AsyncIterator[Server]:
-    """Runs the peer on the Firestore and the FCM of `stack`. Raises NodeUnavailable."""
+    """Runs the peer on the Firestore and the FCM of `stack`. Raises NodeUnavailable, also where it
+    does not start."""
     await asyncio.to_thread(node.install, _HERE / "package.json", _MODULES)
     port = free_port()
     environment = {
@@ -41,13 +42,14 @@ async def running(stack: Stack) -> AsyncIterator[Server]:
 
 
 async def _until_it_answers(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(trust_env=False) as http:
-        while process.returncode is None:
-            try:
-                await http.get(url)
-            except httpx.HTTPError:
-                await asyncio.sleep(_POLL_SECONDS)
-            else:
-                return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(trust_env=False) as http:
+            while process.returncode is None:
+                try:
+                    await http.get(url)
+                except httpx.HTTPError:
+                    await asyncio.sleep(_POLL_SECONDS)
+                else:
+                    return
     said = await asyncio.to_thread(log.read_text)
-    raise node.NodeUnavailable(f"the peer has ended:\n{said[-2000:]}")
+    raise node.NodeUnavailable(f"the peer has not started:\n{said[-2000:]}")

@@ -14,6 +14,8 @@ from infra.client.calls import client_at
 from infra.local.stack import Stack
 
 _WRITES = 400  # in one commit; Firestore takes 500
+_LATE_SECONDS = 15.0  # after all else has come
+_LOOK_SECONDS = 0.05
 _numbers = itertools.count(1)  # of calls, so that no two are one
 
 
@@ -79,7 +81,7 @@ class Pushes:
 
     @asynccontextmanager
     async def noted(self) -> AsyncIterator[Mapping[str, float]]:
-        """Those that come in the block; the last are waited for by `until`."""
+        """Those that come in the block."""
         self._fcm.clear()
         self._at = {}
         noting = asyncio.create_task(self._note())
@@ -89,6 +91,13 @@ class Pushes:
             noting.cancel()
             with suppress(asyncio.CancelledError):
                 await noting
+
+    async def came(self, count: int) -> None:
+        """Waits until those of so many calls have come, or for too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LATE_SECONDS):
+                while len(self._at) < count:  # noqa: ASYNC110 - `_note` tells nobody
+                    await asyncio.sleep(_LOOK_SECONDS)
 
     async def _note(self) -> None:
         seen = 0

@@ -1,6 +1,7 @@
 """The benchmark's tables."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 from infra.bench.growth import Point
 from infra.bench.model import CPU, Cpu
@@ -10,7 +11,7 @@ from infra.bench.tables import Table
 PERCENTILES = (50, 99)
 WHAT = {
     TOLD: "until told",
-    ANSWERED: "until the verdict",
+    ANSWERED: "until answered",
     PUSHED: "until FCM has it",
 }
 UNRING, PEER = "Unring", "Node"
@@ -59,13 +60,17 @@ def _row(title: str, figures: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
     cells = [_cell(each) for each in figures.values()]
     if PEER not in figures:
         return (title, *cells)
-    by_round = zip(figures[UNRING], figures[PEER], strict=True)
+    by_round = list(zip(figures[UNRING], figures[PEER], strict=True))
+    if not all(theirs and isfinite(theirs) for _, theirs in by_round):
+        return (title, *cells, "")
     ratio = Spread.of(ours / theirs for ours, theirs in by_round)
     return (title, *cells, f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})")
 
 
 def _cell(milliseconds: Sequence[float]) -> str:
     spread = Spread.of(milliseconds)
+    if not isfinite(spread.most):
+        return "never"
     return f"{spread.median:.1f} ({spread.least:.1f} to {spread.most:.1f})"
 
 

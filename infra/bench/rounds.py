@@ -1,5 +1,6 @@
 """The comparison: cancels at random moments, to Unring and to its peer by turns."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -24,7 +25,9 @@ class Round:
     cancels: int
 
     def latency(self, what: str, percentile: float) -> float:
-        """In milliseconds."""
+        """In milliseconds; endless if nothing came."""
+        if not self.latencies[what].get_total_count():
+            return math.inf
         return float(self.latencies[what].get_value_at_percentile(percentile)) / 1000
 
     @property
@@ -63,17 +66,18 @@ async def compare(
     count: int,
 ) -> dict[str, list[Round]]:
     """Plays so many rounds, in each of them every server by turns with `count` cancels of its
-    own."""
+    own. A round before them warms all up, and does not count."""
     played: dict[str, list[Round]] = {name: [] for name in servers}
     arriving = people.shown_by([*people.callers, *people.receivers])
-    for number in range(rounds):
+    for number in range(1 + rounds):
         turns = list(servers)
         for name in turns if number % 2 == 0 else reversed(turns):
             cancels = await people.ring(rate, count)
             async with pushes.noted() as pushed_at:
                 result = await generator.play(servers[name], arriving, cancels)
+                await pushes.came(len(cancels))
             played[name].append(round_of(result, pushed_at))
-    return played
+    return {name: turned[1:] for name, turned in played.items()}
 
 
 def round_of(result: Played, pushed_at: Mapping[str, float]) -> Round:

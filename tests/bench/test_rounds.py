@@ -39,7 +39,7 @@ def test_a_latency_counts_from_when_the_cancel_was_due() -> None:
     [
         (Timing("A", 1.0, None, 1.1), {"A": 1.2}),
         (Timing("A", 1.0, 1.1, None), {"A": 1.2}),
-        (Timing("A", 1.0, 1.1, 1.1), {"B": 1.2}),
+        (Timing("A", 1.0, 1.1, 1.1), {}),
     ],
     ids=["not told", "not answered", "not pushed"],
 )
@@ -47,6 +47,15 @@ def test_what_never_came_is_lost_and_no_latency(timing: Timing, pushed: dict[str
     there = Timing("B", 1.0, 1.1, 1.1)
     result = round_of(played(timing, there), {"B": 1.2, **pushed})
     assert result.lost == 1
+    counts = [each.get_total_count() for each in result.latencies.values()]
+    assert sorted(counts) == [1, 2, 2]
+
+
+def test_what_came_to_nobody_has_no_latency_and_no_ratio() -> None:
+    never = [round_of(played(Timing("A", 1.0, None, 1.1), node=0.004), {"A": 1.2})]
+    table = compared({UNRING: rounds(10), PEER: never})
+    (told,) = [row for row in table.rows if row[0] == "until told, p50"]
+    assert told[2:] == ("never", "")
 
 
 def test_cpu_is_of_each_process_for_one_cancel() -> None:

@@ -34,6 +34,7 @@ io.on("connection", (socket) => {
     if (sockets.get(userId) === socket.id) sockets.delete(userId);
   });
   socket.on("call:cancel", async ({ callId, reason }, answer) => {
+    console.log(`Received call:cancel of ${callId}`);
     await calls.doc(callId).update({ status: "cancelled" });
     const call = (await calls.doc(callId).get()).data();
     await notify(call, callId, reason);
@@ -46,9 +47,13 @@ async function notify(call, callId, reason) {
   if (socketId) {
     const data = { callId, reason: reason ?? "Caller cancelled", timestamp: Date.now() };
     io.to(socketId).emit("call:cancelled", data);
+    console.log(`Sent call:cancelled to ${call.receiverId}`);
   }
   const token = (await users.doc(call.receiverId).get()).get("fcmToken");
-  if (token) await push(token, { type: "call_cancelled", callId, callerId: call.callerId });
+  if (token) {
+    await push(token, { type: "call_cancelled", callId, callerId: call.callerId });
+    console.log(`Sent call_cancelled by FCM to ${call.receiverId}`);
+  }
 }
 
 // Node's own client takes less than the SDK's, whose messages can't be sent to another address.
