@@ -115,7 +115,7 @@ run "deployed" {
   }
 
   assert {
-    condition     = alltrue([for file in data.archive_file.source.source : can(regex("^(main\\.py|requirements\\.txt|functions/([a-z]+/)*[a-z_]+\\.py)$", file.filename))]) && length(data.archive_file.source.source) > 20
+    condition     = alltrue([for file in data.archive_file.source.source : can(regex("^(main\\.py|requirements\\.txt|functions/([a-z]+/)*[a-z0-9_]+\\.py)$", file.filename))]) && length(data.archive_file.source.source) > 20
     error_message = "The archive has what the functions run, and nothing else."
   }
 
