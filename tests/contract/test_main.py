@@ -84,7 +84,15 @@ def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -
     if function != "ring":
         unused = {*unused, "google.cloud.tasks_v2", "aiohttp"}  # the one loads the other
     program = f"import sys, main; main.{function}; print(*sys.modules)"
-    loaded = subprocess.run(  # noqa: S603
+    loaded = printed_by(program)
+    assert {*unused, *UNUSED}.isdisjoint(loaded)
+    others = {f"functions.{name}" for name in FUNCTIONS.keys() - {function}}
+    assert others.isdisjoint(loaded)
+
+
+def printed_by(program: str) -> list[str]:
+    """The words that a fresh process prints that has a function's environment."""
+    return subprocess.run(  # noqa: S603
         [sys.executable, "-c", program],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environment()},
@@ -92,22 +100,11 @@ def test_a_function_imports_only_what_it_uses(function: str, unused: set[str]) -
         text=True,
         check=True,
     ).stdout.split()
-    assert {*unused, *UNUSED}.isdisjoint(loaded)
-    others = {f"functions.{name}" for name in FUNCTIONS.keys() - {function}}
-    assert others.isdisjoint(loaded)
 
 
 def test_what_is_loaded_at_the_start_is_never_looked_at_for_garbage() -> None:
     program = "import gc, main; main.sweep; print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
-    said = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environment()},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert said.split() == ["True", "True"]
+    assert printed_by(program) == ["True", "True"]
 
 
 FIRST_REQUEST = """
@@ -125,14 +122,7 @@ print(*sys.modules.keys() - before)
 
 
 def test_beside_the_first_request_is_loaded_what_the_start_did_not_wait_for() -> None:
-    loaded = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", FIRST_REQUEST],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environment()},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    loaded = printed_by(FIRST_REQUEST)
     assert {"functions.services.httppool", "functions.services.topic"} <= set(loaded)
 
 
