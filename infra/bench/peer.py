@@ -10,7 +10,7 @@ import httpx
 
 from infra import ROOT, node
 from infra.bench.generator import Server
-from infra.emulators.processes import child, free_port
+from infra.emulators.processes import child, reserved_port
 from infra.local.stack import Stack
 
 _HERE = Path(__file__).parent / "peer"
@@ -24,21 +24,21 @@ async def running(stack: Stack) -> AsyncIterator[Server]:
     """Runs the peer on the Firestore and the FCM of `stack`. Raises NodeUnavailable, also where it
     does not start."""
     await asyncio.to_thread(node.install, _HERE / "package.json", _MODULES)
-    port = free_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "NODE_ENV": "production",
-        "NODE_PATH": str(_MODULES / "node_modules"),
-        "GOOGLE_CLOUD_PROJECT": stack.project,
-        "FIRESTORE_EMULATOR_HOST": stack.firestore,
-        "FCM_URL": stack.fcm.url,
-        "PORT": str(port),
-    }
     log = stack.logs / "peer.log"
-    async with child(["node", str(_HERE / "server.js")], environment, log) as process:
-        url = f"http://127.0.0.1:{port}"
-        await _until_it_answers(url, process, log)
-        yield Server(url, {"node": process.pid})
+    with reserved_port() as port:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "NODE_ENV": "production",
+            "NODE_PATH": str(_MODULES / "node_modules"),
+            "GOOGLE_CLOUD_PROJECT": stack.project,
+            "FIRESTORE_EMULATOR_HOST": stack.firestore,
+            "FCM_URL": stack.fcm.url,
+            "PORT": str(port),
+        }
+        async with child(["node", str(_HERE / "server.js")], environment, log) as process:
+            url = f"http://127.0.0.1:{port}"
+            await _until_it_answers(url, process, log)
+            yield Server(url, {"node": process.pid})
 
 
 async def _until_it_answers(url: str, process: asyncio.subprocess.Process, log: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grpc
 
-from infra.emulators.processes import child, free_port
+from infra.emulators.processes import child, reserved_port
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0  # Java on a busy machine
@@ -132,8 +132,9 @@ async def _started(
 ) -> str:
     """Start it, on other ports if one is taken, and leave it to `running` to end it."""
     for _ in range(1 if port else _ATTEMPTS):
-        address = f"{HOST}:{port or free_port()}"
         async with AsyncExitStack() as attempt:
+            free = port or attempt.enter_context(reserved_port())
+            address = f"{HOST}:{free}"
             folder = Path(attempt.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
             log = folder / "output"
             command = _command(emulator, address, options)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -81,9 +81,19 @@ def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -
         os.killpg(process.pid, number)
 
 
-def free_port() -> int:
-    """A port that was free a moment ago: whoever binds it must be ready to be too late."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def reserved_port(port: int = 0) -> Iterator[int]:
+    """A port of 127.0.0.1 for a child process, that nobody else is given while the block lasts.
+
+    Whoever connects is refused until the child listens. 0 takes a free port. Raises OSError when
+    the port is taken.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", port))
+        number: int = held.getsockname()[1]
+        if sys.platform != "linux":
+            # Only Linux lets a server, which sets the same option, bind a port that another socket
+            # is bound to and does not listen on. Elsewhere the port was free a moment ago.
+            held.close()
+        yield number

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -12,12 +12,12 @@ import httpx
 
 from functions.settings import FUNCTIONS, variables_of
 from infra import ROOT
-from infra.emulators.processes import child, free_port, kill
+from infra.emulators.processes import child, kill, reserved_port
 
 _START_SECONDS = 60.0  # nine cold Python processes on two busy cores
 _POLL_SECONDS = 0.05
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")  # of the environment that we were started with
-_PORTS = 3  # tries, as another process may take a free port before ours does
+_PORTS = 3  # tries, as another process may take the port where it can't be reserved
 
 
 class NotStarted(Exception):
@@ -39,6 +39,7 @@ class Function:
         self._source = source
         self._log = logs / f"{name}.log"
         self._port = 0
+        self._reserved = ExitStack()  # holds the port, also while the process is no more
         self._life = AsyncExitStack()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -55,16 +56,17 @@ class Function:
 
     async def start(self) -> None:
         """Returns once it answers. Raises NotStarted."""
-        known_port = self._port
+        is_first = not self._port
         for tries_left in reversed(range(_PORTS)):
-            self._port = known_port or free_port()
+            if not self._port:
+                self._port = self._reserved.enter_context(reserved_port())
             self._process = await self._life.enter_async_context(
                 child(
                     self._command(),
                     self._environment(),
                     self._log,
                     self._source,
-                    append=bool(known_port),
+                    append=not is_first,
                 )
             )
             reason = await _why_silent(self.url, self._process)
@@ -74,23 +76,28 @@ class Function:
             said = self._log.read_text(errors="replace")
             if not (tries_left and "already in use" in said.lower()):
                 raise NotStarted(f"{self._name} did not start: {reason}.\n{said[-2000:]}".strip())
+            self._port = 0 if is_first else self._port
 
     async def stop(self) -> None:
         """Ends it in good order. Twice is no error."""
-        self._process = None
-        await self._life.aclose()
+        await self._end()
+        self._reserved.close()
 
     async def crash(self) -> None:
-        """Ends it by SIGKILL, in the midst of whatever it is doing."""
+        """Ends it by SIGKILL, in the midst of whatever it is doing. The port stays its own."""
         if self._process is not None:
             kill(self._process)
-        await self.stop()
+        await self._end()
 
     async def replace(self, values: Mapping[str, str], source: Path = ROOT) -> None:
         """Goes on with other variables, or with other code, at the same URL."""
-        await self.stop()
+        await self._end()
         self._values, self._source = values, source
         await self.start()
+
+    async def _end(self) -> None:
+        self._process = None
+        await self._life.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,7 +30,7 @@ from functions.wire.push import Sending
 from functions.wire.webhooks import Webhook as Made
 from functions.wire.webhooks import call_webhook, device_webhook, push_webhook
 from infra import ROOT
-from infra.emulators.processes import child, free_port
+from infra.emulators.processes import child, reserved_port
 from tests.support.makers import CALL, RECEIVER, SENDING, event, now
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.processes import WEBHOOK_SECRET
@@ -211,17 +212,15 @@ async def test_the_node_of_the_page_follows(tmp_path: Path, secrets: str) -> Non
     if shutil.which("node") is None:
         pytest.skip("node not found")
     (tmp_path / "app.mjs").write_text(NODE + snippet("js"))
-    port, app, said = free_port(), App(), tmp_path / "said.log"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PORT": str(port),
-        "WEBHOOK_SECRETS": secrets,
-    }
+    app, said, path = App(), tmp_path / "said.log", os.environ["PATH"]
     read = 0
-    async with (
-        child(["node", "app.mjs"], environment, said, tmp_path),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
-    ):
+    async with AsyncExitStack() as life:
+        port = life.enter_context(reserved_port())
+        environment = {"PATH": path, "PORT": str(port), "WEBHOOK_SECRETS": secrets}
+        await life.enter_async_context(child(["node", "app.mjs"], environment, said, tmp_path))
+        http = await life.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        )
         await listening(http)
 
         async def take(headers: dict[str, str], body: bytes) -> int:

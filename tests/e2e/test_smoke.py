@@ -18,7 +18,7 @@ from infra import ROOT
 from infra.client import https
 from infra.emulators.auth.tokens import unsigned_token
 from infra.emulators.faults import Fault, Kind
-from infra.emulators.processes import free_port
+from infra.emulators.processes import reserved_port
 from infra.local.stack import Stack
 from infra.smoke import Smoke, User
 from tests.support.pace import PATIENCE_SECONDS
@@ -100,7 +100,8 @@ async def test_a_token_that_the_gateway_refuses_fails_the_test(stack: Stack, ids
 
 async def test_an_endpoint_that_is_not_there_fails_the_test(stack: Stack, ids: Ids) -> None:
     users = ("--caller", token(stack, ids.caller), "--receiver", token(stack, ids.receiver))
-    ended = await smoke(stack, f"ws://127.0.0.1:{free_port()}/dev", *users)
+    with reserved_port() as nobodys:
+        ended = await smoke(stack, f"ws://127.0.0.1:{nobodys}/dev", *users)
     assert ended.status == 1
     assert "Connect call failed" in ended.output
 

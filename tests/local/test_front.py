@@ -13,7 +13,7 @@ from starlette.routing import request_response
 
 from infra.emulators.apigateway import ApiGateway
 from infra.emulators.http import serving
-from infra.emulators.processes import free_port
+from infra.emulators.processes import reserved_port
 from infra.local.front import Forwarder
 from tests.support.pace import PATIENCE_SECONDS
 
@@ -119,9 +119,9 @@ async def test_before_the_function_is_there_it_is_unavailable() -> None:
 
 
 async def test_a_function_that_cannot_be_reached_is_a_bad_gateway() -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
-    async with front(lambda: nobody) as http:
-        assert (await http.get("/health")).status_code == 502
+    with reserved_port() as port:
+        async with front(lambda: f"http://127.0.0.1:{port}") as http:
+            assert (await http.get("/health")).status_code == 502
 
 
 async def test_a_client_that_hangs_up_ends_the_request_at_the_function(api: Api) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 Answering = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
-_HTTP2 = b"PRI * HTTP/2.0\r\n"
-
 
 @dataclass
 class RawServer:
@@ -78,12 +76,6 @@ async def raw_server(
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                if head.startswith(_HTTP2):
-                    # A gRPC channel of another test still looks for its server, whose port this
-                    # was: no request of this test.
-                    seen.writers.remove(writer)
-                    writer.close()
-                    return
                 _, _, length = head.lower().partition(b"content-length: ")
                 await reader.readexactly(int(length.split(b"\r\n")[0] or 0))
                 seen.heads.append(head)
