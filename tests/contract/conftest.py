@@ -7,12 +7,12 @@ import pytest
 from functions.ports.store import Store
 from tests.contract.world import FirestoreWorld, firestore_world_at
 from tests.memory.services import Services
-from tests.support.chosen import chosen
+from tests.support.chosen import GOOGLES, chosen
 from tests.support.connections import ConnectionsServer, connections_server
 from tests.support.world import World
 
 
-@pytest.fixture(params=["memory", "embedded", "google"])
+@pytest.fixture(params=["memory", "embedded", GOOGLES])
 def address(request: pytest.FixtureRequest) -> str | None:
     """Of a Firestore; None: there is none."""
     if request.param == "memory":

@@ -14,7 +14,7 @@ import pytest
 
 from infra.emulators import google
 from tests.support import debian, node
-from tests.support.chosen import chosen
+from tests.support.chosen import GOOGLES, chosen
 
 if TYPE_CHECKING:
     from tests.support.browser import Browser
@@ -56,14 +56,14 @@ async def google_pubsub() -> AsyncIterator[str]:
         yield address
 
 
-@pytest.fixture(params=["embedded", "google"])
+@pytest.fixture(params=["embedded", GOOGLES])
 def firestore(request: pytest.FixtureRequest) -> str:
     """The address of a Firestore: a test that uses it runs on both."""
     address: str = chosen(request, "firestore")
     return address
 
 
-@pytest.fixture(params=["embedded", "google"])
+@pytest.fixture(params=["embedded", GOOGLES])
 def pubsub(request: pytest.FixtureRequest) -> str:
     """The address of a Pub/Sub: a test that uses it runs on both."""
     address: str = chosen(request, "pubsub")

@@ -14,7 +14,7 @@ from google.cloud.firestore_v1.base_query import And, FieldFilter, Or
 from google.cloud.firestore_v1.vector import Vector
 
 from tests.emulators.firestore.support import Db, make_client
-from tests.support.chosen import chosen
+from tests.support.chosen import GOOGLES, chosen
 
 # In Firestore's order; equal ones by the document's id.
 IN_ORDER: dict[str, Any] = {
@@ -67,7 +67,7 @@ def where(field: str, operator: str, value: Any) -> FieldFilter:
     return FieldFilter(field, operator, value)
 
 
-@pytest.fixture(scope="module", params=["embedded", "google"])
+@pytest.fixture(scope="module", params=["embedded", GOOGLES])
 def address(request: pytest.FixtureRequest) -> str:
     address: str = chosen(request, "firestore")
     return address
