@@ -208,6 +208,7 @@ async def _smoke(google: bool) -> int:
 async def _stay(arguments: argparse.Namespace) -> int:
     """Runs the stack until a signal ends it."""
     from infra.local import state
+    from infra.local.console.console import console
     from infra.local.stack import Options, running
 
     folder = state.folder()
@@ -220,14 +221,16 @@ async def _stay(arguments: argparse.Namespace) -> int:
         settings=dict(arguments.settings),
         logs=folder,
     )
-    async with running(options) as stack:
-        with state.kept(folder, stack.addresses()):
+    async with running(options) as stack, console(stack) as page:
+        # By the front, requests to `api` are seen, too.
+        addresses = {**stack.addresses(), "api": stack.socketio, "console": page}
+        with state.kept(folder, addresses):
             if arguments.json:
-                print(json.dumps(stack.addresses()), flush=True)
+                print(json.dumps(addresses), flush=True)
             else:
                 from infra.local.welcome import welcome
 
-                welcome(stack, options)
+                welcome(stack, options, addresses)
             with contextlib.suppress(asyncio.CancelledError):  # which is how it is meant to end
                 await asyncio.Event().wait()
     return 0

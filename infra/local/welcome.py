@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from collections.abc import Mapping
 
 from rich.console import Console
 
@@ -12,12 +13,14 @@ from infra.loopback import LOOPBACK, names_proxy
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
-def welcome(stack: Stack, options: Options) -> None:
+def welcome(stack: Stack, options: Options, addresses: Mapping[str, str]) -> None:
+    """`addresses` are those that other programs are told."""
     python = os.path.relpath(sys.executable)
     console = Console(highlight=False, soft_wrap=True)
     console.print("\n[bold green]Unring is running.[/] Ctrl-C ends it.\n")
-    for name, address in stack.addresses().items():
-        if name != "project":
+    console.print(f"  See it work, in your browser: [bold cyan]{addresses['console']}[/]\n")
+    for name, address in addresses.items():
+        if name not in ("project", "console"):
             console.print(f"  [bold]{name:<12}[/]{address}")
     console.print(f"  [bold]{'AWS SDKs':<12}[/]{stack.sdk_endpoint}")
     console.print(f"  [bold]{'socket.io':<12}[/]{stack.socketio}")
@@ -30,7 +33,7 @@ def welcome(stack: Stack, options: Options) -> None:
     if names_proxy(os.environ):
         console.print("Your environment names a proxy. So that nothing here asks it, say first:\n")
         console.print(f"   [cyan]export no_proxy={os.environ['no_proxy']}[/]\n")
-    console.print("See it work, in two more terminals:\n")
+    console.print("Or by hand, in two more terminals:\n")
     _step(console, "1. The receiver's phone", _phone(python, stack, "USR_2"))
     _step(console, "2. The caller's phone", _phone(python, stack, "USR_1"))
     register = '{"event": "device:register", "data": {"token": "T", "platform": "android"}}'
