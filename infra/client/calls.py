@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from google.api_core.exceptions import InvalidArgument
 from google.auth.credentials import AnonymousCredentials
-from google.cloud.firestore import AsyncClient, AsyncCollectionReference, FieldFilter
+from google.cloud.firestore import AsyncClient, AsyncCollectionReference, Client, FieldFilter
 
 from functions.collections import USUAL, Collections
 
@@ -86,6 +86,13 @@ def client_at(address: str, project: str, database: str = "(default)") -> AsyncC
     credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     with _emulator_at(address):
         return AsyncClient(project=project, credentials=credentials, database=database)
+
+
+def listening_client_at(address: str, project: str, database: str = "(default)") -> Client:
+    """The same, of the library that listens: it has threads of its own."""
+    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    with _emulator_at(address):
+        return Client(project=project, credentials=credentials, database=database)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Faults on demand: what the services do to single requests when they are told to.
 
 Every service names its calls ("firestore.Commit", "pubsub.Publish", "delivery.S" of a subscription
-S, "cloudtasks.CreateTask", "task.Q" of a queue Q, "connections.POST", "fcm.send", "keys.GET") and
-passes each of them through one `Faults`.
+S, "cloudtasks.CreateTask", "task.Q" of a queue Q, "job.J" of a job J, "integration.R" of a route R,
+"connections.POST", "fcm.send", "webhook.POST", "keys.GET") and passes each of them through one
+`Faults`.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import grpc
 from infra.emulators.rpcs import AroundRpcs, Rpc
 
 _T = TypeVar("_T")
+Peer = Callable[[], str]  # the address of who makes a call; its last part is the port
 
 
 class Broken(Exception):
@@ -25,6 +27,15 @@ class Broken(Exception):
     def __init__(self, code: grpc.StatusCode) -> None:
         super().__init__(f"broken on demand: {code.name}")
         self.code = code
+
+
+class Aborted(Exception):
+    """The service has refused an RPC by itself, and answered it: gRPC knows by `error`."""
+
+    def __init__(self, code: grpc.StatusCode, details: str, error: grpc.aio.AbortError) -> None:
+        super().__init__(details)
+        self.code = code
+        self.error = error
 
 
 class Kind(Enum):
@@ -138,11 +149,16 @@ class Faults:
                 self._armed.remove(fault)
 
     async def around(
-        self, call: str, text: Callable[[], str], serve: Callable[[], Awaitable[_T]]
+        self,
+        call: str,
+        text: Callable[[], str],
+        serve: Callable[[], Awaitable[_T]],
+        peer: Peer | None = None,  # noqa: ARG002 - asked for by who watches
     ) -> _T:
         """Serves one call, in whichever way is armed for it. Raises Broken and what `serve` does.
 
-        `text` is the request as text, in which faults look for what they are about.
+        `text` is the request as text, in which faults look for what they are about; `peer` is who
+        makes the call, None if the service itself does.
         """
         if not any(fault.call == call for fault in self._armed):
             return await serve()  # a request as text costs more than to serve it
@@ -208,7 +224,18 @@ class FaultyRpcs(AroundRpcs):
 
     async def around(self, rpc: Rpc) -> Any:
         call = f"{self._service}.{rpc.method}"
+
+        async def serve() -> Any:
+            try:
+                return await rpc.serve()
+            except grpc.aio.AbortError as error:
+                raise Aborted(rpc.context.code(), rpc.context.details(), error) from error
+
         try:
-            return await self._faults.around(call, lambda: str(rpc.request), rpc.serve)
+            return await self._faults.around(
+                call, lambda: str(rpc.request), serve, rpc.context.peer
+            )
         except Broken as broken:
             return await rpc.context.abort(broken.code, str(broken))
+        except Aborted as aborted:
+            raise aborted.error from None

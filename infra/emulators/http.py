@@ -71,6 +71,11 @@ class Served(ABC):
         """Where every request enters."""
 
 
+def peer_of(request: Request) -> str:
+    """The address of who sent the request, "127.0.0.1:1234"."""
+    return ":".join(map(str, request.client or ()))
+
+
 def _listener(host: str, port: int) -> socket.socket:
     """A socket whose connections send at once. asyncio turns Nagle's algorithm off only on sockets
     that say that they are TCP's, which those of socket.create_server don't: then a body that is

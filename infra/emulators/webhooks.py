@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from infra.emulators.faults import Broken, Faults
-from infra.emulators.http import Served
+from infra.emulators.http import Served, peer_of
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ class WebhookReceiver(Served):
 
         try:
             about = f"{taken.path} {taken.id} {body}"
-            return await self._faults.around("webhook.POST", lambda: about, take)
+            return await self._faults.around(
+                "webhook.POST", lambda: about, take, lambda: peer_of(request)
+            )
         except Broken:
             return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
 

@@ -12,6 +12,7 @@ from typing import Self
 import httpx
 
 from infra.emulators.apigateway.http1 import Request, Response, json_response
+from infra.emulators.faults import Broken, Faults
 from infra.emulators.hops import NOT_PASSED_BACK, passed_on
 
 _PATIENCE_SECONDS = 60.0  # longer than `api` takes for anything, a poll that it holds too
@@ -21,11 +22,13 @@ class Forwarder:
     """Passes requests on to the function at a URL, which is asked for at each of them.
 
     Until there is one, which a LookupError says, the answer is 503; if it can't be reached, 502.
-    An async context; cancelling a call ends the request at the function, too.
+    An async context; cancelling a call ends the request at the function, too. `faults` sees each
+    as the call "front.POST", or whatever its method is, by its target and its body.
     """
 
-    def __init__(self, url: Callable[[], str]) -> None:
+    def __init__(self, url: Callable[[], str], faults: Faults | None = None) -> None:
         self._url = url
+        self._faults = faults or Faults()
         self._life = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -42,6 +45,16 @@ class Forwarder:
 
     async def __call__(self, request: Request, source_ip: str) -> Response:
         """The function's answer to a client at `source_ip`."""
+        try:
+            return await self._faults.around(
+                f"front.{request.method}",
+                lambda: f"{request.target} {request.body.decode(errors='replace')}",
+                lambda: self._forward(request, source_ip),
+            )
+        except Broken:
+            return _fault(HTTPStatus.BAD_GATEWAY)
+
+    async def _forward(self, request: Request, source_ip: str) -> Response:
         try:
             url = self._url()
         except LookupError:

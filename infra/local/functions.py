@@ -49,6 +49,10 @@ class Function:
         return f"http://127.0.0.1:{self._port}"
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """Of its process, which runs."""
         assert self._process is not None  # noqa: S101 - it runs

@@ -91,6 +91,7 @@ class Stack:
     values: Mapping[str, str]  # the functions' environment
     queue: PubSubServer | None  # the embedded one
     tasks: CloudTasksServer
+    sweeping: Scheduler
     faults: Faults
     logs: Path  # a folder; a file for each function
     signers: Signers | None  # of a signed stack; the others take what nobody has signed
@@ -147,7 +148,7 @@ async def running(options: Options) -> AsyncIterator[Stack]:
         secret = secrets.token_urlsafe(32)
         ready: dict[str, str] = {}  # the functions' URLs, once clients may come
         keys = AccessKeys() if options.signed else None
-        forwarder = await parts.enter_async_context(Forwarder(lambda: ready["api"]))
+        forwarder = await parts.enter_async_context(Forwarder(lambda: ready["api"], options.faults))
         routed = routes(lambda: ready["gateway"], secret)
         api = await _api_gateway(parts, options, keys, routed, forwarder)
         fcm = await parts.enter_async_context(FcmServer(faults=options.faults))
@@ -191,9 +192,16 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             urls,
             options.backoff,
             options.webhook_backoff,
-            _webhooks(values),
+            webhooks(values),
         )
         ready.update(urls)
+        sweeping = Scheduler(
+            urls["sweep"],
+            options.sweep_every,
+            lambda: stack.headers("sweep"),
+            job="sweep",
+            faults=options.faults,
+        )
         stack = Stack(
             websocket=api.websocket_url,
             connections=api.connections_url,
@@ -207,13 +215,13 @@ async def running(options: Options) -> AsyncIterator[Stack]:
             values=values,
             queue=google_services.queue,
             tasks=tasks,
+            sweeping=sweeping,
             faults=options.faults,
             secret=secret,
             logs=options.logs,
             signers=signing,
             identities=played,
         )
-        sweeping = Scheduler(urls["sweep"], options.sweep_every, lambda: stack.headers("sweep"))
         parts.enter_context(sweeping)
         yield stack
 
@@ -236,7 +244,7 @@ def _told(backend: WebhookReceiver, options: Options) -> str:
     return ",".join(f"{backend.url}{path}" for path in options.webhook_paths)
 
 
-def _webhooks(values: Mapping[str, str]) -> tuple[str, ...]:
+def webhooks(values: Mapping[str, str]) -> tuple[str, ...]:
     """The URLs that webhooks go to. Without any, their function is not there."""
     said = (each.strip() for each in values.get("WEBHOOK_URLS", "").split(","))
     return tuple(each for each in said if each)
@@ -389,7 +397,7 @@ async def _start_functions(
 
 def _names(values: Mapping[str, str]) -> list[str]:
     """The functions that there are."""
-    return [name for name in FUNCTIONS if name != "webhook" or _webhooks(values)]
+    return [name for name in FUNCTIONS if name != "webhook" or webhooks(values)]
 
 
 async def _fronts(

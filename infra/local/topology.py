@@ -169,6 +169,11 @@ async def create_subscriptions(
             await subscriber.create_subscription(request=subscription)
 
 
+def subscriptions(webhooks: Iterable[str] = ()) -> list[str]:
+    """The names of those that are pushed to functions."""
+    return [each.name for each in _deliveries(BACKOFF, WEBHOOK_BACKOFF, webhooks)]
+
+
 @dataclass(frozen=True)
 class _Deliveries:
     """A subscription that is pushed to a function."""

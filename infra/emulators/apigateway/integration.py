@@ -11,6 +11,7 @@ from infra.emulators.apigateway import mapping
 from infra.emulators.apigateway.http1 import Request
 from infra.emulators.apigateway.ids import new_id
 from infra.emulators.apigateway.options import CONNECT, DISCONNECT, Options, Route
+from infra.emulators.faults import Broken, Faults
 from infra.emulators.hops import NOT_PASSED_BACK, Headers, passed_on
 
 _NOT_PASSED_BACK = NOT_PASSED_BACK | {"date", "server"}
@@ -48,12 +49,14 @@ class Reply:
 class Integration:
     """Calls the backends of a set of routes.
 
-    Raises ValueError for a mapping AWS would refuse. The calls raise IntegrationError.
+    Raises ValueError for a mapping AWS would refuse. The calls raise IntegrationError; `faults`
+    sees each as "integration.R" of the route R, by the client's connection id and the body.
     """
 
-    def __init__(self, routes: Mapping[str, Route], options: Options) -> None:
+    def __init__(self, routes: Mapping[str, Route], options: Options, faults: Faults) -> None:
         self._routes = dict(routes)
         self._options = options
+        self._faults = faults
         self._mappings = {key: mapping.parse_mappings(key, route) for key, route in routes.items()}
         # An idle connection is dropped before any server would do so under a request.
         limits = httpx.Limits(max_connections=None, keepalive_expiry=1.0)
@@ -73,7 +76,7 @@ class Integration:
             self._mapped_query(CONNECT, context, handshake),
             replace=self._options.client_sent_mapped_header == "replace",
         )
-        return await self._post(CONNECT, headers, b"", query)
+        return await self._call(client, CONNECT, headers, b"", query)
 
     async def message(self, client: Client, route_key: str, request_id: str, body: bytes) -> Reply:
         """POST one message of the client to its route."""
@@ -86,15 +89,14 @@ class Integration:
             [("content-type", _JSON), ("user-agent", self._user_agent())],
             self._mapped_headers(route_key, context, None),
         )
-        return await self._post(route_key, headers, body)
+        return await self._call(client, route_key, headers, body)
 
     async def disconnect(self, client: Client) -> Reply:
         """POST an empty body to $disconnect."""
         context = self._context(client, DISCONNECT, "DISCONNECT")
         mapped = self._mapped_headers(DISCONNECT, context, None)
-        return await self._post(
-            DISCONNECT, self._merge([("user-agent", self._user_agent())], mapped), b""
-        )
+        headers = self._merge([("user-agent", self._user_agent())], mapped)
+        return await self._call(client, DISCONNECT, headers, b"")
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -147,7 +149,19 @@ class Integration:
         except LookupError as error:
             raise IntegrationError(f"{route_key}: there is no backend yet") from error
 
-    async def _post(self, route_key: str, headers: Headers, body: bytes, query: str = "") -> Reply:
+    async def _call(
+        self, client: Client, route_key: str, headers: Headers, body: bytes, query: str = ""
+    ) -> Reply:
+        try:
+            return await self._faults.around(
+                f"integration.{route_key}",
+                lambda: f"{client.connection_id} {body.decode(errors='replace')}",
+                lambda: self._post(route_key, headers, body, query),
+            )
+        except Broken as broken:
+            raise IntegrationError(f"{route_key}: {broken}") from broken
+
+    async def _post(self, route_key: str, headers: Headers, body: bytes, query: str) -> Reply:
         url = httpx.URL(self._url(route_key))
         if query:
             joined = b"&".join(part for part in (url.query, query.encode("ascii")) if part)

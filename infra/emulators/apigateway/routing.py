@@ -16,6 +16,7 @@ from infra.emulators.apigateway.integration import (
 from infra.emulators.apigateway.options import CONNECT, DEFAULT, DISCONNECT, Options, Route
 from infra.emulators.apigateway.session import Session
 from infra.emulators.apigateway.throttle import Bucket
+from infra.emulators.faults import Faults
 
 _INTERNAL_ERROR = "Internal server error"
 
@@ -23,11 +24,13 @@ _INTERNAL_ERROR = "Internal server error"
 class Routing:
     """The routes of the API, with `route_selection_expression = "$request.body.event"`."""
 
-    def __init__(self, routes: Mapping[str, Route], options: Options, stage_bucket: Bucket) -> None:
+    def __init__(
+        self, routes: Mapping[str, Route], options: Options, stage_bucket: Bucket, faults: Faults
+    ) -> None:
         self._routes = routes
         self._options = options
         self._stage_bucket = stage_bucket
-        self._integration = Integration(routes, options)
+        self._integration = Integration(routes, options, faults)
 
     async def connect(self, client: Client, handshake: Request) -> Reply:
         """The reply that accepts the client (2xx) or is the answer to its handshake."""

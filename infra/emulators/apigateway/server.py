@@ -34,7 +34,8 @@ class ApiGateway:
 
     `routes` maps route keys to routes; which of $connect, $default and $disconnect exist is up to
     it. With `credentials`, every @connections request must be signed with one of them; `faults`
-    sees it as the call "connections.POST", or whatever its method is. `beside` is what else has
+    sees it as the call "connections.POST", or whatever its method is, and what the backend of the
+    route R is called with as "integration.R". `beside` is what else has
     the port, as behind a proxy in front of both: it answers the plain requests that are none of
     @connections, which are 403 otherwise, and is cancelled when its client hangs up.
     Raises ValueError for a mapping AWS would refuse. Use as `async with`, or start() and stop().
@@ -56,7 +57,7 @@ class ApiGateway:
         self._sessions: dict[str, Session] = {}
         self._faults = faults or Faults()
         self._beside = beside
-        self._routing = Routing(dict(routes), options, stage_bucket)
+        self._routing = Routing(dict(routes), options, stage_bucket, self._faults)
         self._management = Management(options, self._sessions, stage_bucket, credentials)
         # Tasks by what they do, since stop() treats each differently.
         self._serving: Tasks = set()
@@ -137,7 +138,7 @@ class ApiGateway:
             if "websocket" in (request.header("upgrade") or "").lower():
                 return await self._open(request, http, streams)
             if self._beside is None or self._management.has(request.path):
-                await http.respond(await self._answer(request))
+                await http.respond(await self._answer(request, streams[1]))
                 continue
             answer = await _while_there(http, self._beside(request, _source_ip(streams[1])))
             if answer is None:
@@ -145,7 +146,7 @@ class ApiGateway:
             await http.respond(answer)
         return False
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> Response:
         """Where every request that is no WebSocket handshake enters."""
         if len(request.target) > self._options.max_target_bytes:
             return _message(HTTPStatus.REQUEST_URI_TOO_LONG, "Request-URI Too Long")
@@ -158,6 +159,7 @@ class ApiGateway:
                 f"connections.{request.method}",
                 lambda: f"{request.path} {request.body.decode(errors='replace')}",
                 respond,
+                lambda: _peer(writer),
             )
         except Broken:
             return _message(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error")
@@ -234,6 +236,12 @@ def _client(request: Request, writer: asyncio.StreamWriter) -> Client:
 
 def _source_ip(writer: asyncio.StreamWriter) -> str:
     return str(writer.get_extra_info("peername")[0])
+
+
+def _peer(writer: asyncio.StreamWriter) -> str:
+    """The address and the port of who is at the other end."""
+    host, port, *_ = writer.get_extra_info("peername")
+    return f"{host}:{port}"
 
 
 async def _while_there(http: HttpConnection, answering: Awaitable[Response]) -> Response | None:

@@ -13,6 +13,7 @@ from infra.emulators.auth.server import TOKENS_PATH, TokenServer
 from infra.emulators.auth.signing import SigningKey
 from infra.emulators.auth.tokens import LIFETIME_SECONDS, user_claims
 from infra.emulators.faults import Broken, Faults
+from infra.emulators.http import peer_of
 
 _ACCOUNT = "securetoken@system.gserviceaccount.com"
 _KEYS_PATH = f"/robot/v1/metadata/x509/{_ACCOUNT}"
@@ -58,7 +59,9 @@ class TokenKeys(TokenServer):
             return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED)
         if path == _KEYS_PATH:
             try:
-                return await self._faults.around("keys.GET", lambda: path, self._keys)
+                return await self._faults.around(
+                    "keys.GET", lambda: path, self._keys, lambda: peer_of(request)
+                )
             except Broken:
                 return Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
         if path.startswith(TOKENS_PATH):

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from infra.emulators.faults import Broken, Faults
 from infra.emulators.fcm.errors import FcmError, failure, invalid, unauthenticated
 from infra.emulators.fcm.message import InvalidMessage, SendRequest, parse
-from infra.emulators.http import serving
+from infra.emulators.http import peer_of, serving
 
 # What a validate_only send is answered with.
 _NO_MESSAGE_ID = "fake_message_id"
@@ -94,9 +94,12 @@ class FcmServer:
         """
         self._failing[token] = _Failing(error, times, retry_after)
 
-    def heal(self) -> None:
-        """No token fails any more; who hangs already goes on hanging."""
-        self._failing.clear()
+    def heal(self, token: str | None = None) -> None:
+        """This token fails no more, or (None) none does; who hangs already goes on hanging."""
+        if token is None:
+            self._failing.clear()
+        else:
+            self._failing.pop(token, None)
 
     def clear(self) -> None:
         """Empties the inbox."""
@@ -151,7 +154,9 @@ class FcmServer:
             return await self._answer(send, request.path_params["project"])
 
         try:
-            return await self._faults.around("fcm.send", lambda: json.dumps(send.message), answer)
+            return await self._faults.around(
+                "fcm.send", lambda: json.dumps(send.message), answer, lambda: peer_of(request)
+            )
         except Broken as broken:
             overrun = broken.code is grpc.StatusCode.RESOURCE_EXHAUSTED
             return failure(FcmError.QUOTA_EXCEEDED if overrun else FcmError.UNAVAILABLE)

@@ -18,7 +18,7 @@ from infra.emulators.pubsub.subscription import Delivery
 
 _log = logging.getLogger(__name__)
 
-_ACKS = frozenset({102, 200, 201, 202, 204})
+ACKS = frozenset({102, 200, 201, 202, 204})
 
 
 class Pusher:
@@ -40,13 +40,17 @@ class Pusher:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def post(self, config: types.Subscription, delivery: Delivery, deadline: float) -> bool:
-        """True if the endpoint acknowledged within `deadline` seconds; every failure is a nack."""
+    async def post(
+        self, config: types.Subscription, delivery: Delivery, deadline: float
+    ) -> int | None:
+        """The status that the endpoint answers within `deadline` seconds; None without an answer.
+        What is not in `ACKS` is a nack."""
         push = config.push_config
         headers = {"Content-Type": "application/json"}
         if "oidc_token" in push:
             headers["Authorization"] = f"Bearer {self._token(push)}"
         body = json.dumps(envelope(config, delivery)).encode()
+        status: int | None = None
         try:
             async with asyncio.timeout(deadline):
                 response = await self._client.post(
@@ -57,9 +61,10 @@ class Pusher:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             verdict = repr(error)
         else:
-            if response.status_code in _ACKS:
-                return True
-            verdict = f"HTTP {response.status_code}"
+            status = response.status_code
+            if status in ACKS:
+                return status
+            verdict = f"HTTP {status}"
         _log.info(
             "nack: message %s, attempt %d, of %s: %s",
             delivery.message.id,
@@ -67,7 +72,7 @@ class Pusher:
             config.name,
             verdict,
         )
-        return False
+        return status
 
     def _token(self, push: types.PushConfig) -> str:
         """By which the endpoint knows the service account that the subscription speaks for."""

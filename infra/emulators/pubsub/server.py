@@ -11,7 +11,7 @@ from google.pubsub_v1 import types
 from infra.emulators.auth.tokens import Sign, unsigned
 from infra.emulators.faults import Broken, Faults
 from infra.emulators.pubsub.broker import Broker
-from infra.emulators.pubsub.push import Pusher
+from infra.emulators.pubsub.push import ACKS, Pusher
 from infra.emulators.pubsub.rules import Refused
 from infra.emulators.pubsub.subscription import Delivery, Post
 from infra.emulators.unplayed import UnplayedRpcs
@@ -117,7 +117,11 @@ class PubSubServer:
         return self._broker
 
 
-def _faulty(post: Post, faults: Faults) -> Post:
+# Posts a delivery: the status that its endpoint answers in so many seconds, None without an answer.
+_Send = Callable[[types.Subscription, Delivery, float], Awaitable[int | None]]
+
+
+def _faulty(post: _Send, faults: Faults) -> Post:
     """`post`, by way of the faults; a delivery that was broken on demand is a nack."""
 
     async def broken_or_posted(
@@ -125,13 +129,14 @@ def _faulty(post: Post, faults: Faults) -> Post:
     ) -> bool:
         call = f"delivery.{config.name.rpartition('/')[2]}"
         try:
-            return await faults.around(
+            status = await faults.around(
                 call,
                 lambda: delivery.message.data.decode(errors="replace"),
                 lambda: post(config, delivery, deadline),
             )
         except Broken:
             return False
+        return status in ACKS
 
     return broken_or_posted
 
