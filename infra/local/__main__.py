@@ -14,6 +14,7 @@ from typing import Any
 from infra.loopback import spare_loopback
 
 PROJECT = "unring-local"
+_BACKEND = ("/unring",)  # where the app's backend takes webhooks, if we play it
 
 
 def main() -> int:
@@ -207,21 +208,25 @@ async def _smoke(google: bool) -> int:
 
 async def _stay(arguments: argparse.Namespace) -> int:
     """Runs the stack until a signal ends it."""
+    from infra.emulators.watching import WatchedFaults
     from infra.local import state
     from infra.local.console.console import console
     from infra.local.stack import Options, running
 
-    folder = state.folder()
+    folder, faults = state.folder(), WatchedFaults()
+    settings = dict(arguments.settings)
     options = Options(
         host=arguments.host,
         port=arguments.port,
         google=arguments.google,
         signed=arguments.signed,
         project=PROJECT,
-        settings=dict(arguments.settings),
+        webhook_paths=() if "WEBHOOK_URLS" in settings else _BACKEND,
+        settings=settings,
+        faults=faults,
         logs=folder,
     )
-    async with running(options) as stack, console(stack) as page:
+    async with running(options) as stack, console(stack, faults) as page:
         # By the front, requests to `api` are seen, too.
         addresses = {**stack.addresses(), "api": stack.socketio, "console": page}
         with state.kept(folder, addresses):

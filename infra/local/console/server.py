@@ -1,7 +1,8 @@
 """The console's paths, and what each answers."""
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,38 +10,63 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from infra.local.console.files import file
 from infra.local.console.guard import MAX_BODY_BYTES, Guard, refused
-from infra.local.console.live import Change, Live
+from infra.local.console.live import Live
+from infra.local.console.loglines import lines_about
+from infra.local.console.switches import NotSwitched, Switches
+from infra.local.console.trace import Span, Trace, as_text, shown, shown_span
+from infra.local.console.traces import Traces
+from infra.local.functions import NotStarted
 from infra.local.stack import Stack
 
 _USER_CHARACTERS = 128
+_NO_TRACE = "There is no such trace, or not any more."
+_LIMITS = (
+    "Firestore and Pub/Sub are Google's emulators here: what is asked of them, and what "
+    "they deliver, is not seen and can't be broken."
+)
 
 
 class Server:
     """What the page asks for, of one stack."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        live: Live,
+        traces: Traces,
+        switches: Switches,
+        collections: Mapping[str, str],
+        sweep: Callable[[], None],
+    ) -> None:
+        """`collections` are the names of those that are shown, by ours; `sweep` has it look."""
         self._stack = stack
-        self.live = Live(self._snapshot)
+        self._live = live
+        self._traces = traces
+        self._switches = switches
+        self._collections = collections
+        self._sweep = sweep
 
     def app(self) -> ASGIApp:
         routes = [
             Route("/api/stack", self._about, methods=["GET"]),
             Route("/api/tokens", self._token, methods=["POST"]),
-            Route("/api/live", self._live, methods=["GET"]),
+            Route("/api/live", self._changes, methods=["GET"]),
+            Route("/api/traces", self._all_traces, methods=["GET"]),
+            Route("/api/traces/{id:int}", self._one_trace, methods=["GET"]),
+            Route("/api/traces/{id:int}/text", self._trace_text, methods=["GET"]),
+            Route("/api/spans/{id:int}", self._span, methods=["GET"]),
+            Route("/api/faults/{name}", self._switch, methods=["POST"]),
+            Route("/api/sweep", self._sweep_now, methods=["POST"]),
             Route("/{path:path}", _file, methods=["GET"]),
         ]
         app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
-        host = urlsplit(self._stack.websocket).netloc
-        return Guard(app, (f"ws://{host}",))
-
-    def _snapshot(self) -> Iterable[Change]:
-        return []
+        return Guard(app, (f"ws://{urlsplit(self._stack.websocket).netloc}",))
 
     async def _about(self, _: Request) -> Response:
         stack = self._stack
@@ -49,9 +75,9 @@ class Server:
                 "project": stack.project,
                 "websocket": stack.websocket,
                 "socketio": stack.socketio,
-                "collections": {},
-                "faults": [],
-                "limits": None,
+                "collections": dict(self._collections),
+                "faults": self._switches.all(),
+                "limits": _LIMITS if stack.queue is None else None,
             }
         )
 
@@ -61,10 +87,65 @@ class Server:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "A token needs the id of its user.")
         return JSONResponse({"token": self._stack.token(user)})
 
-    async def _live(self, _: Request) -> Response:
-        if self.live.is_full:
+    async def _changes(self, _: Request) -> Response:
+        if self._live.is_full:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "Too many pages listen already.")
-        return StreamingResponse(self.live.stream(), media_type="text/event-stream")
+        return StreamingResponse(self._live.stream(), media_type="text/event-stream")
+
+    async def _all_traces(self, request: Request) -> Response:
+        about = request.query_params.get("about") or None
+        return JSONResponse({"traces": [shown(trace) for trace in self._traces.all(about)]})
+
+    async def _one_trace(self, request: Request) -> Response:
+        trace = self._trace(request)
+        spans = sorted(trace.spans.values(), key=lambda span: (span.began, span.id))
+        return JSONResponse({**shown(trace), "spans": [shown_span(trace, each) for each in spans]})
+
+    async def _trace_text(self, request: Request) -> Response:
+        return PlainTextResponse(as_text(self._trace(request)))
+
+    async def _span(self, request: Request) -> Response:
+        found = self._traces.of_span(request.path_params["id"])
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such call, or not any more.")
+        trace, span = found
+        logs = await asyncio.to_thread(self._logs, trace, span)
+        return JSONResponse({"request": span.request, "response": span.response, "logs": logs})
+
+    async def _switch(self, request: Request) -> Response:
+        said = await _said(request)
+        on, device = said.get("on"), said.get("device")
+        if not isinstance(on, bool) or not (device is None or isinstance(device, str)):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, '"on" is true or false, "device" a text.')
+        try:
+            switched = await self._switches.switch(
+                request.path_params["name"], on=on, device=device
+            )
+        except KeyError as error:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such switch.") from error
+        except NotSwitched as error:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
+        except NotStarted as error:
+            raise HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
+        return JSONResponse(switched)
+
+    async def _sweep_now(self, request: Request) -> Response:
+        await _said(request)
+        self._sweep()
+        return JSONResponse({}, HTTPStatus.ACCEPTED)
+
+    def _trace(self, request: Request) -> Trace:
+        trace = self._traces.get(request.path_params["id"])
+        if trace is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, _NO_TRACE)
+        return trace
+
+    def _logs(self, trace: Trace, span: Span) -> list[dict[str, Any]]:
+        """What the function of a call logged meanwhile about what the trace is about."""
+        log = self._stack.logs / f"{span.function}.log"
+        names = [trace.call] if trace.call else [trace.connection, *trace.users]
+        lines = lines_about(log, filter(None, names), span.began, span.ended)
+        return [{"function": span.function, "line": line} for line in lines]
 
 
 async def _file(request: Request) -> Response:

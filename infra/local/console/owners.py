@@ -1,0 +1,63 @@
+"""Which function made a call: the one whose process has the port that the call came from."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import psutil
+
+_FORGET_SECONDS = 5.0  # a port may become another's
+_LOOKS = 2  # the first may have begun before there was such a port
+
+
+class Owners:
+    """Looks at processes only when an unknown port turns up, and then at all of them at once."""
+
+    def __init__(self, pids: Callable[[], Mapping[str, int]], now: Callable[[], float]) -> None:
+        """`pids` are those of the functions that run, by their names; each has its workers."""
+        self._pids = pids
+        self._now = now
+        self._known: dict[int, str] = {}
+        self._looked = 0.0
+        self._looking: asyncio.Task[None] | None = None
+
+    def known(self, port: int) -> str | None:
+        """The function, if it has been seen with this port lately."""
+        if self._now() - self._looked > _FORGET_SECONDS:
+            return None
+        return self._known.get(port)
+
+    async def find(self, port: int) -> str | None:
+        """The function, or None if the port is nobody's any more, or of no function."""
+        for _ in range(_LOOKS):
+            if function := self.known(port):
+                return function
+            await self._look()
+        return self._known.get(port)
+
+    async def _look(self) -> None:
+        """One look serves all who wait for it."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_once())
+        await asyncio.shield(self._looking)
+
+    async def _look_once(self) -> None:
+        try:
+            pids = self._pids()
+            self._known = await asyncio.to_thread(_ports, pids)
+            self._looked = self._now()
+        finally:
+            self._looking = None
+
+
+def _ports(pids: Mapping[str, int]) -> dict[int, str]:
+    """The ports of the connections that these processes, and those that they have started, have
+    made."""
+    found = {}
+    for name, pid in pids.items():
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            for each in (process, *process.children(recursive=True)):
+                with suppress(psutil.Error):
+                    found.update({one.laddr.port: name for one in each.net_connections("tcp")})
+    return found

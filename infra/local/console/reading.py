@@ -1,0 +1,126 @@
+"""What the texts of requests and responses say: of which call, whose, and what came of it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+from infra.local.console.mentions import escaped, unescaped
+
+# A string in quotes, whose quotes and backslashes are escaped.
+_STRING = r'"((?:[^"\\]|\\.)*)"'
+_DATA = re.compile(rf"^\s*data: {_STRING}", re.MULTILINE)
+_OUTCOME = re.compile(r'"outcome"\s*:\s*"(\w+)"')
+# An event of a Socket.IO client: 42, perhaps a namespace and an id, and an array.
+_EMITTED = re.compile(r"42(?:/[^,\[]*,)?\d*(\[.*)", re.DOTALL)
+_PACKETS = "\x1e"  # stands between two of a client that polls
+_ID_CHARACTERS = 1500  # Firestore has no longer ones
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the stack's collections are called, and the fields of them that name things."""
+
+    calls: str = "calls"
+    outbox: str = "unring_outbox"
+    call_fields: tuple[str, ...] = ("callId",)  # of what clients send
+    user_fields: tuple[str, ...] = ("callerId", "receiverId", "userId", "owner")
+
+    def call_in(self, text: str) -> str | None:
+        """The first document of `calls` that a message to Firestore names."""
+        found = self._calls.search(text)
+        return unescaped(found[1]) if found else None
+
+    def signals_in(self, text: str, call: str) -> list[str]:
+        """The signals of a call whose entries in the outbox a message to Firestore names."""
+        names = map(unescaped, self._entries.findall(text))
+        return [name[len(call) + 1 :] for name in names if name.startswith(f"{call}:")]
+
+    def users_in(self, text: str) -> list[str]:
+        """Those whom the fields of documents, or of JSON, name, in their order."""
+        found = ((each["text"], each["json"], each["int"]) for each in self._users.finditer(text))
+        users = [
+            unescaped(in_text) if in_text else in_json or number or ""
+            for in_text, in_json, number in found
+        ]
+        return [user for user in dict.fromkeys(users) if 0 < len(user) <= _ID_CHARACTERS]
+
+    @cached_property
+    def _calls(self) -> re.Pattern[str]:
+        return _documents_of(self.calls)
+
+    @cached_property
+    def _entries(self) -> re.Pattern[str]:
+        return _documents_of(self.outbox)
+
+    @cached_property
+    def _users(self) -> re.Pattern[str]:
+        names = "|".join(re.escape(name) for name in self.user_fields)
+        string = r'"(?P<{}>(?:[^"\\]|\\.)*)"'
+        value = rf"(?:string_value: {string.format('text')}|integer_value: (?P<int>-?\d+))"
+        in_message = rf'key: "(?:{names})"\s*value \{{\s*{value}'
+        return re.compile(rf'{in_message}|"(?:{names})"\s*:\s*{string.format("json")}')
+
+
+def _documents_of(collection: str) -> re.Pattern[str]:
+    return re.compile(rf'/documents/{re.escape(escaped(collection))}/((?:[^"\\/]|\\.)+)"')
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a client sends: the name of its event, and the event's data."""
+
+    event: str | None = None
+    data: Any = None
+
+    def call(self, words: Words) -> str | None:
+        """The id of the call that it is about."""
+        if not isinstance(self.data, dict):
+            return None
+        found = (self.data.get(name) for name in words.call_fields)
+        ids = (str(id) for id in found if isinstance(id, str | int))
+        return next((id for id in ids if len(id) <= _ID_CHARACTERS), None)
+
+
+def said_in_frame(text: str) -> Said:
+    """Of a frame, on either wire; nothing of one that carries no event."""
+    for packet in text.split(_PACKETS):
+        if emitted := _EMITTED.match(packet):
+            match _json(emitted[1]):
+                case [str(event), *rest]:
+                    return Said(event, rest[0] if rest else None)
+        match _json(packet):
+            case {"event": str(event), **more}:
+                return Said(event, more.get("data"))
+    return Said()
+
+
+def said_in_request(method: str, target: str, body: str) -> Said:
+    """Of an HTTPS request: the event in its body, or else which path was asked for."""
+    said = said_in_frame(body)
+    if said.event:
+        return said
+    path = target.partition("?")[0]
+    found = re.match(r"/v1/calls/([^/]+)", path)
+    return Said(f"{method} {path}", {"callId": unquote(found[1])} if found else _json(body))
+
+
+def published_in(text: str) -> Iterator[str]:
+    """The data of each message of a Publish."""
+    return map(unescaped, _DATA.findall(text))
+
+
+def outcome_in(response: str) -> str | None:
+    """The outcome that a verdict says."""
+    found = _OUTCOME.search(response)
+    return found[1] if found else None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

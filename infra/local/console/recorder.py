@@ -1,0 +1,112 @@
+"""Watches the services' calls, and has them become traces, pushes and webhooks."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from infra.emulators.watching import Seen, WatchedFaults
+from infra.local.console.arrivals import push_in, webhook_in
+from infra.local.console.live import Change
+from infra.local.console.observed import Observed
+from infra.local.console.owners import Owners
+from infra.local.console.trace import shown, shown_span
+from infra.local.console.traces import Traces
+
+_ARRIVALS_LIMIT = 200  # of pushes, and of webhooks
+
+Tell = Callable[[str, Any], None]
+Blame = Callable[[Seen], str | None]  # which switch broke a call
+
+
+class Recorder:
+    """Watches for as long as its context lasts; `tell` hears of every change."""
+
+    def __init__(
+        self, faults: WatchedFaults, owners: Owners, traces: Traces, blame: Blame, tell: Tell
+    ) -> None:
+        self._faults = faults
+        self._owners = owners
+        self._traces = traces
+        self._blame = blame
+        self._tell = tell
+        self._pushes: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
+        self._webhooks: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
+        self._waiting: deque[Seen] = deque()  # until it is known who made the first of them
+        self._asking: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        self._faults.watcher = self._watch
+
+    def __exit__(self, *_: object) -> None:
+        self._faults.watcher = None
+        if self._asking:
+            self._asking.cancel()
+
+    def snapshot(self) -> Iterator[Change]:
+        for trace in reversed(list(self._traces.all())):
+            yield "trace", shown(trace)
+            yield from (("span", shown_span(trace, span)) for span in trace.spans.values())
+        yield from (("push", push) for push in self._pushes)
+        yield from (("webhook", webhook) for webhook in self._webhooks)
+
+    def _watch(self, seen: Seen) -> None:
+        """Where every call enters, twice. One overtakes no other: what is delivered belongs to the
+        trace that has published it."""
+        self._waiting.append(seen)
+        if self._asking is None:
+            self._take_known()
+        if self._waiting and self._asking is None:
+            self._asking = asyncio.create_task(self._find())
+
+    def _take_known(self) -> None:
+        while self._waiting:
+            port = _port(self._waiting[0].peer)
+            function = self._owners.known(port) if port else None
+            if port and function is None:
+                return
+            self._take(self._waiting.popleft(), function)
+
+    async def _find(self) -> None:
+        """Takes each call once it is known who made it, or that nobody knows."""
+        try:
+            while self._waiting:
+                port = _port(self._waiting[0].peer)
+                function = await self._owners.find(port) if port else None
+                self._take(self._waiting.popleft(), function)
+                self._take_known()
+        finally:
+            self._asking = None
+
+    def _take(self, seen: Seen, function: str | None) -> None:
+        observed = _observed(seen, function, self._blame(seen) if seen.answer else None)
+        if taken := self._traces.take(observed):
+            self._tell("trace", shown(taken[0]))
+            self._tell("span", shown_span(*taken))
+        if push := push_in(observed):
+            self._pushes.append(push)
+            self._tell("push", push)
+        if webhook := webhook_in(observed):
+            self._webhooks.append(webhook)
+            self._tell("webhook", webhook)
+
+
+def _port(peer: str | None) -> int | None:
+    port = (peer or "").rpartition(":")[2]
+    return int(port) if port.isdecimal() else None
+
+
+def _observed(seen: Seen, function: str | None, fault: str | None) -> Observed:
+    answer = seen.answer
+    return Observed(
+        id=seen.id,
+        call=seen.call,
+        function=function,
+        request=seen.request,
+        began=seen.began,
+        ended=seen.ended,
+        status=answer.status if answer else "",
+        response=answer.text if answer else "",
+        is_failed=bool(answer and answer.is_error),
+        fault=fault,
+    )

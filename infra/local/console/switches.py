@@ -1,0 +1,263 @@
+"""What of the running stack can be broken by a switch, and what one sees then."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from infra.emulators.faults import Fault, Kind
+from infra.emulators.fcm.errors import FcmError
+from infra.emulators.watching import Seen
+from infra.local.console.kinds import SEND, kind_of
+from infra.local.stack import Stack, webhooks
+from infra.local.topology import subscriptions
+
+_FIRESTORE = ("firestore.BatchGetDocuments", "firestore.RunQuery", "firestore.Commit")
+_POSTS = ("connections.POST", "connections.DELETE")
+_SLOW_SECONDS = 2.0
+_WARM_UP_SECONDS = 15.0
+REFUSES = "fcm-refuses"
+
+# Why a switch can't be switched.
+_GOOGLES = "Google's emulator can't be broken."
+_NO_BACKEND = "No backend is played: WEBHOOK_URLS says where webhooks go."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """One of the table. It breaks calls, kills a function, or has FCM refuse a device."""
+
+    name: str
+    label: str
+    says: str  # what happens, and what one should see
+    breaks: tuple[str, ...] = ()  # calls
+    kind: Kind = Kind.FAIL
+    kills: str | None = None  # a function
+    is_googles: bool = False  # with --google, nobody here can break it
+    is_backends: bool = False  # it needs one that is played
+
+
+def table(deliveries: Iterable[str]) -> tuple[Switch, ...]:
+    """Every switch; `deliveries` are the names of the calls that deliver what was published."""
+    return (
+        Switch(
+            name="firestore-slow",
+            label="Firestore is slow",
+            says="Each commit takes 2 seconds longer. Verdicts and events come later; "
+            "none is lost.",
+            breaks=("firestore.Commit",),
+            kind=Kind.DELAY,
+            is_googles=True,
+        ),
+        Switch(
+            name="firestore-down",
+            label="Firestore is down",
+            says="Nothing is read or written. A signal is answered `unavailable` and changes "
+            "nothing; sent again when this is off, it works.",
+            breaks=_FIRESTORE,
+            is_googles=True,
+        ),
+        Switch(
+            name="publish-fails",
+            label="Publishing fails",
+            says="The commit holds and open sockets are told, but nobody is pushed. The outbox "
+            "entry stays pending, and sweep publishes it once this is off.",
+            breaks=("pubsub.Publish",),
+            is_googles=True,
+        ),
+        Switch(
+            name="socket-posts-fail",
+            label="Posts to sockets fail",
+            says="API Gateway answers every post with an error. Phones are pushed; deliver tries "
+            "again until this is off, and then the sockets are told.",
+            breaks=_POSTS,
+        ),
+        Switch(
+            name="deliveries-fail",
+            label="Deliveries fail",
+            says="Pub/Sub reaches no function. Open sockets are told, pushes and webhooks wait; "
+            "Pub/Sub tries again until this is off.",
+            breaks=tuple(deliveries),
+            is_googles=True,
+        ),
+        Switch(
+            name="fcm-down",
+            label="FCM is down",
+            says="FCM answers every message with UNAVAILABLE. Sockets are told; push tries again "
+            "until this is off.",
+            breaks=(SEND,),
+        ),
+        Switch(
+            name=REFUSES,
+            label="FCM refuses the device",
+            says="FCM says that the app is not installed any more (UNREGISTERED). The device is "
+            "removed and the backend told by a webhook, device.gone; a device that registers "
+            "again is refused until this is off.",
+        ),
+        Switch(
+            name="gateway-killed",
+            label="gateway is killed",
+            says="SIGKILL. API Gateway answers frames with an error, and nobody can connect, until "
+            "this is off and gateway has started again; sweep publishes what it left behind.",
+            kills="gateway",
+        ),
+        Switch(
+            name="deliver-killed",
+            label="deliver is killed",
+            says="SIGKILL. Open sockets are told by gateway; who connects is told what he missed "
+            "once this is off and deliver has started again.",
+            kills="deliver",
+        ),
+        Switch(
+            name="push-killed",
+            label="push is killed",
+            says="SIGKILL. Sockets are told, phones are not pushed. Pub/Sub tries again until this "
+            "is off and push has started again.",
+            kills="push",
+        ),
+        Switch(
+            name="webhooks-fail",
+            label="Webhooks fail",
+            says="The app's backend answers 503. Phones are told all the same; webhook tries again "
+            "until this is off.",
+            breaks=("webhook.POST",),
+            is_backends=True,
+        ),
+    )
+
+
+class NotSwitched(Exception):
+    """A switch can't be switched so; the message says why."""
+
+
+@dataclass(slots=True)
+class _State:
+    is_on: bool = False
+    met: int = 0
+    armed: list[Fault] = field(default_factory=list)
+    parts: ExitStack = field(default_factory=ExitStack)
+    devices: set[str] = field(default_factory=set)  # that FCM refuses
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Switches:
+    """The switches of one stack; a context after which nothing is broken any more. What it has
+    killed is not started again: the stack ends."""
+
+    def __init__(self, stack: Stack, tell: Callable[[str, Any], None]) -> None:
+        """`tell` hears of every change."""
+        self._stack = stack
+        self._tell = tell
+        names = subscriptions(webhooks(stack.values))
+        self._switches = {each.name: each for each in table(f"delivery.{name}" for name in names)}
+        self._states = {name: _State() for name in self._switches}
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        for state in self._states.values():
+            state.parts.close()
+
+    def all(self) -> list[dict[str, Any]]:
+        return [self._shown(switch) for switch in self._switches.values()]
+
+    async def switch(self, name: str, *, on: bool, device: str | None = None) -> dict[str, Any]:
+        """The switch, as the page has it. `device` is that of `fcm-refuses`; off without one is off
+        for all. Raises KeyError for an unknown switch, NotSwitched and NotStarted."""
+        switch, state = self._switches[name], self._states[name]
+        if reason := self._why_unavailable(switch):
+            raise NotSwitched(reason)
+        async with state.lock:
+            if name == REFUSES:
+                self._refuse(state, device, on=on)
+            elif on != state.is_on:
+                await self._turn(switch, state, on=on)
+            self._tell("fault", self._shown(switch))
+        return self._shown(switch)
+
+    def blame(self, seen: Seen) -> str | None:
+        """The switch that broke a call which has ended; it has met one more."""
+        for name, switch in self._switches.items():
+            if self._broke(switch, self._states[name], seen):
+                self._states[name].met += 1
+                self._tell("fault", self._shown(switch))
+                return name
+        return None
+
+    async def _turn(self, switch: Switch, state: _State, *, on: bool) -> None:
+        if on:
+            state.met = 0
+        if switch.kills:
+            process = self._stack.processes[switch.kills]
+            state.is_on = True  # also while it starts
+            await (process.crash() if on else self._start(switch.kills))
+        elif on:
+            faults = [
+                Fault(switch.kind, call, times=None, seconds=_SLOW_SECONDS)
+                for call in switch.breaks
+            ]
+            state.parts.enter_context(self._stack.faults.during(*faults))
+            state.armed = faults
+        else:
+            state.parts.close()
+            state.armed = []
+        state.is_on = on
+
+    async def _start(self, function: str) -> None:
+        """Starts it as Cloud Run does: its first request meets open channels."""
+        process = self._stack.processes[function]
+        await process.start()
+        async with httpx.AsyncClient(timeout=_WARM_UP_SECONDS, trust_env=False) as http:
+            with suppress(httpx.HTTPError):  # another switch may keep it from its services
+                await http.get(process.url)
+
+    def _refuse(self, state: _State, device: str | None, *, on: bool) -> None:
+        fcm = self._stack.fcm
+        if on:
+            if not device:
+                raise NotSwitched("FCM refuses a device, which must be named by its token.")
+            if not state.is_on:
+                state.met = 0
+            fcm.fail(device, FcmError.UNREGISTERED)
+            state.devices.add(device)
+        else:
+            for each in [device] if device else list(state.devices):
+                fcm.heal(each)
+                state.devices.discard(each)
+        state.is_on = bool(state.devices)
+
+    def _broke(self, switch: Switch, state: _State, seen: Seen) -> bool:
+        if not state.is_on:
+            return False
+        is_error = seen.answer is not None and seen.answer.is_error
+        if switch.name == REFUSES:
+            names_it = any(f'"{device}"' in seen.request for device in state.devices)
+            return seen.call == SEND and seen.fault is None and is_error and names_it
+        if switch.kills:
+            return is_error and kind_of(seen.call).serves == switch.kills and seen.fault is None
+        return seen.fault in state.armed
+
+    def _why_unavailable(self, switch: Switch) -> str | None:
+        if switch.is_googles and self._stack.queue is None:
+            return _GOOGLES
+        if switch.is_backends and self._stack.backend is None:
+            return _NO_BACKEND
+        return None
+
+    def _shown(self, switch: Switch) -> dict[str, Any]:
+        state = self._states[switch.name]
+        reason = self._why_unavailable(switch)
+        shown: Mapping[str, Any] = {
+            "name": switch.name,
+            "label": switch.label,
+            "says": reason or switch.says,
+            "on": state.is_on,
+            "available": reason is None,
+            "met": state.met,
+        }
+        devices = {"devices": sorted(state.devices)} if switch.name == REFUSES else {}
+        return {**shown, **devices}
