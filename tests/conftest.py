@@ -91,6 +91,8 @@ class _ByService(LoadScopeScheduling):  # type: ignore[misc] # xdist has no type
             return "the signed stack"
         if "/e2e/" in path or "/races/" in path:
             return "the stack"
+        if "/console/" in path:
+            return "the stack with the console"
         if "/faults/" in path:
             return "the stack that is broken"
         return "Terraform" if "/test_cloud" in path else path

@@ -7,6 +7,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from functions.calls.call import CallId, UserId
 from functions.clients.device import FcmToken
 from infra.emulators import google
 from tests.support.chosen import chosen
-from tests.support.pace import ANY_RATE, BACKOFF, ONE_LOOK, PATIENCE_SECONDS
+from tests.support.pace import ANY_RATE, BACKOFF, ONE_LOOK, PATIENCE_SECONDS, WEBHOOK_BACKOFF
 
 if TYPE_CHECKING:
     from google.cloud.firestore import AsyncClient
@@ -43,6 +44,34 @@ async def google_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 async def signed_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Stack"]:
     async with _running(tmp_path_factory, signed=True) as stack:
         yield stack
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A stack, and the URL of its console."""
+
+    stack: "Stack"
+    url: str
+
+
+@pytest.fixture(scope="session")
+async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
+    from infra.emulators.watching import WatchedFaults
+    from infra.local.console.console import console
+    from infra.local.stack import Options, running
+
+    faults = WatchedFaults()
+    options = Options(
+        port=0,
+        backoff=BACKOFF,
+        webhook_backoff=WEBHOOK_BACKOFF,
+        webhook_paths=("/unring",),
+        settings={**ONE_LOOK, **ANY_RATE},
+        faults=faults,
+        logs=tmp_path_factory.mktemp("logs"),
+    )
+    async with running(options) as stack, console(stack, faults) as url:
+        yield Watched(stack, url)
 
 
 # A stack takes seconds to start, and on the second a test says little more than on the first.

@@ -16,6 +16,7 @@ _DATA = re.compile(rf"^\s*data: {_STRING}", re.MULTILINE)
 _OUTCOME = re.compile(r'"outcome"\s*:\s*"(\w+)"')
 # An event of a Socket.IO client: 42, perhaps a namespace and an id, and an array.
 _EMITTED = re.compile(r"42(?:/[^,\[]*,)?\d*(\[.*)", re.DOTALL)
+_OF_A_CALL = re.compile(r"/v1/calls/(?P<call>[^/]+)(?:/(?P<signal>\w+))?")
 _PACKETS = "\x1e"  # stands between two of a client that polls
 _ID_CHARACTERS = 1500  # Firestore has no longer ones
 
@@ -39,14 +40,16 @@ class Words:
         names = map(unescaped, self._entries.findall(text))
         return [name[len(call) + 1 :] for name in names if name.startswith(f"{call}:")]
 
-    def users_in(self, text: str) -> list[str]:
-        """Those whom the fields of documents, or of JSON, name, in their order."""
-        found = ((each["text"], each["json"], each["int"]) for each in self._users.finditer(text))
-        users = [
-            unescaped(in_text) if in_text else in_json or number or ""
-            for in_text, in_json, number in found
-        ]
-        return [user for user in dict.fromkeys(users) if 0 < len(user) <= _ID_CHARACTERS]
+    def users_in(self, text: str) -> dict[str, int]:
+        """Those whom the fields of documents, or of JSON, name, and the rank of each: that of the
+        field in `user_fields`, as neither has an order of its own."""
+        users: dict[str, int] = {}
+        for found in self._users.finditer(text):
+            user = unescaped(found["text"]) if found["text"] else found["json"] or found["int"]
+            if user and len(user) <= _ID_CHARACTERS:
+                rank = self.user_fields.index(found["field"] or found["name"])
+                users[user] = min(rank, users.get(user, rank))
+        return users
 
     @cached_property
     def _calls(self) -> re.Pattern[str]:
@@ -61,8 +64,9 @@ class Words:
         names = "|".join(re.escape(name) for name in self.user_fields)
         string = r'"(?P<{}>(?:[^"\\]|\\.)*)"'
         value = rf"(?:string_value: {string.format('text')}|integer_value: (?P<int>-?\d+))"
-        in_message = rf'key: "(?:{names})"\s*value \{{\s*{value}'
-        return re.compile(rf'{in_message}|"(?:{names})"\s*:\s*{string.format("json")}')
+        in_message = rf'key: "(?P<field>{names})"\s*value \{{\s*{value}'
+        in_json = rf'"(?P<name>{names})"\s*:\s*{string.format("json")}'
+        return re.compile(f"{in_message}|{in_json}")
 
 
 def _documents_of(collection: str) -> re.Pattern[str]:
@@ -99,13 +103,16 @@ def said_in_frame(text: str) -> Said:
 
 
 def said_in_request(method: str, target: str, body: str) -> Said:
-    """Of an HTTPS request: the event in its body, or else which path was asked for."""
+    """Of an HTTPS request: the event in its body, or that of a signal's own path, or else which
+    path was asked for."""
     said = said_in_frame(body)
     if said.event:
         return said
     path = target.partition("?")[0]
-    found = re.match(r"/v1/calls/([^/]+)", path)
-    return Said(f"{method} {path}", {"callId": unquote(found[1])} if found else _json(body))
+    if found := _OF_A_CALL.fullmatch(path):
+        event = f"call:{found['signal']}" if found["signal"] else f"{method} {path}"
+        return Said(event, {"callId": unquote(found["call"])})
+    return Said(f"{method} {path}", _json(body))
 
 
 def published_in(text: str) -> Iterator[str]:

@@ -55,7 +55,7 @@ class Trace:
     event: str | None = None
     call: str | None = None
     connection: str | None = None
-    users: list[str] = field(default_factory=list)
+    ranks: dict[str, int] = field(default_factory=dict)  # of its users: the caller's is the lowest
     outcome: str | None = None
     spans: dict[int, Span] = field(default_factory=dict)
     # By what others are known to belong to it: the signals that its commits have written, and the
@@ -73,6 +73,11 @@ class Trace:
             return False
         # It began by something that nobody saw, and that may still go on.
         return at <= self.started + self.seconds + _UNSEEN_SECONDS
+
+    @property
+    def users(self) -> list[str]:
+        """The caller, if he is known, before the others."""
+        return sorted(self.ranks, key=lambda user: self.ranks[user])
 
     @property
     def is_connect(self) -> bool:
@@ -97,7 +102,7 @@ def shown(trace: Trace) -> dict[str, Any]:
         "root": trace.root.value,
         "event": trace.event,
         "call": trace.call,
-        "users": list(trace.users),
+        "users": trace.users,
         "outcome": trace.outcome,
         "started": round(trace.started * 1000, 1),
         "ms": _ms(trace.seconds),

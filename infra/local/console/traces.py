@@ -197,9 +197,9 @@ class Traces:
         self._learn_users(trace, text)
 
     def _learn_users(self, trace: Trace, text: str) -> None:
-        for user in self._words.users_in(text):
-            if user not in trace.users and len(trace.users) < _USERS_LIMIT:
-                trace.users.append(user)
+        for user, rank in self._words.users_in(text).items():
+            if user in trace.ranks or len(trace.ranks) < _USERS_LIMIT:
+                trace.ranks[user] = min(rank, trace.ranks.get(user, rank))
 
     def _end(self, trace: Trace, span: Span, observed: Observed) -> None:
         span.ended = observed.ended
