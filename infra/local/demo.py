@@ -1,6 +1,8 @@
 """The demo: cases of a signal and of a ring on the real stack, and a table of what came of them."""
 
 import asyncio
+import os
+import sys
 
 from rich import box
 from rich.console import Console
@@ -30,7 +32,17 @@ async def demo(google: bool = False) -> int:
         console.print(f"[red]{title}: {result.wrong}[/]")
     if not failures:
         console.print("[green]All cases hold.[/] Times run from the send to the arrival.\n")
+        _say_where_to_look(console)
     return 1 if failures else 0
+
+
+def _say_where_to_look(console: Console) -> None:
+    python = os.path.relpath(sys.executable)
+    console.print(
+        "Play it yourself, see each remote call, and break what you like: start this, and"
+    )
+    console.print("open the first address that it prints in your browser.\n")
+    console.print(f"   [cyan]{python} -m infra.local[/]\n")
 
 
 async def _all(stack: Stack) -> list[Played]:

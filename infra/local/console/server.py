@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp
 
 from infra.local.console.files import file
@@ -25,6 +26,7 @@ from infra.local.functions import NotStarted
 from infra.local.stack import Stack
 
 _USER_CHARACTERS = 128
+_ID = re.compile(r"[0-9]{1,15}")
 _NO_TRACE = "There is no such trace, or not any more."
 _LIMITS = (
     "Firestore and Pub/Sub are Google's emulators here: what is asked of them, and what "
@@ -53,16 +55,19 @@ class Server:
         self._sweep = sweep
 
     def app(self) -> ASGIApp:
+        asked = [
+            Route("/stack", self._about, methods=["GET"]),
+            Route("/tokens", self._token, methods=["POST"]),
+            Route("/live", self._changes, methods=["GET"]),
+            Route("/traces", self._all_traces, methods=["GET"]),
+            Route("/traces/{id}", self._one_trace, methods=["GET"]),
+            Route("/traces/{id}/text", self._trace_text, methods=["GET"]),
+            Route("/spans/{id}", self._span, methods=["GET"]),
+            Route("/faults/{name}", self._switch, methods=["POST"]),
+            Route("/sweep", self._sweep_now, methods=["POST"]),
+        ]
         routes = [
-            Route("/api/stack", self._about, methods=["GET"]),
-            Route("/api/tokens", self._token, methods=["POST"]),
-            Route("/api/live", self._changes, methods=["GET"]),
-            Route("/api/traces", self._all_traces, methods=["GET"]),
-            Route("/api/traces/{id:int}", self._one_trace, methods=["GET"]),
-            Route("/api/traces/{id:int}/text", self._trace_text, methods=["GET"]),
-            Route("/api/spans/{id:int}", self._span, methods=["GET"]),
-            Route("/api/faults/{name}", self._switch, methods=["POST"]),
-            Route("/api/sweep", self._sweep_now, methods=["POST"]),
+            Mount("/api", Router(asked, redirect_slashes=False)),
             Route("/{path:path}", _file, methods=["GET"]),
         ]
         app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
@@ -105,7 +110,7 @@ class Server:
         return PlainTextResponse(as_text(self._trace(request)))
 
     async def _span(self, request: Request) -> Response:
-        found = self._traces.of_span(request.path_params["id"])
+        found = self._traces.of_span(_id(request))
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such call, or not any more.")
         trace, span = found
@@ -135,7 +140,7 @@ class Server:
         return JSONResponse({}, HTTPStatus.ACCEPTED)
 
     def _trace(self, request: Request) -> Trace:
-        trace = self._traces.get(request.path_params["id"])
+        trace = self._traces.get(_id(request))
         if trace is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, _NO_TRACE)
         return trace
@@ -146,6 +151,12 @@ class Server:
         names = [trace.call] if trace.call else [trace.connection, *trace.users]
         lines = lines_about(log, filter(None, names), span.began, span.ended)
         return [{"function": span.function, "line": line} for line in lines]
+
+
+def _id(request: Request) -> int:
+    """Of the path; -1, which nothing has, if it is no number."""
+    text = request.path_params["id"]
+    return int(text) if _ID.fullmatch(text) else -1
 
 
 async def _file(request: Request) -> Response:
