@@ -38,10 +38,8 @@ async def demo(google: bool = False) -> int:
 
 def _say_where_to_look(console: Console) -> None:
     python = os.path.relpath(sys.executable)
-    console.print(
-        "Play it yourself, see each remote call, and break what you like: start this, and"
-    )
-    console.print("open the first address that it prints in your browser.\n")
+    console.print("Play it yourself, see each remote call, and break what you like: start this,")
+    console.print("and open in your browser the first address that it prints.\n")
     console.print(f"   [cyan]{python} -m infra.local[/]\n")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -12,14 +13,21 @@ from google.cloud.firestore import AsyncClient
 from google.cloud.firestore_v1.types import WriteRequest
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import request_response
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from infra.client.calls import client_at
-from infra.emulators.apigateway import ApiGateway
+from infra.emulators.apigateway import ApiGateway, Route
 from infra.emulators.auth.keys import TokenKeys
 from infra.emulators.faults import Broken, Fault, Faults, FaultyRpcs, Kind
 from infra.emulators.fcm import FcmServer
 from infra.emulators.firestore import FirestoreServer
+from infra.emulators.http import serving
 from infra.emulators.pubsub import PubSubServer
+from infra.emulators.scheduler import Scheduler
 from tests.support.pace import PATIENCE_SECONDS
 
 CALL = "service.Call"
@@ -270,6 +278,47 @@ async def test_a_service_by_http_breaks_the_call_that_it_is_told_to(
         assert not held.done()
         fault.release()
         assert (await held).status_code == usual
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[str]:
+    """Where what is called by services answers 200."""
+
+    async def answer(_: Request) -> Response:
+        return Response("{}")
+
+    async with serving(request_response(answer), lifespan="off") as url:
+        yield url
+
+
+async def test_api_gateway_breaks_what_it_calls_its_backend_with(
+    faults: Faults, target: str
+) -> None:
+    routes = {key: Route(target, route_response=True) for key in ("$connect", "$default")}
+    async with ApiGateway(routes, faults=faults) as api:
+        fault = faults.fail("integration.$connect")
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(api.websocket_url).__aenter__()
+        assert refused.value.response.status_code == 502
+        assert fault.met == 1
+        async with connect(api.websocket_url) as socket:
+            faults.fail("integration.$default", "CALL_1")
+            await socket.send("CALL_2")
+            assert await socket.recv() == "{}"
+            await socket.send("CALL_1")
+            assert "Internal server error" in str(await socket.recv())
+
+
+async def test_cloud_scheduler_breaks_the_job_that_it_is_told_to(
+    faults: Faults, target: str
+) -> None:
+    hour = timedelta(hours=1)
+    scheduler = Scheduler(target, hour, lambda: {}, job="sweep", faults=faults)
+    other = faults.fail("job.other")
+    fault = faults.fail("job.sweep", target)
+    await scheduler.run_now()
+    await scheduler.run_now()
+    assert (fault.met, other.met) == (1, 0)
 
 
 async def test_fcm_that_is_overrun_says_so(faults: Faults) -> None:

@@ -160,6 +160,16 @@ async def test_an_error_on_demand_is_the_exception_of_the_sdk(
     assert fcm.attempts(token) == requests
 
 
+async def test_one_token_alone_is_healed(fcm: FcmServer, app: firebase_admin.App) -> None:
+    fcm.fail("first", FcmError.UNREGISTERED)
+    fcm.fail("second", FcmError.UNREGISTERED)
+    fcm.heal("first")
+    fcm.heal("never failed")
+    healed, failed = await send(app, "first", "second")
+    assert healed.exception is None
+    assert type(failed.exception) is messaging.UnregisteredError
+
+
 @pytest.mark.thorough
 async def test_500_and_503_reach_the_caller_after_four_repeats_of_the_sdk(
     fcm: FcmServer, app: firebase_admin.App, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 
@@ -56,17 +57,20 @@ async def started(
 
 @asynccontextmanager
 async def running(
-    *arguments: str, ended_by: signal.Signals, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    ended_by: signal.Signals,
+    environment: Mapping[str, str] | None = None,
+    functions: int = 7,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A stack on a free port, which that signal then ends, and of which it must leave no process.
 
-    Each test has its stack ended in another way.
+    Each test has its stack ended in another way. At its end, so many functions run.
     """
     async with started("--port", "0", *arguments, environment=environment) as process:
         yield process
         children = descendants(process.pid)
         if sys.platform == "linux":
-            assert len(children) >= 12  # six functions, each a master and its worker
+            assert len(children) >= 2 * functions  # each a master and its worker
         process.send_signal(ended_by)
         await process.wait()
         await all_gone(children)
@@ -116,7 +120,9 @@ def _lives(process: int) -> bool:
 
 
 async def test_one_line_of_json_tells_where_everything_is_whatever_proxy_there_is() -> None:
-    async with running("--json", ended_by=signal.SIGTERM, environment=PROXIES) as process:
+    # One function is killed by the console when the stack ends.
+    ends = running("--json", ended_by=signal.SIGTERM, environment=PROXIES, functions=6)
+    async with ends as process:
         found = await addresses(process)
         assert list(found) == [
             "websocket",
@@ -127,13 +133,22 @@ async def test_one_line_of_json_tells_where_everything_is_whatever_proxy_there_i
             "project",
             "api",
             "cloudtasks",
+            "console",
         ]
+        assert found["api"] == found["websocket"].removesuffix("/dev").replace("ws://", "http://")
         assert found["websocket"].startswith("ws://127.0.0.1:")
         assert found["websocket"].endswith("/dev")
         assert found["connections"] == (
             found["websocket"].replace("ws://", "http://") + "/@connections"
         )
         assert found["project"] == "unring-local"
+
+        async with httpx.AsyncClient(base_url=found["console"], trust_env=False) as http:
+            about = (await http.get("/api/stack")).json()
+            assert about["websocket"] == found["websocket"]
+            assert all(fault["available"] for fault in about["faults"])
+            switched = await http.post("/api/faults/push-killed", json={"on": True})
+            assert switched.json()["on"]
 
         status, token, _ = await run("token", "USR_2", environment=PROXIES)
         assert status == 0
@@ -192,6 +207,9 @@ async def test_a_person_is_told_what_to_type_next_and_an_impatient_ctrl_c_change
             while "curl" not in (line := (await process.stdout.readline()).decode()):
                 assert line
                 said += line
+        (console, *_) = re.findall(r"http://\S+", said)
+        async with httpx.AsyncClient(base_url=console, trust_env=False) as http:
+            assert (await http.get("/api/stack")).json()["project"] == "unring-local"
         (websocket,) = re.findall(r"^  websocket +ws://(\S+)$", said, re.MULTILINE)
         # boto3 and the SDK for JavaScript add the path of @connections themselves.
         assert re.search(rf"^  AWS SDKs +http://{websocket}$", said, re.MULTILINE)

@@ -12,6 +12,7 @@ from starlette.responses import Response as Answer
 from starlette.routing import request_response
 
 from infra.emulators.apigateway import ApiGateway
+from infra.emulators.faults import Faults
 from infra.emulators.http import serving
 from infra.emulators.processes import reserved_port
 from infra.local.front import Forwarder
@@ -56,10 +57,12 @@ async def api() -> AsyncIterator[Api]:
 
 
 @asynccontextmanager
-async def front(url: Callable[[], str]) -> AsyncIterator[httpx.AsyncClient]:
+async def front(
+    url: Callable[[], str], faults: Faults | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway beside which the front is."""
     async with (
-        Forwarder(url) as forwarder,
+        Forwarder(url, faults) as forwarder,
         ApiGateway({}, beside=forwarder) as gateway,
         httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{gateway.port}", trust_env=False, timeout=PATIENCE_SECONDS
@@ -122,6 +125,14 @@ async def test_a_function_that_cannot_be_reached_is_a_bad_gateway() -> None:
     with reserved_port() as port:
         async with front(lambda: f"http://127.0.0.1:{port}") as http:
             assert (await http.get("/health")).status_code == 502
+
+
+async def test_it_breaks_the_request_that_it_is_told_to(api: Api) -> None:
+    faults = Faults()
+    faults.fail("front.POST", "/v1/signals?x=1", "CALL_1")
+    async with front(lambda: api.url, faults) as http:
+        for call, status in (("CALL_2", 418), ("CALL_1", 502), ("CALL_1", 418)):
+            assert (await http.post("/v1/signals?x=1", content=call)).status_code == status
 
 
 async def test_a_client_that_hangs_up_ends_the_request_at_the_function(api: Api) -> None:
