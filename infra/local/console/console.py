@@ -43,14 +43,15 @@ async def console(stack: Stack, faults: WatchedFaults) -> AsyncIterator[str]:
         return (("fault", switch) for switch in switches.all())
 
     async with AsyncExitStack() as parts:
-        parts.enter_context(switches)
         await parts.enter_async_context(documents)
         parts.enter_context(recorder)
         sweep = parts.enter_context(_sweeping(stack))
         names = {name: collections.named(name) for name in SHOWN}
         server = Server(stack, live, traces, switches, names, sweep)
         url = await parts.enter_async_context(serving(server.app(), lifespan="off"))
-        parts.callback(live.close)  # or the pages would hold it up
+        # Before the server, which would wait for who listens, and for a function that starts.
+        await parts.enter_async_context(switches)
+        parts.callback(live.close)
         yield url
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -144,8 +144,8 @@ class _State:
 
 
 class Switches:
-    """The switches of one stack; a context after which nothing is broken any more. What it has
-    killed is not started again: the stack ends."""
+    """The switches of one stack; an async context after which nothing is broken any more. What it
+    has killed is not started again: the stack ends."""
 
     def __init__(self, stack: Stack, tell: Callable[[str, Any], None]) -> None:
         """`tell` hears of every change."""
@@ -154,11 +154,16 @@ class Switches:
         names = subscriptions(webhooks(stack.values))
         self._switches = {each.name: each for each in table(f"delivery.{name}" for name in names)}
         self._states = {name: _State() for name in self._switches}
+        self._turning: set[asyncio.Task[None]] = set()
 
-    def __enter__(self) -> None:
-        return None
+    async def __aenter__(self) -> Self:
+        return self
 
-    def __exit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        turning = list(self._turning)
+        for task in turning:
+            task.cancel()
+        await asyncio.gather(*turning, return_exceptions=True)
         for state in self._states.values():
             state.parts.close()
 
@@ -171,12 +176,15 @@ class Switches:
         switch, state = self._switches[name], self._states[name]
         if reason := self._why_unavailable(switch):
             raise NotSwitched(reason)
-        async with state.lock:
-            if name == REFUSES:
-                self._refuse(state, device, on=on)
-            elif on != state.is_on:
-                await self._turn(switch, state, on=on)
-            self._tell("fault", self._shown(switch))
+        turning = asyncio.create_task(self._turn(switch, state, device, on=on))
+        self._turning.add(turning)
+        turning.add_done_callback(self._turning.discard)
+        try:
+            await asyncio.shield(turning)  # whoever asked may go away meanwhile
+        except asyncio.CancelledError:
+            if not turning.cancelled():
+                raise
+            raise NotSwitched("The stack is ending.") from None
         return self._shown(switch)
 
     def blame(self, seen: Seen) -> str | None:
@@ -188,7 +196,15 @@ class Switches:
                 return name
         return None
 
-    async def _turn(self, switch: Switch, state: _State, *, on: bool) -> None:
+    async def _turn(self, switch: Switch, state: _State, device: str | None, *, on: bool) -> None:
+        async with state.lock:
+            if switch.name == REFUSES:
+                self._refuse(state, device, on=on)
+            elif on != state.is_on:
+                await self._break(switch, state, on=on)
+            self._tell("fault", self._shown(switch))
+
+    async def _break(self, switch: Switch, state: _State, *, on: bool) -> None:
         if on:
             state.met = 0
         if switch.kills:
