@@ -1,5 +1,8 @@
 """What the texts of requests and responses say."""
 
+import json
+from urllib.parse import quote
+
 import pytest
 
 from infra.local.console.mentions import mentions
@@ -100,6 +103,14 @@ def test_a_verdict_says_its_outcome(response: str, outcome: str | None) -> None:
 @pytest.mark.parametrize("text", ["x/CALL_1", '"CALL_1"', "CALL_1:s", "CALL_1", "a CALL_1 b"])
 def test_an_id_is_mentioned_as_a_whole(text: str) -> None:
     assert mentions(text, "CALL_1")
+
+
+@pytest.mark.parametrize("id", ["Ünïcødé", 'a "quoted" one', "with space/é", "a.b+c(d)", "c1="])
+def test_an_id_is_mentioned_however_a_text_writes_it(id: str) -> None:
+    in_json = json.dumps({"callId": id}), json.dumps({"callId": id}, ensure_ascii=False)
+    for text in (id, f"/x/{quote(id, safe='')} y", *in_json, read(f"calls/{id}")):
+        assert mentions(text, id)
+    assert all(mentions(publish(text), id) for text in in_json)
 
 
 @pytest.mark.parametrize("text", ["CALL_12", "XCALL_1", "my-CALL_1", "CALL_1-b", "", "call_1"])

@@ -68,11 +68,16 @@ def test_a_call_is_not_another_whose_id_it_begins_with(world: World) -> None:
     assert world.trace(load) is world.trace(longer)
 
 
-@pytest.mark.parametrize("id", ["Ünïcødé", 'a "quoted" one', "with space/é", "a.b+c(d)"])
-def test_an_id_is_found_however_a_text_writes_it(world: World, id: str) -> None:
-    made = world.begin(FRAME, frame("call:cancel", callId=id))
-    told = publish(event(callId=id))
-    assert world.trace(world.made("pubsub.Publish", told, GATEWAY, at=0.1)) is world.trace(made)
+def test_of_two_frames_at_once_a_look_up_belongs_to_the_one_with_its_user(world: World) -> None:
+    frames = {}
+    for number, (call, user) in enumerate((("CALL_1", "bob"), ("CALL_2", "dave"))):
+        frames[user] = world.begin(FRAME, frame("call:cancel", callId=call), at=number / 10)
+        load = world.begin("firestore.BatchGetDocuments", read(f"calls/{call}"), GATEWAY, at=0.2)
+        world.end(load, 0.21, found(f"calls/{call}", receiverId=user))
+    for user, made in frames.items():
+        looked = world.made("firestore.RunQuery", look_up(user), GATEWAY, at=0.3)
+        assert world.trace(looked) is world.trace(made)
+    assert world.is_nobodys(world.made("firestore.RunQuery", look_up("eve"), GATEWAY, at=0.4))
 
 
 def test_a_look_up_of_a_user_belongs_to_it_while_its_function_works(world: World) -> None:
@@ -104,6 +109,17 @@ def test_a_signal_tells_two_deliveries_of_one_call_apart(world: World) -> None:
         noted = world.made("firestore.Commit", note, "deliver", at=2.1)
         assert (world.trace(delivery), world.trace(noted)) == (trace, trace)
         assert world.span(delivery).function == "deliver"
+
+
+def test_a_signal_stays_with_the_trace_that_wrote_it_first(world: World) -> None:
+    first = world.begin(FRAME, frame("call:initiate", callId="CALL_1"), at=0.0)
+    written = commit("calls/CALL_1", "unring_outbox/CALL_1:s1")
+    world.made("firestore.Commit", written, GATEWAY, at=0.1)
+    world.end(first, 0.2)
+    second = world.begin(FRAME, CANCEL, at=1.0)
+    both = commit("calls/CALL_1", "unring_outbox/CALL_1:s1", "unring_outbox/CALL_1:s2")
+    world.made("firestore.Commit", both, GATEWAY, at=1.1)
+    assert [world.trace(each).signals for each in (first, second)] == [{"s1"}, {"s2"}]
 
 
 def test_what_names_no_call_is_delivered_for_whoever_published_it(world: World) -> None:
