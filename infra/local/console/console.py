@@ -31,7 +31,7 @@ async def console(stack: Stack, faults: WatchedFaults) -> AsyncIterator[str]:
     collections = Collections(settings.calls_collection, settings.collection_prefix)
 
     live = Live(lambda: chain(recorder.snapshot(), documents.snapshot(), switched()))
-    traces = Traces(_words(settings, collections))
+    traces = Traces(words_of(settings, collections))
     switches = Switches(stack, live.tell)
     owners = Owners(lambda: _pids(stack), time.monotonic)
     recorder = Recorder(faults, owners, traces, switches.blame, live.tell)
@@ -55,8 +55,8 @@ async def console(stack: Stack, faults: WatchedFaults) -> AsyncIterator[str]:
         yield url
 
 
-def _words(settings: GatewaySettings, collections: Collections) -> Words:
-    """What the stack, in the app's own words, calls what traces are about."""
+def words_of(settings: GatewaySettings, collections: Collections) -> Words:
+    """What a stack with these settings, and its app, call what traces are about."""
     usual = Words()
     parties = settings.dialect.call_written(dict.fromkeys(usual.user_fields))
     return Words(
@@ -65,7 +65,10 @@ def _words(settings: GatewaySettings, collections: Collections) -> Words:
         call_fields=tuple(
             dict.fromkeys((*settings.dialect.fields_in["callId"], *usual.call_fields))
         ),
-        user_fields=tuple(dict.fromkeys((*usual.user_fields, *parties))),
+        user_fields=tuple(dict.fromkeys((*parties, *usual.user_fields))),
+        events={
+            theirs: ours for theirs, ours in settings.dialect.events_in.items() if theirs != ours
+        },
     )
 
 

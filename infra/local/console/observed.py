@@ -10,10 +10,10 @@ class Observed:
     id: int
     call: str  # as docs/local.md names the calls
     function: str | None = None  # who makes it; None of a service, or if nobody knows
-    request: str  # as text, whole
+    request: str  # as text
     began: float
     ended: float | None = None
     status: str = ""
-    response: str = ""  # as text, whole
+    response: str = ""  # as text
     is_failed: bool = False
     fault: str | None = None  # the switch that broke it

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -29,6 +29,8 @@ class Words:
     outbox: str = "unring_outbox"
     call_fields: tuple[str, ...] = ("callId",)  # of what clients send
     user_fields: tuple[str, ...] = ("callerId", "receiverId", "userId", "owner")
+    # Ours, for those that clients name otherwise.
+    events: Mapping[str, str] = field(default_factory=dict)
 
     def call_in(self, text: str) -> str | None:
         """The first document of `calls` that a message to Firestore names."""

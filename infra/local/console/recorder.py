@@ -14,6 +14,7 @@ from infra.local.console.trace import shown, shown_span
 from infra.local.console.traces import Traces
 
 _ARRIVALS_LIMIT = 200  # of pushes, and of webhooks
+_READ_CHARACTERS = 200_000  # of a text: none of ours is longer, and to read more takes long
 
 Tell = Callable[[str, Any], None]
 Blame = Callable[[Seen], str | None]  # which switch broke a call
@@ -102,11 +103,11 @@ def _observed(seen: Seen, function: str | None, fault: str | None) -> Observed:
         id=seen.id,
         call=seen.call,
         function=function,
-        request=seen.request,
+        request=seen.request[:_READ_CHARACTERS],
         began=seen.began,
         ended=seen.ended,
         status=answer.status if answer else "",
-        response=answer.text if answer else "",
+        response=answer.text[:_READ_CHARACTERS] if answer else "",
         is_failed=bool(answer and answer.is_error),
         fault=fault,
     )

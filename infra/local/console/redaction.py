@@ -32,10 +32,11 @@ def redacted(text: str) -> str:
 
 def shown_text(text: str) -> str:
     """The text without them, cut after some thousand characters."""
-    text = redacted(text)
+    # A secret that is cut in two here is not among those that are shown.
+    shown = redacted(text[: 2 * _SHOWN_CHARACTERS])
     if len(text) <= _SHOWN_CHARACTERS:
-        return text
-    return f"{text[:_SHOWN_CHARACTERS]}{_LEFT_OUT} ({len(text)} characters)"
+        return shown
+    return f"{shown[:_SHOWN_CHARACTERS]}{_LEFT_OUT} ({len(text)} characters)"
 
 
 def hidden(secret: str) -> str:

@@ -33,8 +33,8 @@ from infra.local.console.redaction import shown_text
 from infra.local.console.trace import UNKNOWN, Span, Trace
 
 TRACES_LIMIT = 200
-_SPANS_LIMIT = 5000  # of all traces
-_SPANS_OF_ONE_LIMIT = 500
+SPANS_LIMIT = 5000  # of all traces
+SPANS_OF_ONE_LIMIT = 500
 _USERS_LIMIT = 8
 _EVENT_CHARACTERS = 100
 _BY_HTTPS = "api"  # which is also asked by its own address, where nobody sees the request
@@ -54,7 +54,7 @@ class Traces:
         trace = self._of_span.get(observed.id)
         if trace is None:
             trace = self._home(observed)
-            if trace is None or len(trace.spans) >= _SPANS_OF_ONE_LIMIT:
+            if trace is None or len(trace.spans) >= SPANS_OF_ONE_LIMIT:
                 return None
             self._begin(trace, observed)
         span = trace.spans[observed.id]
@@ -144,7 +144,7 @@ class Traces:
         trace = Trace(id=observed.id, root=root, started=observed.began)
         said = _said(observed)
         if said.event:
-            trace.event = said.event[:_EVENT_CHARACTERS]
+            trace.event = self._words.events.get(said.event, said.event)[:_EVENT_CHARACTERS]
             trace.call = said.call(self._words)
         elif root is Root.TASK:
             trace.call = Said(data=said.data).call(self._words)
@@ -214,7 +214,7 @@ class Traces:
     # What is forgotten
 
     def _forget(self) -> None:
-        while len(self._traces) > TRACES_LIMIT or len(self._of_span) > _SPANS_LIMIT:
+        while len(self._traces) > TRACES_LIMIT or len(self._of_span) > SPANS_LIMIT:
             oldest = next(iter(self._traces.values()))
             # Polls and pings would drive out the calls.
             idle = (each for each in self._traces.values() if not each.call)
