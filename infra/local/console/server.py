@@ -20,6 +20,7 @@ from infra.local.console.guard import MAX_BODY_BYTES, Guard, refused
 from infra.local.console.live import Live
 from infra.local.console.loglines import lines_about
 from infra.local.console.switches import NotSwitched, Switches
+from infra.local.console.tokens import token_of
 from infra.local.console.trace import Span, Trace, as_text, shown, shown_span
 from infra.local.console.traces import Traces
 from infra.local.functions import NotStarted
@@ -90,7 +91,10 @@ class Server:
         user = (await _said(request)).get("user")
         if not isinstance(user, str) or not 0 < len(user) <= _USER_CHARACTERS:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "A token needs the id of its user.")
-        return JSONResponse({"token": self._stack.token(user)})
+        token = token_of(self._stack, user)
+        if token is None:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "The stack takes only tokens of others.")
+        return JSONResponse({"token": token})
 
     async def _changes(self, _: Request) -> Response:
         if self._live.is_full:
