@@ -4,10 +4,12 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from infra.local.console.owners import Owners
+from infra.local.console.ports import _by_psutil, ports_of
 
 _CONNECTS = """
 import socket, sys
@@ -36,6 +38,19 @@ async def test_a_port_is_the_functions_whose_process_has_it() -> None:
         assert owners.known(made) == "gateway"
         process.stdin.close()
         await process.wait()
+
+
+@pytest.mark.parametrize("look", [ports_of, _by_psutil], ids=["as it is", "by psutil"])
+async def test_whichever_way_the_system_lets_one_look(
+    look: Callable[[Mapping[str, int]], dict[int, str]],
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as made,
+    ):
+        found = look({"push": os.getpid()})
+        assert found[made.getsockname()[1]] == "push"
+    assert look({"push": 2**22 + 1}) == {}
 
 
 async def test_what_was_known_is_looked_up_again_after_some_seconds() -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
-import psutil
+from infra.local.console.ports import ports_of
 
 _FORGET_SECONDS = 5.0  # a port may become another's
 _LOOKS = 2  # the first may have begun before there was such a port
@@ -44,20 +43,7 @@ class Owners:
     async def _look_once(self) -> None:
         try:
             pids = self._pids()
-            self._known = await asyncio.to_thread(_ports, pids)
+            self._known = await asyncio.to_thread(ports_of, pids)
             self._looked = self._now()
         finally:
             self._looking = None
-
-
-def _ports(pids: Mapping[str, int]) -> dict[int, str]:
-    """The ports of the connections that these processes, and those that they have started, have
-    made."""
-    found = {}
-    for name, pid in pids.items():
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            for each in (process, *process.children(recursive=True)):
-                with suppress(psutil.Error):
-                    found.update({one.laddr.port: name for one in each.net_connections("tcp")})
-    return found
