@@ -13,6 +13,7 @@ from infra.client.phone import JsonPhone, json_phone
 from infra.local.console.switches import NotSwitched, Switches, table
 from infra.local.stack import Stack
 from tests.console.visitor import Live, Visitor, visitor
+from tests.support.pages import rows, section
 from tests.support.stacks import Ids, Watched, pushes_to
 
 SLOW_MS = 1500.0
@@ -74,6 +75,12 @@ async def test_every_switch_is_listed_and_off(asking: Visitor, stack: Stack) -> 
     assert about["websocket"] == stack.websocket
     assert about["socketio"] == stack.socketio
     assert about["collections"]["outbox"] == "unring_outbox"
+
+
+def test_the_documentation_lists_them() -> None:
+    listed = [names for names, _ in rows(section("docs/local.md", "The console"))]
+    named = re.findall(r"`([\w-]+)`", " ".join(listed))
+    assert named == [each.name for each in table([])]
 
 
 @pytest.mark.usefixtures("ringing")
