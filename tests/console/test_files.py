@@ -6,6 +6,8 @@ import pytest
 
 from infra.local.console.files import file
 
+NOWHERE = ("../outside.html", "parts/../index.html", "./index.html", "parts", "notes.md", "README")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -32,10 +34,7 @@ def test_a_file_is_found_by_its_name(folder: Path, path: str, name: str, type: s
     assert answer.headers["content-type"].startswith(type)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["../outside.html", "parts/../index.html", "./index.html", "parts", "notes.md", "README"],
-)
+@pytest.mark.parametrize("path", NOWHERE)
 def test_nothing_else_is_found(folder: Path, path: str) -> None:
     assert file(path, folder).status_code == 404
 
