@@ -45,7 +45,7 @@ def pytest_configure() -> None:
 _MEASURED = ("tests/unit/", "tests/simulation/", "tests/contract/")
 
 # What takes longest begins first, or one process would be left with it at the end.
-_LONGEST = ("/e2e/", "/test_cloud", "/simulation/", "/local/", "/proof/", "[google")
+_LONGEST = ("/e2e/", "/test_cloud", "/simulation/", "/local/", "/console/", "/proof/", "[google")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.emulators.processes import child
 from tests.support.devtools import DevTools, Parameters, devtools
@@ -36,25 +36,25 @@ _PORT_FILE = "DevToolsActivePort"  # in the folder of its profile: the port, and
 TELL = "tell"
 
 
-class Page:
-    """A page with cookies and connections of its own."""
+class Tab:
+    """A page with cookies and connections of its own, whatever it shows."""
 
-    def __init__(self, tools: DevTools, session: str, html: str, told: Callable[[str], None]):
+    def __init__(self, tools: DevTools, session: str, told: Callable[[str], None]) -> None:
+        """`told` is called with what the page tells, and with what the browser says of it to its
+        developers."""
         self._tools = tools
         self._session = session
-        self._html = base64.b64encode(html.encode()).decode()
         self._told = told
         self._loaded = asyncio.Event()
-        self._serving: set[asyncio.Task[Any]] = set()
 
-    async def show(self, origin: str) -> None:
-        """Loads it as `origin` would serve it."""
+    async def show(self, url: str) -> None:
+        """Loads what is at `url`."""
         self._tools.listen(self._session, self._hear)
-        await self._call("Fetch.enable", patterns=[{"urlPattern": f"{origin}/*"}])
         for domain in ("Page", "Runtime", "Log"):
             await self._call(f"{domain}.enable")
         await self._call("Runtime.addBinding", name=TELL)
-        await self._call("Page.navigate", url=f"{origin}/")
+        self._loaded.clear()
+        await self._call("Page.navigate", url=url)
         await asyncio.wait_for(self._loaded.wait(), PATIENCE_SECONDS)
 
     async def run(self, script: str) -> None:
@@ -62,15 +62,10 @@ class Page:
         await self._call("Runtime.evaluate", expression=script)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._serving, return_exceptions=True)
         self._tools.forget(self._session)
 
     def _hear(self, event: str, about: Parameters) -> None:
         match event:
-            case "Fetch.requestPaused":
-                serving = asyncio.create_task(self._serve(about["requestId"]))
-                self._serving.add(serving)
-                serving.add_done_callback(self._serving.discard)
             case "Page.loadEventFired":
                 self._loaded.set()
             case "Runtime.bindingCalled":
@@ -80,6 +75,37 @@ class Page:
                 self._told(details.get("exception", {}).get("description", details["text"]))
             case "Log.entryAdded":
                 self._told(about["entry"]["text"])
+
+    async def _call(self, method: str, **parameters: object) -> Any:
+        return await self._tools.call(method, self._session, **parameters)
+
+
+class Page(Tab):
+    """A page that no server has: the browser is handed its HTML, whatever it asks for."""
+
+    def __init__(
+        self, tools: DevTools, session: str, told: Callable[[str], None], html: str
+    ) -> None:
+        super().__init__(tools, session, told)
+        self._html = base64.b64encode(html.encode()).decode()
+        self._serving: set[asyncio.Task[Any]] = set()
+
+    async def show(self, url: str) -> None:
+        """Loads it as the origin `url` would serve it."""
+        await self._call("Fetch.enable", patterns=[{"urlPattern": f"{url}/*"}])
+        await super().show(f"{url}/")
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await super().close()
+
+    def _hear(self, event: str, about: Parameters) -> None:
+        if event == "Fetch.requestPaused":
+            serving = asyncio.create_task(self._serve(about["requestId"]))
+            self._serving.add(serving)
+            serving.add_done_callback(self._serving.discard)
+        else:
+            super()._hear(event, about)
 
     async def _serve(self, request: str) -> None:
         """Answers a request for the page, or for its icon."""
@@ -92,8 +118,8 @@ class Page:
             body=self._html,
         )
 
-    async def _call(self, method: str, **parameters: object) -> Any:
-        return await self._tools.call(method, self._session, **parameters)
+
+AnyTab = TypeVar("AnyTab", bound=Tab)
 
 
 class Browser:
@@ -111,20 +137,29 @@ class Browser:
         `told` is called with what the page tells, and with what the browser says of it to its
         developers.
         """
+        async with self.tab(lambda tools, session: Page(tools, session, told, html)) as page:
+            await page.show(origin)
+            yield page
+
+    @asynccontextmanager
+    async def tab(self, made: Callable[[DevTools, str], AnyTab]) -> AsyncIterator[AnyTab]:
+        """A tab until the block ends, which shares nothing with others, as another user's.
+
+        `made` makes it of the tools and of its session; it has shown nothing yet.
+        """
         context = (await self._tools.call("Target.createBrowserContext"))["browserContextId"]
         try:
-            made = await self._tools.call(
+            target = await self._tools.call(
                 "Target.createTarget", url="about:blank", browserContextId=context
             )
             attached = await self._tools.call(
-                "Target.attachToTarget", targetId=made["targetId"], flatten=True
+                "Target.attachToTarget", targetId=target["targetId"], flatten=True
             )
-            page = Page(self._tools, attached["sessionId"], html, told)
-            await page.show(origin)
+            tab = made(self._tools, attached["sessionId"])
             try:
-                yield page
+                yield tab
             finally:
-                await page.close()
+                await tab.close()
         finally:
             # It closes the page, too.
             await self._tools.call("Target.disposeBrowserContext", browserContextId=context)

@@ -49,7 +49,7 @@ class DevTools:
         self._listeners[session] = listener
 
     def forget(self, session: str) -> None:
-        del self._listeners[session]
+        self._listeners.pop(session, None)  # a page that never showed anything has none
 
     async def read(self) -> None:
         """Reads what the browser says until it goes."""

@@ -47,7 +47,7 @@ def test_every_default_is_the_documented_one(variable: Variable) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+    for target in re.findall(r"(?:\]\(|\bsrc(?:set)?=\")([^)#\"]+)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
