@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-strip-extras --annotation-style line --custom-compile-command "make requirements" \
 	$(if $(NEWER),$(if $(filter all,$(NEWER)),--upgrade,--upgrade-package $(NEWER)))
 
-.PHONY: demo run bench load smoke proof simulate test thorough check audit unit format hooks requirements clean help
+.PHONY: demo run bench load smoke proof simulate pictures test thorough check audit unit format hooks requirements clean help
 
 demo: $(READY) ## play the request's test cases on the local stack and print what came when
 	@$(BIN)/python -m infra.local demo
@@ -31,6 +31,9 @@ proof: $(READY) ## break everything in every way and print what came of it; ONLY
 
 simulate: $(READY) ## play the system in memory for a minute; SEED=… replays one schedule, MINUTES=… plays longer
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEED)$(MINUTES),,--minutes 1) $(if $(MINUTES),--minutes $(MINUTES))
+
+pictures: $(READY) ## take the documentation's pictures of the console, in Chromium
+	@$(BIN)/python -m tests.console.page.pictures
 
 test: check ## all checks, and the tests
 	@$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder -m "not thorough" --cov --cov-context=test --cov-report=
