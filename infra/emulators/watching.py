@@ -1,4 +1,8 @@
-"""Every call that the services see, told to who watches: as it begins, and as it has ended."""
+"""Every call that the services see, told to who watches: as it begins, and as it has ended.
+
+To write down what was asked and answered takes longer than to serve it. So a call keeps it as it
+is, and it becomes a text when somebody asks for it.
+"""
 
 import asyncio
 import itertools
@@ -6,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import httpx
@@ -34,12 +39,20 @@ class Seen:
 
     id: int
     call: str
-    request: str  # as text
+    text: Callable[[], str]  # of the request
     peer: str | None  # the address of who makes it, None if the service itself does
     began: float
     ended: float | None = None  # None: it has no answer yet
-    answer: Answer | None = None
+    answered: Callable[[], Answer] | None = None
     fault: Fault | None = None  # by which it was broken on demand
+
+    @property
+    def request(self) -> str:
+        return self.text()
+
+    @property
+    def answer(self) -> Answer | None:
+        return self.answered() if self.answered else None
 
 
 class WatchedFaults(Faults):
@@ -60,25 +73,26 @@ class WatchedFaults(Faults):
     ) -> _T:
         if self.watcher is None:
             return await super().around(call, text, serve, peer)
-        seen = Seen(next(self._ids), call, text(), peer() if peer else None, self._now())
+        text = cache(text)
+        seen = Seen(next(self._ids), call, text, peer() if peer else None, self._now())
         self._tell(seen)
         _broken_by.set(None)
-        answer = Answer("CANCELLED", is_error=True)
+        answered = partial(Answer, "CANCELLED", is_error=True)
         try:
-            served = await super().around(call, lambda: seen.request, serve, peer)
-            answer = _answer(served)
+            served = await super().around(call, text, serve, peer)
+            answered = partial(_answer, served)
             return served
         except (Broken, Aborted) as error:
-            answer = Answer(error.code.name, str(error), is_error=True)
+            answered = partial(Answer, error.code.name, str(error), is_error=True)
             raise
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            answer = Answer("no answer", str(error) or repr(error), is_error=True)
+            answered = partial(Answer, "no answer", str(error) or repr(error), is_error=True)
             raise
         finally:
             fault = _broken_by.get()
-            self._tell(replace(seen, ended=self._now(), answer=answer, fault=fault))
+            self._tell(replace(seen, ended=self._now(), answered=cache(answered), fault=fault))
 
     async def _break(self, fault: Fault, serve: Callable[[], Awaitable[_T]]) -> _T:
         _broken_by.set(fault)

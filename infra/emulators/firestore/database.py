@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,8 @@ _TICK = timedelta(microseconds=1)
 TransactionId = bytes
 Staged = dict[Path, Document | None]  # None: deleted
 Results = tuple[Value, ...]
-Watcher = Callable[[datetime], None]  # called after each commit, with its time
+# Called after each commit, with its time and the documents that it has written.
+Watcher = Callable[[datetime, Collection[Path]], None]
 
 
 class Clock:
@@ -66,9 +67,10 @@ class Database:
 
     def clear(self) -> None:
         """Delete every document and forget every transaction."""
+        paths = [document.path for document in self.documents.select(lambda _: True)]
         self.documents = Documents()
         self._forget_transactions()
-        self._tell(self._clock.tick())
+        self._tell(self._clock.tick(), paths)
 
     def check_read_time(self, at: datetime) -> None:
         """Refuse a read of the past, unless nothing has changed since: no old versions are kept."""
@@ -103,7 +105,7 @@ class Database:
         staged, results = self._stage(changes, now)
         for path, document in staged.items():
             self._store(path, document)
-        self._tell(now)
+        self._tell(now, staged)
         written = zip(changes, results, strict=True)
         return Commit(now, tuple(Outcome(staged[write.path], done) for write, done in written))
 
@@ -148,10 +150,10 @@ class Database:
         else:
             self.documents.put(document)
 
-    def _tell(self, committed: datetime) -> None:
+    def _tell(self, committed: datetime, paths: Collection[Path]) -> None:
         self._committed = committed
         for watcher in self._watchers:
-            watcher(committed)
+            watcher(committed, paths)
 
     def _forget_transactions(self) -> None:
         self._open: dict[TransactionId, Transaction] = {}

@@ -16,7 +16,14 @@ after a RESET; the clients make the same of it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,6 +73,9 @@ class Target:
     """Something to listen to; `seen` are the documents last told of, with their update times."""
 
     find: Callable[[View], Iterable[Document]]
+    concerns: Callable[[Path], bool]  # whether it may find the document, or another in its place
+    # Whether it finds a document. None: that depends on others, too, and all must be looked at.
+    finds: Callable[[Document], bool] | None
     named: tuple[Path, ...] = ()  # of these the client is told also that they don't exist
     mask: Mask = None
     seen: dict[Path, datetime] = field(default_factory=dict)
@@ -127,22 +137,25 @@ class Listener:
         if self._targets.pop(number, None):
             self._tell(_Type.REMOVE, number)
 
-    def _committed(self, at: datetime) -> None:
-        changes = [
-            change
-            for number, target in self._targets.items()
-            for change in self._changes(target, number, at)
-        ]
+    def _committed(self, at: datetime, paths: Collection[Path]) -> None:
+        changes = []
+        for number, target in self._targets.items():
+            if written := [path for path in paths if target.concerns(path)]:
+                changes += self._changes(target, number, at, written if target.finds else None)
         for change in changes:
             self._say(change)
         if changes:
             self._tell(_Type.NO_CHANGE, at=at)
 
-    def _changes(self, target: Target, number: int, at: datetime) -> list[Message]:
-        """Compare what the target finds with what was told of it last."""
-        found = {document.path: document for document in target.find(self._database.documents)}
-        before = target.seen
-        target.seen = {path: document.update_time for path, document in found.items()}
+    def _changes(
+        self, target: Target, number: int, at: datetime, written: Sequence[Path] | None = None
+    ) -> list[Message]:
+        """Compare what the target finds, among those that were `written` (None: among all), with
+        what was told of it last."""
+        found = {document.path: document for document in self._found(target, written)}
+        paths = target.seen if written is None else written
+        before = {path: target.seen.pop(path) for path in list(paths) if path in target.seen}
+        target.seen |= {path: document.update_time for path, document in found.items()}
         gone = self._gone([path for path in before if path not in found], number, at)
         changed = [
             messages.ListenResponse(
@@ -155,6 +168,11 @@ class Listener:
             if before.get(path) != document.update_time
         ]
         return [*gone, *changed]
+
+    def _found(self, target: Target, written: Sequence[Path] | None) -> Iterable[Document]:
+        if written is None or target.finds is None:
+            return target.find(self._database.documents)
+        return filter(target.finds, filter(None, map(self._database.get, written)))
 
     def _gone(self, paths: Iterable[Path], number: int, at: datetime) -> list[Message]:
         def gone(path: Path) -> Message:
@@ -182,13 +200,23 @@ def _parse_target(name: DatabaseName, message: Message) -> Target:
         case "documents":
             named = message.documents.documents
             paths = tuple(names.document_path_in(name, document) for document in named)
-            return Target(lambda view: filter(None, map(view.get, paths)), named=paths)
+            return Target(
+                find=lambda view: filter(None, map(view.get, paths)),
+                concerns=lambda path: path in paths,
+                finds=lambda _: True,
+                named=paths,
+            )
         case "query" if message.query.HasField("structured_query"):
             database, parent = names.parse_parent(message.query.parent)
             if database != name:
                 raise invalid(f"The query is to {database}, its stream to {name}.")
             query = queries.parse_query(name, parent, message.query.structured_query)
-            return Target(lambda view: query.run(view).documents, mask=query.projection)
+            return Target(
+                find=lambda view: query.run(view).documents,
+                concerns=lambda path: query.source.takes(path[:-1]),
+                finds=None if query.is_bounded else query.finds,
+                mask=query.projection,
+            )
     raise invalid("A target is a query or a list of documents.")
 
 

@@ -74,6 +74,15 @@ class Query:
         documents = [document.copy() for document in found[self.offset : stop]]
         return Found(documents, min(self.offset, len(found)))
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it depends on other documents, too, if it finds one."""
+        return self.limit is not None or self.offset > 0
+
+    def finds(self, document: Document) -> bool:
+        """Whether it finds the document, unless a limit or an offset leaves it out."""
+        return self.source.takes(document.path[:-1]) and self._takes(document)
+
     def _takes(self, document: Document) -> bool:
         def lookup(path: FieldPath) -> tuple[Value] | None:
             return self._lookup(document, path)

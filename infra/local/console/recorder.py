@@ -14,6 +14,7 @@ from infra.local.console.trace import shown, shown_span
 from infra.local.console.traces import Traces
 
 _ARRIVALS_LIMIT = 200  # of pushes, and of webhooks
+_LATER_SECONDS = 0.1  # by then, most of what a signal leads to is done
 _READ_CHARACTERS = 200_000  # of a text: none of ours is longer, and to read more takes long
 
 Tell = Callable[[str, Any], None]
@@ -33,16 +34,16 @@ class Recorder:
         self._tell = tell
         self._pushes: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
         self._webhooks: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
-        self._waiting: deque[Seen] = deque()  # until it is known who made the first of them
-        self._asking: asyncio.Task[None] | None = None
+        self._waiting: deque[Seen] = deque()
+        self._taking: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
         self._faults.watcher = self._watch
 
     def __exit__(self, *_: object) -> None:
         self._faults.watcher = None
-        if self._asking:
-            self._asking.cancel()
+        if self._taking:
+            self._taking.cancel()
 
     def snapshot(self) -> Iterator[Change]:
         for trace in reversed(list(self._traces.all())):
@@ -52,32 +53,24 @@ class Recorder:
         yield from (("webhook", webhook) for webhook in self._webhooks)
 
     def _watch(self, seen: Seen) -> None:
-        """Where every call enters, twice. One overtakes no other: what is delivered belongs to the
-        trace that has published it."""
+        """Where every call enters, twice. It only waits here: the services work in this process,
+        too, and would seem to take the time that it takes to find out what belongs together."""
         self._waiting.append(seen)
-        if self._asking is None:
-            self._take_known()
-        if self._waiting and self._asking is None:
-            self._asking = asyncio.create_task(self._find())
+        if self._taking is None:
+            self._taking = asyncio.create_task(self._take_all())
 
-    def _take_known(self) -> None:
-        while self._waiting:
-            port = _port(self._waiting[0].peer)
-            function = self._owners.known(port) if port else None
-            if port and function is None:
-                return
-            self._take(self._waiting.popleft(), function)
-
-    async def _find(self) -> None:
-        """Takes each call once it is known who made it, or that nobody knows."""
+    async def _take_all(self) -> None:
+        """Takes the calls in their order: what is delivered belongs to the trace that has published
+        it. Each is taken once it is known who made it, or that nobody knows."""
         try:
+            await asyncio.sleep(_LATER_SECONDS)
             while self._waiting:
                 port = _port(self._waiting[0].peer)
                 function = await self._owners.find(port) if port else None
                 self._take(self._waiting.popleft(), function)
-                self._take_known()
+                await asyncio.sleep(0)  # the services come first
         finally:
-            self._asking = None
+            self._taking = None
 
     def _take(self, seen: Seen, function: str | None) -> None:
         observed = _observed(seen, function, self._blame(seen) if seen.answer else None)
