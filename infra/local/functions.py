@@ -76,11 +76,13 @@ class Function:
             reason = await _why_silent(self.url, self._process)
             if reason is None:
                 return
-            await self.stop()
+            await self._end()
+            if is_first:
+                self._reserved.close()
+                self._port = 0
             said = self._log.read_text(errors="replace")
             if not (tries_left and "already in use" in said.lower()):
                 raise NotStarted(f"{self._name} did not start: {reason}.\n{said[-2000:]}".strip())
-            self._port = 0 if is_first else self._port
 
     async def stop(self) -> None:
         """Ends it in good order. Twice is no error."""
