@@ -280,7 +280,9 @@ async def test_a_variable_without_a_value_that_the_environment_has_not_is_a_usag
     assert "'OIDC_ISSUER' has no value, and the environment has none" in errors
 
 
-@pytest.mark.parametrize("given", ["OIDC_ISSUER=x", "OIDC_ISSUER"])
+@pytest.mark.parametrize(
+    "given", ["OIDC_ISSUER=x", pytest.param("OIDC_ISSUER", marks=pytest.mark.thorough)]
+)
 async def test_a_setting_that_a_function_will_not_take_is_named(given: str) -> None:
     arguments = ("--port", "0", "--set", "IDENTITY=oidc", "--set", given)
     elsewhere = {"OIDC_ISSUER": "https://issuer.example" if "=" in given else "x"}
@@ -335,7 +337,13 @@ async def test_what_comes_faster_than_it_can_be_carried_out_is_not_lost() -> Non
     assert "Nothing was lost" in output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="SIGINT"),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.thorough),
+    ],
+)
 async def test_a_demo_that_was_interrupted_has_not_succeeded(number: signal.Signals) -> None:
     async with started("demo") as process:
         assert process.stdout

@@ -16,6 +16,7 @@ def findings(rows: list[Row]) -> list[str]:
     return [finding for row in rows for finding in row.findings]
 
 
+@pytest.mark.thorough
 async def test_whatever_fails_and_whatever_people_do_nothing_is_lost_and_nobody_told_wrong(
     stack: Stack,
 ) -> None:
