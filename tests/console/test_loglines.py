@@ -31,5 +31,12 @@ def test_they_name_it_and_are_of_its_time(tmp_path: Path) -> None:
     assert [each["message"] for each in running] == ["told", "verdict", "after"]
 
 
+def test_half_of_a_surrogate_pair_is_replaced(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    log.write_text(line(2.0, callId="CALL_1", message="\ud800"))
+    (found,) = lines_about(log, ["CALL_1"], 1.0, None)
+    assert found["message"] == "?"
+
+
 def test_of_a_function_that_is_not_known_there_are_none(tmp_path: Path) -> None:
     assert lines_about(tmp_path / "unknown.log", ["CALL_1"], 0.0, None) == []

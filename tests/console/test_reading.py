@@ -83,6 +83,27 @@ def test_users_are_found_in_documents_and_in_json_the_caller_first() -> None:
     assert WORDS.users_in(read("calls/CALL_1")) == {}
 
 
+def test_a_user_is_the_same_however_json_escapes_him() -> None:
+    for ensure_ascii in (True, False):
+        text = json.dumps({"userId": 'zoë "Z"'}, ensure_ascii=ensure_ascii)
+        assert WORDS.users_in(text) == {'zoë "Z"': 2}
+
+
+@pytest.mark.parametrize("value", [r"\xzz", r"\400", r"\u12"])
+def test_what_is_no_message_and_looks_like_one_is_taken_as_it_is(value: str) -> None:
+    text = f'key: "owner" value {{ string_value: "{value}" }}'
+    assert WORDS.users_in(text) == {value: 3}
+    assert WORDS.users_in(f'{{"owner": "{value}"}}') == {value: 3}
+
+
+def test_half_of_a_surrogate_pair_is_replaced() -> None:
+    halved = said_in_frame(
+        r'{"event": "x", "data": {"callId": "a\ud800", "b\uDC00": ["\ud83d\ude00"]}}'
+    )
+    assert halved == Said("x", {"callId": "a?", "b?": ["\N{GRINNING FACE}"]})
+    assert WORDS.users_in(r'{"userId": "\ud800"}') == {"?": 2}
+
+
 def test_what_was_published_is_read_as_it_is_delivered() -> None:
     events = ['{"callId":"é \\"1\\""}', "two\nlines"]
     assert list(published_in(publish(*events))) == events

@@ -215,6 +215,12 @@ async def test_what_is_no_switch_switches_nothing(
     assert not [each for each in about["faults"] if each["on"]]
 
 
+async def test_a_device_of_half_a_surrogate_pair_can_be_shown(asking: Visitor) -> None:
+    device = "\ud800"
+    async with asking.broken("fcm-refuses", device=device) as switched:
+        assert switched["devices"] == ["?"]
+
+
 async def test_what_nobody_here_can_break_says_why(stack: Stack) -> None:
     googles = Switches(replace(stack, queue=None, backend=None), lambda *_: None)
     shown = {each["name"]: each for each in googles.all()}

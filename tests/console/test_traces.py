@@ -49,6 +49,14 @@ def test_a_frame_says_what_its_trace_is_about(world: World) -> None:
     assert (trace.outcome, trace.seconds) == ("cancelled", 0.05)
 
 
+def test_a_call_of_half_a_surrogate_pair_keeps_no_other_from_its_trace(world: World) -> None:
+    halved = world.made(FRAME, r'c1= {"event": "call:cancel", "data": {"callId": "\ud800"}}')
+    assert (world.trace(halved).call or "").encode() == b"?"
+    made = world.begin(FRAME, CANCEL, at=1.0)
+    load = world.made("firestore.BatchGetDocuments", read("calls/CALL_1"), GATEWAY, at=1.1)
+    assert world.trace(load) is world.trace(made)
+
+
 def test_what_a_function_asks_about_a_call_belongs_to_the_frame_it_works_on(world: World) -> None:
     first = world.made(FRAME, frame("call:initiate", callId="CALL_1"), at=0.0)
     second = world.begin(FRAME, CANCEL, at=1.0)

@@ -1,10 +1,10 @@
 """What phones were pushed, and what the app's backend was told, as the services have seen it."""
 
-import json
 from typing import Any
 
 from infra.local.console.kinds import SEND, WEBHOOK
 from infra.local.console.observed import Observed
+from infra.local.console.parsing import parsed
 
 _ONLY_VALIDATED = "fake_message_id"  # what FCM answers to whoever only asks whether it would send
 
@@ -13,7 +13,7 @@ def push_in(observed: Observed) -> dict[str, Any] | None:
     """The push of a call that FCM has accepted, as the page has it."""
     if observed.call != SEND or not _is_done(observed) or _ONLY_VALIDATED in observed.response:
         return None
-    message = json.loads(observed.request)
+    message = parsed(observed.request)
     data = message.get("data", {})
     device = message.get("token") or message.get("fid")
     return {"device": device, "type": data.get("type"), "data": data, "at": _at(observed)}
@@ -24,7 +24,7 @@ def webhook_in(observed: Observed) -> dict[str, Any] | None:
     if observed.call != WEBHOOK or not _is_done(observed):
         return None
     _path, _id, body = observed.request.split(" ", 2)
-    said = json.loads(body)
+    said = parsed(body)
     return {"type": said.get("type"), "data": said.get("data"), "at": _at(observed)}
 
 

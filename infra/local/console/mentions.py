@@ -30,8 +30,12 @@ def escaped(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """Reads `escaped` back; what is no UTF-8 is replaced."""
-    made: bytes = CUnescape(text)
+    """Reads `escaped` back; what is no UTF-8 is replaced, and a text that was not `escaped` stays
+    as it is: what clients send may look like a message."""
+    try:
+        made: bytes = CUnescape(text)
+    except ValueError:
+        return text
     return made.decode(errors="replace")
 
 

@@ -1,6 +1,5 @@
 """What the texts of requests and responses say: of which call, whose, and what came of it."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from infra.local.console.mentions import escaped, unescaped
+from infra.local.console.parsing import parsed
 
 # A string in quotes, whose quotes and backslashes are escaped.
 _STRING = r'"((?:[^"\\]|\\.)*)"'
@@ -47,7 +47,7 @@ class Words:
         field in `user_fields`, as neither has an order of its own."""
         users: dict[str, int] = {}
         for found in self._users.finditer(text):
-            user = unescaped(found["text"]) if found["text"] else found["json"] or found["int"]
+            user = _text_in(found)
             if user and len(user) <= _ID_CHARACTERS:
                 rank = self.user_fields.index(found["field"] or found["name"])
                 users[user] = min(rank, users.get(user, rank))
@@ -69,6 +69,15 @@ class Words:
         in_message = rf'key: "(?P<field>{names})"\s*value \{{\s*{value}'
         in_json = rf'"(?P<name>{names})"\s*:\s*{string.format("json")}'
         return re.compile(f"{in_message}|{in_json}")
+
+
+def _text_in(user: re.Match[str]) -> str:
+    """Whom a field names, without the escapes of where it stands."""
+    if user["text"]:
+        return unescaped(user["text"])
+    if user["json"]:
+        return str(_json(f'"{user["json"]}"') or user["json"])
+    return user["int"] or ""
 
 
 def _documents_of(collection: str) -> re.Pattern[str]:
@@ -130,6 +139,6 @@ def outcome_in(response: str) -> str | None:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except (ValueError, RecursionError):
         return None

@@ -1,7 +1,6 @@
 """The console's paths, and what each answers."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from infra.local.console.files import file
 from infra.local.console.guard import MAX_BODY_BYTES, Guard, refused
 from infra.local.console.live import Live
 from infra.local.console.loglines import lines_about
+from infra.local.console.parsing import parsed
 from infra.local.console.switches import NotSwitched, Switches
 from infra.local.console.tokens import token_of
 from infra.local.console.trace import Span, Trace, as_text, shown, shown_span
@@ -175,7 +175,7 @@ async def _said(request: Request) -> dict[str, Any]:
         if len(body) > MAX_BODY_BYTES:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.")
     try:
-        said = json.loads(body)
+        said = parsed(body.decode(errors="replace"))
     except (ValueError, RecursionError) as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is no JSON.") from error
     if not isinstance(said, dict):
