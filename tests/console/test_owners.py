@@ -73,3 +73,24 @@ async def test_what_was_known_is_looked_up_again_after_some_seconds() -> None:
 async def test_the_port_of_no_function_is_nobodys(pid: int | None) -> None:
     owners = Owners(lambda: {} if pid is None else {"gateway": pid}, lambda: 10.0)
     assert await owners.find(1) is None
+
+
+async def test_who_nobody_had_is_not_looked_for_again_until_the_next_look() -> None:
+    now = 10.0
+    looks = 0
+
+    def pids() -> Mapping[str, int]:
+        nonlocal looks
+        looks += 1
+        return {}
+
+    owners = Owners(pids, lambda: now)
+    for _ in range(2):
+        assert await owners.find(1) is None
+    assert looks == 2
+    assert await owners.find(2) is None
+    assert await owners.find(1) is None
+    assert looks == 6
+    now = 100.0
+    assert await owners.find(1) is None
+    assert looks == 8
