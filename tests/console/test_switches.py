@@ -216,9 +216,11 @@ async def test_what_is_no_switch_switches_nothing(
 
 
 async def test_a_device_of_half_a_surrogate_pair_can_be_shown(asking: Visitor) -> None:
-    device = "\ud800"
-    async with asking.broken("fcm-refuses", device=device) as switched:
-        assert switched["devices"] == ["?"]
+    said = r'{"on": true, "device": "\ud800"}'
+    headers = {"Content-Type": "application/json"}
+    answer = await asking.http.post("/api/faults/fcm-refuses", content=said, headers=headers)
+    await asking.switch("fcm-refuses", on=False)
+    assert answer.json()["devices"] == ["?"]
 
 
 async def test_what_nobody_here_can_break_says_why(stack: Stack) -> None:

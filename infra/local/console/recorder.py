@@ -1,6 +1,7 @@
 """Watches the services' calls, and has them become traces, pushes and webhooks."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,10 @@ from infra.local.console.traces import Traces
 
 _ARRIVALS_LIMIT = 200  # of pushes, and of webhooks
 _LATER_SECONDS = 0.1  # by then, most of what a signal leads to is done
+_WAITING_LIMIT = 10_000  # calls that are not looked at yet; of more, the oldest are left out
 _READ_CHARACTERS = 200_000  # of a text: none of ours is longer, and to read more takes long
+
+_log = logging.getLogger(__name__)
 
 Tell = Callable[[str, Any], None]
 Blame = Callable[[Seen], str | None]  # which switch broke a call
@@ -25,7 +29,13 @@ class Recorder:
     """Watches for as long as its context lasts; `tell` hears of every change."""
 
     def __init__(
-        self, faults: WatchedFaults, owners: Owners, traces: Traces, blame: Blame, tell: Tell
+        self,
+        faults: WatchedFaults,
+        owners: Owners,
+        traces: Traces,
+        blame: Blame,
+        tell: Tell,
+        waiting_limit: int = _WAITING_LIMIT,
     ) -> None:
         self._faults = faults
         self._owners = owners
@@ -34,7 +44,8 @@ class Recorder:
         self._tell = tell
         self._pushes: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
         self._webhooks: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
-        self._waiting: deque[Seen] = deque()
+        self._waiting: deque[Seen] = deque(maxlen=waiting_limit)
+        self._left_out = 0
         self._taking: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
@@ -55,6 +66,7 @@ class Recorder:
     def _watch(self, seen: Seen) -> None:
         """Where every call enters, twice. It only waits here: the services work in this process,
         too, and would seem to take the time that it takes to find out what belongs together."""
+        self._left_out += len(self._waiting) == self._waiting.maxlen
         self._waiting.append(seen)
         if self._taking is None:
             self._taking = asyncio.create_task(self._take_all())
@@ -65,12 +77,21 @@ class Recorder:
         try:
             await asyncio.sleep(_LATER_SECONDS)
             while self._waiting:
-                port = _port(self._waiting[0].peer)
-                function = await self._owners.find(port) if port else None
-                self._take(self._waiting.popleft(), function)
+                await self._take_one(self._waiting.popleft())
                 await asyncio.sleep(0)  # the services come first
         finally:
             self._taking = None
+            if self._left_out:
+                _log.warning("The console left out %d calls: too many at once.", self._left_out)
+            self._left_out = 0
+
+    async def _take_one(self, seen: Seen) -> None:
+        try:
+            port = _port(seen.peer)
+            self._take(seen, await self._owners.find(port) if port else None)
+        except Exception:
+            # Whatever a client sends is read here, and one call that can't be must not be the last.
+            _log.exception("The console can't show the call %s %d.", seen.call, seen.id)
 
     def _take(self, seen: Seen, function: str | None) -> None:
         observed = _observed(seen, function, self._blame(seen) if seen.answer else None)
