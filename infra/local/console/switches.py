@@ -1,6 +1,8 @@
 """What of the running stack can be broken by a switch, and what one sees then."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ REFUSES = "fcm-refuses"
 
 # Why a switch can't be switched.
 _GOOGLES = "Google's emulator can't be broken."
+_ENDING = "The stack is ending."
 _NO_BACKEND = "No backend is played: WEBHOOK_URLS says where webhooks go."
 
 
@@ -134,23 +137,49 @@ class NotSwitched(Exception):
 
 
 @dataclass(slots=True)
+class _Period:
+    """While something is broken, in seconds since 1970."""
+
+    since: float
+    until: float = math.inf
+
+    def has(self, at: float | None) -> bool:
+        return at is not None and self.since <= at <= self.until
+
+
+@dataclass(slots=True)
 class _State:
+    """Of a switch. A call is looked at after it has ended, when the switch may be off again: what
+    it has broken is kept until it is on again."""
+
     is_on: bool = False
     met: int = 0
     armed: list[Fault] = field(default_factory=list)
     parts: ExitStack = field(default_factory=ExitStack)
-    devices: set[str] = field(default_factory=set)  # that FCM refuses
+    periods: dict[str, _Period] = field(default_factory=dict)  # of a function, or of devices
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def broken(self) -> list[str]:
+        """Of those that have periods, those that are broken now."""
+        return sorted(name for name, each in self.periods.items() if each.until == math.inf)
 
 
 class Switches:
     """The switches of one stack; an async context after which nothing is broken any more. What it
     has killed is not started again: the stack ends."""
 
-    def __init__(self, stack: Stack, tell: Callable[[str, Any], None]) -> None:
-        """`tell` hears of every change."""
+    def __init__(
+        self,
+        stack: Stack,
+        tell: Callable[[str, Any], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`tell` hears of every change; `now` is the clock that says when calls have ended."""
         self._stack = stack
         self._tell = tell
+        self._now = now
+        self._is_ended = False
         names = subscriptions(webhooks(stack.values))
         self._switches = {each.name: each for each in table(f"delivery.{name}" for name in names)}
         self._states = {name: _State() for name in self._switches}
@@ -160,12 +189,16 @@ class Switches:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._is_ended = True
         turning = list(self._turning)
         for task in turning:
             task.cancel()
         await asyncio.gather(*turning, return_exceptions=True)
         for state in self._states.values():
             state.parts.close()
+        refusing = self._states[REFUSES]
+        for device in refusing.broken:
+            self._stack.fcm.heal(device)
 
     def all(self) -> list[dict[str, Any]]:
         return [self._shown(switch) for switch in self._switches.values()]
@@ -174,6 +207,8 @@ class Switches:
         """The switch, as the page has it. `device` is that of `fcm-refuses`; off without one is off
         for all. Raises KeyError for an unknown switch, NotSwitched and NotStarted."""
         switch, state = self._switches[name], self._states[name]
+        if self._is_ended:
+            raise NotSwitched(_ENDING)
         if reason := self._why_unavailable(switch):
             raise NotSwitched(reason)
         turning = asyncio.create_task(self._turn(switch, state, device, on=on))
@@ -184,7 +219,7 @@ class Switches:
         except asyncio.CancelledError:
             if not turning.cancelled():
                 raise
-            raise NotSwitched("The stack is ending.") from None
+            raise NotSwitched(_ENDING) from None
         return self._shown(switch)
 
     def blame(self, seen: Seen) -> str | None:
@@ -208,9 +243,7 @@ class Switches:
         if on:
             state.met = 0
         if switch.kills:
-            process = self._stack.processes[switch.kills]
-            state.is_on = True  # also while it starts
-            await (process.crash() if on else self._start(switch.kills))
+            await self._kill(switch.kills, state, on=on)
         elif on:
             faults = [
                 Fault(switch.kind, call, times=None, seconds=_SLOW_SECONDS)
@@ -220,8 +253,16 @@ class Switches:
             state.armed = faults
         else:
             state.parts.close()
-            state.armed = []
         state.is_on = on
+
+    async def _kill(self, function: str, state: _State, *, on: bool) -> None:
+        if on:
+            state.periods[function] = _Period(self._now())
+            state.is_on = True
+            await self._stack.processes[function].crash()
+        else:
+            await self._start(function)  # and it is on until then
+            state.periods[function].until = self._now()
 
     async def _start(self, function: str) -> None:
         """Starts it as Cloud Run does: its first request meets open channels."""
@@ -238,24 +279,26 @@ class Switches:
                 raise NotSwitched("FCM refuses a device, which must be named by its token.")
             if not state.is_on:
                 state.met = 0
+                state.periods.clear()
             fcm.fail(device, FcmError.UNREGISTERED)
-            state.devices.add(device)
+            if device not in state.broken:
+                state.periods[device] = _Period(self._now())
         else:
-            for each in [device] if device else list(state.devices):
-                fcm.heal(each)
-                state.devices.discard(each)
-        state.is_on = bool(state.devices)
+            for each in state.broken:
+                if device in (None, each):
+                    fcm.heal(each)
+                    state.periods[each].until = self._now()
+        state.is_on = bool(state.broken)
 
     def _broke(self, switch: Switch, state: _State, seen: Seen) -> bool:
-        if not state.is_on:
+        if seen.fault:
+            return seen.fault in state.armed
+        then = [name for name, period in state.periods.items() if period.has(seen.ended)]
+        if not then or seen.answer is None or not seen.answer.is_error:
             return False
-        is_error = seen.answer is not None and seen.answer.is_error
         if switch.name == REFUSES:
-            names_it = any(f'"{device}"' in seen.request for device in state.devices)
-            return seen.call == SEND and seen.fault is None and is_error and names_it
-        if switch.kills:
-            return is_error and kind_of(seen.call).serves == switch.kills and seen.fault is None
-        return seen.fault in state.armed
+            return seen.call == SEND and any(f'"{device}"' in seen.request for device in then)
+        return kind_of(seen.call).serves == switch.kills
 
     def _why_unavailable(self, switch: Switch) -> str | None:
         if switch.is_googles and self._stack.queue is None:
@@ -275,5 +318,5 @@ class Switches:
             "available": reason is None,
             "met": state.met,
         }
-        devices = {"devices": sorted(state.devices)} if switch.name == REFUSES else {}
+        devices = {"devices": state.broken} if switch.name == REFUSES else {}
         return {**shown, **devices}
