@@ -1,9 +1,11 @@
 """The documents of the stack, as they change: what Firestore tells its listeners."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Self
 
 from google.cloud.firestore import Client, DocumentReference, GeoPoint
@@ -14,7 +16,7 @@ from infra.local.console.live import Change
 from infra.local.console.recorder import Tell
 
 SHOWN = ("calls", "connections", "devices", "outbox")
-_KEPT = 1000  # documents; of more, those that changed last
+KEPT = 250  # documents of each collection; of more, those that changed last
 _TEXT_CHARACTERS = 4000
 
 
@@ -27,7 +29,8 @@ class Documents:
         self._client = listening_client_at(address, project, database)
         self._collections = collections
         self._tell = tell
-        self._there: dict[tuple[str, str], dict[str, Any]] = {}  # what changed last comes last
+        # Of each collection, by their ids; what changed last comes last.
+        self._there: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in SHOWN}
         self._watches: list[Any] = []
 
     async def __aenter__(self) -> Self:
@@ -40,26 +43,28 @@ class Documents:
         await asyncio.to_thread(self._stop)
 
     def snapshot(self) -> Iterator[Change]:
-        return (("document", document) for document in self._there.values())
+        there = chain.from_iterable(each.values() for each in self._there.values())
+        return (("document", document) for document in sorted(there, key=itemgetter("at")))
+
+    def take(self, documents: Iterable[dict[str, Any]]) -> None:
+        """Documents that have changed, as the page has them."""
+        for document in documents:
+            there = self._there[document["collection"]]
+            there.pop(document["id"], None)
+            if document["fields"] is not None:
+                there[document["id"]] = document
+            if len(there) > KEPT:
+                del there[next(iter(there))]
+            self._tell("document", document)
 
     def _listen(self, client: Client, name: str, loop: asyncio.AbstractEventLoop) -> Any:
         def changed(_documents: Any, changes: Any, _time: Any) -> None:
             """Called in a thread of the library's."""
             read = [_shown(name, change) for change in changes]
             with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(self._take, read)
+                loop.call_soon_threadsafe(self.take, read)
 
         return client.collection(self._collections.named(name)).on_snapshot(changed)
-
-    def _take(self, documents: list[dict[str, Any]]) -> None:
-        for document in documents:
-            key = (document["collection"], document["id"])
-            self._there.pop(key, None)
-            if document["fields"] is not None:
-                self._there[key] = document
-            self._tell("document", document)
-        while len(self._there) > _KEPT:
-            del self._there[next(iter(self._there))]
 
     def _stop(self) -> None:
         for watch in self._watches:
