@@ -14,7 +14,8 @@ _BEGIN = "begin"
 _KEEP_ALIVE_SECONDS = 15.0
 # A page that leaves so many changes unread is sent away. It comes back by itself, to a snapshot.
 _WAITING_LIMIT = 5000
-# Of the pages of one browser, six get an answer at once.
+# A browser has six connections to one address, so this is enough for the pages of two, and for
+# some programs. Each is told everything, which takes time of the process that the services share.
 LISTENERS_LIMIT = 16
 
 
@@ -67,6 +68,8 @@ class Live:
 
     def _end(self, queue: asyncio.Queue[Change | None]) -> None:
         self._listening.discard(queue)
+        while not queue.empty():  # nobody may ever read it
+            queue.get_nowait()
         queue.put_nowait(None)
 
 
