@@ -1,6 +1,7 @@
 """What of texts is shown lets nobody in."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from google.cloud.firestore_v1 import types
@@ -50,6 +51,17 @@ def test_what_is_json_stays_json() -> None:
     shown = redacted(json.dumps(said))
     assert json.loads(shown)["kept"][0] == 1
     assert "quotes" not in shown
+
+
+@pytest.mark.parametrize("dumped", [json.dumps, lambda said: json.dumps(json.dumps(said))])
+def test_a_token_in_which_the_text_is_cut_is_left_out_too(
+    dumped: Callable[[object], str],
+) -> None:
+    # What is hidden of the first brings the second, and the cut in it, to where it is shown.
+    tokens = {"a_token": "x" * 7900, "b_token": SECRET * 10}
+    shown = shown_text(dumped(tokens))
+    assert "b_token" in shown
+    assert SECRET not in shown
 
 
 def test_a_long_text_says_how_long_it_was() -> None:

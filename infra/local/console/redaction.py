@@ -14,7 +14,7 @@ _STRING = r'(?:[^"\\]|\\.)*'
 # In JSON, in JSON that is itself a string, in a document as Protocol Buffers' text has it, and in a
 # URL's query.
 _IN_JSON = re.compile(rf'("(?:{_NAMES})"\s*:\s*")({_STRING})', re.IGNORECASE)
-_IN_STRING = re.compile(rf'(\\"(?:{_NAMES})\\"\s*:\s*\\")(.*?)(?=\\")', re.IGNORECASE)
+_IN_STRING = re.compile(rf'(\\"(?:{_NAMES})\\"\s*:\s*\\")(.*?)(?=\\"|$)', re.IGNORECASE)
 _IN_DOCUMENT = re.compile(
     rf'(key: "(?:{_NAMES})"\s*value \{{\s*string_value: ")({_STRING})', re.IGNORECASE
 )
