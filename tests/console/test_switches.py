@@ -14,6 +14,7 @@ from infra.client.phone import JsonPhone, json_phone
 from infra.local.console.switches import NotSwitched, Switches, table
 from infra.local.stack import Stack
 from tests.console.visitor import Live, Visitor, visitor
+from tests.support.pace import PATIENCE_SECONDS
 from tests.support.pages import rows, section
 from tests.support.stacks import Ids, Watched, pushes_to
 
@@ -162,9 +163,8 @@ async def test_what_fcm_refuses_is_refused_for_that_device_alone(
         assert switched["on"]
         await cancel(caller, ids)
         await met(live, "fcm-refuses")
-        await live.until(
-            "webhook", lambda said: said["type"] == "device.gone" and ids.token in str(said)
-        )
+        assert stack.backend is not None
+        await stack.backend.wait_for("device.gone", about=ids.token, patience=PATIENCE_SECONDS)
     assert len(await pushes_to(stack, ids.token, 1)) == 1
     answer = await asking.http.post("/api/faults/fcm-refuses", json={"on": True})
     assert answer.status_code == httpx.codes.BAD_REQUEST

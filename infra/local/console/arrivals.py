@@ -1,8 +1,8 @@
-"""What phones were pushed, and what the app's backend was told, as the services have seen it."""
+"""What phones were pushed, as FCM has seen it."""
 
 from typing import Any
 
-from infra.local.console.kinds import SEND, WEBHOOK
+from infra.local.console.kinds import SEND
 from infra.local.console.observed import Observed
 from infra.local.console.parsing import parsed
 
@@ -17,15 +17,6 @@ def push_in(observed: Observed) -> dict[str, Any] | None:
     data = message.get("data", {})
     device = message.get("token") or message.get("fid")
     return {"device": device, "type": data.get("type"), "data": data, "at": _at(observed)}
-
-
-def webhook_in(observed: Observed) -> dict[str, Any] | None:
-    """The webhook of a call that the backend has taken, as the page has it."""
-    if observed.call != WEBHOOK or not _is_done(observed):
-        return None
-    _path, _id, body = observed.request.split(" ", 2)
-    said = parsed(body)
-    return {"type": said.get("type"), "data": said.get("data"), "at": _at(observed)}
 
 
 def _is_done(observed: Observed) -> bool:

@@ -29,7 +29,6 @@ CONNECT = "integration.$connect"
 COMMIT = "firestore.Commit"
 PUBLISH = "pubsub.Publish"
 SEND = "fcm.send"
-WEBHOOK = "webhook.POST"
 
 _KINDS: Mapping[str, Kind] = {
     CONNECT: Kind("connect", "gateway", Root.REQUEST),
@@ -43,7 +42,7 @@ _KINDS: Mapping[str, Kind] = {
     "connections.POST": Kind("post"),
     "connections.DELETE": Kind("hang up"),
     SEND: Kind("push"),
-    WEBHOOK: Kind("webhook"),
+    "webhook.POST": Kind("webhook"),
     "keys.GET": Kind("keys"),
 }
 # Of a subscription's name: which function it is for, where that is not its whole name.

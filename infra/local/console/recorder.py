@@ -1,4 +1,4 @@
-"""Watches the services' calls, and has them become traces, pushes and webhooks."""
+"""Watches the services' calls, and has them become traces and pushes."""
 
 import asyncio
 import logging
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.emulators.watching import Seen, WatchedFaults
-from infra.local.console.arrivals import push_in, webhook_in
+from infra.local.console.arrivals import push_in
 from infra.local.console.live import Change
 from infra.local.console.observed import Observed
 from infra.local.console.owners import Owners
 from infra.local.console.trace import shown, shown_span
 from infra.local.console.traces import Traces
 
-_ARRIVALS_LIMIT = 200  # of pushes, and of webhooks
+_PUSHES_LIMIT = 200
 _LATER_SECONDS = 0.1  # by then, most of what a signal leads to is done
 _WAITING_LIMIT = 10_000  # calls that are not looked at yet; of more, the oldest are left out
 _READ_CHARACTERS = 200_000  # of a text: none of ours is longer, and to read more takes long
@@ -42,8 +42,7 @@ class Recorder:
         self._traces = traces
         self._blame = blame
         self._tell = tell
-        self._pushes: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
-        self._webhooks: deque[dict[str, Any]] = deque(maxlen=_ARRIVALS_LIMIT)
+        self._pushes: deque[dict[str, Any]] = deque(maxlen=_PUSHES_LIMIT)
         self._waiting: deque[Seen] = deque(maxlen=waiting_limit)
         self._left_out = 0
         self._taking: asyncio.Task[None] | None = None
@@ -61,7 +60,6 @@ class Recorder:
             yield "trace", shown(trace)
             yield from (("span", shown_span(trace, span)) for span in trace.spans.values())
         yield from (("push", push) for push in self._pushes)
-        yield from (("webhook", webhook) for webhook in self._webhooks)
 
     def _watch(self, seen: Seen) -> None:
         """Where every call enters, twice. It only waits here: the services work in this process,
@@ -101,9 +99,6 @@ class Recorder:
         if push := push_in(observed):
             self._pushes.append(push)
             self._tell("push", push)
-        if webhook := webhook_in(observed):
-            self._webhooks.append(webhook)
-            self._tell("webhook", webhook)
 
 
 def _port(peer: str | None) -> int | None:
