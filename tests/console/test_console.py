@@ -8,18 +8,11 @@ import httpx
 import pytest
 from google.cloud.firestore import AsyncClient
 
-from infra.client.calls import client_at
 from infra.client.https import App, Backend
 from infra.client.phone import JsonPhone, json_phone, socketio_phone
 from infra.local.stack import Stack
-from tests.console.visitor import Live, Visitor, visitor
-from tests.support.stacks import Ids, Watched
-
-
-@pytest.fixture
-async def asking(watched: Watched) -> AsyncIterator[Visitor]:
-    async with visitor(watched.url) as made:
-        yield made
+from tests.console.visitor import Live, Visitor
+from tests.support.stacks import Ids
 
 
 @pytest.fixture
@@ -30,26 +23,10 @@ async def live(asking: Visitor) -> AsyncIterator[Live]:
 
 
 @pytest.fixture
-def stack(watched: Watched) -> Stack:
-    return watched.stack
-
-
-@pytest.fixture
-def documents(stack: Stack) -> AsyncClient:
-    return client_at(stack.firestore, stack.project)
-
-
-@pytest.fixture
 async def caller(asking: Visitor, stack: Stack, ids: Ids) -> AsyncIterator[JsonPhone]:
+    """He comes in by a token of the console's."""
     token = (await asking.http.post("/api/tokens", json={"user": ids.caller})).json()["token"]
     async with json_phone(stack.websocket, token) as phone:
-        yield phone
-
-
-@pytest.fixture
-async def receiver(stack: Stack, ids: Ids) -> AsyncIterator[JsonPhone]:
-    async with json_phone(stack.websocket, stack.token(ids.receiver)) as phone:
-        await phone.emit("device:register", token=ids.token, platform="android")
         yield phone
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,44 +9,16 @@ import httpx
 import pytest
 
 from infra.client.calls import Calls
-from infra.client.phone import JsonPhone, json_phone
+from infra.client.phone import JsonPhone
 from infra.local.console.switches import NotSwitched, Switches, table
 from infra.local.stack import Stack
-from tests.console.visitor import Live, Visitor, visitor
+from tests.console.visitor import Live, Visitor
 from tests.support.pace import PATIENCE_SECONDS
 from tests.support.pages import rows, section
 from tests.support.stacks import Ids, Watched, pushes_to
 
 SLOW_MS = 1500.0
-
-
-@pytest.fixture
-async def asking(watched: Watched) -> AsyncIterator[Visitor]:
-    async with visitor(watched.url) as made:
-        yield made
-
-
-@pytest.fixture
-def stack(watched: Watched) -> Stack:
-    return watched.stack
-
-
-@pytest.fixture
-def calls(stack: Stack) -> Calls:
-    return Calls(stack.firestore, stack.project)
-
-
-@pytest.fixture
-async def caller(stack: Stack, ids: Ids) -> AsyncIterator[JsonPhone]:
-    async with json_phone(stack.websocket, stack.token(ids.caller)) as phone:
-        yield phone
-
-
-@pytest.fixture
-async def receiver(stack: Stack, ids: Ids) -> AsyncIterator[JsonPhone]:
-    async with json_phone(stack.websocket, stack.token(ids.receiver)) as phone:
-        await phone.emit("device:register", token=ids.token, platform="android")
-        yield phone
+SHORTEST_RING = 5  # seconds
 
 
 @pytest.fixture
