@@ -40,6 +40,14 @@ async def met(live: Live, name: str) -> dict[str, Any]:
     return broken
 
 
+async def swept(asking: Visitor, live: Live) -> None:
+    """Has sweep look, and waits until it has."""
+    live.heard.clear()
+    answer = await asking.http.post("/api/sweep", json={})
+    assert answer.status_code == httpx.codes.ACCEPTED
+    await live.until("span", lambda each: each["call"] == "job.sweep" and each["ms"])
+
+
 async def test_every_switch_is_listed_and_off(asking: Visitor, stack: Stack) -> None:
     about = await asking.get("/api/stack")
     assert [each["name"] for each in about["faults"]] == [each.name for each in table([])]
@@ -90,10 +98,7 @@ async def test_while_publishing_fails_nobody_is_pushed_until_sweep_looks(
     assert not await calls.is_delivered(ids.call)
     async with asking.listening() as live:
         while not await calls.is_delivered(ids.call):
-            live.heard.clear()
-            answer = await asking.http.post("/api/sweep", json={})
-            assert answer.status_code == httpx.codes.ACCEPTED
-            await live.until("span", lambda each: each["call"] == "job.sweep" and each["ms"])
+            await swept(asking, live)
     pushed = await pushes_to(stack, ids.token, 2)
     assert pushed[1]["data"]["type"] == "call_cancelled"
     trace = (await asking.trace(ids.call, "call:cancel"))["id"]
@@ -105,6 +110,19 @@ async def test_while_publishing_fails_nobody_is_pushed_until_sweep_looks(
                 == (trace, "sweep", "pubsub.Publish", "ok")
             ),
         )
+
+
+async def test_while_tasks_fail_a_ring_that_nobody_ends_is_ended_by_sweep(
+    asking: Visitor, caller: JsonPhone, receiver: JsonPhone, ids: Ids
+) -> None:
+    async with asking.listening() as live, asking.broken("tasks-fail"):
+        said = {"callId": ids.call, "receiverId": ids.receiver, "ringSeconds": SHORTEST_RING}
+        await caller.emit("call:initiate", **said)
+        assert (await met(live, "tasks-fail"))["call"] == "cloudtasks.CreateTask"
+        while not caller.untold():
+            await swept(asking, live)  # it waits some seconds for a task that is late
+        assert (await caller.told("call:timeout"))["callId"] == ids.call
+        await receiver.told("call:cancelled")
 
 
 @pytest.mark.usefixtures("ringing")

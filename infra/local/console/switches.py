@@ -122,6 +122,13 @@ def table(deliveries: Iterable[str]) -> tuple[Switch, ...]:
             kills="push",
         ),
         Switch(
+            name="tasks-fail",
+            label="Tasks fail",
+            says="Cloud Tasks takes no task, and none that is due comes. A ring that nobody ends "
+            "goes on past its time, until sweep has it ended.",
+            breaks=("cloudtasks.CreateTask", "task.rings"),
+        ),
+        Switch(
             name="webhooks-fail",
             label="Webhooks fail",
             says="The app's backend answers 503. Phones are told all the same; webhook tries again "
