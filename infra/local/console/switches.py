@@ -21,7 +21,6 @@ _FIRESTORE = ("firestore.BatchGetDocuments", "firestore.RunQuery", "firestore.Co
 _POSTS = ("connections.POST", "connections.DELETE")
 _SLOW_SECONDS = 1.5  # after 2 a function gives an attempt up
 _WARM_UP_SECONDS = 15.0
-REFUSES = "fcm-refuses"
 
 # Why a switch can't be switched.
 _GOOGLES = "Google's emulator can't be broken."
@@ -29,16 +28,34 @@ _ENDING = "The stack is ending."
 _NO_BACKEND = "No backend is played: WEBHOOK_URLS says where webhooks go."
 
 
+@dataclass(frozen=True, slots=True)
+class Breaks:
+    """Every one of these calls."""
+
+    calls: tuple[str, ...]
+    kind: Kind = Kind.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """This function, until the switch is off."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuses:
+    """Has FCM refuse those devices for which it is switched on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """One of the table. It breaks calls, kills a function, or has FCM refuse a device."""
+    """One of the table."""
 
     name: str
     label: str
     says: str  # what happens, and what one should see
-    breaks: tuple[str, ...] = ()  # calls
-    kind: Kind = Kind.FAIL
-    kills: str | None = None  # a function
+    does: Breaks | Kills | Refuses
     is_googles: bool = False  # with --google, nobody here can break it
     is_backends: bool = False  # it needs one that is played
 
@@ -51,8 +68,7 @@ def table(deliveries: Iterable[str]) -> tuple[Switch, ...]:
             label="Firestore is slow",
             says="Each commit takes 1.5 seconds longer. Verdicts and events come later; "
             "none is lost.",
-            breaks=("firestore.Commit",),
-            kind=Kind.DELAY,
+            does=Breaks(("firestore.Commit",), Kind.DELAY),
             is_googles=True,
         ),
         Switch(
@@ -60,7 +76,7 @@ def table(deliveries: Iterable[str]) -> tuple[Switch, ...]:
             label="Firestore is down",
             says="Nothing is read or written. A signal is answered `unavailable` and changes "
             "nothing; sent again when this is off, it works.",
-            breaks=_FIRESTORE,
+            does=Breaks(_FIRESTORE),
             is_googles=True,
         ),
         Switch(
@@ -68,7 +84,7 @@ def table(deliveries: Iterable[str]) -> tuple[Switch, ...]:
             label="Publishing fails",
             says="The commit holds and open sockets are told, but nobody is pushed. The outbox "
             "entry stays pending, and sweep publishes it once this is off.",
-            breaks=("pubsub.Publish",),
+            does=Breaks(("pubsub.Publish",)),
             is_googles=True,
         ),
         Switch(
@@ -76,14 +92,14 @@ def table(deliveries: Iterable[str]) -> tuple[Switch, ...]:
             label="Posts to sockets fail",
             says="API Gateway answers every post with an error. Phones are pushed; deliver tries "
             "again until this is off, and then the sockets are told.",
-            breaks=_POSTS,
+            does=Breaks(_POSTS),
         ),
         Switch(
             name="deliveries-fail",
             label="Deliveries fail",
             says="Pub/Sub reaches no function. Open sockets are told, pushes and webhooks wait; "
             "Pub/Sub tries again until this is off.",
-            breaks=tuple(deliveries),
+            does=Breaks(tuple(deliveries)),
             is_googles=True,
         ),
         Switch(
@@ -91,49 +107,50 @@ def table(deliveries: Iterable[str]) -> tuple[Switch, ...]:
             label="FCM is down",
             says="FCM answers every message with UNAVAILABLE. Sockets are told; push tries again "
             "until this is off.",
-            breaks=(SEND,),
+            does=Breaks((SEND,)),
         ),
         Switch(
-            name=REFUSES,
+            name="fcm-refuses",
             label="FCM refuses the device",
             says="FCM says that the app is not installed any more (UNREGISTERED). The device is "
             "removed and the backend told by a webhook, device.gone; a device that registers "
             "again is refused until this is off.",
+            does=Refuses(),
         ),
         Switch(
             name="gateway-killed",
             label="gateway is killed",
             says="SIGKILL. API Gateway answers frames with an error, and nobody can connect, until "
             "this is off and gateway has started again; sweep publishes what it left behind.",
-            kills="gateway",
+            does=Kills("gateway"),
         ),
         Switch(
             name="deliver-killed",
             label="deliver is killed",
             says="SIGKILL. Open sockets are told by gateway; who connects is told what he missed "
             "once this is off and deliver has started again.",
-            kills="deliver",
+            does=Kills("deliver"),
         ),
         Switch(
             name="push-killed",
             label="push is killed",
             says="SIGKILL. Sockets are told, phones are not pushed. Pub/Sub tries again until this "
             "is off and push has started again.",
-            kills="push",
+            does=Kills("push"),
         ),
         Switch(
             name="tasks-fail",
             label="Tasks fail",
             says="Cloud Tasks takes no task, and none that is due comes. A ring that nobody ends "
             "goes on past its time, until sweep has it ended.",
-            breaks=("cloudtasks.CreateTask", "task.rings"),
+            does=Breaks(("cloudtasks.CreateTask", "task.rings")),
         ),
         Switch(
             name="webhooks-fail",
             label="Webhooks fail",
             says="The app's backend answers 503. Phones are told all the same; webhook tries again "
             "until this is off.",
-            breaks=("webhook.POST",),
+            does=Breaks(("webhook.POST",)),
             is_backends=True,
         ),
     )
@@ -203,9 +220,9 @@ class Switches:
         await asyncio.gather(*turning, return_exceptions=True)
         for state in self._states.values():
             state.parts.close()
-        refusing = self._states[REFUSES]
-        for device in refusing.broken:
-            self._stack.fcm.heal(device)
+        for name, switch in self._switches.items():
+            if switch.does == Refuses():
+                self._refuse(self._states[name], None, on=False)
 
     def all(self) -> list[dict[str, Any]]:
         return [self._shown(switch) for switch in self._switches.values()]
@@ -240,36 +257,36 @@ class Switches:
 
     async def _turn(self, switch: Switch, state: _State, device: str | None, *, on: bool) -> None:
         async with state.lock:
-            if switch.name == REFUSES:
-                self._refuse(state, device, on=on)
-            elif on != state.is_on:
-                await self._break(switch, state, on=on)
+            match switch.does:
+                case Refuses():
+                    self._refuse(state, device, on=on)
+                case Breaks() as breaks if on != state.is_on:
+                    self._break(breaks, state, on=on)
+                case Kills(function) if on != state.is_on:
+                    await self._kill(function, state, on=on)
             self._tell("fault", self._shown(switch))
 
-    async def _break(self, switch: Switch, state: _State, *, on: bool) -> None:
+    def _break(self, breaks: Breaks, state: _State, *, on: bool) -> None:
         if on:
             state.met = 0
-        if switch.kills:
-            await self._kill(switch.kills, state, on=on)
-        elif on:
-            faults = [
-                Fault(switch.kind, call, times=None, seconds=_SLOW_SECONDS)
-                for call in switch.breaks
+            state.armed = [
+                Fault(breaks.kind, call, times=None, seconds=_SLOW_SECONDS) for call in breaks.calls
             ]
-            state.parts.enter_context(self._stack.faults.during(*faults))
-            state.armed = faults
+            state.parts.enter_context(self._stack.faults.during(*state.armed))
         else:
             state.parts.close()
         state.is_on = on
 
     async def _kill(self, function: str, state: _State, *, on: bool) -> None:
         if on:
+            state.met = 0
             state.periods[function] = _Period(self._now())
             state.is_on = True
             await self._stack.processes[function].crash()
         else:
             await self._start(function)  # and it is on until then
             state.periods[function].until = self._now()
+            state.is_on = False
 
     async def _start(self, function: str) -> None:
         """Starts it as Cloud Run does: its first request meets open channels."""
@@ -303,9 +320,13 @@ class Switches:
         then = [name for name, period in state.periods.items() if period.has(seen.ended)]
         if not then or seen.answer is None or not seen.answer.is_error:
             return False
-        if switch.name == REFUSES:
-            return seen.call == SEND and any(f'"{device}"' in seen.request for device in then)
-        return kind_of(seen.call).serves == switch.kills
+        match switch.does:
+            case Refuses():
+                return seen.call == SEND and any(f'"{device}"' in seen.request for device in then)
+            case Kills(function):
+                return kind_of(seen.call).serves == function
+            case Breaks():
+                return False
 
     def _why_unavailable(self, switch: Switch) -> str | None:
         if switch.is_googles and self._stack.queue is None:
@@ -325,5 +346,5 @@ class Switches:
             "available": reason is None,
             "met": state.met,
         }
-        devices = {"devices": state.broken} if switch.name == REFUSES else {}
+        devices = {"devices": state.broken} if switch.does == Refuses() else {}
         return {**shown, **devices}
