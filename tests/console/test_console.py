@@ -105,6 +105,8 @@ async def test_a_span_shows_request_response_and_log_and_no_token(
     assert json.loads(frame["response"])["data"]["outcome"] == "cancelled"
     (told,) = (each["line"] for each in frame["logs"] if each["line"]["message"] == "told")
     assert (told["callId"], told["outcome"]) == (ids.call, "cancelled")
+    commit = next(each for each in trace["spans"] if each["call"] == "firestore.Commit")
+    assert (await asking.get(f"/api/spans/{commit['id']}"))["logs"] == frame["logs"]
     push = await asking.get(f"/api/spans/{sent['id']}")
     assert ids.call in push["request"]
     assert ids.token not in push["request"]

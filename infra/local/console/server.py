@@ -150,10 +150,11 @@ class Server:
         return trace
 
     def _logs(self, trace: Trace, span: Span) -> list[dict[str, Any]]:
-        """What the function of a call logged meanwhile about what the trace is about."""
-        log = self._stack.logs / f"{span.function}.log"
+        """What the function of a call logged about what the trace is about, all through the work to
+        which the call belongs: functions write most of it at the end."""
+        log, work = self._stack.logs / f"{span.function}.log", trace.work_of(span)
         names = [trace.call] if trace.call else [trace.connection, *trace.users]
-        lines = lines_about(log, filter(None, names), span.began, span.ended)
+        lines = lines_about(log, filter(None, names), work.began, work.ended)
         return [{"function": span.function, "line": line} for line in lines]
 
 

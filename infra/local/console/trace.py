@@ -74,6 +74,14 @@ class Trace:
         # It began by something that nobody saw, and that may still go on.
         return at <= self.started + self.seconds + _UNSEEN_SECONDS
 
+    def work_of(self, span: Span) -> Span:
+        """The frame, delivery or task at which its function worked as it made this call; the call
+        itself if it is one, or if nobody has seen that."""
+        if span.kind.serves:
+            return span
+        works = (each for each in self.spans.values() if each.runs(span.function, span.began))
+        return next(works, span)
+
     @property
     def users(self) -> list[str]:
         """The caller, if he is known, before the others."""
