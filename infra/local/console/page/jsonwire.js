@@ -4,13 +4,15 @@ export const json = {
   name: "JSON",
   isReadyOnceOpen: true, // whoever's handshake was taken has been let in
 
-  url({ websocket }, { token, ring, deviceId }) {
+  url({ websocket }, { ring, deviceId }) {
     const url = new URL(websocket);
     if (ring) url.searchParams.set("ring", ring);
-    else url.searchParams.set("token", token);
     url.searchParams.set("deviceId", deviceId);
     return url.href;
   },
+
+  /** A browser can set no header, and an address may be logged: a user's token is among these. */
+  subprotocols: ({ token, ring }) => (ring ? [] : ["unring", `bearer.${token}`]),
 
   write: (id, event, data) => JSON.stringify({ event, data, id }),
 

@@ -23,8 +23,8 @@ export class Line {
   #waiting = new Map();
 
   /**
-   * `credentials` promises what is shown at each connection; `changed` is called when the state has,
-   * `heard` with the name and the data of each event.
+   * `credentials` promises what is shown at each connection; `changed` is called when the state or
+   * the refusal has, `heard` with the name and the data of each event.
    */
   constructor({ wire, stack, credentials, changed, heard }) {
     this.#wire = wire;
@@ -65,11 +65,11 @@ export class Line {
     let credentials;
     try {
       credentials = await this.#credentials();
-    } catch {
-      return this.#connectLater();
+    } catch (error) {
+      return this.#isWanted && !this.#socket ? this.#refused(error.message) : undefined;
     }
     if (!this.#isWanted || this.#socket) return undefined;
-    const socket = new WebSocket(this.#wire.url(this.#stack, credentials));
+    const socket = new WebSocket(this.#wire.url(this.#stack, credentials), this.#wire.subprotocols(credentials));
     this.#socket = socket;
     const isOurs = () => this.#socket === socket;
     socket.onopen = () => isOurs() && this.#wire.isReadyOnceOpen && this.#ready();
@@ -93,8 +93,7 @@ export class Line {
       case "failed": // it does not say of which frame
         return this.#loseAll();
       case "refused":
-        this.refusal = read.message;
-        return this.#connectLater(LONGEST_PAUSE_MS);
+        return this.#refused(read.message, LONGEST_PAUSE_MS);
       case "ended":
         return this.#connectLater();
       default:
@@ -106,6 +105,12 @@ export class Line {
     this.#pause = FIRST_PAUSE_MS;
     this.refusal = null;
     this.#enter("open");
+  }
+
+  #refused(message, pause) {
+    this.#connectLater(pause);
+    this.refusal = message;
+    this.#changed();
   }
 
   #connectLater(pause = this.#pause) {

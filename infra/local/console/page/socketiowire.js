@@ -10,6 +10,8 @@ export const socketio = {
     return url.href;
   },
 
+  subprotocols: () => [],
+
   connect: ({ token, ring, deviceId }) => `40${JSON.stringify({ ...(ring ? { ring } : { token }), deviceId })}`,
 
   write: (id, event, data) => `42${id}${JSON.stringify([event, data])}`,
