@@ -4,12 +4,14 @@
 // "ringing" (it rings here), "talking" or "over"; `says` is what it looks like to its user, and
 // `asks` the signal that has no verdict yet.
 
-const PUSHED = { incoming_call: "call:incoming", call_cancelled: "call:cancelled", call_rejected: "call:rejected" };
+// These have no prototype: an event may have any name, "toString" too.
+const PUSHED = { __proto__: null, incoming_call: "call:incoming", call_cancelled: "call:cancelled", call_rejected: "call:rejected" };
 
 /** The event that a push stands for. */
 export const eventOf = (push) => PUSHED[push.type] ?? push.type;
 
 const CAUSES = {
+  __proto__: null,
   caller_cancelled: "Missed: the caller gave up",
   caller_gone: "Missed: the caller has gone",
   timeout: "Missed: nobody answered",
@@ -22,6 +24,7 @@ const over = (call, says) => ({ ...call, phase: "over", says, asks: null });
 const talking = (call) => ({ ...call, phase: "talking", says: "In a call", asks: null });
 
 const ENDS = {
+  __proto__: null,
   "call:cancelled": (call, { cause }) => over(call, CAUSES[cause ?? "caller_cancelled"] ?? "Missed call"),
   "call:rejected": (call) => over(call, "Declined"),
   "call:timeout": (call) => over(call, "No answer"),
@@ -30,6 +33,7 @@ const ENDS = {
 };
 // In which phases an event is news.
 const NEWS = {
+  __proto__: null,
   "call:cancelled": ["ringing"],
   "call:rejected": ["calling"],
   "call:timeout": ["calling"],
@@ -50,13 +54,14 @@ export const isOn = (call) => call !== null && call.phase !== "over";
 export function hear(call, ended, event, data) {
   if (event === "call:incoming") return rings(call, ended, data);
   if (!(event in NEWS)) return { call, effect: "" };
-  if (call?.id !== data.callId) return { call, effect: "of another call: stops nothing" };
+  if (!call || call.id !== data?.callId) return { call, effect: "of another call: stops nothing" };
   if (!NEWS[event].includes(call.phase)) return { call, effect: "nothing new" };
   if (event === "call:accepted") return { call: talking(call), effect: "they talk" };
   return { call: ENDS[event](call, data), effect: call.phase === "talking" ? "ends the call" : "stops the ring" };
 }
 
-function rings(call, ended, { callId, callerId, ringToken }) {
+function rings(call, ended, { callId, callerId, ringToken } = {}) {
+  if (!callId) return { call, effect: "of no call: does not ring" };
   if (call?.id === callId && isOn(call)) {
     // Of a ring that came by the socket first, the push brings the token.
     return { call: { ...call, ringToken: call.ringToken ?? ringToken }, effect: "nothing new" };
@@ -67,7 +72,16 @@ function rings(call, ended, { callId, callerId, ringToken }) {
   return { call: { id: callId, peer, phase: "ringing", says: "Incoming call", asks: null, ringToken }, effect: "rings" };
 }
 
-const UNDONE = { already_cancelled: "The caller had given up", already_missed: "The ring was over", already_ended: "The call was over" };
+/** The ring is over, and nobody has said so. */
+export const unanswered = (call) => over(call, call.phase === "ringing" ? "Missed: the ring was over" : "No answer");
+
+const UNDONE = {
+  __proto__: null,
+  busy: "Busy",
+  already_cancelled: "The caller had given up",
+  already_missed: "The ring was over",
+  already_ended: "The call was over",
+};
 
 const DONE = {
   "call:initiate": (call) => ({ ...call, says: "Ringing there", asks: null }),
@@ -88,7 +102,9 @@ export function judged(call, signal, { ok, outcome, message }) {
   if (outcome === "already_rejected") {
     return over(call, signal === "call:cancel" ? "Declined" : "Declined on another device");
   }
-  const why = { busy: "Busy", ...UNDONE }[outcome] ?? `Refused: ${message ?? outcome}`;
+  // A cancel that finds no call has overtaken it: the call that comes will not ring.
+  if (outcome === "not_found" && signal === "call:cancel") return over(call, "You gave up");
+  const why = UNDONE[outcome] ?? `Refused: ${message ?? outcome}`;
   return over(call, why);
 }
 
@@ -100,7 +116,8 @@ export function actions({ app, isOpen, call, user, peer }) {
     call: isThere && !isOn(call) && peer !== "" && peer !== user,
     accept: is("ringing") && app !== "offline",
     decline: is("ringing") && app !== "offline",
-    cancel: is("calling") && isThere,
+    // It need not wait for the verdict on the initiate.
+    cancel: call?.phase === "calling" && call.asks !== "call:cancel" && isThere,
     end: is("talking") && isThere,
   };
 }
