@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Line } from "./line.js";
-import { actions, ends, eventOf, hear, isOn, judged } from "./rules.js";
+import { actions, ends, eventOf, hear, judged, unanswered } from "./rules.js";
 import { now } from "./times.js";
 
 const LOG_LENGTH = 40;
@@ -10,6 +10,8 @@ const FIRST_PAUSE_MS = 1_000; // before a signal is sent again, and then twice a
 const LAST_PAUSE_MS = 16_000;
 const OPEN_MS = 3_000; // that a line may take to open
 const PUSH_LIFE_MS = 30_000; // for which FCM keeps what does not say how long it is good for
+const RING_MS = 30_000; // for which it rings if nobody has said until when
+const GRACE_MS = 5_000; // in which the server may say that nobody has answered
 
 export class Phone extends EventTarget {
   app = "open"; // open, offline, killed
@@ -20,6 +22,8 @@ export class Phone extends EventTarget {
   #signals;
   #line;
   #timer;
+  #signal = null; // {event, id}: the signal that waits for its verdict
+  #registration;
   #held = []; // pushes that FCM keeps while the phone is offline
   #ended = new Set(); // calls that are over: tombstones
   #keys = 0;
@@ -53,6 +57,7 @@ export class Phone extends EventTarget {
   /** Another user signs in, or the app speaks another wire: it begins anew. */
   become({ user = this.user, wire = this.wire }) {
     if (user === this.user && wire === this.wire) return;
+    this.#giveUp();
     if (user !== this.user) this.#set(null);
     Object.assign(this, { user, wire });
     this.#line.stop();
@@ -66,11 +71,18 @@ export class Phone extends EventTarget {
   }
 
   offline() {
+    this.#giveUp();
     this.#enter("offline", "no network any more");
     this.#line.stop();
   }
 
+  /** What it has in memory is lost. A ring is the system's, and goes on. */
   kill() {
+    this.#giveUp();
+    if (this.call && this.call.phase !== "ringing") {
+      this.#ended.add(this.call.id);
+      this.#set(null);
+    }
     this.#enter("killed", "swept away by its user");
     this.#line.stop();
   }
@@ -86,6 +98,7 @@ export class Phone extends EventTarget {
 
   /** The phone is thrown away: the server forgets it. */
   async remove() {
+    this.#giveUp();
     if (this.link === "open") await this.#line.emit("device:unregister", { token: this.token });
     this.#line.stop();
     this.#set(null);
@@ -93,27 +106,26 @@ export class Phone extends EventTarget {
 
   initiate(callId) {
     this.#set({ id: callId, peer: this.peer, phase: "calling", says: "Calling", asks: null });
-    return this.#signal("call:initiate", { receiverId: this.peer, callType: "AUDIO" });
+    this.#endIn(RING_MS + GRACE_MS);
+    return this.#send(this.#begin("call:initiate"), { receiverId: this.peer, callType: "AUDIO" });
   }
 
   cancel() {
-    return this.#signal("call:cancel");
+    return this.#send(this.#begin("call:cancel"));
   }
 
   end() {
-    return this.#signal("call:end");
+    return this.#send(this.#begin("call:end"));
   }
 
-  async accept() {
-    await this.#awake();
-    return this.#signal("call:accept");
+  accept() {
+    return this.#answer("call:accept");
   }
 
   /** From the lock screen it is declined by the token that the ring's push has brought. */
-  async decline() {
+  decline() {
     if (this.app === "killed" && this.call.ringToken) return this.#declineByRingToken();
-    await this.#awake();
-    return this.#signal("call:reject");
+    return this.#answer("call:reject");
   }
 
   /** Takes what FCM brings; while the phone is offline FCM keeps it. */
@@ -127,8 +139,11 @@ export class Phone extends EventTarget {
   /** It shows its token again, as an app does whenever it starts. */
   async register() {
     const data = { token: this.token, platform: "android", deviceId: this.device };
-    const { outcome } = await this.#line.emit("device:register", data);
-    this.#note({ channel: "app", title: "device:register", effect: outcome });
+    const line = this.#line;
+    const registration = (this.#registration = {});
+    const goesOn = () => this.#registration === registration && line === this.#line && line.state === "open";
+    const entry = this.#note({ channel: "app", title: "device:register", effect: "…" });
+    await this.#repeat(entry, () => line.emit("device:register", data), goesOn);
   }
 
   #connect() {
@@ -164,36 +179,65 @@ export class Phone extends EventTarget {
     }
   }
 
+  /**
+   * It asks nobody by HTTPS whether a ring still rings (docs/phones.md, "Look once"): this page shows
+   * what comes by itself.
+   */
   #hear(channel, title, event, data, at) {
+    const ringMs = event === "call:incoming" ? ringEnds(data) - now() : null;
+    const isLate = ringMs !== null && ringMs <= 0;
+    if (isLate || ends(event)) this.#ended.add(data?.callId);
     const { call, effect } = hear(this.call, this.#ended, event, data);
     this.#note({ at, channel, title, effect: effect || words(data), since: this.#since({ data, at }) });
-    if (ends(event)) this.#ended.add(data.callId);
-    const begins = event === "call:incoming" && call !== this.call && effect === "rings";
+    const begins = ringMs !== null && effect === "rings";
     this.#set(call);
-    if (begins) this.#ringAtMost(ringMs(data));
+    if (begins) this.#endIn(ringMs);
   }
 
   /** Nothing else ends the ring of a phone that loses its network. */
-  #ringAtMost(ms) {
+  #endIn(ms) {
     clearTimeout(this.#timer);
-    if (!(ms > 0)) return;
-    const { id } = this.call;
+    const { id, phase } = this.call;
     this.#timer = setTimeout(() => {
-      if (this.call?.id !== id || this.call.phase !== "ringing") return;
-      this.#ended.add(id);
-      this.#set({ ...this.call, phase: "over", says: "Missed: the ring was over" });
+      if (this.call?.id === id && this.call.phase === phase) this.#set(unanswered(this.call));
     }, ms);
   }
 
-  /** Sends a signal of the call until there is a verdict: a repeat is safe. */
-  async #signal(event, more = {}) {
-    const { id } = this.call;
-    const data = { callId: id, deviceId: this.device, ...more };
-    await this.#until(event, id, () => this.#line.emit(event, data), () => this.app === "open");
+  /** One signal at a time waits for its verdict: that of before is sent no more. */
+  #begin(event) {
+    const signal = { event, id: this.call.id };
+    this.#signal = signal;
+    this.#set({ ...this.call, asks: event });
+    return signal;
+  }
+
+  /** Whether a signal is still to be sent: nothing else has been decided meanwhile. */
+  #goesOn(signal) {
+    return this.#signal === signal && this.call?.id === signal.id && this.call.asks === signal.event;
+  }
+
+  /** Its user may ask again once it is back. */
+  #giveUp() {
+    this.#signal = null;
+    if (this.call?.asks) this.#set({ ...this.call, asks: null });
+  }
+
+  /** Answers a ring. While the app wakes, the ring may end, or the phone lose its network. */
+  async #answer(event) {
+    const signal = this.#begin(event);
+    await this.#awake();
+    if (this.#goesOn(signal)) await this.#send(signal);
+  }
+
+  async #send(signal, more = {}) {
+    const line = this.#line; // that of the user who asks: another may sign in meanwhile
+    const data = { callId: signal.id, deviceId: this.device, ...more };
+    await this.#judge(signal, () => line.emit(signal.event, data));
   }
 
   async #declineByRingToken() {
-    const { id, ringToken } = this.call;
+    const { ringToken } = this.call;
+    const signal = this.#begin("call:reject");
     let opened;
     const isOpen = new Promise((resolve) => (opened = resolve));
     const line = new Line({
@@ -206,31 +250,38 @@ export class Phone extends EventTarget {
     line.start();
     const emit = async () => {
       await Promise.race([isOpen, after(OPEN_MS)]);
-      return line.emit("call:reject", { callId: id });
+      return line.emit("call:reject", { callId: signal.id });
     };
-    await this.#until("call:reject", id, emit, () => true, "by the ring token: ");
+    await this.#judge(signal, emit, "by the ring token: ");
     line.stop();
   }
 
-  async #until(event, id, emit, goesOn, how = "") {
-    this.#set({ ...this.call, asks: event });
+  /** Sends a signal until there is a verdict, and makes of the call what it says. */
+  async #judge(signal, emit, how = "") {
+    const { event, id } = signal;
     const at = now();
     this.#signals.sent(id, event, at);
     const entry = this.#note({ at, channel: "sent", title: event, effect: `${how}…` });
+    const verdict = await this.#repeat(entry, emit, () => this.#goesOn(signal), how);
+    entry.since = { ms: now() - at, event };
+    const isCalling = this.call?.id === id && this.call.phase === "calling";
+    if (isCalling && verdict.ringsUntil) this.#endIn(verdict.ringsUntil - now() + GRACE_MS);
+    if (this.#goesOn(signal)) this.#set(judged(this.call, event, verdict));
+    else this.#changed();
+  }
+
+  /** Sends until there is a verdict, which it gives: a repeat is safe. */
+  async #repeat(entry, emit, goesOn, how = "") {
     for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
       const verdict = await emit();
       const again = verdict.outcome === "unavailable" && pause <= LAST_PAUSE_MS && goesOn();
       entry.effect = `${how}${verdict.outcome}${again ? `, sent again in ${pause / 1000} s` : ""}`;
-      entry.since = { ms: now() - at, event };
-      if (again) {
-        this.#changed();
-        await after(pause);
-        continue;
-      }
-      // Meanwhile an event may have ended it, or another call have begun.
-      if (this.call?.id === id && isOn(this.call)) this.#set(judged(this.call, event, verdict));
-      else this.#changed();
-      return;
+      this.#changed();
+      if (!again) return verdict;
+      await after(pause);
+      if (goesOn()) continue;
+      entry.effect = `${how}${verdict.outcome}`;
+      return verdict;
     }
   }
 
@@ -240,7 +291,7 @@ export class Phone extends EventTarget {
 
   #set(call) {
     if (call?.phase === "over") this.#ended.add(call.id);
-    if (call?.phase !== "ringing") clearTimeout(this.#timer);
+    if (!["ringing", "calling"].includes(call?.phase)) clearTimeout(this.#timer);
     this.call = call;
     this.#changed();
   }
@@ -262,10 +313,8 @@ export class Phone extends EventTarget {
   }
 }
 
-/** For how long a ring may last, by the server's clock alone. */
-function ringMs({ sentAt, expiresAt, timestamp, ringsUntil }) {
-  return Number(expiresAt ?? ringsUntil) - Number(sentAt ?? timestamp);
-}
+/** Until when it rings, in Unix milliseconds. */
+const ringEnds = (data) => Number(data?.expiresAt ?? data?.ringsUntil) || now() + RING_MS;
 
 const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

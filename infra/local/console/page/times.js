@@ -1,7 +1,7 @@
 // Moments and durations, in milliseconds, and how they are written.
 
-/** Now, in Unix milliseconds with their fraction. */
-export const now = () => performance.timeOrigin + performance.now();
+/** Now, in Unix milliseconds, by the clock that the stack has too: they run on one machine. */
+export const now = () => Date.now();
 
 /** A duration: "0.84 ms", "8.4 ms", "83 ms", "1.25 s". */
 export function duration(ms) {
