@@ -31,10 +31,20 @@ _HEARD = """function(channel, title, effect) {
     return by === channel && what === title && does.includes(effect);
   });
 }"""
+# Whether a phone shows that it is registered since it was connected as `how` says; newest first.
+_IS_REGISTERED = """function(how) {
+  const entries = [...this.querySelectorAll("li")].map(({children}) =>
+    [children[1].textContent, children[3].textContent]);
+  const connected = entries.findIndex(([title, effect]) =>
+    title === "connected" && effect.includes(how));
+  return entries.slice(0, Math.max(connected, 0)).some(([title, effect]) =>
+    title === "device:register" && effect === "registered");
+}"""
 # Whether these buttons of a call, and no others, can be pressed.
 _CAN = """function(...wanted) {
-  const buttons = this.querySelectorAll("[aria-label='The call'] button:enabled");
-  return [...buttons].map((button) => button.textContent).join() === wanted.join();
+  const all = this.querySelectorAll("[aria-label='The call'] button");
+  const buttons = [...all].filter((button) => !button.hasAttribute("aria-disabled"));
+  return buttons.map((button) => button.textContent).join() === wanted.join();
 }"""
 
 # Of each call of the trace that is shown [kind, function, outcome], once there are so many and none
@@ -46,6 +56,13 @@ _TRACE = """function(title, least) {
   const shown = rows.map(facts);
   const isWhole = least <= rows.length && shown.every(([, , outcome]) => outcome !== "running");
   return this.querySelector("h3").textContent === title && isWhole ? shown : null;
+}"""
+# Whether the outbox shows so many entries of a call, and each is done.
+_IS_TOLD = """function(call, events) {
+  const all = [...this.querySelectorAll("summary")];
+  const entries = all.filter(({textContent}) => textContent.startsWith(call));
+  const isDone = (entry) => entry.querySelector(".state").textContent === "done";
+  return entries.length === events && entries.every(isDone);
 }"""
 _IS_ON = "function(wanted) { return this.getAttribute('aria-checked') === wanted }"
 
@@ -70,9 +87,8 @@ class Desk:
 
     async def is_connected(self, phone: Named, how: str = "") -> None:
         """Waits until the phone's app has its line, and FCM knows the phone."""
-        await self.hears(phone, "App", "connected", how)
+        await self.site.until_on(phone, _IS_REGISTERED, how)
         await self.shows(phone, "connected")
-        await self.hears(phone, "App", "device:register", "registered")
 
     def complaints(self) -> list[str]:
         """What the browser has said to its developers, but for sockets that came to nothing."""
@@ -100,6 +116,10 @@ class Desk:
         found = re.search(r"CALL_\w+", await self.site.text(CALLER))
         assert found
         return found[0]
+
+    async def is_told(self, call: str, events: int) -> None:
+        """Waits until so many events of a call have come to all whom they are for."""
+        await self.site.until_on(OUTBOX, _IS_TOLD, call, events)
 
     async def calls_and_it_rings(self) -> str:
         call = await self.calls()

@@ -70,6 +70,7 @@ async def test_a_second_device_that_is_removed_hears_no_more(at: Desk) -> None:
     await at.presses(SECOND, "Remove")
     await at.site.until("document.querySelectorAll('.phone').length === 2")
     call = await at.calls_and_it_rings()
+    await at.is_told(call, 1)
     about_it = [sent for sent in at.stack.fcm.messages if sent["data"]["callId"] == call]
     assert [sent["token"].rpartition("-")[0] for sent in about_it] == ["console-receiver"]
     await at.site.find(("button", "Add a second device"), is_enabled=True)
@@ -120,6 +121,52 @@ async def test_only_buttons_that_make_sense_can_be_pressed(at: Desk) -> None:
     await at.can(RECEIVER, "End")
     await at.presses(RECEIVER, "Go offline")
     await at.can(RECEIVER)
+
+
+@pytest.mark.thorough
+async def test_a_button_that_was_pressed_keeps_the_focus(at: Desk) -> None:
+    focused = "document.activeElement.textContent"
+    await at.site.focus(("button", "Call"), CALLER)
+    await at.site.press("Enter")
+    await at.can(CALLER, "Cancel")
+    assert await at.site.value(focused) == "Call"
+    await at.site.focus(("button", "Add a second device"))
+    await at.site.press("Enter")
+    await at.is_connected(SECOND)
+    assert await at.site.value(focused) == "Add a second device"
+
+
+@pytest.mark.thorough
+async def test_a_button_that_makes_no_sense_does_nothing(at: Desk) -> None:
+    press = """function(name) {
+      const all = [...this.querySelectorAll("button")];
+      all.find(({textContent}) => textContent === name).click();
+      return true;
+    }"""
+    for button in ("Accept", "Decline", "Cancel", "End"):
+        await at.site.until_on(RECEIVER, press, button)
+    await at.presses(RECEIVER, "Go offline")
+    await at.site.until_on(RECEIVER, press, "Kill the app")
+    await at.presses(RECEIVER, "Come back")
+    await at.can(RECEIVER, "Call")
+    assert "Sent" not in await at.site.text(RECEIVER)
+    assert "app killed" not in await at.site.text(RECEIVER)
+
+
+@pytest.mark.thorough
+async def test_a_duplicated_tab_has_phones_of_its_own(at: Desk) -> None:
+    """Such a tab begins with a copy of what the first has kept for its session."""
+    mine = await at.site.value("sessionStorage.getItem('unring-page')")
+    again = "import('/phones.js?again').then(() => sessionStorage.getItem('unring-page'))"
+    assert await at.site.value(again) != mine
+
+
+@pytest.mark.thorough
+async def test_a_tab_that_is_loaded_again_keeps_its_phones(at: Desk) -> None:
+    mine = await at.site.value("sessionStorage.getItem('unring-page')")
+    await at.site.show(await at.site.value("location.href"))
+    await at.is_connected(RECEIVER)
+    assert await at.site.value("sessionStorage.getItem('unring-page')") == mine
 
 
 @pytest.mark.thorough

@@ -1,17 +1,18 @@
 // The phones side by side: a caller's, a receiver's, and a second device of the receiver.
 
-import { byId, keyed } from "./dom.js";
+import { byId, keyed, set } from "./dom.js";
 import { json } from "./jsonwire.js";
 import { Phone } from "./phone.js";
 import { phoneView } from "./phoneview.js";
 import { Signals } from "./times.js";
 
 const LETTERS = "abcdefghjkmnpqrstuvwxyz23456789";
+const RELOAD_MS = 500; // in which a tab that is loaded again has let go of its id
+const PAGE = await pageId();
 
 export class Phones {
   #stack;
   #signals = new Signals();
-  #page = pageId();
   #all = [];
   #views = new Map();
   #seen = new Set();
@@ -34,17 +35,12 @@ export class Phones {
     phone.push(push);
   }
 
-  /** The devices' FCM registration tokens. */
-  byToken(token) {
-    return this.#all.find((phone) => phone.token === token);
-  }
-
   #add(id, title, user) {
     const phone = new Phone({
       title,
       user,
-      device: `${id}-${this.#page}`,
-      token: `console-${id}-${this.#page}`,
+      device: `${id}-${PAGE}`,
+      token: `console-${id}-${PAGE}`,
       wire: json,
       stack: this.#stack,
       signals: this.#signals,
@@ -69,16 +65,17 @@ export class Phones {
   }
 
   #addSecond() {
+    if (this.#all.length > 2) return;
     this.#add("second", "Receiver's second device", this.receiver.user);
     this.#point();
-    byId("second").disabled = true;
+    set(byId("second"), "aria-disabled", "true"); // which leaves the focus where it is
   }
 
   async #remove(phone) {
     await phone.remove();
     this.#all = this.#all.filter((each) => each !== phone);
     this.#draw();
-    byId("second").disabled = false;
+    set(byId("second"), "aria-disabled", null);
     byId("second").focus();
   }
 
@@ -105,11 +102,26 @@ function random(length) {
   return Array.from(bytes, (byte) => LETTERS[byte % LETTERS.length]).join("");
 }
 
-/** Which tells the phones of this tab from those of others, also when it is loaded again. */
-function pageId() {
-  const id = sessionStorage.getItem("unring-page") ?? random(6);
+/**
+ * Which tells the phones of this tab from those of others, also when it is loaded again. A tab that
+ * is duplicated has the id of the first, and gets another.
+ */
+async function pageId() {
+  const before = sessionStorage.getItem("unring-page");
+  if (before && (await isOurs(before))) return before;
+  const id = random(6);
   sessionStorage.setItem("unring-page", id);
+  await isOurs(id);
   return id;
+}
+
+/** Takes an id for as long as this tab is there; promises whether no other tab has it. */
+function isOurs(id) {
+  return new Promise((resolve) => {
+    const keep = () => new Promise(() => resolve(true));
+    const signal = AbortSignal.timeout(RELOAD_MS);
+    navigator.locks.request(`unring-page-${id}`, { signal }, keep).catch(() => resolve(false));
+  });
 }
 
 /** The user that the address names (`?caller=carol`), else the one of before. */

@@ -7,6 +7,7 @@ import { clock, duration } from "./times.js";
 
 const WIRES = [json, socketio];
 const CHANNELS = { sent: "Sent", socket: "Socket", fcm: "FCM", app: "App" };
+const MOST_CHARACTERS = 128; // of a user's id, as the console's server takes it
 const BUTTONS = [
   ["call", "Call", "go"],
   ["accept", "Accept", "go"],
@@ -16,59 +17,77 @@ const BUTTONS = [
 ];
 
 /**
- * The element of a phone. `press` is called with the name of a button that is pressed, and
- * `renamed`, if there is one, with the user that the phone is to be.
+ * The element of a phone. `press` is called with the name of a button that is pressed, `renamed`, if
+ * there is one, with the user that the phone is to be, and `remove`, if there is one, when it is removed.
  */
 export function phoneView(phone, id, { press, renamed, remove }) {
-  const name = h("h3", { id: `${id}-title` }, phone.title);
-  const link = h("span", { class: "link" });
-  const avatar = h("span", { class: "avatar", "aria-hidden": "true" });
-  const peer = h("span", { class: "peer" });
-  const says = h("span", { class: "says" });
-  const callId = h("span", { class: "call-id" });
-  const face = h("div", { class: "face" }, avatar, h("p", { role: "status" }, peer, says), callId);
-  const buttons = BUTTONS.map(([action, label, kind]) =>
-    h("button", { type: "button", class: kind, onclick: () => press(action) }, label),
-  );
-  const network = h("button", { type: "button", class: "quiet", onclick: () => (phone.app === "offline" ? phone.open() : phone.offline()) });
-  const life = h("button", { type: "button", class: "quiet", onclick: () => (phone.app === "killed" ? phone.open() : phone.kill()) });
-  const log = h("ol", { class: "heard", tabindex: "0", "aria-label": `What ${phone.title} heard, newest first` });
-  const nothing = h("p", { class: "empty" }, "Nothing yet.");
+  const parts = {
+    link: h("span", { class: "link" }),
+    face: h("div", { class: "face" }),
+    buttons: BUTTONS.map(([action, label, kind]) => button(label, kind, () => phone.actions[action] && press(action))),
+    network: button("", "quiet", () => turn(phone, "offline")),
+    life: button("", "quiet", () => turn(phone, "killed")),
+    log: h("ol", { class: "heard", tabindex: "0", "aria-label": `What ${phone.title} heard, newest first` }),
+    ...faceParts(),
+  };
+  parts.face.append(parts.avatar, h("p", { role: "status" }, parts.peer, parts.says), parts.callId);
   const element = h(
     "article",
     { class: "phone card", "aria-labelledby": `${id}-title` },
-    h("div", { class: "phone-head" }, name, link),
+    h("div", { class: "phone-head" }, h("h3", { id: `${id}-title` }, phone.title), parts.link),
     h("div", { class: "who" }, userField(phone, id, renamed), wireField(phone, id)),
-    face,
-    h("div", { class: "buttons", role: "group", "aria-label": "The call" }, buttons),
-    h("div", { class: "buttons life", role: "group", "aria-label": "The phone" }, network, life,
-      remove && h("button", { type: "button", class: "quiet", onclick: remove }, "Remove")),
-    log,
-    nothing,
+    parts.face,
+    h("div", { class: "buttons", role: "group", "aria-label": "The call" }, parts.buttons),
+    h("div", { class: "buttons life", role: "group", "aria-label": "The phone" }, parts.network, parts.life,
+      remove && button("Remove", "quiet", remove)),
+    parts.log,
   );
-
-  const draw = drawing(() => {
-    element.dataset.app = phone.app;
-    element.dataset.phase = phone.call?.phase ?? "none";
-    element.dataset.link = phone.link;
-    text(link, linkWords(phone));
-    const looks = faceOf(phone);
-    text(avatar, looks.peer.slice(0, 1).toUpperCase());
-    text(peer, looks.peer);
-    text(says, looks.says);
-    text(callId, phone.call?.id ?? "");
-    BUTTONS.forEach(([action], index) => set(buttons[index], "disabled", !phone.actions[action]));
-    text(network, phone.app === "offline" ? "Come back" : "Go offline");
-    text(life, phone.app === "killed" ? "Open the app" : "Kill the app");
-    set(network, "disabled", phone.app === "killed");
-    set(life, "disabled", phone.app === "offline");
-    keyed(log, phone.log, { key: (entry) => entry.key, make: makeEntry, update: updateEntry });
-    nothing.hidden = phone.log.length > 0;
-  });
+  const draw = drawing(() => show(phone, element, parts));
   phone.addEventListener("change", draw);
   draw();
   return element;
 }
+
+const button = (label, kind, onclick) => h("button", { type: "button", class: kind, onclick }, label);
+
+const faceParts = () => ({
+  avatar: h("span", { class: "avatar", "aria-hidden": "true" }),
+  peer: h("span", { class: "peer" }),
+  says: h("span", { class: "says" }),
+  callId: h("span", { class: "call-id" }),
+});
+
+/** Whether it can be taken offline, or be killed: one of the two at a time. */
+const canTurn = (phone, app) => phone.app === "open" || phone.app === app;
+
+function turn(phone, app) {
+  if (!canTurn(phone, app)) return;
+  if (phone.app === app) phone.open();
+  else if (app === "offline") phone.offline();
+  else phone.kill();
+}
+
+function show(phone, element, { link, avatar, peer, says, callId, buttons, network, life, log }) {
+  element.dataset.app = phone.app;
+  element.dataset.phase = phone.call?.phase ?? "none";
+  element.dataset.link = phone.link;
+  text(link, linkWords(phone));
+  const looks = faceOf(phone);
+  text(avatar, looks.peer.slice(0, 1).toUpperCase());
+  text(peer, looks.peer);
+  text(says, looks.says);
+  text(callId, phone.call?.id ?? "");
+  const can = phone.actions;
+  BUTTONS.forEach(([action], index) => enable(buttons[index], can[action]));
+  text(network, phone.app === "offline" ? "Come back" : "Go offline");
+  text(life, phone.app === "killed" ? "Open the app" : "Kill the app");
+  enable(network, canTurn(phone, "offline"));
+  enable(life, canTurn(phone, "killed"));
+  keyed(log, phone.log, { key: (entry) => entry.key, make: makeEntry, update: updateEntry });
+}
+
+/** Not by `disabled`, which would take the focus from a button that is pressed. */
+const enable = (element, can) => set(element, "aria-disabled", can ? null : "true");
 
 function userField(phone, id, renamed) {
   const input = h("input", {
@@ -76,7 +95,7 @@ function userField(phone, id, renamed) {
     value: phone.user,
     autocomplete: "off",
     spellcheck: "false",
-    maxlength: "256",
+    maxlength: MOST_CHARACTERS,
     readonly: !renamed,
   });
   input.addEventListener("change", () => {
