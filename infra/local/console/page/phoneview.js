@@ -86,8 +86,11 @@ function show(phone, element, { link, avatar, peer, says, callId, buttons, netwo
   keyed(log, phone.log, { key: (entry) => entry.key, make: makeEntry, update: updateEntry });
 }
 
-/** Not by `disabled`, which would take the focus from a button that is pressed. */
-const enable = (element, can) => set(element, "aria-disabled", can ? null : "true");
+/** Not by `disabled`, which would take the focus from a button that is pressed; Tab passes it over as well. */
+function enable(element, can) {
+  set(element, "aria-disabled", can ? null : "true");
+  set(element, "tabindex", can ? null : "-1");
+}
 
 function userField(phone, id, renamed) {
   const input = h("input", {
