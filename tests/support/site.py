@@ -37,6 +37,11 @@ _CLICK = """function() {
   this.click();
   return true;
 }"""
+_SEES = """function(text) {
+  const {x, y, width, height} = this.getBoundingClientRect();
+  const above = document.elementFromPoint(x + width / 2, y + height / 2);
+  return this.innerText.includes(text) && this.contains(above);
+}"""
 # The text that each types, and its code.
 _KEYS = {"Enter": ("\r", 13), "Tab": ("", 9), " ": (" ", 32)}
 
@@ -95,6 +100,11 @@ class Site(Tab):
             return text in await self.text(within)
 
         await self._until(look, f"{text!r} in {within}")
+
+    async def sees(self, text: str, what: Named) -> None:
+        """Waits until `text` is written in a thing that nothing covers: not only in the page, but
+        before one's eyes."""
+        await self.until_on(what, _SEES, text)
 
     async def until_on(self, what: Named, function: str, *arguments: object) -> Any:
         """Waits until a function of JavaScript, whose `this` is a thing, gives something truthy."""

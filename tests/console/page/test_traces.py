@@ -4,8 +4,37 @@ import re
 
 import pytest
 
-from tests.console.page.desk import CALLER, RECEIVER, TRACES, Desk
+from tests.console.page.desk import CALLER, RECEIVER, TRACE, TRACES, Desk
+from tests.support.site import Named
 
+SEARCH: Named = ("searchbox", "User or call")
+NOTICE: Named = ("status", "Notice")
+# Whether all that is listed is about somebody or something, and these events are among it.
+_FOUND = """function(about, ...wanted) {
+  const rows = [...this.querySelectorAll(".trace-list button")];
+  const of = (row, name) => row.querySelector(`.${name}`).textContent;
+  const isAbout = (row) =>
+    [of(row, "call-id"), ...of(row, "users").split(", ")].some((id) => id.startsWith(about));
+  const events = rows.map((row) => of(row, "event"));
+  return rows.every(isAbout) && wanted.every((event) => events.includes(event));
+}"""
+_LISTS = "function(call) { return this.querySelector('.trace-list').textContent.includes(call) }"
+_CHOOSE = """function(event, call) {
+  const rows = [...this.querySelectorAll(".trace-list button")];
+  const row = rows.find(({textContent}) => textContent.includes(event)
+    && textContent.includes(call));
+  row?.click();
+  return row !== undefined;
+}"""
+_UNFOLD_RUNNING = """function(label) {
+  const buttons = this.querySelectorAll("tr[data-outcome=running] .call button");
+  const button = [...buttons].find(({textContent}) => textContent === label);
+  button?.click();
+  return button !== undefined;
+}"""
+_DETAIL_HAS_ENDED = """function() {
+  return this.querySelector(".span-detail .facts")?.textContent.includes("took");
+}"""
 _CANCEL = "call:cancel: cancelled"
 _LEAST_CALLS = 11
 _CALLS_OF_A_CANCEL = {
@@ -64,7 +93,7 @@ async def test_a_trace_is_copied_as_text(at: Desk) -> None:
     call = await cancelled(at)
     await at.site.allow("clipboardReadWrite", "clipboardSanitizedWrite")
     await at.site.click(("button", "Copy as text"), TRACES)
-    await at.site.until("document.querySelector('#said').textContent.includes('on the clipboard')")
+    await at.site.sees("on the clipboard", NOTICE)
     text = await at.site.value("navigator.clipboard.readText()")
     assert call in text
     assert re.search(r"\bgateway\b.*firestore\.Commit|firestore\.Commit.*\bgateway\b", text)
@@ -74,22 +103,47 @@ async def test_a_trace_is_copied_as_text(at: Desk) -> None:
 async def test_traces_are_found_by_user_or_call(at: Desk) -> None:
     call = await cancelled(at)
     for about in (at.caller, call):
-        await at.site.fill(("searchbox", "User or call"), about, TRACES)
-        await at.site.until("document.querySelectorAll('.trace-list li').length === 2")
-    await at.site.fill(("searchbox", "User or call"), "nobody-is-called-so", TRACES)
-    await at.site.says("No trace of a user or a call", TRACES)
+        await at.site.fill(SEARCH, about, TRACES)
+        await at.site.until_on(TRACES, _FOUND, about, "call:initiate", "call:cancel")
+        await at.site.fill(SEARCH, "nobody-is-called-so", TRACES)
+        await at.site.says("No trace of a user or a call", TRACES)
+
+
+@pytest.mark.thorough
+async def test_a_search_finds_what_is_no_signal_too(at: Desk) -> None:
+    await at.site.fill(SEARCH, at.caller, TRACES)
+    await at.site.until_on(TRACES, _FOUND, at.caller, "device:register")
 
 
 @pytest.mark.thorough
 async def test_a_trace_that_was_chosen_stays(at: Desk) -> None:
-    await cancelled(at)
-    await at.site.fill(("searchbox", "User or call"), at.caller, TRACES)
-    await at.site.until("document.querySelectorAll('.trace-list li').length === 2")
-    await at.site.value("document.querySelectorAll('.trace-list button')[1].click()")
+    call = await cancelled(at)
+    await at.site.until_on(TRACES, _CHOOSE, "call:initiate", call)
     await at.shows_the_trace("call:initiate: ringing")
-    await at.calls()
-    await at.site.until("document.querySelectorAll('.trace-list li').length === 3")
-    await at.shows_the_trace("call:initiate: ringing")
+    another = await at.calls()
+    await at.site.until_on(TRACES, _LISTS, another)
+    assert call in await at.site.text(TRACE)
+
+
+@pytest.mark.thorough
+async def test_a_trace_that_the_server_has_dropped_is_not_shown_as_empty(at: Desk) -> None:
+    call = await cancelled(at)
+    await at.site.value("{ window.fetch = async () => new Response('{}', {status: 404}) }")
+    await at.site.until_on(TRACES, _CHOOSE, "call:initiate", call)
+    await at.site.says("not kept any more", TRACES)
+    assert "0 calls" not in await at.site.text(TRACES)
+
+
+@pytest.mark.thorough
+async def test_the_detail_of_a_call_that_runs_becomes_that_of_its_end(at: Desk) -> None:
+    await at.calls_and_it_rings()
+    async with at.broken("Firestore is slow"):
+        await at.presses(CALLER, "Cancel")
+        await at.site.until_on(TRACES, _UNFOLD_RUNNING, "commit")
+        await at.hears(RECEIVER, "FCM", "call_cancelled")
+        await at.shows_the_trace(_CANCEL, _LEAST_CALLS)
+        await at.site.says("firestore.Commit, from", TRACES)
+        await at.site.until_on(TRACES, _DETAIL_HAS_ENDED)
 
 
 @pytest.mark.thorough
@@ -98,5 +152,5 @@ async def test_a_real_apps_signal_has_a_trace_too(at: Desk) -> None:
 
     async with phone(at.stack.websocket, at.caller, at.stack.project) as app:
         await app.emit("call:cancel", callId="CALL_of_nobody")
-    await at.site.fill(("searchbox", "User or call"), "CALL_of_nobody", TRACES)
-    await at.site.until("document.querySelectorAll('.trace-list li').length === 1")
+    await at.site.fill(SEARCH, "CALL_of_nobody", TRACES)
+    await at.site.until_on(TRACES, _FOUND, "CALL_of_nobody", "call:cancel")

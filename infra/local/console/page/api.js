@@ -1,8 +1,12 @@
 // What the console's server is asked, and what it tells by itself.
 
+export const NOT_FOUND = 404;
+const PAUSE_MS = 3_000; // before a stream that was refused is asked for again
+
+/** Throws an error with the answer's status if it is none of success. */
 async function asked(path, options) {
   const answer = await fetch(path, options);
-  if (!answer.ok) throw new Error(await said(answer));
+  if (!answer.ok) throw Object.assign(new Error(await said(answer)), { status: answer.status });
   return answer;
 }
 
@@ -28,7 +32,7 @@ export const setFault = async (name, on, device) =>
   (await post(`/api/faults/${part(name)}`, { on, ...(device ? { device } : {}) })).json();
 export const sweep = () => post("/api/sweep", {});
 
-const EVENTS = ["trace", "span", "push", "webhook", "document", "fault"];
+const EVENTS = ["trace", "span", "push", "document", "fault"];
 
 /**
  * Listens to all that happens in the stack. `begin` comes before each snapshot, of which there is one
@@ -40,7 +44,11 @@ export function live(heard, begin, connected) {
     begin();
     connected(true);
   });
-  source.addEventListener("error", () => connected(false)); // it connects again by itself
+  source.addEventListener("error", () => {
+    connected(false);
+    // It connects again by itself, but not once the server has answered with an error.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => live(heard, begin, connected), PAUSE_MS);
+  });
   for (const name of EVENTS) {
     source.addEventListener(name, (event) => heard[name]?.(JSON.parse(event.data)));
   }

@@ -12,7 +12,7 @@ export class FaultSwitches {
 
   /**
    * `device` gives the token of the device that those befall which befall one; `healed` is called
-   * with a fault that was switched off here.
+   * with the tokens of those that one does not befall any more, wherever it was switched off.
    */
   constructor(faults, { device, healed, say }) {
     this.#device = device;
@@ -23,7 +23,10 @@ export class FaultSwitches {
   }
 
   fault(fault) {
+    const before = this.#faults.get(fault.name)?.devices ?? [];
+    const healed = before.filter((device) => !fault.devices.includes(device));
     this.#faults.set(fault.name, fault);
+    if (healed.length > 0) this.#healed(healed);
     this.#draw();
   }
 
@@ -31,9 +34,7 @@ export class FaultSwitches {
     const { on, devices } = this.#faults.get(name);
     try {
       // One that befalls devices is switched on for one of them, and off for all.
-      const fault = await api.setFault(name, !on, devices && !on ? this.#device() : null);
-      this.fault(fault);
-      if (!fault.on) this.#healed(fault);
+      this.fault(await api.setFault(name, !on, devices && !on ? this.#device() : null));
     } catch (error) {
       this.#say(`It could not be switched: ${error.message}`);
     }
@@ -57,7 +58,8 @@ export class FaultSwitches {
     });
     const broken = faults.filter(({ on }) => on).map(({ label }) => label);
     const words = broken.length ? `Broken now: ${broken.join(", ")}` : "Nothing is broken";
-    text(byId("fault-summary"), broken.length ? `${words}.` : `${words}. Switch one on, play a cancel, and look at the trace and the outbox: nothing gets lost.`);
+    text(byId("fault-status"), `${words}.`);
+    byId("fault-help").hidden = broken.length > 0;
     text(byId("broken"), words);
     set(byId("broken"), "data-broken", broken.length > 0);
     set(byId("fault-summary"), "data-broken", broken.length > 0);

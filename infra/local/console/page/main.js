@@ -10,9 +10,16 @@ import { traceList } from "./tracelist.js";
 import { Traces } from "./traces.js";
 import { waterfall } from "./waterfall.js";
 
-/** Says something once, to eyes and to ears. */
+const SAID_MS = 8_000;
+let silence;
+
+/** Says something once, to eyes and to ears. What is said again is heard again: it is empty between. */
 function say(words) {
-  text(byId("said"), words);
+  const said = byId("said");
+  clearTimeout(silence);
+  text(said, "");
+  requestAnimationFrame(() => text(said, words));
+  silence = setTimeout(() => text(said, ""), SAID_MS);
 }
 
 async function main() {
@@ -29,7 +36,10 @@ async function main() {
   const faults = new FaultSwitches(stack.faults, {
     device: () => phones.receiver.token,
     // A token that FCM has refused is forgotten: the app shows it again, as it does when it starts.
-    healed: ({ name }) => name === "fcm-refuses" && phones.receiver.link === "open" && phones.receiver.register(),
+    healed: (tokens) => {
+      const forgotten = [phones.caller, phones.receiver].filter(({ token, link }) => tokens.includes(token) && link === "open");
+      for (const phone of forgotten) phone.register();
+    },
     say,
   });
 

@@ -4,10 +4,14 @@ import * as api from "./api.js";
 import { h } from "./dom.js";
 import { duration } from "./times.js";
 
+/** When a call began in its trace, and how long it took. */
+export const spent = ({ start, ms }) => `from ${duration(start)}, ${ms === null ? "not ended" : `took ${duration(ms)}`}`;
+
 /** An element that fills itself as soon as the server has answered. */
-export function spanDetail({ id, call, label, start, ms }) {
+export function spanDetail(span) {
+  const { id, call, label } = span;
   const element = h("div", { class: "span-detail", role: "group", "aria-label": `Details of ${label}` }, h("p", { class: "empty" }, "Loading …"));
-  const facts = `${call}, from ${duration(start)}, ${ms === null ? "not ended" : `took ${duration(ms)}`}`;
+  const facts = `${call}, ${spent(span)}`;
   api.span(id).then(
     (detail) => element.replaceChildren(...parts(facts, detail)),
     (error) => element.replaceChildren(h("p", { class: "empty" }, error.message)),
@@ -25,7 +29,7 @@ function parts(facts, { request, response, logs }) {
 }
 
 function exchange(title, body) {
-  return h("div", {}, h("h4", {}, title), h("pre", { tabindex: "0", "aria-label": title, role: "region" }, body || "(empty)"));
+  return h("div", {}, h("h4", {}, title), h("pre", { tabindex: "0", "aria-label": title, role: "group" }, body || "(empty)"));
 }
 
 function logLine({ function: name, line }) {

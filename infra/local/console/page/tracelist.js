@@ -1,6 +1,6 @@
 // The list of traces, and how it is searched.
 
-import { byId, drawing, h, keyed, set, text } from "./dom.js";
+import { byId, h, keyed, set, text } from "./dom.js";
 import { clock, duration } from "./times.js";
 
 const ROOTS = { frame: "frame", request: "request", task: "timer", sweep: "sweep", close: "close" };
@@ -17,7 +17,7 @@ export function traceList(traces) {
   everything.addEventListener("change", () => traces.ask({ hasAll: everything.checked }));
 
   const first = byId("no-signal");
-  const draw = drawing(() => {
+  const draw = () => {
     const listed = traces.listed.slice(0, SHOWN);
     keyed(list, listed, {
       key: (trace) => trace.id,
@@ -29,7 +29,7 @@ export function traceList(traces) {
     none.hidden = listed.length > 0 || traces.about === "";
     text(none, `No trace of a user or a call whose id begins with “${traces.about}”.`);
     follow.checked = traces.follows;
-  });
+  };
   traces.addEventListener("change", draw);
   draw();
 }

@@ -1,9 +1,9 @@
 // One trace as a waterfall: a table with a row for each remote call and its bar on the time axis.
 
 import * as api from "./api.js";
-import { byId, drawing, h, keyed, set, text } from "./dom.js";
+import { byId, h, keyed, set, text } from "./dom.js";
 import { kindOf, kindsOf } from "./kinds.js";
-import { spanDetail } from "./spandetail.js";
+import { spanDetail, spent } from "./spandetail.js";
 import { duration } from "./times.js";
 
 const STEPS = [1, 2, 5];
@@ -11,53 +11,64 @@ const LINES = 4; // of the axis, at most
 
 /** `faults` has the labels of the switches by their names. */
 export function waterfall(traces, { faults, say }) {
-  const title = h("h3", {});
-  const facts = h("p", { class: "facts" });
-  const copy = h("button", { type: "button", class: "quiet", onclick: () => copyText(traces.selected, say) }, "Copy as text");
-  const legend = h("ul", { class: "legend", "aria-label": "Colours" });
-  const axis = h("div", { class: "axis", "aria-hidden": "true" });
-  const head = ["Call", "Function", "Time", "Outcome"];
-  const rows = h("tbody", { role: "rowgroup" });
-  const table = h(
-    "table",
-    { class: "waterfall", role: "table", "aria-label": "Remote calls" },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head.map((name) =>
-      h("th", { role: "columnheader", scope: "col", class: name.toLowerCase() }, name === "Time" ? [h("span", { class: "hidden" }, name), axis] : name)))),
-    rows,
-  );
   const place = byId("trace");
-  place.append(h("div", { class: "trace-head" }, h("div", {}, title, facts), copy), legend, h("div", { class: "calls" }, table));
+  const problem = byId("trace-problem");
+  const parts = skeleton(() => copyText(traces.selected, say));
+  place.append(h("div", { class: "trace-head" }, h("div", {}, parts.title, parts.facts), parts.copy), parts.legend, parts.calls);
 
   const unfolded = new Set();
-  const draw = drawing(() => {
-    const trace = traces.shown;
+  const draw = () => {
+    const trace = traces.problem ? null : traces.shown;
+    text(problem, traces.problem ?? "");
+    problem.hidden = traces.problem === null;
     place.hidden = trace === null;
-    if (trace === null) return;
-    const spans = byFunction(traces.spans);
-    const whole = Math.max(trace.ms, 1, ...spans.map(({ start, ms }) => start + (ms ?? 0)));
-    text(title, [trace.event ?? trace.root, trace.outcome].filter(Boolean).join(": "));
-    text(facts, [trace.users.join(", "), trace.call, `${spans.length} calls in ${duration(whole)}`].filter(Boolean).join(" · "));
-    keyed(legend, kindsOf(spans.map(({ call }) => call)), { key: ({ name }) => name, make: legendItem });
-    const moments = ticks(whole);
-    rows.style.setProperty("--step", moments[1] / whole);
-    keyed(axis, moments, { key: (at) => at, make: tick, update: (mark, at) => placeTick(mark, at / whole) });
-    const shown = spans.flatMap((span) => (unfolded.has(span.id) ? [span, { detail: span }] : [span]));
-    keyed(rows, shown, {
-      key: (each) => (each.detail ? `detail of ${each.detail.id}` : each.id),
-      make: (each) => (each.detail ? detailRow(each.detail) : makeRow(each, toggle)),
-      update: (row, each) => !each.detail && updateRow(row, each, { whole, faults, isUnfolded: unfolded.has(each.id) }),
-    });
-    spans.forEach((span, index) => {
-      const begins = index > 0 && span.function !== spans[index - 1].function;
-      byId(rowId(span.id)).classList.toggle("begins", begins);
-    });
-  });
+    if (trace !== null) drawTrace(parts, { trace, spans: byFunction(traces.spans), faults, unfolded, toggle });
+  };
   const toggle = (id) => {
     if (!unfolded.delete(id)) unfolded.add(id);
     draw();
   };
   traces.addEventListener("change", draw);
   draw();
+}
+
+function skeleton(copyPressed) {
+  const axis = h("div", { class: "axis", "aria-hidden": "true" });
+  const heading = (name) =>
+    h("th", { role: "columnheader", scope: "col", class: name.toLowerCase() }, name === "Time" ? [h("span", { class: "hidden" }, name), axis] : name);
+  const rows = h("tbody", { role: "rowgroup" });
+  const head = h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Call", "Function", "Time", "Outcome"].map(heading)));
+  const table = h("table", { class: "waterfall", role: "table", "aria-label": "Remote calls" }, head, rows);
+  return {
+    title: h("h3", {}),
+    facts: h("p", { class: "facts" }),
+    copy: h("button", { type: "button", class: "quiet", onclick: copyPressed }, "Copy as text"),
+    legend: h("ul", { class: "legend", "aria-label": "Colours" }),
+    calls: h("div", { class: "calls" }, table),
+    axis,
+    rows,
+  };
+}
+
+function drawTrace({ title, facts, legend, axis, rows }, { trace, spans, faults, unfolded, toggle }) {
+  const whole = Math.max(trace.ms, 1, ...spans.map(({ start, ms }) => start + (ms ?? 0)));
+  text(title, [trace.event ?? trace.root, trace.outcome].filter(Boolean).join(": "));
+  text(facts, [trace.users.join(", "), trace.call, `${spans.length} calls in ${duration(whole)}`].filter(Boolean).join(" · "));
+  keyed(legend, kindsOf(spans.map(({ call }) => call)), { key: ({ name }) => name, make: legendItem });
+  const moments = ticks(whole);
+  rows.style.setProperty("--step", moments[1] / whole);
+  keyed(axis, moments, { key: (at) => at, make: tick, update: (mark, at) => placeTick(mark, at / whole) });
+  const shown = spans.flatMap((span) => (unfolded.has(span.id) ? [span, { detail: span }] : [span]));
+  keyed(rows, shown, {
+    // A call that has ended has another detail than while it ran.
+    key: (each) => (each.detail ? `detail of ${each.detail.id}, ${each.detail.outcome}` : each.id),
+    make: (each) => (each.detail ? detailRow(each.detail) : makeRow(each, toggle)),
+    update: (row, each) => !each.detail && updateRow(row, each, { whole, faults, isUnfolded: unfolded.has(each.id) }),
+  });
+  spans.forEach((span, index) => {
+    const begins = index > 0 && span.function !== spans[index - 1].function;
+    byId(rowId(span.id)).classList.toggle("begins", begins);
+  });
 }
 
 async function copyText(id, say) {
@@ -120,7 +131,7 @@ function updateRow(row, span, { whole, faults, isUnfolded }) {
   position(time.firstElementChild, start / whole, width);
   set(time.firstElementChild, "data-side", side(start / whole, width));
   text(time.querySelector(".took"), duration(ms));
-  text(time.lastElementChild, `from ${duration(start)}, ${ms === null ? "not ended" : `took ${duration(ms)}`}`);
+  text(time.lastElementChild, spent(span));
   text(result.firstElementChild, outcomeWords(outcome, status));
   text(result.lastElementChild, [attempt > 1 && `attempt ${attempt}`, fault && (faults[fault] ?? fault)].filter(Boolean).join(", "));
 }
