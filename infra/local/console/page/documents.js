@@ -4,6 +4,10 @@ import { byId, drawing, h, keyed, set, text } from "./dom.js";
 import { clock } from "./times.js";
 
 const SHOWN = 5; // of each collection, at most
+const KEPT = 1_000; // of each collection; the server keeps no more
+const LONG = 100; // characters, of which more are cut until somebody looks closer
+const TOKEN = /token$/i; // who has a token may push, or decline a call
+const TOKEN_SHOWN = 12; // characters
 const FIRST = ["status", "callerId", "receiverId", "userId", "owner", "pendingSince", "served", "pushed", "recipients", "wire", "token"];
 const MOMENT = /^\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)$/;
 const EMPTY = {
@@ -46,21 +50,23 @@ export class Documents {
     if (!known) return;
     const before = known.get(id) ?? this.#before.get(collection)?.get(id);
     known.set(id, { id, fields, at, ...compared(before?.fields ?? {}, fields, before !== undefined) });
-    this.#forgetGone(known);
+    this.#forget(known);
     this.#draw();
   }
 
   /** Of those that are gone only the latest few are worth a place. */
-  #forgetGone(known) {
-    const gone = latest(known).filter(({ fields }) => fields === null);
+  #forget(known) {
+    const gone = latest([...known.values()].filter(({ fields }) => fields === null));
     for (const { id } of gone.slice(SHOWN)) known.delete(id);
+    if (known.size > KEPT) known.delete(latest([...known.values()]).at(-1).id);
   }
 
   #show() {
     for (const [name, { list, none, count }] of this.#columns) {
       const known = this.#collections.get(name);
-      const there = [...known.values()].filter(({ fields }) => fields !== null).length;
-      const shown = latest(known).slice(0, SHOWN);
+      const all = [...known.values()];
+      const there = all.filter(({ fields }) => fields !== null).length;
+      const shown = latest(all).slice(0, SHOWN);
       none.hidden = shown.length > 0;
       text(count, there > SHOWN ? `${SHOWN} of ${there}` : String(there));
       keyed(list, shown, { key: ({ id }) => id, make: makeDocument, update: updateDocument });
@@ -68,7 +74,7 @@ export class Documents {
   }
 }
 
-const latest = (known) => [...known.values()].sort((a, b) => b.at - a.at);
+const latest = (documents) => documents.sort((a, b) => b.at - a.at);
 
 /** The fields to show, those that are no more too, and which of them are new or have another value. */
 function compared(before, fields, isKnown) {
@@ -86,7 +92,7 @@ function byPlace([a], [b]) {
 
 /** A value as it is read at a glance: of a moment today, the time of day. */
 function shortened(value) {
-  if (typeof value !== "string" || !MOMENT.test(value)) return written(value);
+  if (!MOMENT.test(value)) return value;
   const at = new Date(value);
   const isToday = at.toDateString() === new Date().toDateString();
   const milliseconds = String(at.getMilliseconds()).padStart(3, "0");
@@ -94,6 +100,13 @@ function shortened(value) {
 }
 
 const written = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+
+/** A field's value as it may be shown: of a token, wherever it stands in it, only the beginning. */
+function readable(name, value) {
+  const isToken = (key, each) => TOKEN.test(key) && typeof each === "string" && each.length > TOKEN_SHOWN;
+  const cut = (key, each) => (isToken(key, each) ? `${each.slice(0, TOKEN_SHOWN)}…` : each);
+  return typeof value === "string" ? cut(name, value) : JSON.stringify(value, cut);
+}
 
 function makeDocument({ id }) {
   return h(
@@ -119,8 +132,10 @@ function updateDocument(item, { fields, shown, at, changed, removed }) {
       set(pair, "data-changed", isChanged);
       set(pair, "data-removed", isRemoved);
       text(pair.querySelector(".hidden"), isRemoved ? " (removed)" : isChanged ? " (changed)" : "");
-      text(pair.lastElementChild, shortened(value));
-      set(pair.lastElementChild, "title", written(value));
+      const words = readable(name, value);
+      text(pair.lastElementChild, shortened(words));
+      set(pair.lastElementChild, "title", words);
+      set(pair.lastElementChild, "tabindex", words.length > LONG ? "0" : null);
     },
   });
 }
