@@ -35,6 +35,7 @@ const kept = new WeakMap();
  * as its item's key is there, so that focus and what is unfolded stay, too.
  */
 export function keyed(parent, items, { key, make, update }) {
+  const focused = document.activeElement;
   const before = kept.get(parent) ?? new Map();
   const now = new Map();
   items.forEach((item, index) => {
@@ -45,6 +46,8 @@ export function keyed(parent, items, { key, make, update }) {
   });
   for (const [each, child] of before) if (!now.has(each)) child.remove();
   kept.set(parent, now);
+  // An element that is moved has left the page for a moment, and its focus with it.
+  if (focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 /** Calls `draw` once before the next frame, however often it is asked for until then. */
