@@ -8,6 +8,24 @@ from tests.support.stacks import Watched
 
 WIDE, NARROW = 1440, 390
 
+_BUTTONS = 5  # of a phone's call
+_FOCUSED = "document.activeElement.textContent"
+_WIDTHS_OF_THE_DETAIL = """{
+  const widths = [".calls", ".span-detail"].map((part) => document.querySelector(part).clientWidth);
+  widths[0] - widths[1];
+}"""
+# What of the list of traces is drawn beyond its end, or over what stands beside it.
+_OUTSIDE = """[...document.querySelectorAll(".trace-list button")].flatMap((row) => {
+  const boxes = [...row.children].map((part) => [part, part.getBoundingClientRect()]);
+  const {right} = row.getBoundingClientRect();
+  const isOver = (one, other) => one.right > other.left + 1 && one.left < other.right - 1
+    && one.bottom > other.top + 1 && one.top < other.bottom - 1;
+  return boxes.filter(([part, box]) => box.right > right + 1 || part.scrollWidth > part.clientWidth
+      && getComputedStyle(part).overflow !== "hidden"
+      || boxes.some(([other, place]) => other !== part && isOver(box, place)))
+    .map(([{className, textContent}]) => `${className}: ${textContent}`);
+})"""
+
 
 @pytest.fixture(scope="session")
 async def axe_script() -> str:
@@ -38,7 +56,8 @@ async def test_axe_finds_nothing(
     await bare_desk.presses(CALLER, "Cancel")
     await bare_desk.hears(RECEIVER, "FCM", "call_cancelled")
     await site.click(("button", "commit"), TRACES)
-    await site.says("Log lines", TRACES)
+    await site.click(("button", "publish"), TRACES)
+    await site.until("document.querySelectorAll('.span-detail pre').length === 4")
     assert await axe.violations(site, axe_script) == []
 
 
@@ -51,6 +70,28 @@ async def test_nothing_is_wider_than_a_narrow_screen(bare_desk: Desk, watched: W
     await bare_desk.site.says("Log lines", TRACES)
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert await bare_desk.site.value(wide) == 0
+    # The detail has the whole width, and not that of one of the row's columns.
+    assert await bare_desk.site.value(_WIDTHS_OF_THE_DETAIL) == 0
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+async def test_a_long_id_of_a_call_stays_in_its_column(at: Desk, width: int) -> None:
+    from infra.client.phone import phone
+
+    await at.site.looks(width=width)
+    call = f"{at.caller}-{'0123456789' * 10}"
+    async with phone(at.stack.websocket, at.caller, at.stack.project) as app:
+        await app.emit("call:cancel", callId=call)
+    await at.site.until(f"document.querySelector('.trace-list').textContent.includes('{call}')")
+    assert await at.site.value(_OUTSIDE) == []
+
+
+@pytest.mark.thorough
+async def test_nothing_moves_for_whom_it_should_not(bare_desk: Desk, watched: Watched) -> None:
+    await bare_desk.sit_down(watched.url)
+    knob = "getComputedStyle(document.querySelector('.knob'), '::after').transitionDuration"
+    assert await bare_desk.site.value(knob) == "0s"
 
 
 @pytest.mark.thorough
@@ -73,6 +114,11 @@ async def test_a_call_is_placed_and_given_up_by_the_keyboard(at: Desk) -> None:
     await at.site.focus(("button", "Call"), CALLER)
     await at.site.press("Enter")
     await at.shows(RECEIVER, "Incoming call")
-    await at.site.press("Tab")
+    await at.can(CALLER, "Cancel")
+    for _ in range(_BUTTONS):
+        await at.site.press("Tab")
+        if await at.site.value(_FOCUSED) == "Cancel":
+            break
+    assert await at.site.value(_FOCUSED) == "Cancel"
     await at.site.press(" ")
     await at.shows(RECEIVER, "Missed: the caller gave up")
