@@ -379,15 +379,22 @@ async def _aws_settings(
 async def _start_functions(
     parts: AsyncExitStack, values: Mapping[str, str], logs: Path
 ) -> dict[str, Function]:
-    """Starts all of them at once, and has them end at once: each takes its second."""
+    """Starts as many of them at a time as there are CPUs, and has all end at once."""
     functions = {name: Function(name, values, logs) for name in _names(values)}
+    # To start is all work. More at a time would be no sooner there, and would leave nothing to
+    # whoever else works on this machine, such as another stack.
+    cpus = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def start(function: Function) -> None:
+        async with cpus:
+            await function.start()
 
     async def stop() -> None:
         await asyncio.gather(*(each.stop() for each in functions.values()))
 
     parts.push_async_callback(stop)
     started = await asyncio.gather(
-        *(each.start() for each in functions.values()), return_exceptions=True
+        *(start(each) for each in functions.values()), return_exceptions=True
     )
     for result in started:
         if result is not None:
