@@ -16,7 +16,7 @@ import pytest
 from functions.calls.call import CallId, UserId
 from functions.clients.device import FcmToken
 from infra.emulators import google
-from tests.support.chosen import chosen
+from tests.support.chosen import GOOGLES, chosen
 from tests.support.pace import ANY_RATE, BACKOFF, ONE_LOOK, PATIENCE_SECONDS, WEBHOOK_BACKOFF
 
 if TYPE_CHECKING:
@@ -75,18 +75,17 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
 
 
 # A stack takes seconds to start, and on the second a test says little more than on the first.
-_ON_GOOGLES = pytest.param("google", marks=pytest.mark.thorough)
 _SIGNED = pytest.param("signed", marks=pytest.mark.thorough)
 
 
-@pytest.fixture(params=["embedded", _ON_GOOGLES, _SIGNED])
+@pytest.fixture(params=["embedded", GOOGLES, _SIGNED])
 def any_stack(request: pytest.FixtureRequest) -> "Stack":
     """A test that uses it runs on each kind of stack."""
     stack: Stack = chosen(request, "stack")
     return stack
 
 
-@pytest.fixture(params=["embedded", _ON_GOOGLES])
+@pytest.fixture(params=["embedded", GOOGLES])
 def either_stack(request: pytest.FixtureRequest) -> "Stack":
     """A test that uses it runs on the embedded Firestore and Pub/Sub and on Google's."""
     stack: Stack = chosen(request, "stack")

@@ -26,13 +26,6 @@ _HEAL = """fetch("/api/faults/fcm-refuses", {
   headers: {"Content-Type": "application/json"},
   body: JSON.stringify({on: false}),
 }).then(({ok}) => ok)"""
-# Whether all the events of a call have come to whom they are for.
-_DONE = """function(call) {
-  const all = [...this.querySelectorAll("summary")];
-  const entries = all.filter(({textContent}) => textContent.startsWith(call));
-  const isDone = (entry) => entry.querySelector(".state").textContent === "done";
-  return entries.length === 2 && entries.every(isDone);
-}"""
 _REGISTERED = """function(times) {
   const effects = [...this.querySelectorAll("li")].filter(({children}) =>
     children[1].textContent === "device:register" && children[3].textContent === "registered");
@@ -100,7 +93,7 @@ async def test_nothing_is_lost(at: Desk, case: Case) -> None:
     await at.shows(RECEIVER, "Missed: the caller gave up")
     await at.shows(CALLER, "You gave up")
     assert (await at.document(call))["status"] == "cancelled"
-    await at.site.until_on(OUTBOX, _DONE, call)
+    await at.is_told(call, 2)
 
 
 @pytest.mark.thorough
@@ -111,7 +104,7 @@ async def test_a_device_that_fcm_refuses_is_forgotten_until_it_registers_again(a
         await at.hears(*_FIRST_BY_SOCKET)
         await at.site.until_on(FAULTS, _BROKEN, "FCM refuses the device")
         await at.site.says("gone", DEVICES)
-    await at.site.until_on(OUTBOX, _DONE, call)
+    await at.is_told(call, 2)
     await at.calls_and_it_rings()
 
 

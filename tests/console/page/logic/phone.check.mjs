@@ -8,11 +8,16 @@ import { answer, cancelled, connected, passes, phone, ring, sent, settled, Socke
 
 const later = (seconds) => Date.now() + seconds * 1_000;
 
-test("a call that rings once the app is awake is not accepted in the place of one that is over", async () => {
+/** A killed phone whose user has accepted a ring on the lock screen: its app wakes. */
+async function waking() {
   const bob = await connected();
   bob.kill();
   bob.push(ring("CALL_1"));
-  bob.accept();
+  return { bob, accepting: bob.accept() };
+}
+
+test("a call that rings once the app is awake is not accepted in the place of one that is over", async () => {
+  const { bob } = await waking();
   await settled();
   bob.push(cancelled("CALL_1"));
   bob.push(ring("CALL_2"));
@@ -23,10 +28,7 @@ test("a call that rings once the app is awake is not accepted in the place of on
 });
 
 test("a call that is over once the app is awake is not accepted", async () => {
-  const bob = await connected();
-  bob.kill();
-  bob.push(ring("CALL_1"));
-  bob.accept();
+  const { bob } = await waking();
   await settled();
   bob.push(cancelled("CALL_1"));
   await Socket.last.opens();
@@ -35,10 +37,7 @@ test("a call that is over once the app is awake is not accepted", async () => {
 });
 
 test("a call is accepted once the app is awake", async () => {
-  const bob = await connected();
-  bob.kill();
-  bob.push(ring("CALL_1"));
-  bob.accept();
+  const { bob } = await waking();
   await settled();
   await Socket.last.opens();
   await Socket.last.answers("call:accept", { ok: true, outcome: "accepted" });
@@ -46,18 +45,12 @@ test("a call is accepted once the app is awake", async () => {
 });
 
 test("who has accepted while the app wakes can't decline too", async () => {
-  const bob = await connected();
-  bob.kill();
-  bob.push(ring("CALL_1"));
-  bob.accept();
+  const { bob } = await waking();
   assert.deepEqual([bob.actions.accept, bob.actions.decline], [false, false]);
 });
 
 test("another user may sign in while the app wakes", async () => {
-  const bob = await connected();
-  bob.kill();
-  bob.push(ring("CALL_1"));
-  const accepting = bob.accept();
+  const { bob, accepting } = await waking();
   bob.become({ user: "carol" });
   await settled();
   await Socket.last.opens();
@@ -66,10 +59,7 @@ test("another user may sign in while the app wakes", async () => {
 });
 
 test("who loses his network while the app wakes may answer again", async () => {
-  const bob = await connected();
-  bob.kill();
-  bob.push(ring("CALL_1"));
-  bob.accept();
+  const { bob } = await waking();
   bob.offline();
   bob.open();
   await settled();
